@@ -1,0 +1,49 @@
+"""What every channel model provides: draws that depend on one generator each, and their response on a grid."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from channels.errors import bad_value
+
+
+class Channel(ABC):
+    """A random linear channel from transmit layers to receive antennas.
+
+    Constructor arguments with type hints are the model's options in an experiment file. Raise `ValueError`
+    with one line (what, value given, what is allowed) for options that make no sense.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def response(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        symbol_times_s: np.ndarray,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Frequency response of independent draws, one per generator.
+
+        generators: one generator per drop; a drop depends on its own generator and on nothing else.
+        symbol_times_s [num_ofdm_symbols]: when the response is taken, seconds.
+        subcarrier_frequencies_hz [num_subcarriers]: offsets from the carrier.
+
+        Returns complex64 [batch, num_rx_ant, num_tx_ant, num_ofdm_symbols, num_subcarriers] with unit mean power
+        per antenna pair, contiguous.
+        """
+
+    def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
+        """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""
+        for what, given in (("num_rx_ant", num_rx_ant), ("num_tx_ant", num_tx_ant)):
+            if isinstance(given, bool) or not isinstance(given, (int, np.integer)) or given < 1:
+                raise bad_value(what, given, "an integer from 1")

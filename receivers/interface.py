@@ -1,0 +1,111 @@
+"""What a receiver gets and what it returns. Everything a receiver needs to know is in this file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class PilotLayout:
+    """Where the pilots of a slot are and how layers share them; the same for every slot of a batch.
+
+    symbols: OFDM symbols that carry pilots, ascending, relative to the slot.
+    first_subcarrier [num_layers]: offset of a layer's pilots within the comb (0 or 1 for DM-RS type 1).
+    spacing: distance of a layer's pilots in subcarriers (2 for DM-RS type 1).
+    cover_code [num_layers][2]: factor on the even and the odd pilots of a layer (the frequency-domain orthogonal
+        cover code w_f of TS 38.211 table 6.4.1.1.3-1). Layers with the same `first_subcarrier` share their REs
+        and are told apart by it alone.
+    """
+
+    symbols: tuple[int, ...]
+    first_subcarrier: tuple[int, ...]
+    spacing: int
+    cover_code: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True)
+class SlotObservation:
+    """A batch of received slots and what a base station knows about them. No truth in here.
+
+    y [batch, num_rx_ant, num_ofdm_symbols, num_subcarriers] complex64: the received grid.
+    pilots [num_layers, num_ofdm_symbols, num_subcarriers] complex64: what each layer sends at pilot REs, power
+        offset and cover code included; zero elsewhere.
+    layout: where those pilots are.
+    data_mask [num_ofdm_symbols, num_subcarriers] bool: REs that carry data, on all layers.
+    noise_var [batch] float32: noise variance per RE per antenna, linear.
+    bits_per_symbol: 2, 4, 6 or 8 (QPSK to 256QAM, TS 38.211 §5.1).
+    layer_amplitude: amplitude of a layer's unit-power symbols, 1/sqrt(layers of the user).
+    layer_to_user [num_layers]: which user sends a layer.
+    symbol_times_s [num_ofdm_symbols] float64: start of each symbol's useful part after the start of the slot.
+    subcarrier_spacing_hz: distance of the subcarriers.
+    """
+
+    y: Tensor
+    pilots: Tensor
+    layout: PilotLayout
+    data_mask: Tensor
+    noise_var: Tensor
+    bits_per_symbol: int
+    layer_amplitude: float
+    layer_to_user: tuple[int, ...]
+    symbol_times_s: Tensor
+    subcarrier_spacing_hz: float
+
+    @property
+    def num_layers(self) -> int:
+        return self.pilots.shape[0]
+
+    @property
+    def num_data_re(self) -> int:
+        return int(self.data_mask.sum())
+
+    def part(self, start: int, stop: int) -> SlotObservation:
+        """The slots `start` to `stop` (excluded) of the batch."""
+        return replace(self, y=self.y[start:stop], noise_var=self.noise_var[start:stop])
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only a simulator knows. Handed to receivers that declare `needs_truth`, and to training.
+
+    h [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64: the channel.
+    coded_bits [batch, num_layers, num_data_re, bits_per_symbol] uint8: the bits that the LLRs are about.
+    """
+
+    h: Tensor
+    coded_bits: Tensor
+
+
+class Receiver(ABC):
+    """Turns observations into LLRs.
+
+    Constructor arguments with type hints are the receiver's options in an experiment file. Raise `ValueError`
+    with one line (what, value given, what is allowed) for options that make no sense.
+    """
+
+    name: ClassVar[str]
+    #: A genie: it is handed the truth. Reports label it.
+    needs_truth: ClassVar[bool] = False
+
+    @abstractmethod
+    def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        """LLRs [batch, num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
+
+        Data REs come in the order of the standard: subcarrier first, then OFDM symbol.
+        """
+
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:  # noqa: B027
+        """Raise `ValueError` when the receiver cannot work on such slots; called once before a run."""
+
+    def fingerprint(self) -> str:
+        """What identifies the receiver beyond its name and options: the SHA-256 of its weights, or nothing."""
+        return ""
+
+    def to(self, device: torch.device | str) -> Receiver:
+        """Move what the receiver holds to `device`."""
+        return self
