@@ -1,0 +1,32 @@
+"""Channel models behind one interface, usable with any simulator: see `channels.interface`."""
+
+from __future__ import annotations
+
+import inspect
+
+from channels.awgn import Awgn
+from channels.interface import Channel
+from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
+from channels.rayleigh import RayleighBlock
+from channels.tdl import Tdl
+
+#: Every channel model by the name that experiments use.
+CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl)}
+
+
+def catalogue() -> dict[str, str]:
+    """Name and one-line description of every channel model."""
+    return {name: (inspect.getdoc(model) or "").split("\n")[0] for name, model in CHANNELS.items()}
+
+
+__all__ = [
+    "CHANNELS",
+    "Awgn",
+    "Channel",
+    "PowerDelayProfile",
+    "RayleighBlock",
+    "Tdl",
+    "catalogue",
+    "power_delay_profile",
+    "profile_names",
+]

@@ -1,0 +1,190 @@
+"""Tapped delay lines of TR 38.901 and TS 38.104."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import torch
+from scipy.special import j0
+from torch import Tensor
+
+from channels.errors import bad_value, non_negative, unknown_name
+from channels.fading import fading_basis
+from channels.interface import Channel
+from channels.profiles import is_scalable, power_delay_profile
+from channels.request import checked_axis, normals
+
+SPEED_OF_LIGHT_MPS = 299_792_458.0
+#: Doppler shift of the line of sight relative to the maximum (TR 38.901 §7.7.2, Rel-18).
+LOS_DOPPLER_RATIO = 0.7
+#: Bytes of intermediate results per step on a CPU: they stay in the second-level cache between two products.
+_STEP_BYTES = 1 << 20
+
+
+class Tdl(Channel):
+    """Tapped delay line: TDL-A to TDL-E of TR 38.901 with any delay spread, or TDLA30, TDLB100, TDLC300 of TS 38.104.
+
+    profile: "A" to "E" (TR 38.901 tables 7.7.2-1 to 7.7.2-5, Rel-18), or "TDLA30", "TDLB100", "TDLC300"
+        (TS 38.104 annex G.2.1.1, Rel-18).
+    delay_spread_ns: RMS delay spread that scales "A" to "E", which need it; the other profiles have their own.
+    max_doppler_hz: maximum Doppler shift; or give speed_mps and carrier_frequency_hz, whose product over the speed of
+        light it is.
+    los_phases: start phases of the line of sight in "D" and "E", uniformly random, "independent" for every antenna
+        pair or "common" to all. The tables describe one antenna pair and leave the array open. "independent" lets
+        the line of sight of several layers or users come from different directions; with "common" they arrive
+        alike at every antenna.
+
+    Taps and antenna pairs fade independently (low correlation, TS 38.104 annex G.2.3). The response is constant
+    within an OFDM symbol: no intercarrier interference, no intersymbol interference beyond the cyclic prefix.
+    """
+
+    name = "tdl"
+
+    def __init__(
+        self,
+        profile: str,
+        delay_spread_ns: float | None = None,
+        max_doppler_hz: float | None = None,
+        speed_mps: float | None = None,
+        carrier_frequency_hz: float | None = None,
+        los_phases: Literal["independent", "common"] = "independent",
+    ) -> None:
+        scalable = is_scalable(profile)
+        if scalable and delay_spread_ns is None:
+            raise bad_value("delay_spread_ns", None, f"a finite number from 0, which profile {profile!r} needs")
+        if not scalable and delay_spread_ns is not None:
+            raise bad_value("delay_spread_ns", delay_spread_ns, f"none, profile {profile!r} has fixed delays")
+        if los_phases not in ("independent", "common"):
+            raise unknown_name("los_phases", los_phases, ("independent", "common"))
+        self.profile = profile
+        self.delay_spread_ns = delay_spread_ns
+        self.max_doppler_hz = max_doppler_hz
+        self.speed_mps = speed_mps
+        self.carrier_frequency_hz = carrier_frequency_hz
+        self.los_phases = los_phases
+        self.doppler_hz = _doppler_hz(max_doppler_hz, speed_mps, carrier_frequency_hz)
+        spread_s = None if delay_spread_ns is None else non_negative("delay_spread_ns", delay_spread_ns) * 1e-9
+        self.power_delay_profile = power_delay_profile(profile, spread_s)
+
+    def response(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        symbol_times_s: np.ndarray,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """Independent draws, complex64 [batch, num_rx_ant, num_tx_ant, num_ofdm_symbols, num_subcarriers].
+
+        h(t, f) = sum over taps of a_tap(t) exp(-2j pi f delay_tap).
+        """
+        self.check(num_rx_ant, num_tx_ant)
+        times = checked_axis("symbol_times_s", symbol_times_s)
+        frequencies = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz)
+        basis = self._time_basis(times)
+        phases = _delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
+        modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
+        grid = _modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
+        return grid.view(len(generators), num_rx_ant, num_tx_ant, times.size, frequencies.size)
+
+    def time_correlation(self, lag_s: np.ndarray | float) -> np.ndarray:
+        """E[h(t + lag) conj(h(t))] of an antenna pair, complex128, shape of `lag_s`."""
+        radians = 2 * np.pi * self.doppler_hz * np.asarray(lag_s)
+        los_power = self.power_delay_profile.los_power
+        return np.asarray((1 - los_power) * j0(radians) + los_power * np.exp(1j * LOS_DOPPLER_RATIO * radians))
+
+    def _time_basis(self, times: np.ndarray) -> np.ndarray:
+        """How modes vary over time, float32 [num_times, num_modes].
+
+        The rotating line of sight is two more modes, a cosine and a sine: so it needs no product of its own.
+        """
+        basis = fading_basis(times, self.doppler_hz)
+        if self.power_delay_profile.los_power:
+            radians = 2 * np.pi * LOS_DOPPLER_RATIO * self.doppler_hz * times
+            basis = np.column_stack([basis, np.cos(radians), np.sin(radians)])
+        return basis.astype(np.float32)
+
+    def _modes(self, generators: Sequence[np.random.Generator], num_pairs: int, num_modes: int) -> np.ndarray:
+        """Random gains of every mode and tap, complex64 [batch, num_pairs, num_modes, num_taps].
+
+        Random numbers of a drop, in order: real and imaginary part per antenna pair, mode and tap; then, with a line of
+        sight, a complex number per antenna pair that gives its start phase.
+        """
+        profile = self.power_delay_profile
+        amplitudes = np.sqrt(profile.powers / 2).astype(np.float32)
+        batch, taps = len(generators), profile.num_taps
+        if not profile.los_power:
+            numbers = normals(generators, num_pairs * num_modes * taps * 2).view(np.complex64)
+            return numbers.reshape(batch, num_pairs, num_modes, taps) * amplitudes
+        fading = num_modes - 2
+        numbers = normals(generators, num_pairs * (fading * taps + 1) * 2).view(np.complex64)
+        modes = np.zeros((batch, num_pairs, num_modes, taps), np.complex64)
+        scattered, start = numbers[:, :-num_pairs], numbers[:, -num_pairs:]
+        modes[:, :, :fading] = scattered.reshape(batch, num_pairs, fading, taps) * amplitudes
+        if self.los_phases == "common":
+            start = start[:, :1]
+        line_of_sight = start / np.abs(start) * np.float32(np.sqrt(profile.los_power))
+        modes[:, :, fading, 0] = line_of_sight
+        modes[:, :, fading + 1, 0] = 1j * line_of_sight
+        return modes
+
+
+def _doppler_hz(max_doppler_hz: float | None, speed_mps: float | None, carrier_frequency_hz: float | None) -> float:
+    """Maximum Doppler shift from whichever of its two descriptions is given."""
+    by_speed = (speed_mps, carrier_frequency_hz)
+    if max_doppler_hz is not None:
+        if by_speed != (None, None):
+            raise bad_value(
+                "max_doppler_hz", max_doppler_hz, "either it, or speed_mps and carrier_frequency_hz, not both"
+            )
+        return non_negative("max_doppler_hz", max_doppler_hz)
+    if by_speed == (None, None):
+        raise bad_value("max_doppler_hz", None, "a finite number from 0, or speed_mps and carrier_frequency_hz instead")
+    if speed_mps is None:
+        raise bad_value("speed_mps", None, "a finite number from 0, with carrier_frequency_hz")
+    if carrier_frequency_hz is None:
+        raise bad_value("carrier_frequency_hz", None, "a finite number from 0, with speed_mps")
+    speed, carrier = non_negative("speed_mps", speed_mps), non_negative("carrier_frequency_hz", carrier_frequency_hz)
+    return speed * carrier / SPEED_OF_LIGHT_MPS
+
+
+@lru_cache(maxsize=32)
+def _delay_phases(delays_s: bytes, frequencies_hz: bytes, device: str) -> Tensor:
+    """exp(-2j pi f delay), complex64 [num_taps, num_subcarriers]; computed in double precision."""
+    cycles = np.multiply.outer(np.frombuffer(delays_s), np.frombuffer(frequencies_hz))
+    with torch.inference_mode(False):  # what is kept must also serve callers that train
+        return torch.from_numpy(np.exp(-2j * np.pi * cycles).astype(np.complex64)).to(device)
+
+
+def _modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
+    """Sum over modes and taps, complex64 [batch, num_pairs, num_times, num_subcarriers].
+
+    modes [batch, num_pairs, num_modes, num_taps] complex64: random gains.
+    basis [num_times, num_modes] float32: modes over time.
+    phases [num_taps, num_subcarriers] complex64: taps over frequency.
+
+    Two matrix products, in the cheaper order. Slow fading has few modes, and then delays before times halves the
+    arithmetic. Products are batched over drops, never folded into one, so that a drop is computed by
+    the same operations whatever else is in the batch.
+    """
+    batch, num_pairs, num_modes, num_taps = modes.shape
+    num_times, num_subcarriers = basis.shape[0], phases.shape[1]
+    if num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps:
+        of_pair = modes.view(batch * num_pairs, num_modes, num_taps)
+        taps = torch.bmm(basis.to(modes.dtype).expand(len(of_pair), -1, -1), of_pair)
+        taps = taps.view(batch, num_pairs * num_times, num_taps)
+        return torch.bmm(taps, phases.expand(batch, -1, -1)).view(batch, num_pairs, num_times, num_subcarriers)
+    grid = torch.empty(batch * num_pairs, num_times, 2 * num_subcarriers, device=modes.device)
+    bytes_per_drop = 8 * num_pairs * num_modes * num_subcarriers
+    step = batch if modes.is_cuda else max(1, _STEP_BYTES // bytes_per_drop)
+    for first in range(0, batch, step):
+        drops = modes[first : first + step].reshape(-1, num_pairs * num_modes, num_taps)
+        of_mode = torch.bmm(drops, phases.expand(len(drops), -1, -1))
+        of_mode = torch.view_as_real(of_mode).view(-1, num_modes, 2 * num_subcarriers)
+        pairs = slice(first * num_pairs, first * num_pairs + len(of_mode))
+        torch.bmm(basis.expand(len(of_mode), -1, -1), of_mode, out=grid[pairs])
+    return torch.view_as_complex(grid.view(batch, num_pairs, num_times, num_subcarriers, 2))
