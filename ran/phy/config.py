@@ -6,6 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+#: Arithmetic of the LDPC decoder's messages.
+Precision = Literal["int8", "float32"]
+
 
 class Config(BaseModel):
     """Base of every configuration object: immutable, unknown keys refused."""
@@ -133,3 +136,13 @@ class Users(Config):
 
     num_users: Annotated[int, Field(ge=1, le=4)] = 1
     dmrs_ports: tuple[tuple[Annotated[int, Field(ge=0, le=3)], ...], ...] | None = None
+
+
+class Decoder(Config):
+    """LDPC decoding: layered normalised min-sum with at most `num_iterations` iterations, stopped by the syndrome.
+
+    precision: arithmetic of the messages, int8 or float32.
+    """
+
+    num_iterations: Annotated[int, Field(ge=1, le=1000)] = 20
+    precision: Precision = "int8"

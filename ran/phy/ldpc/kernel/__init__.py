@@ -1,0 +1,1 @@
+"""The decoder kernel, generated as LLVM IR."""

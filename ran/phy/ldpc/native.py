@@ -1,0 +1,160 @@
+"""Compiling the kernels once per machine: object files on disk, loaded by every process after.
+
+The cache directory is $RAN_CACHE_DIR, or else `ran6g` in the user's cache directory. A file is named after everything
+it depends on and carries its own checksum, is written under another name and then renamed, so that processes may race
+and a torn file is compiled again. Where the directory cannot be written, each process compiles for itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import tempfile
+import threading
+from collections.abc import Callable
+from functools import cache, lru_cache
+from pathlib import Path
+
+import llvmlite
+import llvmlite.binding as llvm
+
+_CHECKSUM_BYTES = 32
+_HERE = Path(__file__).parent
+_SOURCES = (
+    "simd.py",
+    "plan.py",
+    "native.py",
+    *(f"kernel/{name}.py" for name in ("context", "check", "intake", "decode")),
+)
+
+
+def cache_directory() -> Path:
+    """Where compiled kernels are kept."""
+    chosen = os.environ.get("RAN_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ran6g"
+
+
+@lru_cache(maxsize=1)
+def native_vector_bytes() -> int:
+    """Width of this CPU's SIMD registers: 64 with AVX-512 BW, 32 with AVX2, else 16."""
+    features = llvm.get_host_cpu_features()
+    if features.get("avx512bw") and features.get("avx512vl"):
+        return 64
+    return 32 if features.get("avx2") else 16
+
+
+class Library:
+    """Compiled kernels of one element type and vector width."""
+
+    def __init__(self, object_code: bytes) -> None:
+        # Needed before anything is loaded, also from the cache.
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
+        self._engine.finalize_object()
+
+    def function(self, name: str, *argument_types: type) -> Callable[..., int]:
+        """An exported function that returns int64. Calling it releases the interpreter lock."""
+        address = self._engine.get_function_address(name)
+        return ctypes.CFUNCTYPE(ctypes.c_int64, *argument_types)(address)
+
+
+_loaded: dict[tuple[str, int], Library] = {}
+_loading = threading.Lock()
+
+
+def load_library(precision: str, vector_bytes: int) -> Library:
+    """The kernels: as loaded before, or else from the cache directory, or else newly compiled."""
+    with _loading:
+        library = _loaded.get((precision, vector_bytes))
+        if library is None:
+            path = _path(precision, vector_bytes)
+            code = _read(path)
+            if code is None:
+                code = _compile(precision, vector_bytes)
+                _write(path, code)
+            library = _loaded[precision, vector_bytes] = Library(code)
+    return library
+
+
+def is_compiled(precision: str, vector_bytes: int) -> bool:
+    """Whether `load_library` has nothing to compile."""
+    return (precision, vector_bytes) in _loaded or _read(_path(precision, vector_bytes)) is not None
+
+
+def _target_machine() -> llvm.TargetMachine:
+    """A new one each time: an execution engine owns the one it is given."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    target = llvm.Target.from_default_triple()
+    return target.create_target_machine(
+        cpu=llvm.get_host_cpu_name(),
+        features=llvm.get_host_cpu_features().flatten(),
+        opt=3,
+        reloc="pic",
+        codemodel="jitdefault",
+    )
+
+
+def _compile(precision: str, vector_bytes: int) -> bytes:
+    # Building IR takes a while to import and run; a cached kernel needs none of it.
+    from ran.phy.ldpc.kernel.decode import build_module
+
+    machine = _target_machine()
+    module = llvm.parse_assembly(build_module(precision, vector_bytes))
+    module.triple = machine.triple
+    module.verify()
+    options = llvm.create_pipeline_tuning_options(speed_level=2)
+    options.loop_unrolling = False
+    options.loop_vectorization = False
+    options.slp_vectorization = False
+    builder = llvm.create_pass_builder(machine, options)
+    builder.getModulePassManager().run(module, builder)
+    return bytes(machine.emit_object(module))
+
+
+@cache
+def _path(precision: str, vector_bytes: int) -> Path:
+    digest = hashlib.sha256()
+    for source in _SOURCES:
+        digest.update((_HERE / source).read_bytes())
+    parts = (
+        precision,
+        str(vector_bytes),
+        llvmlite.__version__,
+        str(llvm.llvm_version_info),
+        llvm.get_default_triple(),
+        llvm.get_host_cpu_name(),
+        llvm.get_host_cpu_features().flatten(),
+    )
+    digest.update("\0".join(parts).encode())
+    return cache_directory() / f"ldpc-{precision}-{vector_bytes}-{digest.hexdigest()[:32]}.o"
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
+    return code if hashlib.sha256(code).digest() == checksum else None
+
+
+def _write(path: Path, code: bytes) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(hashlib.sha256(code).digest() + code)
+            os.replace(name, path)
+        except OSError:
+            Path(name).unlink(missing_ok=True)
+    except OSError:
+        # A cache is a convenience: without one this process keeps what it compiled.
+        return

@@ -1,0 +1,185 @@
+"""From transport block to coded bits and back: CRC, segmentation, LDPC, rate matching (TS 38.212 §6.2, §7.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import groupby
+
+import numpy as np
+import numpy.typing as npt
+
+from ran.errors import bad_value
+from ran.phy import crc as crc_module
+from ran.phy.crc import Polynomial
+from ran.phy.ldpc import LdpcCode, Precision, RateMatching, RedundancyVersion, decode, encode, select_lifting_size
+from ran.phy.ldpc.base_graph import BaseGraph
+
+# TS 38.212 §5.2.2: largest code block of each base graph.
+_MAX_BLOCK_BITS: dict[int, int] = {1: 8448, 2: 3840}
+
+
+@dataclass(frozen=True)
+class TransportBlockDecision:
+    """What decoding a batch of transport blocks gave.
+
+    bits [batch, tb_size] uint8. crc_ok [batch] bool: the transport block's own CRC holds.
+    code_block_ok [batch, C] bool: all parity checks of a code block hold, and its CRC where it has one.
+    iterations [batch, C] int32: decoder iterations run.
+    """
+
+    bits: npt.NDArray[np.uint8]
+    crc_ok: npt.NDArray[np.bool_]
+    code_block_ok: npt.NDArray[np.bool_]
+    iterations: npt.NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class TransportBlock:
+    """The coding chain of one transport block without scrambling.
+
+    tb_size: A, payload bits. num_coded_bits: G, bits that the allocation carries on all layers of the block.
+    target_rate: R of the MCS, between 0 and 1; chooses the base graph. bits_per_symbol: Q_m. num_layers: 1 to 4.
+    rv: redundancy version. tbs_lbrm: TBS_LBRM in bits, turns limited buffer rate matching on (TS 38.212 §5.4.2.1).
+
+    Raises `InputError` for values that make no transport block.
+    """
+
+    tb_size: int
+    num_coded_bits: int
+    target_rate: float
+    bits_per_symbol: int
+    num_layers: int = 1
+    rv: RedundancyVersion = 0
+    tbs_lbrm: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.tb_size < 1:
+            raise bad_value("tb_size", self.tb_size, "1 or more")
+        if not 0 < self.target_rate < 1:
+            raise bad_value("target_rate", self.target_rate, "between 0 and 1")
+        if not 1 <= self.num_layers <= 4:
+            raise bad_value("num_layers", self.num_layers, "1 to 4")
+        total = self.tb_size + crc_module.crc_length(self.crc_polynomial)
+        if total % self.num_code_blocks:
+            sizes = f"sizes of TS 38.214 §5.1.3.2, which divide evenly into {self.num_code_blocks} code blocks"
+            raise bad_value("tb_size", self.tb_size, sizes)
+        unit = self.bits_per_symbol * self.num_layers
+        if self.num_coded_bits % unit or self.num_coded_bits < unit * self.num_code_blocks:
+            allowed = f"multiples of bits_per_symbol x num_layers = {unit} from {unit * self.num_code_blocks}"
+            raise bad_value("num_coded_bits", self.num_coded_bits, allowed)
+        # Built now so that every bad value is refused here and not in the middle of a simulation.
+        _ = self.rate_matchings
+
+    @property
+    def base_graph(self) -> BaseGraph:
+        """TS 38.212 §7.2.2 and §6.2.2."""
+        small = self.tb_size <= 292 or (self.tb_size <= 3824 and self.target_rate <= 0.67)
+        return 2 if small or self.target_rate <= 0.25 else 1
+
+    @property
+    def crc_polynomial(self) -> Polynomial:
+        """CRC of the transport block (TS 38.212 §7.2.1)."""
+        return "24A" if self.tb_size > 3824 else "16"
+
+    @cached_property
+    def num_code_blocks(self) -> int:
+        """C of TS 38.212 §5.2.2."""
+        total = self.tb_size + crc_module.crc_length(self.crc_polynomial)
+        largest = _MAX_BLOCK_BITS[self.base_graph]
+        return 1 if total <= largest else -(-total // (largest - 24))
+
+    @cached_property
+    def code(self) -> LdpcCode:
+        """The LDPC code of all code blocks, with the rows that the rate needs."""
+        total = self.tb_size + crc_module.crc_length(self.crc_polynomial)
+        num_info_bits = total // self.num_code_blocks + (24 if self.num_code_blocks > 1 else 0)
+        lifting_size = select_lifting_size(self.base_graph, num_info_bits, total)
+        return LdpcCode(self.base_graph, lifting_size, num_info_bits)
+
+    @cached_property
+    def rate_matchings(self) -> tuple[RateMatching, ...]:
+        """Rate matching of each code block (TS 38.212 §5.4.2.1)."""
+        c, unit = self.num_code_blocks, self.bits_per_symbol * self.num_layers
+        units = self.num_coded_bits // unit
+        num_short = c - units % c
+        buffer_bits = None
+        if self.tbs_lbrm is not None:
+            buffer_bits = min(self.code.num_coded_bits, 3 * self.tbs_lbrm // (2 * c))
+        sizes = [unit * (units // c)] * num_short + [unit * -(-units // c)] * (c - num_short)
+        matchings = {
+            size: RateMatching(self.code, size, self.bits_per_symbol, self.rv, buffer_bits) for size in set(sizes)
+        }
+        return tuple(matchings[size] for size in sizes)
+
+    def encode(self, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+        """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8, not scrambled."""
+        payload = np.asarray(bits, dtype=np.uint8)
+        if payload.ndim != 2 or payload.shape[1] != self.tb_size:
+            raise bad_value("shape of bits", payload.shape, f"[batch, {self.tb_size}]")
+        c, batch = self.num_code_blocks, payload.shape[0]
+        blocks = np.concatenate([payload, crc_module.crc(payload, self.crc_polynomial)], axis=1).reshape(batch * c, -1)
+        if c > 1:
+            blocks = np.concatenate([blocks, crc_module.crc(blocks, "24B")], axis=1)
+        coded = encode(blocks, self._sent_code).reshape(batch, c, -1)
+        out = np.empty((batch, self.num_coded_bits), np.uint8)
+        for matching, first, count, start in self._groups():
+            part = matching.select(coded[:, first : first + count]).reshape(batch, -1)
+            out[:, start : start + part.shape[1]] = part
+        return out
+
+    def decode(
+        self,
+        llr: npt.ArrayLike,
+        num_iterations: int,
+        *,
+        early_stop: bool = True,
+        precision: Precision = "int8",
+    ) -> TransportBlockDecision:
+        """LLRs [batch, num_coded_bits] float32, descrambled, positive for bit 0 -> decision.
+
+        num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
+        """
+        received = np.asarray(llr, dtype=np.float32)
+        if received.ndim != 2 or received.shape[1] != self.num_coded_bits:
+            raise bad_value("shape of llr", received.shape, f"[batch, {self.num_coded_bits}]")
+        c, batch = self.num_code_blocks, received.shape[0]
+        parts = []
+        for matching, _, count, start in self._groups():
+            part = received[:, start : start + count * matching.num_output_bits].reshape(batch, count, -1)
+            parts.append(matching.combine(part))
+        combined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        decision = decode(
+            combined.reshape(batch * c, -1),
+            self._sent_code,
+            num_iterations,
+            early_stop=early_stop,
+            precision=precision,
+        )
+        blocks, block_ok = decision.bits, decision.parity_ok
+        if c > 1:
+            block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
+            blocks = blocks[:, :-24]
+        whole = blocks.reshape(batch, -1)
+        return TransportBlockDecision(
+            bits=np.ascontiguousarray(whole[:, : self.tb_size]),
+            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial),
+            code_block_ok=block_ok.reshape(batch, c),
+            iterations=decision.iterations.reshape(batch, c),
+        )
+
+    @cached_property
+    def _sent_code(self) -> LdpcCode:
+        """The code with only the rows whose parity is sent."""
+        return self.code.with_sent_columns(
+            np.concatenate([matching.sent_columns for matching in set(self.rate_matchings)])
+        )
+
+    def _groups(self) -> list[tuple[RateMatching, int, int, int]]:
+        """Runs of code blocks of equal output length: rate matching, first block, number of blocks, first coded bit."""
+        groups, first, start = [], 0, 0
+        for matching, members in groupby(self.rate_matchings):
+            count = len(list(members))
+            groups.append((matching, first, count, start))
+            first, start = first + count, start + count * matching.num_output_bits
+        return groups

@@ -1,0 +1,34 @@
+"""Our PUSCH configuration as Sionna's, for tests that take Sionna as the oracle."""
+
+from sionna.phy.nr import CarrierConfig, PUSCHConfig, PUSCHTransmitter
+
+from ran.phy.config import Carrier, Pusch, Users
+from ran.phy.pusch import assign_ports
+
+
+def sionna_transmitter(carrier: Carrier, pusch: Pusch, users: Users) -> PUSCHTransmitter:
+    configs = []
+    for user, ports in enumerate(assign_ports(pusch, users)):
+        other = PUSCHConfig(
+            carrier_config=CarrierConfig(
+                n_cell_id=carrier.n_cell_id,
+                subcarrier_spacing=carrier.subcarrier_spacing_khz,
+                n_size_grid=carrier.num_prb,
+                slot_number=carrier.slot_number,
+            )
+        )
+        other.num_layers = other.num_antenna_ports = pusch.num_layers
+        other.precoding = "non-codebook"
+        other.symbol_allocation = [pusch.start_symbol, pusch.num_symbols]
+        other.n_rnti = pusch.n_rnti + user
+        other.tb.n_id = pusch.n_id
+        other.tb.mcs_table = pusch.mcs_table
+        other.tb.mcs_index = pusch.mcs_index
+        other.dmrs.dmrs_port_set = list(ports)
+        other.dmrs.type_a_position = pusch.dmrs.type_a_position
+        other.dmrs.additional_position = pusch.dmrs.additional_position
+        other.dmrs.num_cdm_groups_without_data = pusch.dmrs.num_cdm_groups_without_data
+        other.dmrs.n_id = pusch.dmrs.n_id
+        other.dmrs.n_scid = pusch.dmrs.n_scid
+        configs.append(other)
+    return PUSCHTransmitter(configs)
