@@ -1,0 +1,1 @@
+"""Classical receivers: closed forms that need no training."""

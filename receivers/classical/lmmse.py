@@ -1,0 +1,135 @@
+"""LMMSE channel estimation over frequency and time with a stated prior."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from scipy.special import j0
+from torch import Tensor
+
+from receivers.classical.equalizer import detect
+from receivers.classical.pilots import pilot_estimates
+from receivers.interface import Receiver, SlotObservation, Truth
+
+# Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
+_RANK_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class _Basis:
+    """One axis of the Wiener filter: pilots -> modes -> grid.
+
+    analysis [num_modes, num_pilots], synthesis [num_grid, num_modes], eigenvalues [num_modes].
+    """
+
+    analysis: Tensor
+    synthesis: Tensor
+    eigenvalues: Tensor
+
+
+def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -> _Basis:
+    """Eigenmodes of the pilots' covariance, and the grid's covariance with them."""
+    eigenvalues, modes = np.linalg.eigh(pilot_cov)
+    keep = eigenvalues > _RANK_TOLERANCE * eigenvalues[-1]
+    eigenvalues, modes = eigenvalues[keep], modes[:, keep]
+    return _Basis(
+        analysis=torch.from_numpy(modes.conj().T.astype(np.complex64)).to(device),
+        synthesis=torch.from_numpy((cross_cov @ modes).astype(np.complex64)).to(device),
+        eigenvalues=torch.from_numpy(eigenvalues.astype(np.float32)).to(device),
+    )
+
+
+class WienerInterpolator:
+    """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
+
+    Prior: unit power, exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes
+    spectrum (J0(2 pi f_d dt) over time), independent of each other. The covariance is then a Kronecker product, so the
+    exact joint filter for any noise variance needs only the eigenmodes of each axis, computed once per slot layout.
+    """
+
+    def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:
+        self.delay_spread_s = delay_spread_s
+        self.max_doppler_hz = max_doppler_hz
+        self._cache: dict[tuple, tuple[_Basis, list[_Basis]]] = {}
+
+    def _frequency_basis(self, first: int, spacing: int, num_subcarriers: int, df: float, dev: torch.device) -> _Basis:
+        def correlation(distance: np.ndarray) -> np.ndarray:
+            return 1 / (1 + 2j * np.pi * distance * df * self.delay_spread_s)
+
+        pilots = np.arange(first, num_subcarriers, spacing)
+        among = correlation(pilots[:, None] - pilots[None, :])
+        cross = correlation(np.arange(num_subcarriers)[:, None] - pilots[None, :])
+        # a despread estimate is the mean of a pair of pilots
+        among = among.reshape(len(pilots) // 2, 2, len(pilots) // 2, 2).mean((1, 3))
+        cross = cross.reshape(num_subcarriers, len(pilots) // 2, 2).mean(2)
+        return _basis(among, cross, dev)
+
+    def _time_basis(self, symbols: tuple[int, ...], times: np.ndarray, device: torch.device) -> _Basis:
+        def correlation(distance: np.ndarray) -> np.ndarray:
+            return j0(2 * np.pi * self.max_doppler_hz * distance)
+
+        known = times[list(symbols)]
+        return _basis(correlation(known[:, None] - known), correlation(times[:, None] - known), device)
+
+    def _bases(self, observation: SlotObservation) -> tuple[_Basis, list[_Basis]]:
+        layout, device = observation.layout, observation.y.device
+        num_subcarriers = observation.data_mask.shape[1]
+        times = observation.symbol_times_s.cpu().numpy()
+        df = observation.subcarrier_spacing_hz
+        key = (layout, num_subcarriers, df, times.tobytes(), device)
+        if key not in self._cache:
+            if len(self._cache) >= 64:
+                self._cache.clear()
+            by_offset = {
+                first: self._frequency_basis(first, layout.spacing, num_subcarriers, df, device)
+                for first in set(layout.first_subcarrier)
+            }
+            self._cache[key] = (
+                self._time_basis(layout.symbols, times, device),
+                [by_offset[first] for first in layout.first_subcarrier],
+            )
+        return self._cache[key]
+
+    def __call__(self, observation: SlotObservation) -> tuple[Tensor, Tensor]:
+        """Channel estimate and its mean square error under the prior.
+
+        Returns h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64 and
+        err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers] float32.
+        """
+        pairs, pair_var = pilot_estimates(observation)
+        time, frequency = self._bases(observation)
+        h_layers, err_layers = [], []
+        for layer, axis in enumerate(frequency):
+            noise = observation.noise_var * pair_var[layer]
+            # [batch, time mode, frequency mode]
+            gain = 1 / (time.eigenvalues[:, None] * axis.eigenvalues + noise[:, None, None])
+            modes = time.analysis @ (pairs[:, :, layer] @ axis.analysis.T)
+            h_layers.append(time.synthesis @ ((modes * gain.unsqueeze(1)) @ axis.synthesis.T))
+            explained = (time.synthesis.abs() ** 2) @ (gain @ (axis.synthesis.abs() ** 2).T)
+            err_layers.append((1 - explained).clamp_min(0))
+        return torch.stack(h_layers, dim=2), torch.stack(err_layers, dim=1)
+
+
+class Lmmse(Receiver):
+    """LMMSE channel estimation over frequency and time with a stated prior, LMMSE equalisation, max-log demapping.
+
+    prior_delay_spread_ns: rms delay spread of the exponential power delay profile assumed, ns.
+    prior_max_doppler_hz: maximum Doppler frequency of the Jakes spectrum assumed, Hz.
+    """
+
+    name = "lmmse"
+
+    def __init__(self, prior_delay_spread_ns: float = 300.0, prior_max_doppler_hz: float = 300.0) -> None:
+        if not prior_delay_spread_ns > 0:
+            raise ValueError(f"prior_delay_spread_ns: got {prior_delay_spread_ns}; allowed: above 0")
+        if not prior_max_doppler_hz >= 0:
+            raise ValueError(f"prior_max_doppler_hz: got {prior_max_doppler_hz}; allowed: 0 or more")
+        self.prior_delay_spread_ns = prior_delay_spread_ns
+        self.prior_max_doppler_hz = prior_max_doppler_hz
+        self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
+
+    def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        h_hat, err_var = self._interpolate(observation)
+        return detect(observation, h_hat, err_var)

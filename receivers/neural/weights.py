@@ -1,0 +1,59 @@
+"""Weights with their model cards: loaded from safetensors, checked against the card's SHA-256, never unpickled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load
+from torch import Tensor
+
+_SHIPPED = Path(__file__).parent.parent / "weights"
+
+
+@dataclass(frozen=True)
+class Weights:
+    """A trained model: its tensors, what they belong to and what they were trained for."""
+
+    name: str
+    sha256: str
+    tensors: dict[str, Tensor]
+    card: dict[str, Any]
+
+
+def shipped_weights() -> dict[str, dict[str, Any]]:
+    """Model cards of the weights in the package, by name."""
+    return {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
+
+
+def load_weights(name: str) -> Weights:
+    """Weights by name from the package, or from a path to a .safetensors file with its .json card beside it.
+
+    Raises `ValueError` in one line for a missing or damaged file.
+    """
+    path = Path(name) if name.endswith(".safetensors") else _SHIPPED / f"{name}.safetensors"
+    card_path = path.with_suffix(".json")
+    if not path.is_file():
+        allowed = ", ".join(shipped_weights()) or "none shipped"
+        raise ValueError(f"weights: got {name!r}, which is not there; allowed: {allowed}, or a .safetensors file")
+    if not card_path.is_file():
+        raise ValueError(f"weights: got {name!r} without its model card {card_path.name}; allowed: both files")
+    try:
+        card = json.loads(card_path.read_text())
+        expected = card["sha256"]
+        card["architecture"]["name"]
+        card["bits_per_symbol"]
+        card["num_layers"]
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"weights: the model card {card_path.name} of {name!r} is damaged: {error!r}") from None
+    data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != expected:
+        raise ValueError(
+            f"weights: {path.name} has SHA-256 {digest[:16]}..., its model card says {str(expected)[:16]}...; "
+            "allowed: the file that the card describes"
+        )
+    return Weights(path.stem, digest, load(data), card)
