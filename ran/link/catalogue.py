@@ -1,0 +1,135 @@
+"""Channel models and receivers by name, built from the blocks of an experiment file."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from pydantic import ConfigDict, ValidationError, create_model
+
+from channels import CHANNELS, Channel
+from ran.errors import InputError, bad_value, nearest, unknown_name
+from receivers import RECEIVERS, Receiver
+
+
+def _first_line(cls: type) -> str:
+    return (inspect.getdoc(cls) or "").split("\n")[0]
+
+
+def channel_catalogue() -> dict[str, str]:
+    """Name and one-line description of every channel model."""
+    return {name: _first_line(cls) for name, cls in CHANNELS.items()}
+
+
+def receiver_catalogue() -> dict[str, str]:
+    """Name and one-line description of every receiver."""
+    return {name: _first_line(cls) for name, cls in RECEIVERS.items()}
+
+
+def options(cls: type) -> dict[str, inspect.Parameter]:
+    """Constructor arguments of a channel or receiver: its options in an experiment file."""
+    parameters = inspect.signature(cls).parameters
+    return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def _construct(cls: type, block: Mapping[str, Any], path: str) -> Any:
+    """Check the options against the constructor's type hints, then call it."""
+    known = options(cls)
+    given = {k: v for k, v in block.items() if k != "name"}
+    for key in given:
+        if key not in known:
+            match = nearest(key, known)
+            hint = f"; did you mean {match!r}?" if match else ""
+            allowed = ", ".join(known) or "no options"
+            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}{hint}")
+    hints = inspect.get_annotations(inspect.getattr_static(cls, "__init__"), eval_str=True)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default) for name, p in known.items()
+    }
+    model = create_model("Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
+    try:
+        checked = model(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "missing":
+            raise InputError(f"{path}.{key}: missing; {block['name']!r} needs it") from None
+        allowed = first["msg"].removeprefix("Input should be ")
+        raise bad_value(f"{path}.{key}", first["input"], allowed) from None
+    values = {name: getattr(checked, name) for name in known}
+    try:
+        return cls(**values)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def _name_of(block: Mapping[str, Any], path: str, choices: Iterable[str]) -> str:
+    name = block.get("name")
+    if not isinstance(name, str):
+        raise bad_value(f"{path}.name", name, ", ".join(sorted(choices)))
+    return name
+
+
+def build_channel(block: Mapping[str, Any], path: str = "channel") -> Channel:
+    """Channel model from a block {"name": ..., **options}; `InputError` names the key and what is allowed."""
+    name = _name_of(block, path, CHANNELS)
+    if name not in CHANNELS:
+        raise unknown_name(f"{path}.name", name, CHANNELS)
+    channel: Channel = _construct(CHANNELS[name], block, path)
+    return channel
+
+
+def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
+    """Receiver class by name, or from a file: "my_receiver.py:MyReceiver", relative to `base_dir`."""
+    if name in RECEIVERS:
+        return RECEIVERS[name]
+    file, separator, class_name = name.rpartition(":")
+    if not (separator and file.endswith(".py")):
+        raise unknown_name(f"{path}.name", name, [*RECEIVERS, "FILE.py:ClassName"])
+    location = (base_dir or Path.cwd()) / file
+    if not location.is_file():
+        raise bad_value(f"{path}.name", name, f"a file that exists; there is no {location}")
+    cls = getattr(_load(location, path), class_name, None)
+    if not (inspect.isclass(cls) and issubclass(cls, Receiver)):
+        raise bad_value(f"{path}.name", name, f"a subclass of receivers.Receiver defined in {file}")
+    return cls
+
+
+def _load(location: Path, path: str) -> ModuleType:
+    module_name = "ran_user_receiver_" + hashlib.sha256(location.read_bytes()).hexdigest()[:16]
+    if module_name in sys.modules:
+        return sys.modules[module_name]
+    spec = importlib.util.spec_from_file_location(module_name, location)
+    if spec is None or spec.loader is None:
+        raise bad_value(f"{path}.name", str(location), "a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[module_name]
+        raise InputError(f"{path}.name: {location} cannot be imported: {type(error).__name__}: {error}") from error
+    return module
+
+
+def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path: str = "receivers") -> Receiver:
+    """Receiver from a block {"name": ..., **options}; `InputError` names the key, the value and what is allowed."""
+    name = _name_of(block, path, RECEIVERS)
+    receiver: Receiver = _construct(receiver_class(name, base_dir, path), block, path)
+    return receiver
+
+
+def receiver_fingerprint(name: str, receiver: Receiver, base_dir: Path | None = None) -> str:
+    """What identifies a receiver beyond its options: its weights, and its source when it comes from a user's file."""
+    if name in RECEIVERS:
+        return receiver.fingerprint()
+    source = ((base_dir or Path.cwd()) / name.rpartition(":")[0]).read_bytes()
+    return hashlib.sha256(source).hexdigest() + receiver.fingerprint()

@@ -1,0 +1,35 @@
+"""Configuration of a link: what the drops of a simulation have in common."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field, field_validator
+
+from ran.phy.config import Carrier, Config, Pusch, Users
+
+#: A channel model or a receiver by name, with its options: {"name": "tdl", "profile": "A", ...}.
+Block = dict[str, Any]
+
+
+class LinkConfig(Config):
+    """Everything that decides the physics of a slot, except the SNR.
+
+    channel: one block for all users, or a list with one block per user.
+    num_rx_ant: receive antennas of the base station.
+    """
+
+    carrier: Carrier = Carrier()
+    pusch: Pusch = Pusch()
+    users: Users = Users()
+    num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
+    channel: Block | tuple[Block, ...]
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _name_alone_is_a_block(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return {"name": value}
+        if isinstance(value, (list, tuple)):
+            return tuple({"name": v} if isinstance(v, str) else v for v in value)
+        return value
