@@ -1,0 +1,1 @@
+"""Training of receivers: recipes, distributions, the loop and its checkpoints."""

@@ -1,0 +1,67 @@
+"""Configurations whose leaves may be drawn: `{choice: [...]}`, `{uniform: [a, b]}`, `{log_uniform: [a, b]}`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ran.errors import bad_value
+
+_KINDS = ("choice", "uniform", "log_uniform")
+
+
+def is_distribution(node: Any) -> bool:
+    return isinstance(node, Mapping) and len(node) == 1 and next(iter(node)) in _KINDS
+
+
+def check(node: Any, path: str) -> None:
+    """Refuse malformed distributions anywhere in a tree, naming the key's path."""
+    if is_distribution(node):
+        kind, argument = next(iter(node.items()))
+        where = f"{path}.{kind}"
+        if kind == "choice":
+            if not isinstance(argument, (list, tuple)) or not argument:
+                raise bad_value(where, argument, "a list with at least one entry")
+            return
+        numbers = isinstance(argument, (list, tuple)) and len(argument) == 2
+        numbers = numbers and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in argument)
+        if not numbers or not argument[0] <= argument[1]:
+            raise bad_value(where, argument, "[low, high] with low <= high")
+        if kind == "log_uniform" and not argument[0] > 0:
+            raise bad_value(where, argument, "[low, high] with low > 0")
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            check(value, f"{path}.{key}")
+    elif isinstance(node, (list, tuple)):
+        for i, value in enumerate(node):
+            check(value, f"{path}.{i}")
+
+
+def draw(node: Any, generator: np.random.Generator) -> Any:
+    """A tree of the same shape with every distribution replaced by a value drawn from it."""
+    if is_distribution(node):
+        kind, argument = next(iter(node.items()))
+        if kind == "choice":
+            return draw(argument[int(generator.integers(len(argument)))], generator)
+        low, high = float(argument[0]), float(argument[1])
+        if kind == "uniform":
+            return float(generator.uniform(low, high))
+        return float(np.exp(generator.uniform(np.log(low), np.log(high))))
+    if isinstance(node, Mapping):
+        return {key: draw(value, generator) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [draw(value, generator) for value in node]
+    return node
+
+
+def merge(base: Mapping[str, Any], change: Mapping[str, Any]) -> dict[str, Any]:
+    """`base` with `change` laid over it, mappings merged key by key."""
+    out = dict(base)
+    for key, value in change.items():
+        old = out.get(key)
+        both = isinstance(old, Mapping) and isinstance(value, Mapping)
+        replace = not both or is_distribution(old) or is_distribution(value) or "name" in value
+        out[key] = value if replace else merge(old, value)  # type: ignore[arg-type]
+    return out

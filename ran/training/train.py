@@ -1,0 +1,187 @@
+"""`ran train`: from a recipe to weights with a model card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+from safetensors.torch import save
+from torch import nn
+
+from ran.errors import InputError, unknown_name
+from ran.link import Link
+from ran.sim.files import write_text
+from ran.sim.overrides import apply_overrides
+from ran.sim.validation import validate
+from ran.sim.yaml_file import read_mapping
+from ran.training.loop import Trainer
+from ran.training.recipe import Recipe
+from receivers.neural.receiver import ARCHITECTURES
+
+_BUILT_IN = resources.files("ran.training.recipes")
+
+
+def recipe_names() -> list[str]:
+    """Names of the recipes that the package ships."""
+    return sorted(p.name.removesuffix(".yaml") for p in _BUILT_IN.iterdir() if p.name.endswith(".yaml"))
+
+
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
+    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied."""
+    if name_or_path in recipe_names():
+        path = Path(str(_BUILT_IN / f"{name_or_path}.yaml"))
+    else:
+        path = Path(name_or_path)
+        if not path.suffix and not path.exists():
+            raise unknown_name("recipe", name_or_path, [*recipe_names(), "a .yaml file"])
+    return validate(Recipe, apply_overrides(read_mapping(path), overrides), str(path))
+
+
+def build_model(recipe: Recipe) -> nn.Module:
+    """The untrained model of a recipe; its initial weights depend on the recipe's seed alone."""
+    options = dict(recipe.model)
+    name = str(options.pop("name", ""))
+    if name not in ARCHITECTURES:
+        raise unknown_name("model.name", name, ARCHITECTURES)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        try:
+            return ARCHITECTURES[name](**options)
+        except TypeError as error:
+            raise InputError(f"model: {str(error).split('() ', 1)[-1]}") from None
+
+
+def run(
+    recipe_name: str, out: Path, overrides: Iterable[str] = (), device: str = "cpu", workers: int | None = None
+) -> Path:
+    """Train, or go on training, in the folder `out`; returns the path of the weights.
+
+    The folder holds recipe.yaml, train.csv, checkpoint.pt and, at the end, NAME.safetensors with its card NAME.json
+    and NAME.md. The same recipe in the same folder resumes; another recipe's folder is refused.
+    On one machine with one thread count the weights depend on the recipe alone, interruptions included.
+    """
+    recipe = load_recipe(recipe_name, overrides)
+    _check_slots(recipe)
+    model = build_model(recipe)
+    _claim(out, recipe)
+    console = Console(stderr=True)
+    trainer = Trainer(recipe, model, out, device)
+    if trainer.checkpoint.is_file():
+        trainer.resume()
+        console.print(f"resuming at step {trainer.step} of {recipe.schedule.steps}")
+    smoothed = _Smoothed()
+
+    def progress(row: dict[str, float]) -> None:
+        loss = smoothed(row["loss"])
+        steps = recipe.schedule.steps
+        line = (
+            f"step {int(row['step'])}/{steps}  loss {loss:.4f}  {row['slots']:.0f} slots  "
+            f"{row['seconds']:.0f} s, about {row['seconds'] / row['step'] * (steps - row['step']):.0f} s to go"
+        )
+        if console.is_terminal:
+            console.print(line, end="\r", highlight=False)
+        elif row["step"] % 200 == 0 or row["step"] == steps:
+            console.print(line, highlight=False)
+
+    trainer.run(progress)
+    if console.is_terminal:
+        console.print()
+    model.load_state_dict(trainer.average)
+    weights = write_weights(recipe, model, trainer.seconds, out)
+    if recipe.evaluate:
+        from ran.training.card import measure
+
+        measure(weights, recipe, workers)
+    console.print(f"weights: {weights}")
+    return weights
+
+
+class _Smoothed:
+    """Mean that forgets, for the progress line."""
+
+    def __init__(self) -> None:
+        self.value: float | None = None
+
+    def __call__(self, x: float) -> float:
+        self.value = x if self.value is None else 0.98 * self.value + 0.02 * x
+        return self.value
+
+
+def _check_slots(recipe: Recipe) -> None:
+    """Draw some configurations and build their links, so that a bad recipe fails at once and not in the night."""
+    for step in range(32):
+        try:
+            config, esn0_db = recipe.slot_config(step)
+        except KeyError as error:
+            raise InputError(f"slots.{error.args[0]}: missing; allowed: a number or a distribution") from None
+        except ValueError as error:
+            text = " ".join(str(error).split())
+            raise InputError(f"slots: {text}") from None
+        link = Link(config)
+        if not np.isfinite(esn0_db):
+            raise InputError(f"slots.esn0_db: got {esn0_db}; allowed: finite numbers")
+        if link.grid.bits_per_symbol not in recipe.bits_per_symbol:
+            raise InputError(
+                f"bits_per_symbol: got {list(recipe.bits_per_symbol)}, but the slots hold {link.grid.bits_per_symbol} "
+                "bits per symbol; allowed: a list with every modulation of the slots"
+            )
+
+
+def _claim(out: Path, recipe: Recipe) -> None:
+    """Make the folder this recipe's, or refuse it."""
+    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    path = out / "recipe.yaml"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if path.is_file():
+            if path.read_text() != text:
+                raise InputError(f"--out: {out} holds another training; allowed: a new folder, or the same recipe")
+            return
+        if any(out.iterdir()):
+            raise InputError(f"--out: {out} holds other files and no recipe.yaml; allowed: a new or empty folder")
+        path.write_text(text)
+    except OSError as error:
+        raise InputError(f"--out: {out}: {error.strerror}; allowed: a folder that can be written") from None
+
+
+def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -> Path:
+    """Write NAME.safetensors and its card NAME.json."""
+    data = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
+    s = recipe.schedule
+    card: dict[str, Any] = {
+        "name": recipe.name,
+        "description": recipe.description,
+        "licence": "Apache-2.0",
+        "sha256": hashlib.sha256(data).hexdigest(),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "architecture": recipe.model,
+        "bits_per_symbol": list(recipe.bits_per_symbol),
+        "num_layers": list(recipe.num_layers),
+        "training": {
+            "slots": recipe.slots,
+            "cases": list(recipe.cases),
+            "seed": recipe.seed,
+            "steps": s.steps,
+            "slots_seen": s.steps * s.batch_slots,
+            "seconds": round(seconds),
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "ran6g": metadata.version("ran6g"),
+        },
+        "measured": [],
+    }
+    path = out / f"{recipe.name}.safetensors"
+    temporary = path.with_name(path.name + ".new")
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+    write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    return path
