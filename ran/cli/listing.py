@@ -1,0 +1,59 @@
+"""`ran list`: what can be named on the command line and in experiment files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from ran.errors import unknown_name
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="receivers, channels, experiments or weights.")],
+) -> None:
+    """List receivers, channels, experiments or trained weights, a line each."""
+    kinds: dict[str, Callable[[], dict[str, str]]] = {
+        "receivers": _receivers,
+        "channels": _channels,
+        "experiments": _experiments,
+        "weights": _weights,
+    }
+    if kind not in kinds:
+        raise unknown_name("KIND", kind, kinds)
+    entries = kinds[kind]()
+    width = max(map(len, entries), default=0)
+    for name, description in entries.items():
+        print(f"{name:{width}}  {description}".rstrip())
+
+
+def _receivers() -> dict[str, str]:
+    from ran.link.catalogue import receiver_catalogue
+
+    return receiver_catalogue()
+
+
+def _channels() -> dict[str, str]:
+    from ran.link.catalogue import channel_catalogue
+
+    return channel_catalogue()
+
+
+def _experiments() -> dict[str, str]:
+    from ran.sim.experiment import built_in_experiments, load
+
+    return {name: load(path).description for name, path in built_in_experiments().items()}
+
+
+def _weights() -> dict[str, str]:
+    """Trained weights that ship with the package, and the title of their model card."""
+    from importlib import resources
+    from pathlib import Path
+
+    found = {}
+    for path in sorted(Path(str(resources.files("receivers.weights"))).glob("*.safetensors")):
+        card = path.with_suffix(".md")
+        lines = card.read_text(encoding="utf-8").splitlines() if card.exists() else []
+        found[path.stem] = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
+    return found

@@ -1,0 +1,96 @@
+"""The command line `ran`: thin verbs over the library."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import types
+from typing import Any, cast
+
+import typer
+
+from ran import __version__
+from ran.cli import doctor, listing, report, sim, train
+from ran.errors import InputError
+
+app = typer.Typer(
+    name="ran",
+    help="Simulate, train and compare receivers on a 3GPP link.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"ran {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _ran(
+    version: bool = typer.Option(False, "--version", help="Print the version and leave.", callback=_print_version),
+) -> None:
+    """Simulate, train and compare receivers on a 3GPP link."""
+
+
+app.command("sim")(sim.sim)
+app.command("list")(listing.list_)
+app.command("report")(report.report)
+app.command("train")(train.train)
+app.command("doctor")(doctor.doctor)
+
+_INTERRUPTED = 130  # 128 + SIGINT, as shells have it
+
+# Typer's own copy of click has moved between versions; this is the base of its complaints about the command line.
+_UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns the exit status.
+
+    0: done. 1: the run stopped before its end (`ran: stopped: ...`). 2: input that does not fit (`ran: error: ...`, one
+    line). 130: interrupted. Any other exception is a bug and shows its traceback.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    command = typer.main.get_command(app)
+    try:
+        status = command.main(args=arguments, prog_name="ran", standalone_mode=False)
+    except InputError as error:
+        return _complain("error", error, 2)
+    except _UsageError as error:
+        message = cast(Any, error).format_message()  # empty when only the help was to be shown
+        return _complain("error", message, 2) if message else 2
+    except (KeyboardInterrupt, typer.Abort):
+        status = _INTERRUPTED
+    except BrokenPipeError:
+        return 1  # whoever read our output has left
+    except Exception as error:
+        if _is_stop(error):
+            return _complain("stopped", error, 1)
+        raise
+    if status == _INTERRUPTED:  # typer turns KeyboardInterrupt into this
+        return _complain("stopped", "the same command resumes", _INTERRUPTED)
+    return status if isinstance(status, int) else 0
+
+
+def _is_stop(error: Exception) -> bool:
+    # Looked up only when something was raised: the module is not needed for most commands.
+    from ran.sim.executor import RunStopped
+
+    return isinstance(error, RunStopped)
+
+
+def _complain(kind: str, text: object, status: int) -> int:
+    print(f"ran: {kind}: {' '.join(str(text).split())}", file=sys.stderr)
+    return status
+
+
+def _interrupt(number: int, frame: types.FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

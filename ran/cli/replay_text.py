@@ -1,0 +1,24 @@
+"""What `ran sim --replay KEY` prints."""
+
+from __future__ import annotations
+
+from ran.sim.executor import RunStopped
+from ran.sim.experiment import Experiment
+from ran.sim.replay import replay
+
+
+def print_replay(experiment: Experiment, key: str) -> None:
+    """Simulate the drop again and say what every receiver made of it. RunStopped when a number was not finite."""
+    found = replay(experiment, key)
+    print(f"experiment {experiment.name}, scenario {found.scenario_id}, seed {experiment.seed}")
+    print(
+        f"drop {found.drop} at Es/N0 {found.esn0_db:g} dB, simulated in the batch of drops "
+        f"{found.batch.start} to {found.batch.stop - 1}: {found.blocks} block(s), {found.bits} information bits"
+    )
+    for outcome in found.outcomes:
+        if outcome.non_finite:
+            print(f"  {outcome.receiver}: non-finite numbers in {outcome.non_finite}, drop {outcome.drop}")
+        else:
+            print(f"  {outcome.receiver}: {outcome.block_errors} block errors, {outcome.bit_errors} bit errors")
+    if bad := [outcome.receiver for outcome in found.outcomes if outcome.non_finite]:
+        raise RunStopped(f"non-finite numbers with {', '.join(bad)}")

@@ -1,0 +1,55 @@
+"""`ran sim`: run an experiment and report on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def sim(
+    experiment: Annotated[
+        str, typer.Argument(help="An experiment file, or the name of a built-in one (`ran list experiments`).")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the experiment's.")] = None,
+    chunk_slots: Annotated[
+        int | None, typer.Option(min=1, help="Slots simulated per transaction. [default: about 1.5 s worth]")
+    ] = None,
+    replay: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
+    ] = None,
+) -> None:
+    """Simulate an experiment into a run folder and report on it.
+
+    Interrupt it at any time: the same command resumes, and ends with the same results.
+    """
+    from ran.sim.experiment import load
+
+    changes = list(overrides or [])
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    loaded = load(experiment, changes)
+    if replay is not None:
+        from ran.cli.replay_text import print_replay
+
+        print_replay(loaded, replay)
+        return
+    from ran.cli.progress import ProgressLine
+    from ran.cli.table import print_summary
+    from ran.report import write_report
+    from ran.sim.run import run
+
+    folder = out or Path("runs") / loaded.name
+    with ProgressLine() as listener:
+        results = run(loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener)
+        listener.say("writing the report")
+        page = write_report([results], folder)
+    print_summary(results)
+    print(f"report: {page}")

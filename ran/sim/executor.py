@@ -1,0 +1,167 @@
+"""Worker processes on this machine: they get chunks, answer with outcomes, and never outlive the run."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from multiprocessing import connection
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnProcess
+from types import TracebackType
+from typing import cast
+
+from ran.errors import InputError
+from ran.sim.experiment import Experiment
+from ran.sim.simulation import Build
+from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, work
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+
+
+class RunStopped(Exception):
+    """The run cannot go on, through no fault in the program. One line; what was simulated so far is stored."""
+
+
+class WorkerCrashed(RuntimeError):
+    """A bug: an exception in a worker. The message holds the worker's traceback."""
+
+
+def available_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class Executor:
+    """`workers` processes that live as long as the `with` block. Each works on at most one chunk."""
+
+    def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
+        self._arguments = (build, experiment)
+        self._count = workers
+        self._processes: dict[Connection, SpawnProcess] = {}
+        self._busy: dict[Connection, Chunk] = {}
+
+    def __enter__(self) -> Executor:
+        try:
+            with _environment(_ONE_THREAD), _interrupts_ignored():
+                for _ in range(self._count):
+                    self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _start(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+        process.start()
+        theirs.close()
+        self._processes[ours] = process
+
+    def close(self) -> None:
+        """End every worker; chunks in flight are lost. No process is left afterwards."""
+        for process in self._processes.values():
+            process.terminate()
+        for ours, process in self._processes.items():
+            process.join(5)
+            if process.is_alive():
+                process.kill()
+                process.join()
+            process.close()
+            ours.close()
+        self._processes.clear()
+        self._busy.clear()
+
+    @property
+    def idle(self) -> int:
+        """Workers that wait for a chunk."""
+        return len(self._processes) - len(self._busy)
+
+    @property
+    def in_flight(self) -> tuple[Chunk, ...]:
+        """Chunks that are being simulated."""
+        return tuple(self._busy.values())
+
+    def submit(self, chunk: Chunk) -> None:
+        """Give `chunk` to an idle worker."""
+        worker = next(c for c in self._processes if c not in self._busy)
+        self._busy[worker] = chunk
+        # A worker that has died meanwhile is noticed by `wait`, with whatever it had to say.
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            worker.send(chunk)
+
+    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
+        """Chunks that were answered; waits for the first, at most `timeout_s` (None: without limit).
+
+        Raises InputError when a worker refuses its input, WorkerCrashed with the traceback of an exception in a
+        worker, RunStopped when a worker was killed.
+        """
+        answered = []
+        for ready in connection.wait(list(self._processes), timeout_s):
+            worker = cast(Connection, ready)
+            answer = self._answer(worker)
+            if isinstance(answer, Refused):
+                raise InputError(answer.text)
+            if isinstance(answer, Crashed):
+                raise WorkerCrashed(f"exception in a worker process:\n\n{answer.text}")
+            answered.append((self._busy.pop(worker), answer))
+        return answered
+
+    def _answer(self, worker: Connection) -> Answer:
+        try:
+            answer: Answer = worker.recv()
+        except (EOFError, ConnectionResetError):
+            process = self._processes[worker]
+            process.join(5)
+            raise RunStopped(
+                f"worker process {process.pid} {_how_it_ended(process.exitcode)}; "
+                "everything but its chunk is stored, the same command resumes"
+            ) from None
+        return answer
+
+
+def _how_it_ended(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = " (out of memory? fewer --workers need less)" if name == "SIGKILL" else ""
+        return f"was killed by {name}{hint}"
+    return f"ended by itself with exit code {exitcode}"
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    """Environment variables for the processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextlib.contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes started meanwhile ignore Ctrl-C from their first instruction on: only the parent acts on it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,0 +1,274 @@
+"""An experiment: what is simulated, with which receivers, at which SNR, until when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+
+from ran.errors import unknown_name
+from ran.phy.config import Carrier, Config, Decoder, Pusch, Users
+from ran.sim.overrides import apply_overrides
+from ran.sim.validation import validate
+from ran.sim.yaml_file import read_mapping
+
+MAX_POINTS = 500
+
+EsN0Db = Annotated[float, Field(ge=-60, le=100)]
+Bler = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Block(Config):
+    """A channel model or a receiver by name, with its options beside the name."""
+
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"allowed": "a name, or a block {name: ..., and its options}"}
+    )
+
+    name: Annotated[str, Field(min_length=1)]
+
+    def block(self) -> dict[str, Any]:
+        """`{"name": ..., **options}`, the form that `ran.link.catalogue` builds from."""
+        return {"name": self.name, **(self.model_extra or {})}
+
+
+class ReceiverBlock(Block):
+    """A receiver. `label` names it in results; needed only when one receiver appears twice with other options."""
+
+    label: Annotated[str, Field(min_length=1)] | None = None
+
+    @property
+    def title(self) -> str:
+        """What results call this receiver."""
+        if self.label is not None:
+            return self.label
+        return self.name.rsplit(":", 1)[-1] if ".py:" in self.name else self.name
+
+
+class SnrRange(Config):
+    """SNR points from `start` to `stop`, both included, every `step` dB."""
+
+    model_config = ConfigDict(title="<range>")
+
+    start: EsN0Db
+    stop: EsN0Db
+    step: Annotated[float, Field(gt=0)] = 1.0
+
+    @model_validator(mode="after")
+    def _goes_up(self) -> SnrRange:
+        if self.stop < self.start:
+            raise ValueError(f"stop {self.stop} is below start {self.start}; allowed: stop at or above start")
+        if (self.stop - self.start) / self.step >= MAX_POINTS:
+            raise ValueError(f"step {self.step} gives too many points; allowed: at most {MAX_POINTS}")
+        return self
+
+    def values(self) -> tuple[float, ...]:
+        count = int((self.stop - self.start) / self.step + 1e-9) + 1
+        return tuple(round(self.start + i * self.step, 6) for i in range(count))
+
+
+class SnrSearch(Config):
+    """Find the waterfall of every receiver on a grid of `step_db`, from `low_db` to `high_db`.
+
+    A bisection with the first `probe_slots` slots of a point finds where a receiver starts to work. From there it is
+    simulated upwards until its BLER is below the lowest of `target_bler`, or no longer falls (an error floor).
+    """
+
+    target_bler: Annotated[tuple[Bler, ...], Field(min_length=1)] = (0.1, 0.01)
+    step_db: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    low_db: EsN0Db = -10.0
+    high_db: EsN0Db = 40.0
+    probe_slots: Annotated[int, Field(ge=8, le=10000)] = 32
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> SnrSearch:
+        if self.high_db <= self.low_db:
+            raise ValueError(f"high_db {self.high_db} is not above low_db {self.low_db}; allowed: high_db above low_db")
+        if (self.high_db - self.low_db) / self.step_db >= MAX_POINTS:
+            raise ValueError(f"step_db {self.step_db} gives too many points; allowed: at most {MAX_POINTS}")
+        return self
+
+    def values(self) -> tuple[float, ...]:
+        return SnrRange(start=self.low_db, stop=self.high_db, step=self.step_db).values()
+
+
+class SnrAuto(Config):
+    """The form `{auto: {...}}` of `esn0_db`; plain `auto` means all defaults."""
+
+    model_config = ConfigDict(title="<auto>")
+
+    auto: SnrSearch = SnrSearch()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _auto_is_short_for_defaults(cls, data: Any) -> Any:
+        return {} if data == "auto" or data == {"auto": None} else _tuples(data)
+
+
+class Stopping(Config):
+    """When a point has been simulated enough, per receiver. The first rule that holds ends it.
+
+    min_block_errors: so many blocks in error; null: no such rule.
+    relative_interval_width: width of the 95 % interval of the BLER divided by the BLER; null: no such rule.
+    max_slots: so many slots.
+    min_bler: a receiver is not simulated at higher SNR once its BLER falls below; null: all points are simulated.
+    """
+
+    min_block_errors: Annotated[int, Field(ge=1)] | None = 100
+    relative_interval_width: Annotated[float, Field(gt=0, le=2)] | None = None
+    max_slots: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000
+    min_bler: Bler | None = 1e-3
+
+
+def _form_of_points(value: Any) -> str | None:
+    if isinstance(value, list | tuple):
+        return "<list>"
+    if value == "auto" or isinstance(value, SnrAuto) or (isinstance(value, dict) and "auto" in value):
+        return "<auto>"
+    return "<range>" if isinstance(value, dict | SnrRange) else None
+
+
+def _form_of_channel(value: Any) -> str | None:
+    if isinstance(value, list | tuple):
+        return "<per user>"
+    return "<one>" if isinstance(value, dict | Block) else None
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _tuples(value: Any) -> Any:
+    """`value` with every list as a tuple: strict validation takes lists only straight from JSON."""
+    if isinstance(value, list | tuple):
+        return tuple(_tuples(item) for item in value)
+    return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+class Experiment(Config):
+    """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
+
+    name: Annotated[
+        str,
+        Field(
+            pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+            max_length=100,
+            json_schema_extra={"allowed": "letters, digits, '.', '_' and '-', at most 100 characters"},
+        ),
+    ]
+    description: str = ""
+    carrier: Carrier = Carrier()
+    pusch: Pusch = Pusch()
+    users: Users = Users()
+    num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
+    channel: Annotated[
+        Annotated[Block, Tag("<one>")] | Annotated[tuple[Block, ...], Field(min_length=1), Tag("<per user>")],
+        Discriminator(_form_of_channel),
+        Field(json_schema_extra={"allowed": "a name, a block {name: ..., options}, or a list of one of them per user"}),
+    ]
+    receivers: Annotated[
+        tuple[ReceiverBlock, ...],
+        Field(min_length=1, json_schema_extra={"allowed": "a list of names or of blocks {name: ..., options}"}),
+    ]
+    esn0_db: Annotated[
+        Annotated[tuple[EsN0Db, ...], Field(min_length=1, max_length=MAX_POINTS), Tag("<list>")]
+        | Annotated[SnrRange, Tag("<range>")]
+        | Annotated[SnrAuto, Tag("<auto>")],
+        Discriminator(_form_of_points),
+        Field(
+            json_schema_extra={
+                "allowed": "a list of numbers, {start: A, stop: B, step: C}, auto, or {auto: {target_bler: [...]}}"
+            }
+        ),
+    ]
+    stopping: Stopping = Stopping()
+    decoder: Decoder = Decoder()
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+
+    @field_validator("channel", mode="before")
+    @classmethod
+    def _channel_may_be_a_name(cls, value: Any) -> Any:
+        return tuple(_named(item) for item in value) if isinstance(value, list | tuple) else _named(value)
+
+    @field_validator("receivers", mode="before")
+    @classmethod
+    def _receiver_may_be_a_name(cls, value: Any) -> Any:
+        return tuple(_named(item) for item in value) if isinstance(value, list | tuple) else value
+
+    @field_validator("receivers")
+    @classmethod
+    def _labels_differ(cls, receivers: tuple[ReceiverBlock, ...]) -> tuple[ReceiverBlock, ...]:
+        titles = [receiver.title for receiver in receivers]
+        twice = next((title for title in titles if titles.count(title) > 1), None)
+        if twice is not None:
+            raise ValueError(f"got {twice!r} twice; allowed: different names, or a label for each: {{label: ...}}")
+        return receivers
+
+    @field_validator("esn0_db")
+    @classmethod
+    def _points_ascend(cls, points: Any) -> Any:
+        return tuple(sorted({value + 0.0 for value in points})) if isinstance(points, tuple) else points
+
+    @property
+    def snr_grid(self) -> tuple[float, ...]:
+        """Every Es/N0 in dB that may be simulated, ascending."""
+        if isinstance(self.esn0_db, tuple):
+            return self.esn0_db
+        if isinstance(self.esn0_db, SnrRange):
+            return self.esn0_db.values()
+        return self.esn0_db.auto.values()
+
+    @property
+    def snr_search(self) -> SnrSearch | None:
+        """How the waterfall is searched; None when the points are given."""
+        return self.esn0_db.auto if isinstance(self.esn0_db, SnrAuto) else None
+
+    def resolved(self) -> dict[str, Any]:
+        """Plain values with all defaults filled in; validates to an equal experiment."""
+        return self.model_dump(mode="json")
+
+
+def built_in_experiments() -> dict[str, Path]:
+    """Name to file of the experiments that ship with the package."""
+    folder = Path(str(resources.files("ran.experiments")))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
+    """The experiment in a file, or the built-in experiment of that name, with `overrides` (`a.b=c`) applied.
+
+    File names inside it that are relative are taken relative to the experiment file, or to the current folder when the
+    experiment is a built-in one, and made absolute.
+    Raises InputError with one line for everything that is wrong with it.
+    """
+    path = _find(name_or_path)
+    data = read_mapping(path)
+    data.setdefault("name", path.stem)
+    experiment = validate(Experiment, apply_overrides(data, overrides), str(name_or_path))
+    folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
+    return _with_absolute_files(experiment, folder)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    built_in = built_in_experiments()
+    if str(name_or_path) in built_in:
+        return built_in[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    raise unknown_name("experiment (a YAML file or a built-in name)", str(name_or_path), built_in)
+
+
+def _with_absolute_files(experiment: Experiment, folder: Path) -> Experiment:
+    def absolute(value: Any) -> Any:
+        is_file = isinstance(value, str) and (".py:" in value or value.endswith(".safetensors"))
+        return str(folder / Path(value).expanduser()) if is_file else value
+
+    receivers = tuple(
+        receiver.model_validate({key: absolute(value) for key, value in receiver.model_dump().items()})
+        for receiver in experiment.receivers
+    )
+    return experiment.model_copy(update={"receivers": receivers})

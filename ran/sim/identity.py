@@ -1,0 +1,122 @@
+"""Names of what was simulated: hashes of canonical JSON, so that equal things have equal names everywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import PurePath
+from typing import Any
+
+from ran.errors import InputError
+from ran.sim.experiment import Experiment, ReceiverBlock
+
+#: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
+SIMULATION_VERSION = 1
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, in which a number has one spelling (1.0 and -0.0 as 1 and 0)."""
+    return json.dumps(_canonical(value), sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, 64 hexadecimal digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _canonical(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _canonical(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_canonical(item) for item in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value
+
+
+def physics(experiment: Experiment) -> dict[str, Any]:
+    """Everything that decides the physics of a drop, except the SNR."""
+    resolved = experiment.resolved()
+    return {key: resolved[key] for key in ("carrier", "pusch", "users", "num_rx_ant", "channel")}
+
+
+def scenario_id(experiment: Experiment, esn0_db: float) -> str:
+    """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
+    return digest({**physics(experiment), "esn0_db": float(esn0_db)})
+
+
+def receiver_identity(block: ReceiverBlock, fingerprint: str) -> dict[str, Any]:
+    """What decides what a receiver does: name, options, and the fingerprint of its weights or source.
+
+    Where files are does not matter, what they hold is in the fingerprint; so of paths only the file name enters.
+    """
+    identity = {key: _without_folder(value) for key, value in block.block().items()}
+    return {**identity, "fingerprint": fingerprint}
+
+
+def _without_folder(value: Any) -> Any:
+    is_file = isinstance(value, str) and (".py:" in value or value.endswith(".safetensors"))
+    return PurePath(value).name if is_file else value
+
+
+def task_id(experiment: Experiment, receiver: Mapping[str, Any], esn0_db: float) -> str:
+    """Names the outcomes of one receiver (its `receiver_identity`) at one SNR point."""
+    return digest(
+        {
+            "scenario": scenario_id(experiment, esn0_db),
+            "receiver": receiver,
+            "decoder": experiment.decoder.model_dump(mode="json"),
+            "seed": experiment.seed,
+            "simulation_version": SIMULATION_VERSION,
+        }
+    )
+
+
+def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """What two runs must share to go on in one folder: all but the stopping rule and the description."""
+    resolved = experiment.resolved()
+    for key in ("name", "description", "stopping"):
+        del resolved[key]
+    return {**resolved, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
+
+
+def first_difference(stored: Any, given: Any, path: str = "") -> str:
+    """Path of the first key in which two run identities differ and both values, in words; empty when equal."""
+    if isinstance(stored, Mapping) and isinstance(given, Mapping):
+        for key in sorted({*stored, *given}):
+            below = f"{path}.{key}" if path else key
+            if key not in stored or key not in given:
+                return f"{below} is only in {'this experiment' if key in given else 'the existing run'}"
+            if difference := first_difference(stored[key], given[key], below):
+                return difference
+        return ""
+    if canonical_json(stored) == canonical_json(given):
+        return ""
+    return f"{path} is {canonical_json(stored)} there and {canonical_json(given)} here"
+
+
+def replay_key(experiment: Experiment, esn0_db: float, drop: int) -> str:
+    """Names one drop of an experiment: SCENARIO:SEED:ESN0_DB:DROP."""
+    return f"{scenario_id(experiment, esn0_db)[:12]}:{experiment.seed}:{esn0_db:g}:{drop}"
+
+
+def parse_replay_key(key: str, experiment: Experiment) -> tuple[float, int]:
+    """Es/N0 in dB and drop index of a replay key; the experiment must be the one that the key came from."""
+    parts = key.split(":")
+    try:
+        scenario, seed, esn0_db, drop = parts[0], int(parts[1]), float(parts[2]), int(parts[3])
+        well_formed = len(parts) == 4 and drop >= 0
+    except (IndexError, ValueError):
+        well_formed = False
+    if not well_formed:
+        raise InputError(
+            f"--replay: got {key!r}; allowed: the key that a stopped run printed, SCENARIO:SEED:ESN0_DB:DROP"
+        )
+    expected = replay_key(experiment, esn0_db, drop)
+    if expected != f"{scenario}:{seed}:{esn0_db:g}:{drop}":
+        raise InputError(
+            f"--replay: got {key!r}; this experiment's key for that drop is {expected!r}; "
+            "allowed: a key of the same experiment with the same --set and --seed"
+        )
+    return esn0_db, drop

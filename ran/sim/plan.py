@@ -1,0 +1,142 @@
+"""Which points a run consists of, and what each still needs: a pure function of the outcomes known so far."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+from ran.sim.experiment import Experiment, SnrSearch
+from ran.sim.outcomes import TaskOutcomes
+from ran.sim.stopping import drops_expected, drops_used
+
+#: A curve that has not halved over so many dB has met its error floor.
+_FLOOR_SPAN_DB = 6.0
+
+#: How far above the BLER that ends a curve a running estimate must be to count on the next point being simulated.
+_CLEARLY_ABOVE = 3.0
+
+Outcomes = Mapping[tuple[str, float], TaskOutcomes]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point of a receiver's curve and the drops of it that count so far; `finished` when these are all."""
+
+    receiver: str
+    esn0_db: float
+    drops: int
+    finished: bool
+
+
+@dataclass(frozen=True)
+class Need:
+    """Drops that a receiver needs at a point: `expected` by a guess, `most` in the worst case.
+
+    certain: the run cannot end without them; otherwise they are likely to be needed later.
+    """
+
+    receiver: str
+    esn0_db: float
+    expected: int
+    most: int
+    certain: bool
+
+
+@dataclass(frozen=True)
+class Curve:
+    """The points of one receiver, ascending in SNR, and its open needs. Without certain needs it is complete."""
+
+    points: tuple[Point, ...]
+    needs: tuple[Need, ...]
+
+
+class Plan:
+    """The points of an experiment. Everything here follows from the experiment and the outcomes alone."""
+
+    def __init__(self, experiment: Experiment, blocks_per_drop: int) -> None:
+        self._rule = experiment.stopping
+        self._grid = experiment.snr_grid
+        self._search = experiment.snr_search
+        self._blocks_per_drop = blocks_per_drop
+        self._decided: WeakKeyDictionary[TaskOutcomes, tuple[int, int | None]] = WeakKeyDictionary()
+        self.receivers = tuple(receiver.title for receiver in experiment.receivers)
+
+    def curves(self, outcomes: Outcomes) -> tuple[Curve, ...]:
+        """The curve of every receiver, in the order of the experiment."""
+        return tuple(self.curve(receiver, outcomes) for receiver in self.receivers)
+
+    def curve(self, receiver: str, outcomes: Outcomes) -> Curve:
+        """The curve of one receiver as far as it is known."""
+        if self._search is None:
+            return self._walk(receiver, outcomes, 0)
+        start = self._first_point(receiver, outcomes, self._search)
+        return Curve((), (start,)) if isinstance(start, Need) else self._walk(receiver, outcomes, start)
+
+    def _walk(self, receiver: str, outcomes: Outcomes, first: int) -> Curve:
+        """Go up the grid from its point number `first` until the curve ends or a point decides that is not finished.
+
+        Beyond such a point the walk goes on only over points that are likely to be needed.
+        """
+        points: list[Point] = []
+        needs: list[Need] = []
+        blers: list[tuple[float, float]] = []
+        certain = True
+        for esn0_db in self._grid[first:]:
+            known = outcomes.get((receiver, esn0_db)) or TaskOutcomes()
+            used = self._drops_used(known)
+            drops = known.prefix if used is None else used
+            errors = int(known.block_errors[:drops].sum())
+            bler = errors / (drops * self._blocks_per_drop) if drops else 1.0
+            if certain and drops:
+                points.append(Point(receiver, esn0_db, drops, used is not None))
+            if used is None:
+                expected = drops_expected(self._rule, known.block_errors, self._blocks_per_drop)
+                needs.append(Need(receiver, esn0_db, expected, self._rule.max_slots, certain))
+                if self._end_bler > 0:
+                    certain = False
+                    if not drops or bler < _CLEARLY_ABOVE * self._end_bler:
+                        break
+            blers.append((esn0_db, bler))
+            if used is not None and self._ends(blers):
+                break
+        return Curve(tuple(points), tuple(needs))
+
+    def _drops_used(self, known: TaskOutcomes) -> int | None:
+        """`drops_used`, computed again only when more drops became known."""
+        prefix, used = self._decided.get(known, (-1, None))
+        if used is None and prefix != known.prefix:
+            used = drops_used(self._rule, known.block_errors, self._blocks_per_drop)
+            self._decided[known] = (known.prefix, used)
+        return used
+
+    @property
+    def _end_bler(self) -> float:
+        """BLER below which a receiver's curve ends; 0 when it never does."""
+        searched = min(self._search.target_bler) if self._search else 0.0
+        return max(searched, self._rule.min_bler or 0.0)
+
+    def _ends(self, blers: list[tuple[float, float]]) -> bool:
+        """Whether the last finished point ends the curve: low enough, or (searching only) at an error floor."""
+        esn0_db, bler = blers[-1]
+        if bler < self._end_bler:
+            return True
+        earlier = [b for e, b in blers if e <= esn0_db - _FLOOR_SPAN_DB]
+        return self._search is not None and bool(earlier) and bler > earlier[-1] / 2
+
+    def _first_point(self, receiver: str, outcomes: Outcomes, search: SnrSearch) -> int | Need:
+        """Number of the highest grid point where a probe fails more often than midway from the highest target to 1.
+
+        Bisection on the first `probe_slots` slots of grid points. Returns a Need when a probe is missing.
+        """
+        threshold = (1 + max(search.target_bler)) / 2
+        slots = min(search.probe_slots, self._rule.max_slots)
+        low, high = 0, len(self._grid)  # the answer is at or above low and below high
+        while high - low > 1:
+            middle = (low + high) // 2
+            known = outcomes.get((receiver, self._grid[middle])) or TaskOutcomes()
+            if known.prefix < slots:
+                return Need(receiver, self._grid[middle], slots, slots, certain=True)
+            bler = known.block_errors[:slots].sum() / (slots * self._blocks_per_drop)
+            low, high = (middle, high) if bler >= threshold else (low, middle)
+        return low

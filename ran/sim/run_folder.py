@@ -1,0 +1,125 @@
+"""The folder of a run: whose it is, and what is in it."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import yaml
+
+from ran import __version__
+from ran.errors import InputError
+from ran.sim.experiment import Experiment
+from ran.sim.files import write_text
+from ran.sim.identity import first_difference, run_identity
+from ran.sim.provenance import versions
+from ran.sim.simulation import Simulation
+from ran.sim.store import Store
+
+STORE = "results.sqlite"
+CSV = "results.csv"
+EXPERIMENT = "experiment.yaml"
+REPORT = "report.html"
+
+_LEFTOVERS = (f"{STORE}.new", f"{STORE}.new-journal", f".{EXPERIMENT}.new")
+
+
+class RunFolder:
+    """A run folder that this process writes to. A context manager: it holds a lock on the folder while it is open."""
+
+    def __init__(
+        self, path: Path, experiment: Experiment, simulation: Simulation, receivers: dict[str, dict[str, Any]]
+    ) -> None:
+        """Create the folder, or continue in it when the same experiment was run there.
+
+        receivers: `receiver_identity` by title. Another stopping rule or description continues; everything else that
+        differs is refused. InputError, with nothing written, when the folder holds anything else, is used by another
+        process or cannot be written.
+        """
+        self.path = path
+        identity = run_identity(experiment, receivers)
+        self._lock = _make_and_lock(path)
+        try:
+            self.store = self._open_store(identity)
+            self.store.set_meta(_description(experiment, simulation, receivers))
+            text = yaml.safe_dump(experiment.resolved(), sort_keys=False, allow_unicode=True, width=120)
+            write_text(path / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open_store(self, identity: dict[str, Any]) -> Store:
+        file = self.path / STORE
+        if not file.exists():
+            strangers = sorted(p.name for p in self.path.iterdir() if p.name not in _LEFTOVERS)
+            if strangers:
+                more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
+                raise InputError(
+                    f"{self.path}: holds {strangers[0]!r}{more} and is no run folder; "
+                    "allowed: a new or empty folder, or one with a run of the same experiment"
+                )
+            return Store.create(file, {"run_identity": json.dumps(identity)})
+        store = Store(file)
+        difference = first_difference(_json(store, "run_identity"), identity)
+        if difference:
+            store.close()
+            raise InputError(
+                f"{self.path}: holds a run of a different experiment: {difference}; "
+                "allowed: the same experiment, or another folder by --out"
+            )
+        return store
+
+    def __enter__(self) -> RunFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.store.close()
+        os.close(self._lock)
+
+
+def _make_and_lock(path: Path) -> int:
+    """Make the folder and lock it against other processes; the lock ends with the process, however it ends."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    except FileExistsError:
+        raise InputError(f"{path}: is a file; allowed: a new or empty folder, or one with a run") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(folder)
+        raise InputError(f"{path}: another ran process is writing to it; wait for it or use another --out") from None
+    except OSError:
+        pass  # A file system without locks. The store refuses ranges of drops that overlap in any case.
+    return folder
+
+
+def _description(
+    experiment: Experiment, simulation: Simulation, receivers: dict[str, dict[str, Any]]
+) -> dict[str, str]:
+    """What `load_results` needs so that it can do without the link and the receivers."""
+    link = simulation.link
+    return {
+        "experiment": json.dumps(experiment.resolved()),
+        "receivers": json.dumps(receivers),
+        "genies": json.dumps(sorted(simulation.genies)),
+        "blocks_per_drop": json.dumps(link.blocks_per_drop),
+        "bits_per_block": json.dumps(link.bits_per_block),
+        "slot_duration_s": json.dumps(link.slot_duration_s),
+        "versions": json.dumps(versions()),
+    }
+
+
+def _json(store: Store, key: str) -> Any:
+    with suppress(KeyError, ValueError):
+        return json.loads(store.meta()[key])
+    raise InputError(f"{store.path}: damaged: no readable {key!r}; allowed: a results.sqlite that ran wrote")

@@ -1,0 +1,97 @@
+"""Cut what the plan needs into chunks: short enough to lose, long enough to be worth handing out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from ran.sim.outcomes import TaskOutcomes
+from ran.sim.plan import Need, Outcomes
+from ran.sim.worker import Chunk
+
+#: Wall time that a chunk should take.
+_TARGET_S = 1.5
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """The first drops that a need misses, [start, limit), and how many more drops it probably takes in all."""
+
+    need: Need
+    start: int
+    limit: int
+    missing: int
+
+
+class Schedule:
+    """Chooses chunks. Nothing it decides can change a result: only what is simulated first, and what in vain."""
+
+    def __init__(
+        self, batch_drops: int, workers: int, name_scenario: Callable[[float], str], chunk_drops: int | None = None
+    ) -> None:
+        """chunk_drops: fixed chunk size, rounded up to whole batches; by default chosen by measured speed."""
+        self._batch = batch_drops
+        self._workers = workers
+        self._scenario = name_scenario
+        self._fixed = chunk_drops
+        self._seconds_per_drop: float | None = None
+
+    def took(self, chunk: Chunk, seconds: float) -> None:
+        """Learn from a finished chunk; speed is counted per drop and receiver."""
+        measured = seconds / (len(chunk.drops) * len(chunk.receivers))
+        before = self._seconds_per_drop
+        self._seconds_per_drop = measured if before is None else 0.5 * (before + measured)
+
+    def next_chunk(self, needs: Iterable[Need], outcomes: Outcomes, in_flight: Sequence[Chunk]) -> Chunk | None:
+        """The most useful chunk now, or None when nothing is missing that could be needed.
+
+        First what the run certainly needs and probably takes, then what later points probably need, then more of the
+        former. At equal rank the lowest SNR comes first, where errors are quick to collect.
+        """
+        gaps = [self._gap(need, outcomes, in_flight) for need in needs]
+        gaps = [gap for gap in gaps if gap.start < gap.limit]
+        for group in (
+            [gap for gap in gaps if gap.need.certain and gap.missing > 0],
+            [gap for gap in gaps if gap.missing > 0],
+            [gap for gap in gaps if gap.need.certain],
+        ):
+            if group:
+                return self._chunk(group)
+        return None
+
+    def _chunk(self, gaps: list[_Gap]) -> Chunk:
+        """A chunk for the first of `gaps` and for all others of the same point that miss the same drops."""
+        first = min(gaps, key=lambda gap: (gap.need.esn0_db, gap.start))
+        here = [gap for gap in gaps if gap.need.esn0_db == first.need.esn0_db]
+        together = [gap for gap in here if gap.start == first.start]
+        stop = first.start + self._length(together)
+        # Stop where another receiver continues, so that it can join.
+        later = [gap.start for gap in here if gap.start > first.start]
+        stop = min([stop, *later, *(gap.limit for gap in together)])
+        titles = tuple(gap.need.receiver for gap in together)
+        return Chunk(first.need.esn0_db, self._scenario(first.need.esn0_db), range(first.start, stop), titles)
+
+    def _length(self, gaps: list[_Gap]) -> int:
+        if self._fixed is not None:
+            return self._whole_batches(self._fixed)
+        if self._seconds_per_drop is None:
+            return self._batch
+        in_time = int(_TARGET_S / (self._seconds_per_drop * len(gaps)))
+        share = -(-max(gap.missing for gap in gaps) // self._workers)
+        return max(self._batch, min(in_time // self._batch * self._batch, self._whole_batches(share)))
+
+    def _whole_batches(self, drops: int) -> int:
+        return max(1, -(-drops // self._batch)) * self._batch
+
+    def _gap(self, need: Need, outcomes: Outcomes, in_flight: Sequence[Chunk]) -> _Gap:
+        known = outcomes.get((need.receiver, need.esn0_db)) or TaskOutcomes()
+        taken = [range(known.prefix), *known.ranges_beyond]
+        taken += [c.drops for c in in_flight if c.esn0_db == need.esn0_db and need.receiver in c.receivers]
+        start = 0
+        limit = self._whole_batches(need.most)
+        for drops in sorted(taken, key=lambda drops: drops.start):
+            if drops.start > start:
+                limit = min(limit, drops.start)
+                break
+            start = max(start, drops.stop)
+        return _Gap(need, start, limit, need.expected - sum(len(drops) for drops in taken))

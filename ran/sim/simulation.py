@@ -1,0 +1,110 @@
+"""An experiment's link and receivers, built. The only module of `ran.sim` that knows `ran.link`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ran.errors import InputError
+from ran.sim.experiment import Experiment
+
+
+class DropOutcomes(Protocol):
+    """What a link returns per receiver: integer arrays [drops], summed over the users of a drop."""
+
+    @property
+    def block_errors(self) -> Any: ...
+
+    @property
+    def bit_errors(self) -> Any: ...
+
+
+class SimulatedLink(Protocol):
+    """What the driver needs of a link; `ran.link.Link` is one."""
+
+    @property
+    def blocks_per_drop(self) -> int: ...
+
+    @property
+    def bits_per_block(self) -> int: ...
+
+    @property
+    def slot_duration_s(self) -> float: ...
+
+    @property
+    def batch_drops(self) -> int: ...
+
+    def simulate(
+        self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str
+    ) -> Mapping[str, DropOutcomes]: ...
+
+
+class NonFiniteNumbers(Exception):
+    """Shape of the exception a link raises for a NaN or an infinity; `ran.link.NonFiniteError` is one."""
+
+    stage: str
+    drop_index: int
+
+
+def _nothing_to_warm_up(say: Callable[[str], None]) -> None:
+    """Default of `Simulation.warm_up`."""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """What one process needs to simulate drops of an experiment.
+
+    receivers: built receivers by their title. fingerprints: of the same; see `Receiver.fingerprint`.
+    non_finite: the exception by which the link reports a NaN or an infinity, with `stage` and `drop_index`.
+    warm_up: compiles what has to be compiled before workers start, and says so through its argument.
+    """
+
+    link: SimulatedLink
+    receivers: Mapping[str, Any]
+    fingerprints: Mapping[str, str]
+    genies: frozenset[str] = frozenset()
+    non_finite: type[Any] = NonFiniteNumbers
+    warm_up: Callable[[Callable[[str], None]], None] = _nothing_to_warm_up
+
+
+#: Builds a simulation; a function at the top level of a module, so that worker processes can import it.
+Build = Callable[[Experiment], Simulation]
+
+
+def build_simulation(experiment: Experiment) -> Simulation:
+    """Link and receivers of an experiment on the CPU. InputError for whatever does not fit together."""
+    from pydantic import ValidationError
+
+    from ran.link import Link, LinkConfig, NonFiniteError
+    from ran.link.catalogue import build_receiver, receiver_fingerprint
+    from ran.sim.validation import explain
+
+    resolved = experiment.resolved()
+    try:
+        config = LinkConfig(
+            carrier=experiment.carrier,
+            pusch=experiment.pusch,
+            users=experiment.users,
+            num_rx_ant=experiment.num_rx_ant,
+            channel=resolved["channel"],
+        )
+    except ValidationError as error:
+        raise InputError(explain(error, LinkConfig)) from None
+    link = Link(config, experiment.decoder)
+    receivers, fingerprints = {}, {}
+    for index, block in enumerate(experiment.receivers):
+        receiver = build_receiver(block.block(), path=f"receivers.{index}")
+        link.check_receiver(block.title, receiver)
+        receivers[block.title] = receiver
+        fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
+
+    def warm_up(say: Callable[[str], None]) -> None:
+        from ran.phy import ldpc
+
+        if not ldpc.is_compiled(experiment.decoder.precision):
+            say("compiling the LDPC decoder (once per machine)")
+            ldpc.warm_up(experiment.decoder.precision)
+
+    genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
+    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up)

@@ -1,0 +1,203 @@
+"""`results.sqlite`: the outcome of every drop, written one chunk per transaction."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ran.errors import InputError
+
+_APPLICATION_ID = 0x52414E36  # "RAN6" in the header of the file: tells our files from any other SQLite file
+_FORMAT = 1
+
+_SCHEMA = f"""
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_FORMAT};
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE tasks (
+    task_id TEXT PRIMARY KEY, scenario_id TEXT NOT NULL, receiver TEXT NOT NULL, esn0_db REAL NOT NULL
+) WITHOUT ROWID;
+CREATE TABLE outcomes (
+    task_id TEXT NOT NULL REFERENCES tasks,
+    first_drop INTEGER NOT NULL,
+    num_drops INTEGER NOT NULL,
+    block_errors INTEGER NOT NULL,
+    bit_errors INTEGER NOT NULL,
+    block_errors_per_drop BLOB NOT NULL,
+    bit_errors_per_drop BLOB NOT NULL,
+    UNIQUE (task_id, first_drop)
+);
+"""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One receiver at one SNR point, by the names of `ran.sim.identity`."""
+
+    task_id: str
+    scenario_id: str
+    receiver: str
+    esn0_db: float
+
+
+@dataclass(frozen=True)
+class Segment:
+    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], summed over users."""
+
+    first_drop: int
+    block_errors: np.ndarray
+    bit_errors: np.ndarray
+
+
+class Store:
+    """The outcomes of a run on disk.
+
+    A chunk is one transaction of SQLite's rollback journal, so a process that is killed at any moment leaves whole
+    chunks. A range of drops enters a task once: ranges that overlap are refused.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Open an existing store. InputError when `path` is not one of ours, damaged or of another format."""
+        self.path = path
+        _check_header(path)
+        try:
+            # mode=rw never creates a file, and falls back to reading where writing is not allowed.
+            self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
+            with self._errors():
+                problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
+                version = self._db.execute("PRAGMA user_version").fetchone()[0]
+        except sqlite3.Error as error:
+            raise InputError(f"{path}: cannot be opened: {error}") from None
+        if problem != "ok":
+            raise InputError(f"{path}: damaged: {problem.splitlines()[-1]}; allowed: a results.sqlite that ran wrote")
+        if version != _FORMAT:
+            raise InputError(f"{path}: got format {version}; allowed: {_FORMAT}")
+
+    @classmethod
+    def create(cls, path: Path, meta: Mapping[str, str]) -> Store:
+        """A new store. It appears under its name only when it is complete, and never replaces a file."""
+        new = path.with_name(path.name + ".new")
+        try:
+            for leftover in (new, path.with_name(new.name + "-journal")):
+                leftover.unlink(missing_ok=True)
+            db = sqlite3.connect(new)
+            try:
+                db.executescript(_SCHEMA)
+                db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+                db.commit()
+            finally:
+                db.close()
+            if path.exists():
+                raise InputError(f"{path}: exists already; allowed: a new name")
+            os.replace(new, path)
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{path}: cannot be written: {error}") from None
+        return cls(path)
+
+    def close(self) -> None:
+        self._db.close()
+
+    def meta(self) -> dict[str, str]:
+        """All key-value pairs."""
+        with self._errors():
+            return dict(self._db.execute("SELECT key, value FROM meta ORDER BY key"))
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Set some key-value pairs, in one transaction."""
+        with self._errors(), self._transaction():
+            self._set_meta(values)
+
+    def add(self, segments: Mapping[Task, Segment], meta: Mapping[str, str]) -> None:
+        """Store what one chunk brought for its tasks, and some key-value pairs, in one transaction."""
+        with self._errors(), self._transaction():
+            for task, segment in segments.items():
+                self._add_one(task, segment)
+            self._set_meta(meta)
+
+    def load(self, task_id: str) -> list[Segment]:
+        """What is known of a task, ascending in `first_drop`. InputError when a record contradicts itself."""
+        query = (
+            "SELECT first_drop, num_drops, block_errors, bit_errors, block_errors_per_drop, bit_errors_per_drop "
+            "FROM outcomes WHERE task_id = ? ORDER BY first_drop"
+        )
+        with self._errors():
+            return [self._segment(*row) for row in self._db.execute(query, (task_id,))]
+
+    def _segment(
+        self, first: int, drops: int, blocks: int, bits: int, per_drop: bytes, bits_per_drop: bytes
+    ) -> Segment:
+        sizes_fit = len(per_drop) == 2 * drops and len(bits_per_drop) == 4 * drops
+        if sizes_fit:
+            segment = Segment(
+                first,
+                np.frombuffer(per_drop, "<u2").astype(np.int64),
+                np.frombuffer(bits_per_drop, "<u4").astype(np.int64),
+            )
+            if segment.block_errors.sum() == blocks and segment.bit_errors.sum() == bits:
+                return segment
+        raise InputError(f"{self.path}: damaged: the record of drops {first} to {first + drops - 1} contradicts itself")
+
+    def _add_one(self, task: Task, segment: Segment) -> None:
+        first, drops = segment.first_drop, len(segment.block_errors)
+        row = (task.task_id, task.scenario_id, task.receiver, task.esn0_db)
+        self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?)", row)
+        overlap = self._db.execute(
+            "SELECT count(*) FROM outcomes WHERE task_id = ? AND first_drop < ? AND first_drop + num_drops > ?",
+            (task.task_id, first + drops, first),
+        ).fetchone()[0]
+        if overlap:
+            raise ValueError(f"drops {first} to {first + drops - 1} of task {task.task_id} are stored already")
+        self._db.execute(
+            "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                task.task_id,
+                first,
+                drops,
+                int(segment.block_errors.sum()),
+                int(segment.bit_errors.sum()),
+                segment.block_errors.astype("<u2").tobytes(),
+                segment.bit_errors.astype("<u4").tobytes(),
+            ),
+        )
+
+    def _set_meta(self, values: Mapping[str, str]) -> None:
+        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            raise InputError(f"{self.path}: cannot be read or written: {error}") from None
+        except sqlite3.DatabaseError as error:
+            raise InputError(f"{self.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
+
+
+def _check_header(path: Path) -> None:
+    """Look at the file's first bytes before SQLite does: a foreign file is not touched."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(100)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise InputError(f"{path}: not a SQLite file; allowed: a results.sqlite that ran wrote")
+    if int.from_bytes(header[68:72], "big") != _APPLICATION_ID:
+        raise InputError(f"{path}: a SQLite file of another program; allowed: a results.sqlite that ran wrote")

@@ -1,0 +1,161 @@
+"""What pydantic has to say about bad input, in one line: key path, value given, what is allowed, nearest match."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from ran.errors import InputError, nearest
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_LONGEST_VALUE = 60
+
+
+def validate(model: type[Model], data: object, source: str = "") -> Model:
+    """`data` (plain YAML values) as an instance of `model`, without conversions such as "24" or true to a number.
+
+    Raises InputError with one line; `source` (a file name) is put in front of it.
+    """
+    try:
+        return model.model_validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        raise InputError(_prefix(source) + explain(error, model)) from None
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{_prefix(source)}{' '.join(str(error).split())}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first problem of `error` in one line, and how many more there are."""
+    problems = _without_echoes(error.errors(include_url=False))
+    # An unknown key is most often a misspelt one, and then the cause of a missing one.
+    problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
+    line = _explain_one(problems[0], model.model_json_schema())
+    return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
+
+
+def _without_echoes(problems: list[Any]) -> list[Any]:
+    """Problems, except that a list is too short only because its items were refused."""
+    places = [problem["loc"] for problem in problems]
+
+    def is_echo(problem: Any) -> bool:
+        place = problem["loc"]
+        return problem["type"] == "too_short" and any(p != place and p[: len(place)] == place for p in places)
+
+    return [problem for problem in problems if not is_echo(problem)]
+
+
+def key_path(location: tuple[int | str, ...]) -> str:
+    """`("receivers", 1, "name")` as `receivers.1.name`, as `--set` takes it. Tags of unions, `<so>`, are left out."""
+    return ".".join(str(key) for key in location if not str(key).startswith("<"))
+
+
+def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
+    location = tuple(problem["loc"])
+    path = key_path(location)
+    given = shown(problem["input"])
+    kind = problem["type"]
+    if kind == "extra_forbidden":
+        keys = list(_resolve(schema, location[:-1]).get("properties", {}))
+        match = nearest(str(location[-1]), keys)
+        hint = f"; did you mean {match!r}?" if match else ""
+        return f"{path}: unknown key, got {given}; allowed: {', '.join(keys)}{hint}"
+    node = _resolve(schema, location)
+    allowed = describe(node, schema)
+    if kind == "missing":
+        return f"{path}: missing; allowed: {allowed}"
+    if kind in ("value_error", "assertion_error"):
+        text = " ".join(problem["msg"].removeprefix("Value error, ").split())
+        return f"{path}: {text}" if path else text
+    if kind == "literal_error" and isinstance(problem["input"], str):
+        match = nearest(problem["input"], [str(v) for v in node.get("enum", [])])
+        hint = f"; did you mean {match!r}?" if match else ""
+        return f"{path}: got {given}; allowed: {allowed}{hint}"
+    return f"{path or 'the file'}: got {given}; allowed: {allowed or problem['msg']}"
+
+
+def shown(value: object) -> str:
+    """`value` as text of bounded length on one line."""
+    text = " ".join(repr(list(value) if isinstance(value, tuple) else value).split())
+    return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 3] + "..."
+
+
+def _resolve(schema: dict[str, Any], location: tuple[int | str, ...]) -> dict[str, Any]:
+    """The part of a JSON schema that describes the value at `location`; empty when there is none."""
+    node = _dereference(schema, schema)
+    for key in location:
+        choices = [_dereference(choice, schema) for choice in node.get("anyOf", node.get("oneOf", [node]))]
+        if isinstance(key, str) and key.startswith("<"):
+            tagged = [choice for choice in choices if choice.get("title", "").startswith(key)]
+            node = tagged[0] if tagged else node
+            continue
+        for choice in choices:
+            if isinstance(key, int) and (prefix := choice.get("prefixItems")) and key < len(prefix):
+                node = prefix[key]
+                break
+            if isinstance(key, int) and "items" in choice:
+                node = choice["items"]
+                break
+            if isinstance(key, str) and key in choice.get("properties", {}):
+                node = choice["properties"][key]
+                break
+        else:
+            return {}
+        node = _dereference(node, schema)
+    return node
+
+
+def _dereference(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    while "$ref" in node:
+        node = schema["$defs"][node["$ref"].rsplit("/", 1)[-1]]
+    return node
+
+
+def describe(node: dict[str, Any], schema: dict[str, Any]) -> str:
+    """The values that a part of a JSON schema allows, in words."""
+    node = _dereference(node, schema)
+    if text := node.get("allowed"):
+        return str(text)
+    if "enum" in node:
+        return ", ".join(str(value) for value in node["enum"])
+    if "const" in node:
+        return str(node["const"])
+    if choices := node.get("anyOf") or node.get("oneOf"):
+        return " or ".join(describe(choice, schema) for choice in choices)
+    kind = node.get("type")
+    if kind == "object":
+        keys = ", ".join(node.get("properties", {}))
+        return f"a block with the keys {keys}" if keys else "a block of keys"
+    if kind == "array":
+        return f"a list of {describe(node.get('items', {}), schema) or 'values'}"
+    words = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+        "boolean": "true or false",
+        "null": "null",
+    }
+    return words.get(str(kind), "") + _bounds(node)
+
+
+def _bounds(node: dict[str, Any]) -> str:
+    low, high = node.get("minimum"), node.get("maximum")
+    above, below = node.get("exclusiveMinimum"), node.get("exclusiveMaximum")
+    if low is not None and high is not None:
+        return f", {low} to {high}"
+    parts = []
+    if above is not None:
+        parts.append(f"above {above}")
+    if low is not None:
+        parts.append(f"{low} or more")
+    if below is not None:
+        parts.append(f"below {below}")
+    if high is not None:
+        parts.append(f"{high} or less")
+    return f", {' and '.join(parts)}" if parts else ""
+
+
+def _prefix(source: str) -> str:
+    return f"{source}: " if source else ""

@@ -1,0 +1,123 @@
+"""What a worker process does: build the simulation once, then simulate chunk after chunk."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+from ran.errors import InputError
+from ran.sim.experiment import Experiment
+from ran.sim.simulation import Build, Simulation
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Consecutive drops of one SNR point for some receivers: the unit of work and of loss."""
+
+    esn0_db: float
+    scenario_id: str
+    drops: range
+    receivers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Done:
+    """Outcomes of a chunk by receiver, (block_errors, bit_errors) int64 [drops] each, and how long it took."""
+
+    outcomes: dict[str, tuple[np.ndarray, np.ndarray]]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class NonFinite:
+    """A NaN or an infinity appeared in a drop."""
+
+    stage: str
+    drop: int
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The simulation refused its input, in one line."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Crashed:
+    """An exception that nobody expected, with its traceback."""
+
+    text: str
+
+
+Answer = Done | NonFinite | Refused | Crashed
+
+
+def work(connection: Connection, build: Build, experiment: Experiment) -> None:
+    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
+    _die_with_parent()
+    try:
+        simulation = build(experiment)
+        _use_one_thread()
+        while (chunk := _next(connection)) is not None:
+            _tell(connection, _simulate(simulation, experiment, chunk))
+    except InputError as error:
+        _tell(connection, Refused(str(error)))
+    except Exception:
+        _tell(connection, Crashed(traceback.format_exc()))
+
+
+def _next(connection: Connection) -> Chunk | None:
+    try:
+        chunk: Chunk = connection.recv()
+    except EOFError:
+        return None
+    return chunk
+
+
+def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
+    started = time.perf_counter()
+    receivers = {title: simulation.receivers[title] for title in chunk.receivers}
+    try:
+        found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+    except simulation.non_finite as error:
+        return NonFinite(error.stage, error.drop_index)
+    outcomes = {
+        title: (np.asarray(drops.block_errors, np.int64), np.asarray(drops.bit_errors, np.int64))
+        for title, drops in found.items()
+    }
+    return Done(outcomes, time.perf_counter() - started)
+
+
+def _tell(connection: Connection, answer: Answer) -> None:
+    try:
+        connection.send(answer)
+    except OSError:
+        sys.exit(1)  # the parent has gone, nobody listens
+
+
+def _use_one_thread() -> None:
+    """Workers share the cores, so each uses one; and sums are then always taken in the same order."""
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
+
+
+def _die_with_parent() -> None:
+    """Leave at once when the parent has gone, however it went (kill -9 gives it no chance to say so)."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=watch, name="parent watchdog", daemon=True).start()

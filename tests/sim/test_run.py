@@ -1,0 +1,238 @@
+"""A run with real worker processes on the fake link: one result for every way to get there, and clean failures."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import sqlite3
+from pathlib import Path
+
+import fake_link
+import numpy as np
+import pytest
+import yaml
+
+from ran.errors import InputError
+from ran.sim.executor import RunStopped, WorkerCrashed
+from ran.sim.experiment import Experiment, load
+from ran.sim.identity import replay_key
+from ran.sim.replay import replay
+from ran.sim.results import CSV_COLUMNS, load_results
+from ran.sim.run import NonFiniteStop, Status, run
+from ran.sim.run_folder import RunFolder
+
+SMALL = {"esn0_db": [0, 2, 4], "stopping": {"min_block_errors": 20, "max_slots": 120, "min_bler": 0.01}}
+
+
+def run_fake(experiment: Experiment, out: Path, **options: object) -> bytes:
+    run(experiment, out, build=fake_link.build, **options)  # type: ignore[arg-type]
+    return (out / "results.csv").read_bytes()
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    return run_fake(fake_link.experiment(**SMALL), tmp_path_factory.mktemp("reference"), workers=1)
+
+
+@pytest.mark.parametrize(("workers", "chunk"), [(3, None), (2, 1), (1, 64)])
+def test_csv_is_identical(reference: bytes, tmp_path: Path, workers: int, chunk: int | None) -> None:
+    assert run_fake(fake_link.experiment(**SMALL), tmp_path / "a", workers=workers, chunk_slots=chunk) == reference
+
+
+def test_results(tmp_path: Path) -> None:
+    experiment = fake_link.experiment(**SMALL, users={"num_users": 2})
+    results = run(experiment, tmp_path, workers=1, build=fake_link.build)
+    assert results.genie_receivers == {"genie"}
+    assert results.blocks_per_drop == 2
+    assert results.meta["complete"] == "yes"
+    assert {"run_id", "scenario", "ran6g", "python", "numpy", "wall_time_s", "started", "finished"} <= set(results.meta)
+    order = [(p.receiver, p.esn0_db) for p in results.points]
+    titles = [r.title for r in experiment.receivers]
+    assert order == sorted(order, key=lambda item: (titles.index(item[0]), item[1]))
+    for p in results.points:
+        assert p.blocks == 2 * p.drops == 2 * p.slots
+        assert p.block_errors == p.block_errors_per_drop.sum()
+        assert len(p.block_errors_per_drop) == p.drops
+        assert p.block_errors >= 20 or p.drops == 120
+        assert p.bler_low <= p.bler == p.block_errors / p.blocks <= p.bler_high
+        assert p.bits == p.blocks * fake_link.BITS_PER_BLOCK
+        assert p.bit_errors == 7 * p.block_errors
+        delivered = (p.blocks - p.block_errors) * fake_link.BITS_PER_BLOCK
+        assert p.throughput_mbps == pytest.approx(delivered / (p.slots * 1e-3) / 1e6)
+    rows = (tmp_path / "results.csv").read_text().splitlines()
+    assert rows[0] == ",".join(CSV_COLUMNS)
+    assert len(rows) == 1 + len(results.points)
+
+
+def test_all_receivers_meet_the_same_drops(tmp_path: Path) -> None:
+    results = run(fake_link.experiment(**SMALL), tmp_path, workers=1, build=fake_link.build)
+    at_2_db = {p.receiver: p.block_errors_per_drop for p in results.points if p.esn0_db == 2}
+    common = min(map(len, at_2_db.values()))
+    assert np.all(at_2_db["genie"][:common] <= at_2_db["two"][:common])
+
+
+def test_run_folder(tmp_path: Path) -> None:
+    experiment = fake_link.experiment(**SMALL)
+    run_fake(experiment, tmp_path, workers=1)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["experiment.yaml", "results.csv", "results.sqlite"]
+    assert load(tmp_path / "experiment.yaml") == experiment
+    assert yaml.safe_load((tmp_path / "experiment.yaml").read_text())["decoder"]["num_iterations"] == 20
+
+
+def test_a_finished_run_simulates_nothing_again(tmp_path: Path) -> None:
+    experiment = fake_link.experiment(**SMALL)
+    first = run_fake(experiment, tmp_path, workers=2)
+
+    class Listener:
+        heard: list[str] = []  # noqa: RUF012
+
+        def say(self, text: str) -> None:
+            self.heard.append(text)
+
+        def update(self, status: Status) -> None:
+            self.heard.append("update")
+
+    assert run_fake(experiment, tmp_path, workers=2, listener=Listener()) == first
+    assert Listener.heard == []
+
+
+def test_another_stopping_rule_goes_on_in_the_same_folder(tmp_path: Path) -> None:
+    longer = {**SMALL, "stopping": {"min_block_errors": 60, "max_slots": 200, "min_bler": 0.01}}
+    run_fake(fake_link.experiment(**SMALL), tmp_path / "a", workers=2)
+    stored = (tmp_path / "a" / "results.sqlite").stat().st_size
+    continued = run_fake(fake_link.experiment(**longer), tmp_path / "a", workers=2)
+    assert continued == run_fake(fake_link.experiment(**longer), tmp_path / "b", workers=1)
+    assert (tmp_path / "a" / "results.sqlite").stat().st_size >= stored
+    shorter_again = run_fake(fake_link.experiment(**SMALL), tmp_path / "a", workers=1)
+    assert shorter_again == run_fake(fake_link.experiment(**SMALL), tmp_path / "c", workers=1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"seed": 2}, "seed"),
+        ({"esn0_db": [0, 2]}, "esn0_db"),
+        ({"carrier": {"num_prb": 25}}, "carrier.num_prb is 24 there and 25 here"),
+        ({"receivers": [{"name": "one", "at_db": 1.5}]}, "receivers"),
+        ({"decoder": {"num_iterations": 8}}, "decoder.num_iterations"),
+        ({"channel": {"name": "fake", "slot_s": 0.001}}, "channel.slot_s"),
+    ],
+)
+def test_a_different_experiment_is_refused(tmp_path: Path, changes: dict[str, object], key: str) -> None:
+    run_fake(fake_link.experiment(**SMALL), tmp_path, workers=1)
+    before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="holds a run of a different experiment") as caught:
+        run_fake(fake_link.experiment(**{**SMALL, **changes}), tmp_path)
+    assert key in str(caught.value)
+    assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
+
+
+def test_a_foreign_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "thesis.tex").write_text("irreplaceable")
+    with pytest.raises(InputError, match=r"holds 'thesis.tex' and is no run folder"):
+        run_fake(fake_link.experiment(**SMALL), tmp_path)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+def test_a_file_or_an_unwritable_place_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    with pytest.raises(InputError, match="is a file"):
+        run_fake(fake_link.experiment(**SMALL), file)
+    with pytest.raises(InputError, match="cannot be written"):
+        run_fake(fake_link.experiment(**SMALL), file / "below")
+    with pytest.raises(InputError, match="cannot be written"):
+        run_fake(fake_link.experiment(**SMALL), Path("/proc/ran-test"))
+    assert file.read_text() == "mine"
+
+
+def test_a_damaged_store_is_refused(tmp_path: Path) -> None:
+    run_fake(fake_link.experiment(**SMALL), tmp_path, workers=1)
+    with sqlite3.connect(tmp_path / "results.sqlite") as db:
+        db.execute("DELETE FROM meta WHERE key = 'run_identity'")
+    db.close()
+    with pytest.raises(InputError, match="damaged"):
+        run_fake(fake_link.experiment(**SMALL), tmp_path)
+
+
+def test_one_run_at_a_time_in_a_folder(tmp_path: Path) -> None:
+    experiment = fake_link.experiment(**SMALL)
+    receivers = {r.title: {"name": r.name} for r in experiment.receivers}
+    with (
+        RunFolder(tmp_path, experiment, fake_link.build(experiment), receivers),
+        pytest.raises(InputError, match="another ran process"),
+    ):
+        run_fake(experiment, tmp_path)
+
+
+def test_leftovers_of_a_killed_creation_do_not_matter(tmp_path: Path, reference: bytes) -> None:
+    (tmp_path / "results.sqlite.new").write_bytes(b"half a file")
+    assert run_fake(fake_link.experiment(**SMALL), tmp_path, workers=1) == reference
+    assert not (tmp_path / "results.sqlite.new").exists()
+
+
+def failing(**how: int) -> Experiment:
+    receivers = [{"name": "one", "at_db": 1.0}, {"name": "bad", **how}]
+    return fake_link.experiment(**{**SMALL, "receivers": receivers})
+
+
+def test_an_exception_in_a_worker_comes_back_with_its_traceback(tmp_path: Path) -> None:
+    with pytest.raises(WorkerCrashed, match="the fake receiver divides by zero") as caught:
+        run_fake(failing(crash_at=9), tmp_path, workers=2)
+    assert "fake_link.py" in str(caught.value)
+    assert "in fail" in str(caught.value)
+    assert multiprocessing.active_children() == []
+
+
+def test_input_that_a_worker_refuses(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="allowed: others"):
+        run_fake(failing(refuse_at=9), tmp_path, workers=2)
+    assert multiprocessing.active_children() == []
+
+
+def test_a_worker_that_is_killed_stops_the_run_and_loses_one_chunk(tmp_path: Path) -> None:
+    with pytest.raises(RunStopped, match="killed by SIGKILL"):
+        run_fake(failing(die_at=21), tmp_path, workers=1, chunk_slots=8)
+    assert multiprocessing.active_children() == []
+    results = load_results(tmp_path)
+    assert results.meta["complete"] == "no"
+    assert {p.receiver: p.drops for p in results.points if p.esn0_db == 0}["bad"] == 16
+
+
+def test_non_finite_numbers_stop_the_run_and_can_be_replayed(tmp_path: Path) -> None:
+    experiment = failing(non_finite_at=30)
+    with pytest.raises(NonFiniteStop, match="the LLRs of the fake receiver, drop 30 at 0 dB") as caught:
+        run_fake(experiment, tmp_path, workers=2)
+    assert caught.value.key in str(caught.value)
+    found = replay(experiment, caught.value.key, build=fake_link.build)
+    assert (found.esn0_db, found.drop, found.batch) == (0.0, 30, range(28, 32))
+    good, bad = found.outcomes
+    assert (bad.receiver, bad.drop, bad.non_finite) == ("bad", 30, "the LLRs of the fake receiver")
+    assert (good.receiver, good.non_finite) == ("one", "")
+
+
+def test_replay_gives_what_the_run_had(tmp_path: Path) -> None:
+    experiment = fake_link.experiment(**SMALL)
+    results = run(experiment, tmp_path, workers=2, build=fake_link.build)
+    found = replay(experiment, replay_key(experiment, 2.0, 17), build=fake_link.build)
+    in_run = {p.receiver: int(p.block_errors_per_drop[17]) for p in results.points if p.esn0_db == 2}
+    assert {o.receiver: o.block_errors for o in found.outcomes} == in_run
+
+
+def test_a_replay_key_belongs_to_its_experiment() -> None:
+    experiment = fake_link.experiment(**SMALL)
+    key = replay_key(experiment, 2.0, 17)
+    other = fake_link.experiment(**{**SMALL, "num_rx_ant": 2})
+    for wrong in (other, fake_link.experiment(**{**SMALL, "seed": 5})):
+        with pytest.raises(InputError, match="allowed: a key of the same experiment"):
+            replay(wrong, key, build=fake_link.build)
+    for malformed in ("", "1:2:3", key + ":1", key.replace("2:17", "x:17"), key.replace(":17", ":-17")):
+        with pytest.raises(InputError, match="SCENARIO:SEED:ESN0_DB:DROP"):
+            replay(experiment, malformed, build=fake_link.build)
+
+
+def test_no_worker_is_left(tmp_path: Path, reference: bytes) -> None:
+    before = os.listdir("/proc/self/fd")
+    assert run_fake(fake_link.experiment(**SMALL), tmp_path, workers=3) == reference
+    assert multiprocessing.active_children() == []
+    assert len(os.listdir("/proc/self/fd")) <= len(before) + 1  # the resource tracker's pipe, once per process
