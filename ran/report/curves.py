@@ -1,0 +1,186 @@
+"""What the pictures show: one `Curve` per run and receiver, with its look, for the page and for the PNGs alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy.special import ndtr, ndtri
+
+from ran.report.crossing import interpolable_bler
+
+if TYPE_CHECKING:
+    from ran.sim.results import PointResult, RunResults
+
+# After M. Okabe and K. Ito, "Color Universal Design" (2008): told apart with every common colour vision deficiency.
+# Yellow and sky blue, pale on white, are darkened and moved back; the dark row has the same hues, lightened for black.
+COLORS_LIGHT = ("#0072b2", "#d55e00", "#008f68", "#b5569a", "#937000", "#3f8fc9", "#7a3e1d", "#5f57c9")
+COLORS_DARK = ("#5ab4ee", "#ff8f4a", "#2fcb9f", "#e69ccd", "#e0bf45", "#a3d4f7", "#d09a72", "#a9a3ff")
+# A genie bounds the others and does not compete with them: no colour of its own, and dashed.
+GENIE_LIGHT, GENIE_DARK = "#4b5563", "#c3c9d4"
+NUM_MARKERS = 8
+
+_PER_SEGMENT = 12
+# Stands for 0 where the ends of intervals are interpolated; below every BLER that is ever simulated.
+_SMALLEST = 1e-9
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One receiver's points in one run, ascending in Es/N0; every array is float64 [points] unless it says otherwise.
+
+    label: name for the legend, "(genie)" included.
+    color: place in the palette; None for a genie. marker: 0 to NUM_MARKERS - 1. is_open: hollow markers.
+    has_band: bands of several runs would hide one another, so only the curves of a single run have them.
+    peak_mbps: throughput of a link that loses no block.
+    line_esn0_db, line_bler: the curve that the crossings are read from, on a fine grid.
+    band_low, band_high: the ends of the intervals on that grid.
+    """
+
+    label: str
+    run_index: int
+    is_genie: bool
+    color: int | None
+    marker: int
+    is_open: bool
+    has_band: bool
+    points: tuple[PointResult, ...]
+    esn0_db: np.ndarray
+    bler: np.ndarray
+    bler_low: np.ndarray
+    bler_high: np.ndarray
+    throughput_mbps: np.ndarray
+    peak_mbps: float
+    line_esn0_db: np.ndarray
+    line_bler: np.ndarray
+    band_low: np.ndarray
+    band_high: np.ndarray
+
+    @property
+    def has_errors(self) -> np.ndarray:
+        """bool [points]: the point has a BLER that a logarithmic axis can show."""
+        return self.bler > 0
+
+    def throughput_at(self, bler: np.ndarray) -> np.ndarray:
+        """Throughput [Mbit/s] of a BLER: the peak times (1 - BLER)."""
+        return self.peak_mbps * (1 - bler)
+
+
+def run_labels(runs: Sequence[RunResults]) -> list[str]:
+    """The experiments' names; runs of the same name are numbered."""
+    names = [str(run.experiment.name) for run in runs]
+    return [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
+
+
+def curves(runs: Sequence[RunResults]) -> list[Curve]:
+    """Every curve of the runs.
+
+    A receiver keeps its colour in all runs. Markers tell receivers apart in a single run, and runs in several.
+    """
+    colors: dict[str, int] = {}
+    for run in runs:
+        for point in run.points:
+            if point.receiver not in run.genie_receivers:
+                colors.setdefault(point.receiver, len(colors))
+    several = len(runs) > 1
+    return [
+        _curve(
+            run,
+            receiver,
+            label=f"{run_label}: {receiver}" if several else receiver,
+            run_index=run_index,
+            color=colors.get(receiver) if receiver not in run.genie_receivers else None,
+            marker=run_index if several else receiver_index,
+            is_open=several and run_index % 2 == 1,
+            has_band=not several,
+        )
+        for run_index, (run, run_label) in enumerate(zip(runs, run_labels(runs), strict=True))
+        for receiver_index, receiver in enumerate(dict.fromkeys(p.receiver for p in run.points))
+    ]
+
+
+def _curve(
+    run: RunResults,
+    receiver: str,
+    *,
+    label: str,
+    run_index: int,
+    color: int | None,
+    marker: int,
+    is_open: bool,
+    has_band: bool,
+) -> Curve:
+    points = tuple(sorted((p for p in run.points if p.receiver == receiver), key=lambda p: p.esn0_db))
+    esn0_db = np.array([p.esn0_db for p in points], dtype=float)
+    fine = _fine(esn0_db)
+    low = np.array([p.bler_low for p in points], dtype=float)
+    high = np.array([p.bler_high for p in points], dtype=float)
+    is_genie = receiver in run.genie_receivers
+    air_time_s = points[0].slots * run.experiment.carrier.slot_duration_s
+    return Curve(
+        label=f"{label} (genie)" if is_genie else label,
+        run_index=run_index,
+        is_genie=is_genie,
+        color=None if color is None else color % len(COLORS_LIGHT),
+        marker=marker % NUM_MARKERS,
+        is_open=is_open,
+        has_band=has_band,
+        points=points,
+        esn0_db=esn0_db,
+        bler=np.array([p.bler for p in points], dtype=float),
+        bler_low=low,
+        bler_high=high,
+        throughput_mbps=np.array([p.throughput_mbps for p in points], dtype=float),
+        peak_mbps=points[0].bits / air_time_s / 1e6,
+        line_esn0_db=fine,
+        line_bler=_along(fine, esn0_db, interpolable_bler(points)),
+        band_low=_along(fine, esn0_db, low),
+        band_high=_along(fine, esn0_db, high),
+    )
+
+
+def _fine(esn0_db: np.ndarray) -> np.ndarray:
+    """A grid [fine] from the first to the last point, through all of them, that looks smooth."""
+    steps = np.linspace(0, len(esn0_db) - 1, _PER_SEGMENT * (len(esn0_db) - 1) + 1)
+    return np.interp(steps, np.arange(len(esn0_db)), esn0_db)
+
+
+def _along(fine: np.ndarray, esn0_db: np.ndarray, bler: np.ndarray) -> np.ndarray:
+    """The interpolation of ran.report.crossing, linear over the probit, on the grid `fine`."""
+    return ndtr(np.interp(fine, esn0_db, ndtri(np.clip(bler, _SMALLEST, 1 - _SMALLEST))))
+
+
+def bler_floor(shown: Sequence[Curve]) -> float:
+    """Lower end of a logarithmic BLER axis: the decade below every measured BLER and every upper limit."""
+    values = np.concatenate(
+        [np.array([0.1])] + [np.where(c.has_errors, c.bler, c.bler_high) for c in shown],
+    )
+    return float(10.0 ** np.floor(np.log10(values[values > 0].min() * 0.9)))
+
+
+def esn0_range(shown: Sequence[Curve]) -> tuple[float, float]:
+    """Ends of the Es/N0 axis [dB], with a margin: where any curve falls, and the points next to it.
+
+    A search for the waterfall may leave points far from it on both sides, which would squeeze what matters; the axis
+    goes no further to either side of a falling curve than a third of its width, or 2 dB.
+    """
+    starts, stops = [], []
+    for curve in shown:
+        falling = np.flatnonzero((curve.bler > 0) & (curve.bler < 0.98))
+        if len(falling):
+            first, last = falling[0], falling[-1]
+            reach = max((curve.esn0_db[last] - curve.esn0_db[first]) / 3, 2.0)
+            starts.append(max(curve.esn0_db[max(first - 1, 0)], curve.esn0_db[first] - reach))
+            stops.append(min(curve.esn0_db[min(last + 1, len(curve.points) - 1)], curve.esn0_db[last] + reach))
+    if not starts:
+        starts = stops = [snr for curve in shown for snr in curve.esn0_db]
+    low, high = float(min(starts)), float(max(stops))
+    margin = 0.03 * (high - low) or 1.0
+    return low - margin, high + margin
+
+
+def escape_math(text: str) -> str:
+    """`text` so that matplotlib prints it as it stands, without reading mathematics between dollar signs."""
+    return text.replace("$", r"\$")

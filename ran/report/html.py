@@ -1,0 +1,162 @@
+"""The report folder: one page that opens anywhere without a network, and its curves as PNG."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+from collections.abc import Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from ran.errors import InputError, bad_value
+from ran.report.crossing import CONFIDENCE, percent
+from ran.report.curves import COLORS_DARK, COLORS_LIGHT, GENIE_DARK, GENIE_LIGHT, curves, run_labels
+from ran.report.picture import bler_png, throughput_png
+from ran.report.plot import bler_figure, throughput_figure
+from ran.report.summary import findings, summary_table
+
+if TYPE_CHECKING:
+    from ran.sim.results import RunResults
+
+
+def write_report(runs: Sequence[RunResults], out: Path) -> Path:
+    """Write report.html, bler.png and throughput.png over one run, or several in the same pictures.
+
+    out: a folder, made if need be, or the path of the page when it ends in .html (the PNGs go beside it).
+    Each file is replaced in one step, so that no reader ever sees half of one. Returns the path of the page.
+    Raises InputError for no runs, for a run without a point, and for a folder that cannot be written.
+    """
+    if not runs:
+        raise bad_value("runs of the report", "none", "one or more")
+    for run, label in zip(runs, run_labels(runs), strict=True):
+        if not run.points:
+            raise bad_value(f"points of run {label!r}", "none", "one or more; simulate the run first")
+    page = Path(out)
+    if page.suffix.lower() != ".html":
+        page = page / "report.html"
+    shown = curves(runs)
+    title = " · ".join(run_labels(runs))
+    pictures = {"bler.png": bler_png(shown, title), "throughput.png": throughput_png(shown, title)}
+    try:
+        page.parent.mkdir(parents=True, exist_ok=True)
+        for name, content in pictures.items():
+            _write_whole(page.parent / name, content)
+        _write_whole(page, _page(runs, title, pictures).encode())
+    except OSError as error:
+        where = error.filename or page.parent
+        raise InputError(f"report: cannot write {where} ({error.strerror}); allowed: a writable folder") from error
+    return page
+
+
+def _page(runs: Sequence[RunResults], title: str, pictures: dict[str, bytes]) -> str:
+    shown = curves(runs)
+    template = _environment().get_template("page.html.j2")
+    return template.render(
+        title=title,
+        runs=[
+            _run_view(run, label, {c.points[0].receiver: c.color for c in shown if c.run_index == index})
+            for index, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True))
+        ],
+        # A reader without JavaScript gets the same curves as pictures.
+        pictures={name[:-4]: base64.b64encode(content).decode() for name, content in pictures.items()},
+        figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown)},
+        palette={
+            "light": {"curves": COLORS_LIGHT, "genie": GENIE_LIGHT},
+            "dark": {"curves": COLORS_DARK, "genie": GENIE_DARK},
+        },
+        confidence=percent(CONFIDENCE),
+        css=Markup(_resource("page.css")),
+        script=Markup(_resource("page.js")),
+        plotlyjs=Markup(get_plotlyjs()),
+    )
+
+
+def _run_view(run: RunResults, label: str, colors: dict[str, int | None]) -> dict[str, Any]:
+    """What the template prints of one run."""
+    settings = run.experiment.resolved()
+    rows = summary_table(run)
+    return {
+        "label": label,
+        "description": settings.get("description") or "",
+        "link": _link_facts(settings),
+        "rows": rows,
+        "reference": next((row.receiver for row in rows if row.is_reference), None),
+        "genie": next((row.receiver for row in rows if row.is_genie), None),
+        "findings": findings(rows),
+        "colors": colors,
+        "notes": _notes(rows),
+        "points": run.points,
+        "genie_receivers": run.genie_receivers,
+        "meta": run.meta,
+        "is_complete": run.meta.get("complete", "yes") == "yes",
+        "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
+    }
+
+
+def _link_facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
+    """The link in a line of facts, as far as the experiment states them."""
+    carrier, pusch = settings.get("carrier", {}), settings.get("pusch", {})
+    channels = settings.get("channel", {})
+    channels = channels if isinstance(channels, list) else [channels]
+    facts = {
+        "Carrier": f"{carrier.get('num_prb')} PRB at {carrier.get('subcarrier_spacing_khz')} kHz",
+        "MCS": f"{pusch.get('mcs_index')} of table {pusch.get('mcs_table')}",
+        "Channel": ", ".join(dict.fromkeys(_channel(c) for c in channels)),
+        "Users": settings.get("users", {}).get("num_users"),
+        "Receive antennas": settings.get("num_rx_ant"),
+        "Seed": settings.get("seed"),
+    }
+    return [(name, str(value)) for name, value in facts.items() if value is not None and "None" not in str(value)]
+
+
+def _channel(block: Any) -> str:
+    """A channel block as its name and, for a tapped delay line, its profile."""
+    if not isinstance(block, dict):
+        return str(block)
+    return " ".join(str(block[key]) for key in ("name", "profile") if key in block)
+
+
+def _notes(rows: Sequence[Any]) -> list[str]:
+    """Why crossings are absent, one sentence each."""
+    return [
+        f"{row.receiver} at {percent(target)} BLER: {crossing.reason}."
+        for row in rows
+        for target, crossing in zip(row.target_blers, row.crossings, strict=True)
+        if crossing.reason
+    ]
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=DictLoader({"page.html.j2": _resource("page.html.j2")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.globals["zip"] = zip
+    return environment
+
+
+def _resource(name: str) -> str:
+    return files("ran.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _write_whole(path: Path, content: bytes) -> None:
+    """Replace `path` in one step; on any failure it stays as it was."""
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")
+    try:
+        new.write_bytes(content)
+        os.replace(new, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            new.unlink()
+        raise

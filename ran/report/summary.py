@@ -1,0 +1,98 @@
+"""The result of a run in a few rows: SNR at the target BLERs, gain over the reference, loss to the genie."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ran.report.crossing import Crossings, Estimate, percent, reference_receiver
+
+if TYPE_CHECKING:
+    from ran.sim.results import RunResults
+
+TARGET_BLERS = (0.1, 0.01)
+
+
+@dataclass(frozen=True)
+class SummaryRow:
+    """One receiver at one target BLER after the other; the tuples follow `target_blers`.
+
+    is_genie: the receiver was given the true channel, so it bounds the others and is no competitor.
+    is_reference: gains are given over this receiver, the first one of the experiment that is no genie.
+    crossings: Es/N0 [dB] at the target BLER.
+    gains: dB less than the reference needs; a text "—" and the reason where there is none. Paired drop by drop.
+    losses: dB more than the first genie needs; in the same form.
+    """
+
+    receiver: str
+    is_genie: bool
+    is_reference: bool
+    target_blers: tuple[float, ...]
+    crossings: tuple[Estimate, ...]
+    gains: tuple[Estimate, ...]
+    losses: tuple[Estimate, ...]
+
+
+def summary_table(results: RunResults, target_blers: Sequence[float] = TARGET_BLERS) -> list[SummaryRow]:
+    """A row per receiver that has points, in the order of the experiment."""
+    receivers = list(dict.fromkeys(p.receiver for p in results.points))
+    reference = reference_receiver(results)
+    genie = next((r for r in receivers if r in results.genie_receivers), None)
+    crossings = Crossings(results)
+
+    def gain(receiver: str, over: str | None, target: float, nobody: str) -> Estimate:
+        if over is None:
+            return Estimate(None, reason=nobody)
+        if receiver == over:
+            return Estimate(None, reason="compared with itself")
+        return crossings.gain(receiver, over, target)
+
+    def loss(receiver: str, target: float) -> Estimate:
+        if genie is None or receiver == genie:
+            return gain(receiver, genie, target, "the run has no genie receiver")
+        return crossings.gain(genie, receiver, target)
+
+    return [
+        SummaryRow(
+            receiver=receiver,
+            is_genie=receiver in results.genie_receivers,
+            is_reference=receiver == reference,
+            target_blers=tuple(target_blers),
+            crossings=tuple(crossings.crossing(receiver, t) for t in target_blers),
+            gains=tuple(gain(receiver, reference, t, "the run has only genie receivers") for t in target_blers),
+            losses=tuple(loss(receiver, t) for t in target_blers),
+        )
+        for receiver in receivers
+    ]
+
+
+def findings(rows: Sequence[SummaryRow]) -> list[str]:
+    """What the rows say in plain sentences, one for each receiver that is compared with the reference."""
+    reference = next((row for row in rows if row.is_reference), None)
+    if reference is None:
+        return []
+    sentences = []
+    for row in rows:
+        if row.is_reference or row.is_genie:
+            continue
+        for target, gain, loss in zip(row.target_blers, row.gains, row.losses, strict=True):
+            if gain.value_db is None:
+                continue
+            sentence = f"{row.receiver} {_compared(gain, reference.receiver)} at {percent(target)} BLER"
+            if loss.value_db is not None:
+                genie = next(r.receiver for r in rows if r.is_genie)
+                sentence += f", and is {loss.value_db:.2f} dB away from {genie}"
+            sentences.append(sentence + ".")
+            break
+    return sentences
+
+
+def _compared(gain: Estimate, reference: str) -> str:
+    if gain.value_db is None or gain.low_db is None or gain.high_db is None:
+        return f"cannot be compared with {reference}"
+    if gain.low_db > 0:
+        return f"needs {gain.value_db:.2f} dB less Es/N0 than {reference}"
+    if gain.high_db < 0:
+        return f"needs {-gain.value_db:.2f} dB more Es/N0 than {reference}"
+    return f"cannot be told apart from {reference} (gain {gain} dB)"

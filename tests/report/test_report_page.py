@@ -1,0 +1,226 @@
+"""The report folder: self-contained, complete, escaped, written whole."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+import synthetic_runs as synthetic
+
+from ran.errors import InputError
+from ran.report import summary_table, write_report
+from ran.report.curves import curves, esn0_range
+from ran.report.plot import bler_figure, throughput_figure
+from ran.report.summary import findings
+
+GRID = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
+CENTRES = {"perfect-csi": 4.0, "ls-linear": 6.0, "neural": 4.6}
+NASTY = "</script><script>alert(1)</script> $x_1$ & \"q\" 'r'"
+
+
+def make_run(seed=1, **changes):
+    generator = np.random.default_rng(seed)
+    return synthetic.run(changes.pop("centres", CENTRES), GRID, 500, generator, genies=["perfect-csi"], **changes)
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    return write_report([make_run()], tmp_path_factory.mktemp("run"))
+
+
+class Elements(HTMLParser):
+    """Tags with their attributes, and the text outside scripts and styles."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.texts, self._inside = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        self._inside.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag in self._inside:
+            while self._inside.pop() != tag:
+                pass
+
+    def handle_data(self, data):
+        if not {"script", "style"} & set(self._inside):
+            self.texts.append(data)
+
+    @property
+    def text(self):
+        return re.sub(r"\s+", " ", " ".join(self.texts))
+
+
+def test_folder_holds_page_and_pictures(page):
+    assert page.name == "report.html"
+    assert sorted(path.name for path in page.parent.iterdir()) == ["bler.png", "report.html", "throughput.png"]
+    for name in ("bler.png", "throughput.png"):
+        assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
+
+
+def test_page_loads_nothing_from_elsewhere(page):
+    elements = Elements(page.read_text())
+    loading = [
+        value
+        for _, attributes in elements.tags
+        for key in ("src", "href", "srcset", "data", "poster", "action")
+        if (value := attributes.get(key)) is not None
+    ]
+    assert loading
+    assert all(value.startswith("data:") for value in loading)
+    assert not {"link", "iframe", "object", "embed"} & {t for t, a in elements.tags if a.get("href") != "data:,"}
+    styles = re.findall(r"<style>(.*?)</style>", page.read_text(), re.S)
+    assert not any("url(" in style or "@import" in style for style in styles)
+    assert "plotly.js v" in page.read_text()
+
+
+def test_page_tells_all_of_the_run(page):
+    text = Elements(page.read_text()).text
+    run = make_run()
+    for row in summary_table(run):
+        for estimate in (*row.crossings, *row.gains, *row.losses):
+            assert str(estimate) in text
+    for point in run.points:
+        assert f"{point.block_errors:,}" in text
+        assert f"{point.bler_low:.3g} to {point.bler_high:.3g}" in text
+    for value in run.meta.values():
+        assert value in text
+    assert "max_doppler_hz: 400.0" in text
+    for term in ("Es/N0", "Drop", "Interval", "Genie", "Gain"):
+        assert term in text
+    assert "not finished" not in text
+
+
+def test_unfinished_run_says_so(tmp_path):
+    run = make_run()
+    page = write_report([replace(run, meta={"complete": "no"})], tmp_path)
+    assert "This run is not finished" in Elements(page.read_text()).text
+
+
+def test_user_text_is_escaped(tmp_path):
+    run = make_run(centres={"perfect-csi": 4.0, NASTY: 5.0, "_hidden": 5.5}, description=NASTY)
+    text = write_report([replace(run, meta={NASTY: NASTY})], tmp_path).read_text()
+    assert "<script>alert" not in text
+    elements = Elements(text)
+    assert sum(tag == "script" for tag, _ in elements.tags) == 3
+    assert elements.text.count(NASTY) >= 4
+    data = json.loads(re.search(r'<script id="report-data" type="application/json">(.*?)</script>', text, re.S)[1])
+    assert html.escape(NASTY) in {trace["name"] for trace in data["figures"]["bler"]["data"]}
+
+
+@pytest.mark.parametrize("figure", [bler_figure, throughput_figure])
+def test_figures_are_valid_plotly(figure):
+    for runs in ([make_run()], [make_run(1), make_run(2)]):
+        spec = json.loads(json.dumps(figure(curves(runs)), allow_nan=False))
+        go.Figure(spec)
+
+
+def test_genie_is_dashed_and_labelled():
+    traces = bler_figure(curves([make_run()]))["data"]
+    legend = {t["name"]: t for t in traces if t["meta"]["role"] == "legend"}
+    assert list(legend) == ["perfect-csi (genie)", "ls-linear", "neural"]
+    assert [t["line"]["dash"] for t in legend.values()] == ["dash", "solid", "solid"]
+    assert [t["meta"]["color"] for t in legend.values()] == [None, 0, 1]
+
+
+def test_points_without_errors_are_upper_limits_and_not_zeros():
+    run = make_run()
+    clean = [p for p in run.points if p.block_errors == 0]
+    assert clean
+    traces = bler_figure(curves([run]))["data"]
+    shown = [y for t in traces if t["meta"]["role"] in ("points", "line", "band") for y in t["y"]]
+    assert min(shown) > 0
+    limits = [t for t in traces if "arrow" in t.get("marker", {}).get("symbol", "")]
+    assert sorted(y for t in limits for y in t["y"]) == sorted(p.bler_high for p in clean)
+
+
+def test_several_runs_keep_the_colours_of_receivers():
+    shown = curves([make_run(1), make_run(2, centres={"perfect-csi": 5.0, "neural": 5.0, "lmmse": 6.0})])
+    assert [c.label for c in shown][:2] == ["synthetic #1: perfect-csi (genie)", "synthetic #1: ls-linear"]
+    assert [c.color for c in shown] == [None, 0, 1, None, 1, 2]
+    assert {c.marker for c in shown if c.run_index == 0} == {0}
+    assert {c.marker for c in shown if c.run_index == 1} == {1}
+
+
+def test_throughput_follows_from_counts():
+    for curve in curves([make_run()]):
+        np.testing.assert_allclose(curve.throughput_at(curve.bler), curve.throughput_mbps, rtol=1e-9, atol=1e-9)
+
+
+def test_axis_leaves_out_far_probes():
+    run = make_run()
+    far = replace(run, points=(*run.points, synthetic.point("neural", 40.0, np.zeros(8))))
+    assert esn0_range(curves([far]))[1] < 11
+    lone = replace(run, points=(synthetic.point("neural", 40.0, np.zeros(8)),))
+    assert esn0_range(curves([lone])) == (39.0, 41.0)
+
+
+def test_one_point_and_only_genies_make_a_report(tmp_path):
+    run = make_run()
+    one = replace(run, points=(run.points[0],))
+    text = Elements(write_report([one], tmp_path / "deep" / "one.html").read_text()).text
+    assert "perfect-csi at 10 % BLER: still above 10 %" in text
+    assert (tmp_path / "deep" / "bler.png").is_file()
+
+
+def test_equal_runs_give_equal_files(tmp_path):
+    for name in "ab":
+        write_report([make_run()], tmp_path / name)
+    for file in ("report.html", "bler.png", "throughput.png"):
+        assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
+
+
+def test_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
+    page = write_report([make_run()], tmp_path)
+    before = page.read_bytes()
+    monkeypatch.setattr(os, "replace", lambda *_: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(InputError, match="No space left on device"):
+        write_report([make_run(7)], tmp_path)
+    assert page.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bler.png", "report.html", "throughput.png"]
+
+
+def test_bad_input_is_one_line(tmp_path):
+    (tmp_path / "file").write_text("")
+    cases = [([], tmp_path), ([replace(make_run(), points=())], tmp_path), ([make_run()], tmp_path / "file" / "x")]
+    for runs, out in cases:
+        with pytest.raises(InputError) as caught:
+            write_report(runs, out)
+        assert "\n" not in str(caught.value)
+        assert "allowed:" in str(caught.value)
+
+
+def test_summary_rows():
+    rows = summary_table(make_run())
+    assert [row.receiver for row in rows] == list(CENTRES)
+    assert [row.is_genie for row in rows] == [True, False, False]
+    assert [row.is_reference for row in rows] == [False, True, False]
+    genie, reference, neural = rows
+    assert reference.gains[0].reason == "compared with itself"
+    assert neural.gains[0].low_db <= 1.4 <= neural.gains[0].high_db
+    assert neural.losses[0].low_db <= 0.6 <= neural.losses[0].high_db
+    assert genie.gains[0] == reference.losses[0]
+    (sentence,) = findings(rows)
+    assert re.fullmatch(
+        r"neural needs \d\.\d\d dB less Es/N0 than ls-linear at 10 % BLER, and is \d\.\d\d dB away from perfect-csi\.",
+        sentence,
+    )
+
+
+def test_findings_do_not_claim_what_the_interval_does_not_hold():
+    run = synthetic.run({"a": 5.0, "b": 5.0}, GRID, 300, np.random.default_rng(3), shared=False)
+    (sentence,) = findings(summary_table(run))
+    assert "b cannot be told apart from a" in sentence
+    worse = synthetic.run({"a": 5.0, "b": 6.0}, GRID, 300, np.random.default_rng(3))
+    assert "b needs 1.0" in findings(summary_table(worse))[0]
+    assert "dB more Es/N0 than a" in findings(summary_table(worse))[0]
