@@ -11,14 +11,15 @@ from ran.errors import unknown_name
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="receivers, channels, experiments or weights.")],
+    kind: Annotated[str, typer.Argument(metavar="KIND", help="receivers, channels, experiments, weights or recipes.")],
 ) -> None:
-    """List receivers, channels, experiments or trained weights, a line each."""
+    """List receivers, channels, experiments, trained weights or recipes, a line each."""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "receivers": _receivers,
         "channels": _channels,
         "experiments": _experiments,
         "weights": _weights,
+        "recipes": _recipes,
     }
     if kind not in kinds:
         raise unknown_name("KIND", kind, kinds)
@@ -47,13 +48,13 @@ def _experiments() -> dict[str, str]:
 
 
 def _weights() -> dict[str, str]:
-    """Trained weights that ship with the package, and the title of their model card."""
-    from importlib import resources
-    from pathlib import Path
+    """Trained weights that ship with the package, and what their model cards say of them."""
+    from receivers.neural.weights import shipped_weights
 
-    found = {}
-    for path in sorted(Path(str(resources.files("receivers.weights"))).glob("*.safetensors")):
-        card = path.with_suffix(".md")
-        lines = card.read_text(encoding="utf-8").splitlines() if card.exists() else []
-        found[path.stem] = next((line.lstrip("# ").strip() for line in lines if line.startswith("#")), "")
-    return found
+    return {name: card["description"] for name, card in shipped_weights().items()}
+
+
+def _recipes() -> dict[str, str]:
+    from ran.training.train import load_recipe, recipe_names
+
+    return {name: load_recipe(name).description for name in recipe_names()}

@@ -14,8 +14,15 @@ def train(
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the recipe, e.g. seed=2.")
     ] = None,
+    device: Annotated[str, typer.Option(help="Where to train: cpu, cuda, cuda:1, ...")] = "cpu",
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes for the curves of the model card. [default: one per core]")
+    ] = None,
 ) -> None:
-    """Train a neural receiver."""
+    """Train a neural receiver by a recipe; write its weights and model card.
+
+    Interrupt it at any time: the same command resumes from the last checkpoint.
+    """
     from ran.training.train import run
 
-    run(recipe, out, list(overrides or []))
+    run(recipe, out, list(overrides or []), device, workers)

@@ -66,8 +66,9 @@ def _measured(name: str, results: RunResults) -> dict[str, Any]:
                 "receiver": row.receiver,
                 "target_bler": target,
                 "esn0_db": str(crossing),
-                f"gain_db over {reference}": str(gain),
-                "loss_db to the genie": str(loss),
+                "reference": reference,
+                "gain_db": str(gain),
+                "loss_db": str(loss),
             }
             for row in rows
             for target, crossing, gain, loss in zip(row.target_blers, row.crossings, row.gains, row.losses, strict=True)

@@ -70,6 +70,7 @@ def run(
     On one machine with one thread count the weights depend on the recipe alone, interruptions included.
     """
     recipe = load_recipe(recipe_name, overrides)
+    _check_device(device)
     _check_slots(recipe)
     model = build_model(recipe)
     _claim(out, recipe)
@@ -103,6 +104,14 @@ def run(
         measure(weights, recipe, workers)
     console.print(f"weights: {weights}")
     return weights
+
+
+def _check_device(device: str) -> None:
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        allowed = "cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
+        raise InputError(f"--device: got {device!r} ({str(error).splitlines()[0]}); allowed: {allowed}") from None
 
 
 class _Smoothed:
