@@ -91,26 +91,33 @@ class TransportBlock:
 
     @cached_property
     def code(self) -> LdpcCode:
-        """The LDPC code of all code blocks, with the rows that the rate needs."""
+        """The LDPC code of all code blocks, with only those rows whose parity is sent."""
         total = self.tb_size + crc_module.crc_length(self.crc_polynomial)
         num_info_bits = total // self.num_code_blocks + (24 if self.num_code_blocks > 1 else 0)
         lifting_size = select_lifting_size(self.base_graph, num_info_bits, total)
-        return LdpcCode(self.base_graph, lifting_size, num_info_bits)
+        mother = LdpcCode(self.base_graph, lifting_size, num_info_bits)
+        longest = self._rate_matching(mother, max(self._output_sizes))
+        return mother.with_sent_columns(longest.sent_columns)
 
     @cached_property
     def rate_matchings(self) -> tuple[RateMatching, ...]:
-        """Rate matching of each code block (TS 38.212 §5.4.2.1)."""
+        """Rate matching of each code block."""
+        matchings = {size: self._rate_matching(self.code, size) for size in set(self._output_sizes)}
+        return tuple(matchings[size] for size in self._output_sizes)
+
+    @property
+    def _output_sizes(self) -> list[int]:
+        """E of each code block (TS 38.212 §5.4.2.1)."""
         c, unit = self.num_code_blocks, self.bits_per_symbol * self.num_layers
         units = self.num_coded_bits // unit
         num_short = c - units % c
+        return [unit * (units // c)] * num_short + [unit * -(-units // c)] * (c - num_short)
+
+    def _rate_matching(self, code: LdpcCode, size: int) -> RateMatching:
         buffer_bits = None
         if self.tbs_lbrm is not None:
-            buffer_bits = min(self.code.num_coded_bits, 3 * self.tbs_lbrm // (2 * c))
-        sizes = [unit * (units // c)] * num_short + [unit * -(-units // c)] * (c - num_short)
-        matchings = {
-            size: RateMatching(self.code, size, self.bits_per_symbol, self.rv, buffer_bits) for size in set(sizes)
-        }
-        return tuple(matchings[size] for size in sizes)
+            buffer_bits = min(code.num_mother_bits, 3 * self.tbs_lbrm // (2 * self.num_code_blocks))
+        return RateMatching(code, size, self.bits_per_symbol, self.rv, buffer_bits)
 
     def encode(self, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8, not scrambled."""
@@ -121,7 +128,7 @@ class TransportBlock:
         blocks = np.concatenate([payload, crc_module.crc(payload, self.crc_polynomial)], axis=1).reshape(batch * c, -1)
         if c > 1:
             blocks = np.concatenate([blocks, crc_module.crc(blocks, "24B")], axis=1)
-        coded = encode(blocks, self._sent_code).reshape(batch, c, -1)
+        coded = encode(blocks, self.code).reshape(batch, c, -1)
         out = np.empty((batch, self.num_coded_bits), np.uint8)
         for matching, first, count, start in self._groups():
             part = matching.select(coded[:, first : first + count]).reshape(batch, -1)
@@ -151,7 +158,7 @@ class TransportBlock:
         combined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         decision = decode(
             combined.reshape(batch * c, -1),
-            self._sent_code,
+            self.code,
             num_iterations,
             early_stop=early_stop,
             precision=precision,
@@ -166,13 +173,6 @@ class TransportBlock:
             crc_ok=crc_module.crc_ok(whole, self.crc_polynomial),
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
-        )
-
-    @cached_property
-    def _sent_code(self) -> LdpcCode:
-        """The code with only the rows whose parity is sent."""
-        return self.code.with_sent_columns(
-            np.concatenate([matching.sent_columns for matching in set(self.rate_matchings)])
         )
 
     def _groups(self) -> list[tuple[RateMatching, int, int, int]]:

@@ -116,8 +116,8 @@ class LdpcCode:
 
     @property
     def num_columns(self) -> int:
-        """Columns of the base graph, 68 or 52."""
-        return self.num_info_columns + self.num_rows
+        """Columns of the base graph up to the parity column of the last of `rows`; 68 or 52 with all rows."""
+        return self.num_info_columns + self.rows[-1] + 1
 
     @property
     def num_systematic_bits(self) -> int:
@@ -130,8 +130,13 @@ class LdpcCode:
         return self.num_systematic_bits - self.num_info_bits
 
     @property
+    def num_mother_bits(self) -> int:
+        """N = 66 Z or 50 Z of TS 38.212: all coded bits, fillers included, without the two punctured columns."""
+        return (self.num_info_columns + self.num_rows - NUM_PUNCTURED_COLUMNS) * self.lifting_size
+
+    @property
     def num_coded_bits(self) -> int:
-        """N = 66 Z or 50 Z: output of the encoder, fillers included, without the two punctured columns."""
+        """The coded bits up to the last of `rows`: what encoder and decoder handle. N where no row is left out."""
         return (self.num_columns - NUM_PUNCTURED_COLUMNS) * self.lifting_size
 
     @property
@@ -146,7 +151,7 @@ class LdpcCode:
         return base_graph_edges(self.base_graph, self.lifting_size)
 
     def with_sent_columns(self, columns: npt.ArrayLike) -> LdpcCode:
-        """The same code with only the rows that matter when just these columns (0 .. num_columns - 1) were sent."""
+        """The same code with only the rows that matter when just these columns were sent."""
         sent = {int(column) for column in np.asarray(columns).ravel()}
         extension = (row for row in range(NUM_CORE_ROWS, self.num_rows) if self.num_info_columns + row in sent)
         rows = (*range(NUM_CORE_ROWS), *extension)

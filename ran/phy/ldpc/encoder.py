@@ -48,8 +48,8 @@ def _wiring(code: LdpcCode) -> _Wiring:
 def encode(bits: npt.ArrayLike, code: LdpcCode) -> npt.NDArray[np.uint8]:
     """Encode code blocks.
 
-    bits [batch, K'] of 0 and 1. Returns [batch, N] uint8, N = 66 Z or 50 Z: the information bits without the first 2 Z,
-    the fillers as zeros, the parity bits. Parity of rows that `code.rows` leaves out is not computed and zero.
+    bits [batch, K'] of 0 and 1. Returns [batch, `code.num_coded_bits`] uint8: the information bits without the first
+    2 Z, the fillers as zeros, the parity bits; parity of rows that `code.rows` leaves out is zero.
     Raises `InputError` for another shape and for values other than 0 and 1.
 
     A circulant times a vector is a cyclic shift, and a shift is a slice of the column written twice in a row.

@@ -57,11 +57,15 @@ class Library:
         self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
         self._engine.finalize_object()
+        self._functions: dict[str, Callable[..., int]] = {}
 
     def function(self, name: str, *argument_types: type) -> Callable[..., int]:
         """An exported function that returns int64. Calling it releases the interpreter lock."""
-        address = self._engine.get_function_address(name)
-        return ctypes.CFUNCTYPE(ctypes.c_int64, *argument_types)(address)
+        function = self._functions.get(name)
+        if function is None:
+            address = self._engine.get_function_address(name)
+            function = self._functions[name] = ctypes.CFUNCTYPE(ctypes.c_int64, *argument_types)(address)
+        return function
 
 
 _loaded: dict[tuple[str, int], Library] = {}
@@ -118,14 +122,17 @@ def _compile(precision: str, vector_bytes: int) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-@cache
 def _path(precision: str, vector_bytes: int) -> Path:
+    return cache_directory() / f"ldpc-{precision}-{vector_bytes}-{_fingerprint()[:32]}.o"
+
+
+@cache
+def _fingerprint() -> str:
+    """Of everything that compiled kernels depend on: our sources, LLVM and the CPU."""
     digest = hashlib.sha256()
     for source in _SOURCES:
         digest.update((_HERE / source).read_bytes())
     parts = (
-        precision,
-        str(vector_bytes),
         llvmlite.__version__,
         str(llvm.llvm_version_info),
         llvm.get_default_triple(),
@@ -133,7 +140,7 @@ def _path(precision: str, vector_bytes: int) -> Path:
         llvm.get_host_cpu_features().flatten(),
     )
     digest.update("\0".join(parts).encode())
-    return cache_directory() / f"ldpc-{precision}-{vector_bytes}-{digest.hexdigest()[:32]}.o"
+    return digest.hexdigest()
 
 
 def _read(path: Path) -> bytes | None:

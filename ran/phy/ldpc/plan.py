@@ -52,6 +52,7 @@ class Field(IntEnum):
     NUM_EDGES = auto()
     NUM_RUNS = auto()
     SAMPLE_STEP = auto()
+    ROUNDING = auto()
     NUM_COLUMNS = auto()
     NUM_INFO_BITS = auto()
     FILLER_START = auto()
@@ -103,6 +104,17 @@ def frames_per_group(code: LdpcCode, lanes: int, batch: int, allowed: tuple[int,
         if code.lifting_size / (lanes * vectors_per_frame(frames)) >= 0.8:
             return frames
     return min(useful, key=vectors_per_frame)
+
+
+def int8_rounding(code: LdpcCode) -> int:
+    """How int8 messages m become 0.75 m = m - (m + rounding) // 4: rounded down (3), or from rate 0.8 to nearest (2).
+
+    Min-sum claims more than it knows, the more so the lower the rate. Rounding down tempers that, by up to 0.4 dB at
+    rate 1/3; at high rates it costs 0.05 dB. Rounding up would let messages grow by feeding on themselves: errors in
+    nearly every block.
+    """
+    rate = code.num_info_columns / (code.num_columns - NUM_PUNCTURED_COLUMNS)
+    return 2 if rate >= 0.8 else 3
 
 
 @lru_cache(maxsize=64)
@@ -183,6 +195,7 @@ def make_plan(code: LdpcCode, lanes: int, message_bytes: int, num_frames: int) -
     header[Field.LAST_BLOCK_LANES] = length - (num_blocks - 1) * lanes
     header[Field.NUM_ROWS] = len(served)
     header[Field.NUM_EDGES] = num_edges
+    header[Field.ROUNDING] = int8_rounding(code)
     header[Field.NUM_COLUMNS] = len(columns)
     header[Field.NUM_INFO_BITS] = code.num_info_bits
     header[Field.FILLER_START] = code.num_info_bits * num_frames

@@ -22,7 +22,8 @@ _START_COLUMN = {1: (0, 17, 33, 56), 2: (0, 13, 25, 43)}
 class RateMatching:
     """Bit selection and interleaving of one code block.
 
-    code: the mother code. num_output_bits: E. bits_per_symbol: Q_m, divides E. rv: redundancy version.
+    code: the LDPC code, with all rows whose parity is sent.
+    num_output_bits: E. bits_per_symbol: Q_m, divides E. rv: redundancy version.
     num_buffer_bits: N_cb, length of the circular buffer; default N. Shorter with limited buffer rate matching.
     """
 
@@ -43,17 +44,20 @@ class RateMatching:
             raise bad_value("rv", self.rv, "0, 1, 2, 3")
         if self.num_buffer_bits is not None:
             # A buffer that ends before the parity bits would send nothing but information bits, or nothing at all.
-            lowest, highest = self.code.filler_range[1] + 1, self.code.num_coded_bits
+            lowest, highest = self.code.filler_range[1] + 1, self.code.num_mother_bits
             if not lowest <= self.num_buffer_bits <= highest:
                 raise bad_value("num_buffer_bits", self.num_buffer_bits, f"{lowest} to {highest}")
+        last_sent = max(position + length for _, position, length in self.segments)
+        if last_sent > self.code.num_coded_bits:
+            last_row = -(-last_sent // self.code.lifting_size) + NUM_PUNCTURED_COLUMNS - self.code.num_info_columns - 1
+            raise bad_value("rows of the code", self.code.rows, f"with row {last_row}, whose parity is sent")
 
     @cached_property
     def segments(self) -> tuple[tuple[int, int, int], ...]:
         """Runs (start in the output before interleaving, start in the N coded bits, length) of the selected bits."""
-        z, size = self.code.lifting_size, self.num_buffer_bits or self.code.num_coded_bits
-        buffer_columns = self.code.num_columns - NUM_PUNCTURED_COLUMNS
+        z, size = self.code.lifting_size, self.num_buffer_bits or self.code.num_mother_bits
         start_column = _START_COLUMN[self.code.base_graph][self.rv]
-        position = start_column * size // (buffer_columns * z) * z
+        position = start_column * size // self.code.num_mother_bits * z
         filler_start, filler_end = self.code.filler_range
         runs: list[tuple[int, int, int]] = []
         done = 0
@@ -81,7 +85,7 @@ class RateMatching:
         return np.array(sorted(columns), dtype=np.int64) + NUM_PUNCTURED_COLUMNS
 
     def select(self, coded_bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        """Bit selection and interleaving, [..., N] -> [..., E]."""
+        """Bit selection and interleaving, [..., `code.num_coded_bits`] -> [..., E]."""
         self._check_last_axis("coded_bits", coded_bits, self.code.num_coded_bits)
         selected = np.empty((*coded_bits.shape[:-1], self.num_output_bits), coded_bits.dtype)
         for start, position, length in self.segments:
@@ -94,10 +98,10 @@ class RateMatching:
     def combine(
         self, llr: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None = None
     ) -> npt.NDArray[np.float32]:
-        """Inverse of `select` for LLRs, [..., E] -> [..., N] float32, summing what was sent more than once.
+        """Inverse of `select` for LLRs, [..., E] -> [..., `code.num_coded_bits`] float32.
 
-        Bits that were not sent get 0, as do fillers. `out` [..., N] holds LLRs of earlier transmissions to add to, in
-        place.
+        What was sent more than once is summed; bits that were not sent get 0, as do fillers.
+        `out`, of the shape that is returned, holds LLRs of earlier transmissions to add to, in place.
         """
         self._check_last_axis("llr", llr, self.num_output_bits)
         q, run = self.bits_per_symbol, self.num_output_bits // self.bits_per_symbol

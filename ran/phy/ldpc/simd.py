@@ -140,10 +140,15 @@ class Int8Lanes(Lanes):
     def equal(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.icmp_unsigned("==", a, b)
 
-    def normalised(self, builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
-        """floor(0.75 a). Rounding up instead lets messages grow by feeding on themselves: BLER near 1 at rate 1/3."""
-        up = builder.add(a, splat(self.vector, 3))
-        return builder.sub(a, builder.lshr(up, splat(self.vector, 2)))
+    def normalised(self, builder: ir.IRBuilder, a: ir.Value, rounding: ir.Value) -> ir.Value:
+        """a - floor((a + rounding) / 4): 0.75 a rounded down for rounding 3, to the nearest for 2."""
+        quarter = builder.lshr(builder.add(a, rounding), splat(self.vector, 2))
+        return builder.sub(a, quarter)
+
+    def limited(self, builder: ir.IRBuilder, a: ir.Value, limit: int) -> ir.Value:
+        """a where it is within +-limit, else the nearer end."""
+        a = self._binary(builder, "smin", a, splat(self.vector, limit))
+        return self._binary(builder, "smax", a, splat(self.vector, -limit))
 
     def exclusive_or(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.xor(a, b)
@@ -183,8 +188,13 @@ class Float32Lanes(Lanes):
     def equal(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.fcmp_ordered("==", a, b)
 
-    def normalised(self, builder: ir.IRBuilder, a: ir.Value) -> ir.Value:
+    def normalised(self, builder: ir.IRBuilder, a: ir.Value, rounding: ir.Value) -> ir.Value:
+        """0.75 a; there is nothing to round."""
         return builder.fmul(a, splat(self.vector, 0.75))
+
+    def limited(self, builder: ir.IRBuilder, a: ir.Value, limit: int) -> ir.Value:
+        """a: float32 messages need no limit."""
+        return a
 
     def exclusive_or(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         """Of the bit patterns; only the sign bit of the result means something."""

@@ -70,6 +70,7 @@ def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
         for field in (Field.SLOT_BYTES, Field.MESSAGE_BYTES, Field.CHANNEL_BYTES, Field.PARITY_BYTES)
     )
     row_length = b.mul(num_blocks, i64(lanes.lanes))
+    rounding = b.trunc(header_field(b, header, Field.ROUNDING), I8)
     with counted_loop(b, header_field(b, header, Field.NUM_ROWS)) as row:
         kernel, first, _, own = row_entry(b, rows, row)
         arguments = (
@@ -81,6 +82,7 @@ def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
             length,
             element(b, channel, own, context.scalar),
             element(b, parity, b.mul(row, row_length), context.scalar),
+            rounding,
         )
         after = b.append_basic_block("after")
         switch = b.switch(kernel, after)

@@ -24,11 +24,11 @@ from ran.phy.ldpc.simd import (
     splat,
 )
 
-#: Largest magnitude of a received LLR, and of what a check passes on before it is multiplied by 0.75, in int8 steps.
-INT8_LIMIT = 63
+#: Largest magnitude of a received LLR in int8 steps.
+INT8_LIMIT = 60
 #: Mean of min(magnitude of a received LLR, `INT8_LIMIT`) in int8 steps at code rate R: first + second R^2; see
 #: `decoder`.
-INT8_MEAN_MAGNITUDE = (8.0, 52.0)
+INT8_MEAN_MAGNITUDE = (4.0, 56.0)
 _NUM_SCALE_STEPS = 6
 
 _INPUT_VECTOR = ir.VectorType(F32, INPUT_LANES)
