@@ -16,8 +16,7 @@ from receivers.interface import SlotObservation
 # Half width of the taper's main lobe, bins: leakage beyond it is below the sidelobes.
 _LOBE = 5
 # A bin is kept when its power exceeds the noise by this many standard deviations of the measured noise power.
-_THRESHOLD = 0.7
-_EXPONENT = 0.5
+_THRESHOLD = 4.0
 # Widths of the active set are rounded up to this, so that batches differ little in shape.
 _GRANULE = 8
 _MAX_ACTIVE = 160
@@ -224,7 +223,7 @@ class DelayEstimator:
             residual = residual + (bins.energy - fitted).clamp_min(0)
             dimensions = dimensions + bins.size - model.x.shape[1] * known.sum(1)
             energy = energy + bins.energy / bins.size
-        step = {user: torch.stack(parts).mean(0) ** _EXPONENT for user, parts in ratios.items()}
+        step = {user: torch.stack(parts).mean(0) for user, parts in ratios.items()}
         noise = residual / dimensions.clamp_min(1.0)
         floor = _NOISE_FLOOR * energy / len(pilots)
         return torch.maximum(noise, floor), [g * step[users[layer]] for layer, g in enumerate(gamma)]
