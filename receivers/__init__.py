@@ -1,5 +1,6 @@
 """Receivers: from what a base station observes to LLRs. Usable with any simulator; nothing of `ran` is imported."""
 
+from receivers.classical.blind import Blind
 from receivers.classical.linear import LsLinear
 from receivers.classical.lmmse import Lmmse
 from receivers.classical.perfect import PerfectCsi
@@ -7,6 +8,6 @@ from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 from receivers.neural.receiver import NeuralReceiver
 
 #: Receivers by the name that an experiment file uses.
-RECEIVERS: dict[str, type[Receiver]] = {cls.name: cls for cls in (PerfectCsi, LsLinear, Lmmse, NeuralReceiver)}
+RECEIVERS: dict[str, type[Receiver]] = {cls.name: cls for cls in (PerfectCsi, LsLinear, Lmmse, Blind, NeuralReceiver)}
 
 __all__ = ["RECEIVERS", "PilotLayout", "Receiver", "SlotObservation", "Truth"]

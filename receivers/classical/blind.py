@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from receivers.classical.equalizer import detect
+from receivers.classical.expectation_propagation import ExpectationPropagation
+from receivers.classical.interference import whiten
 from receivers.classical.slot_statistics import (
     ActiveBins,
     CombPilots,
@@ -17,10 +20,17 @@ from receivers.classical.slot_statistics import (
     empty_res,
     time_correlation,
 )
+from receivers.classical.two_layer_list import TwoLayerList
 from receivers.interface import Receiver, SlotObservation, Truth
 
 # Strongest modes that decide about Doppler and frequency offset.
 _DOPPLER_MODES = 24
+SUBCARRIERS_PER_PRB = 12
+_DETECTORS: dict[str, ExpectationPropagation | TwoLayerList] = {
+    "lmmse": ExpectationPropagation(num_iterations=0),
+    "ep": ExpectationPropagation(),
+    "ml": TwoLayerList(),
+}
 
 
 @dataclass(frozen=True)
@@ -30,15 +40,24 @@ class ChannelEstimate:
     h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64.
     err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers] float32: its expected squared error.
     noise_var [batch] float32.
-    statistics: power delay profile per layer.
+    delays_s, powers: per layer, the power delay profile [batch, num_active] that served as prior, in order of power;
+        0 for padding. A delay of 0 is a flat phase over frequency.
     time_correlation: per layer, [batch, num_ofdm_symbols, num_pilot_symbols] complex64.
     """
 
     h_hat: Tensor
     err_var: Tensor
     noise_var: Tensor
-    statistics: DelayStatistics
+    delays_s: list[Tensor]
+    powers: list[Tensor]
     time_correlation: list[Tensor]
+
+    def delay_spread_s(self, layer: int) -> Tensor:
+        """RMS delay spread of a layer's estimated profile [batch], seconds: blurred by the resolution of the band."""
+        weight = self.powers[layer] / self.powers[layer].sum(1, keepdim=True)
+        delay = self.delays_s[layer]
+        mean = (weight * delay).sum(1, keepdim=True)
+        return (weight * (delay - mean) ** 2).sum(1).sqrt()
 
 
 class BlindEstimator:
@@ -57,6 +76,7 @@ class BlindEstimator:
         statistics, active = self._delays(observation, pilots, empty_res(observation))
         modes = [_Modes.build(comb, bins, statistics) for comb, bins in zip(pilots, active, strict=True)]
         correlations = self._correlations(observation, modes)
+        comb_of = {layer: comb for comb in pilots for layer in comb.layers}
         h: list[Tensor | None] = [None] * observation.num_layers
         err: list[Tensor | None] = [None] * observation.num_layers
         by_layer: list[Tensor | None] = [None] * observation.num_layers
@@ -67,7 +87,11 @@ class BlindEstimator:
             torch.stack([x for x in h if x is not None], dim=2),
             torch.stack([x for x in err if x is not None], dim=1),
             statistics.noise_var,
-            statistics,
+            [
+                comb_of[layer].grid.bin_s(observation.subcarrier_spacing_hz) * bins
+                for layer, bins in enumerate(statistics.bins)
+            ],
+            [gamma / comb_of[layer].amplitude ** 2 for layer, gamma in enumerate(statistics.gamma)],
             [x for x in by_layer if x is not None],
         )
 
@@ -100,11 +124,11 @@ class _Modes:
 
     @classmethod
     def build(cls, comb: CombPilots, bins: ActiveBins, statistics: DelayStatistics) -> _Modes:
-        model = bins.model(torch.cat([statistics.gamma[l] for l in comb.layers], dim=1))
+        model = bins.model(torch.cat([statistics.gamma[layer] for layer in comb.layers], dim=1))
         noise = statistics.noise_var
         kappa, vectors = torch.linalg.eigh(model.k / noise[:, None, None])
         kappa = kappa.clamp_min(1e-6)
-        scale = (kappa * noise.unsqueeze(1) ** 2).rsqrt()
+        scale = kappa.rsqrt() / noise.unsqueeze(1)
         u = (model.x @ vectors.to(model.x.dtype)) * scale.unsqueeze(1)
         return cls(u.unflatten(1, comb.z.shape[1:4]), kappa, model.root.unsqueeze(2) * vectors)
 
@@ -129,7 +153,7 @@ def _interpolate(
     filtered = filtered * (gain * modes.kappa.clamp_min(1e-6).rsqrt().unsqueeze(1))[:, None, :, None]
     unknown = (1 - (synthesis.abs() ** 2) @ gain).clamp_min(0)
     out, start = [], 0
-    batch, num_rx_ant, num_modes = filtered.shape[:3]
+    num_rx_ant, num_modes = filtered.shape[1:3]
     for layer, shift in zip(comb.layers, comb.shifts, strict=True):
         bins = statistics.bins[layer]
         to_bins = modes.to_bins[:, start : start + bins.shape[1]]
@@ -153,16 +177,80 @@ class Blind(Receiver):
 
     max_cfo_hz: largest carrier frequency offset that is looked for, Hz; 0 when it is known to be corrected.
     num_iterations: refinements of the power delay profile and the noise power.
+    noise: "white", or "irc" for interference rejection by the noise covariance over the antennas (MMSE-IRC).
+    irc_num_prb: resource blocks that share an estimate of that covariance.
+    detector: "lmmse"; "ep" refines it by expectation propagation, for several layers; "ml" is exact max-log for up to
+        two layers.
     """
 
     name = "blind"
 
-    def __init__(self, max_cfo_hz: float = 200.0, num_iterations: int = 3) -> None:
+    def __init__(
+        self,
+        max_cfo_hz: float = 200.0,
+        num_iterations: int = 3,
+        noise: Literal["white", "irc"] = "white",
+        irc_num_prb: int = 4,
+        detector: Literal["lmmse", "ep", "ml"] = "lmmse",
+    ) -> None:
+        if not 0 <= max_cfo_hz <= 5000:
+            raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 5000")
+        if num_iterations < 0:
+            raise ValueError(f"num_iterations: got {num_iterations}; allowed: 0 or more")
+        if noise not in ("white", "irc"):
+            raise ValueError(f"noise: got {noise!r}; allowed: white, irc")
+        if irc_num_prb < 1:
+            raise ValueError(f"irc_num_prb: got {irc_num_prb}; allowed: 1 or more")
+        if detector not in _DETECTORS:
+            raise ValueError(f"detector: got {detector!r}; allowed: {', '.join(_DETECTORS)}")
         self.max_cfo_hz = max_cfo_hz
         self.num_iterations = num_iterations
+        self.noise = noise
+        self.irc_num_prb = irc_num_prb
+        self.detector = detector
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
 
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
+        if self.detector == "ml" and num_layers > TwoLayerList.max_layers:
+            raise ValueError(f"detector: got 'ml' for {num_layers} layers; allowed: lmmse, ep")
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        estimate = self.estimate(observation)
-        known = replace(observation, noise_var=estimate.noise_var)
-        return detect(known, estimate.h_hat, estimate.err_var)
+        return self.detect(observation, self.estimate(observation))
+
+    def detect(
+        self, observation: SlotObservation, estimate: ChannelEstimate, prior_llr: Tensor | None = None
+    ) -> Tensor:
+        """LLRs [batch, num_layers, num_data_re, bits_per_symbol] given a channel estimate.
+
+        prior_llr, of the same shape: extrinsic LLRs of a decoder; the result is then what the slot adds to them
+        (MMSE-PIC with "lmmse").
+        """
+        h_hat, err_var = estimate.h_hat, estimate.err_var
+        if self.noise == "irc":
+            size = SUBCARRIERS_PER_PRB * self.irc_num_prb
+            known, h_hat, err_var = whiten(observation, h_hat, err_var, estimate.noise_var, size)
+        else:
+            known = replace(observation, noise_var=estimate.noise_var)
+        if self.detector == "lmmse" and prior_llr is None:
+            return detect(known, h_hat, err_var)
+        return _detect_by(_DETECTORS[self.detector], known, h_hat, err_var, prior_llr)
+
+
+def _detect_by(
+    detector: ExpectationPropagation | TwoLayerList,
+    observation: SlotObservation,
+    h_hat: Tensor,
+    err_var: Tensor,
+    prior_llr: Tensor | None,
+) -> Tensor:
+    """Hand a detector the data REs, the error of the estimate counted as white noise."""
+    data = observation.data_mask.flatten().nonzero().squeeze(-1)
+    amplitude = observation.layer_amplitude
+    error = err_var.flatten(2).index_select(2, data).sum(1)
+    return detector(
+        observation.y.flatten(2).index_select(2, data),
+        h_hat.flatten(3).index_select(3, data) * amplitude,
+        observation.noise_var.unsqueeze(-1) + amplitude**2 * error,
+        observation.bits_per_symbol,
+        prior_llr,
+    )

@@ -31,7 +31,7 @@ class DelayGrid:
     as further observations of the same statistics. With m the pilot within its subband, m0 the middle, and d the bin:
     pilot vectors F[m, d] = exp(-2j pi (m - m0) d / num_bins); the cover code (1, -1) shifts d by num_bins / 2.
 
-    num_bins: bins of the whole (periodic) delay axis.
+    num_bins: bins of the whole (periodic) delay axis. spacing: of the pilots in subcarriers.
     window [num_window] int64: signed bins that a layer may occupy.
     starts [num_subbands] int64: first pilot of each subband, even.
     num_pilots: pilots of a subband.
@@ -45,6 +45,7 @@ class DelayGrid:
     """
 
     num_bins: int
+    spacing: int
     window: Tensor
     starts: Tensor
     num_pilots: int
@@ -61,6 +62,10 @@ class DelayGrid:
     @property
     def num_subbands(self) -> int:
         return len(self.starts)
+
+    def bin_s(self, subcarrier_spacing_hz: float) -> float:
+        """Distance of the bins in seconds."""
+        return 1 / (self.num_bins * self.spacing * subcarrier_spacing_hz)
 
     def subbands(self, z: Tensor) -> Tensor:
         """Cut pilots [..., all pilots] into [..., num_subbands, num_pilots]."""
@@ -127,6 +132,7 @@ def delay_grid(first: int, spacing: int, num_subcarriers: int, device: torch.dev
     with torch.inference_mode(False):  # what is kept must also serve callers that train
         return DelayGrid(
             num_bins=num_bins,
+            spacing=spacing,
             window=tensor(window, torch.int64),
             starts=tensor(starts, torch.int64),
             num_pilots=num_pilots,

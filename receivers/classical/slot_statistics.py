@@ -22,6 +22,9 @@ _GRANULE = 8
 _MAX_ACTIVE = 160
 # Floor of the noise relative to the mean power of the pilots: what single precision leaves of an inversion.
 _NOISE_FLOOR = 1e-7
+_TINY = 1e-30
+# Fewest free delays and empty REs that the first noise estimate is trusted to.
+_MIN_NOISE_SAMPLES = 4
 # Doppler frequencies tried, in Hz, and the scale of their exponential prior, which decides with one DM-RS symbol only.
 _DOPPLERS_HZ = (0.0, 20.0, 50.0, 100.0, 150.0, 220.0, 300.0, 400.0, 550.0, 750.0, 1000.0)
 _DOPPLER_SCALE_HZ = 300.0
@@ -58,7 +61,8 @@ def comb_pilots(observation: SlotObservation) -> list[CombPilots]:
             base[..., 1::2] *= -1
         amplitude = base.abs()
         z = observation.y[:, :, symbols, first :: layout.spacing] * (base.conj() / amplitude)
-        shifts = [0 if layout.cover_code[l][0] * layout.cover_code[l][1] > 0 else grid.num_bins // 2 for l in layers]
+        codes = [layout.cover_code[layer] for layer in layers]
+        shifts = [0 if even * odd > 0 else grid.num_bins // 2 for even, odd in codes]
         out.append(CombPilots(grid, tuple(layers), tuple(shifts), grid.subbands(z), float(amplitude.mean())))
     return out
 
@@ -143,7 +147,7 @@ class DelayEstimator:
         empty_energy, empty_count = _power(empty).sum((1, 2)), empty[0].numel()
         noise = self._first_noise(pilots, empty_energy, empty_count)
         bins, gamma = self._first_profile(users, pilots, noise)
-        active = [ActiveBins(comb, [bins[l] for l in comb.layers]) for comb in pilots]
+        active = [ActiveBins(comb, [bins[layer] for layer in comb.layers]) for comb in pilots]
         for _ in range(self.num_iterations):
             noise, gamma = self._refine(users, pilots, active, noise, gamma, empty_energy, empty_count)
         return DelayStatistics(noise, bins, gamma), active
@@ -164,9 +168,9 @@ class DelayEstimator:
                 share = 0.5 * comb.z[0].numel() * float(free.float().mean())
                 energy = energy + share * spectrum[:, free].mean(1)
                 weight += share
-        if weight < 4:
-            return 0.1 * total
-        return (energy / weight).clamp_min(_NOISE_FLOOR * total)
+        # so few values say little: the refinement starts from a guess
+        noise = energy / weight if weight >= _MIN_NOISE_SAMPLES else 0.1 * total
+        return torch.maximum(noise, _NOISE_FLOOR * total + _TINY)
 
     @staticmethod
     def _first_profile(
@@ -189,7 +193,8 @@ class DelayEstimator:
             limit = _THRESHOLD * noise.unsqueeze(1) / snapshots[user] ** 0.5
             keep = excess > limit
             # the strongest bin always stays
-            excess = torch.where(keep | (excess == excess.amax(1, keepdim=True)), excess.clamp_min(1e-12), 0)
+            keep = keep | (excess == excess.amax(1, keepdim=True))
+            excess = torch.where(keep, torch.maximum(excess, 0.01 * noise.unsqueeze(1)), 0)
             width = int((excess > 0).sum(1).max())
             width = min(-(-width // _GRANULE) * _GRANULE, _MAX_ACTIVE, excess.shape[1])
             gamma, index = excess.topk(width, dim=1)
@@ -210,14 +215,15 @@ class DelayEstimator:
         energy = torch.zeros_like(noise)
         ratios: dict[int, list[Tensor]] = {}
         for comb, bins in zip(pilots, active, strict=True):
-            model = bins.model(torch.cat([gamma[l] for l in comb.layers], dim=1))
+            model = bins.model(torch.cat([gamma[layer] for layer in comb.layers], dim=1))
             eye = torch.eye(model.k.shape[1], device=model.k.device)
             inverse = torch.linalg.inv(model.k + noise[:, None, None] * eye)
             # posterior mean of the unit-power bins; share of each bin that the pilots determine
             g = model.x @ inverse.to(model.x.dtype)
             known = (1 - noise.unsqueeze(1) * torch.diagonal(inverse, dim1=1, dim2=2)).clamp(1e-9, 1)
             ratio = _power(g).mean(1) / known
-            for layer, part in zip(comb.layers, ratio.split([gamma[l].shape[1] for l in comb.layers], 1), strict=True):
+            widths = [gamma[layer].shape[1] for layer in comb.layers]
+            for layer, part in zip(comb.layers, ratio.split(widths, 1), strict=True):
                 ratios.setdefault(users[layer], []).append(part)
             fitted = (g.conj() * (2 * model.x - g @ model.k.to(g.dtype))).real.sum((1, 2))
             residual = residual + (bins.energy - fitted).clamp_min(0)
@@ -225,7 +231,7 @@ class DelayEstimator:
             energy = energy + bins.energy / bins.size
         step = {user: torch.stack(parts).mean(0) for user, parts in ratios.items()}
         noise = residual / dimensions.clamp_min(1.0)
-        floor = _NOISE_FLOOR * energy / len(pilots)
+        floor = _NOISE_FLOOR * energy / len(pilots) + _TINY
         return torch.maximum(noise, floor), [g * step[users[layer]] for layer, g in enumerate(gamma)]
 
 
