@@ -8,18 +8,18 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from receivers.classical.equalizer import detect
-from receivers.classical.expectation_propagation import ExpectationPropagation
-from receivers.classical.interference import whiten
-from receivers.classical.slot_statistics import (
+from receivers.classical.delay_statistics import (
     ActiveBins,
     CombPilots,
     DelayEstimator,
     DelayStatistics,
     comb_pilots,
     empty_res,
-    time_correlation,
 )
+from receivers.classical.equalizer import detect
+from receivers.classical.expectation_propagation import ExpectationPropagation
+from receivers.classical.interference import whiten
+from receivers.classical.time_statistics import time_correlation
 from receivers.classical.two_layer_list import TwoLayerList
 from receivers.interface import Receiver, SlotObservation, Truth
 
@@ -34,7 +34,7 @@ _DETECTORS: dict[str, ExpectationPropagation | TwoLayerList] = {
 
 
 @dataclass(frozen=True)
-class ChannelEstimate:
+class SlotEstimate:
     """What the pilots of a slot say.
 
     h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64.
@@ -71,7 +71,7 @@ class BlindEstimator:
         self.max_cfo_hz = max_cfo_hz
         self._delays = DelayEstimator(num_iterations)
 
-    def __call__(self, observation: SlotObservation) -> ChannelEstimate:
+    def __call__(self, observation: SlotObservation) -> SlotEstimate:
         pilots = comb_pilots(observation)
         statistics, active = self._delays(observation, pilots, empty_res(observation))
         modes = [_Modes.build(comb, bins, statistics) for comb, bins in zip(pilots, active, strict=True)]
@@ -83,7 +83,7 @@ class BlindEstimator:
         for comb, mode, correlation in zip(pilots, modes, correlations, strict=True):
             for layer, h_layer, err_layer in _interpolate(observation, comb, mode, statistics, correlation):
                 h[layer], err[layer], by_layer[layer] = h_layer, err_layer, correlation
-        return ChannelEstimate(
+        return SlotEstimate(
             torch.stack([x for x in h if x is not None], dim=2),
             torch.stack([x for x in err if x is not None], dim=1),
             statistics.noise_var,
@@ -193,8 +193,8 @@ class Blind(Receiver):
         irc_num_prb: int = 4,
         detector: Literal["lmmse", "ep", "ml"] = "lmmse",
     ) -> None:
-        if not 0 <= max_cfo_hz <= 5000:
-            raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 5000")
+        if not 0 <= max_cfo_hz <= 1000:
+            raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 1000")
         if num_iterations < 0:
             raise ValueError(f"num_iterations: got {num_iterations}; allowed: 0 or more")
         if noise not in ("white", "irc"):
@@ -217,9 +217,7 @@ class Blind(Receiver):
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         return self.detect(observation, self.estimate(observation))
 
-    def detect(
-        self, observation: SlotObservation, estimate: ChannelEstimate, prior_llr: Tensor | None = None
-    ) -> Tensor:
+    def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] given a channel estimate.
 
         prior_llr, of the same shape: extrinsic LLRs of a decoder; the result is then what the slot adds to them

@@ -7,7 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from receivers.classical.qam import _axis, demap_maxlog
+from receivers.classical.pam import pam_axis
+from receivers.classical.qam import demap_maxlog
 
 _TINY = 1e-9
 _BLOCK = 4096
@@ -21,7 +22,7 @@ def axis_log_likelihood(x: Tensor, variance: Tensor, bits_per_symbol: int, prior
     x [...] complex64: observation of a unit-power symbol with complex noise variance `variance` [...].
     prior_llr [..., bits_per_symbol] or None: what is known about its bits beforehand.
     """
-    levels, labels = (t.to(x.device) for t in _axis(bits_per_symbol // 2))
+    levels, labels = pam_axis(bits_per_symbol // 2, x.device)
     log = -((torch.view_as_real(x).unsqueeze(-1) - levels) ** 2) / variance[..., None, None]
     if prior_llr is not None:
         # bits alternate between the axes: [..., axis, bit of the axis]; log p(0) - log p(1) split evenly
@@ -32,7 +33,7 @@ def axis_log_likelihood(x: Tensor, variance: Tensor, bits_per_symbol: int, prior
 
 def axis_moments(log: Tensor, bits_per_symbol: int) -> tuple[Tensor, Tensor]:
     """Mean complex64 and variance float32 of symbols from `axis_log_likelihood`."""
-    levels = _axis(bits_per_symbol // 2)[0].to(log.device)
+    levels = pam_axis(bits_per_symbol // 2, log.device)[0]
     p = torch.softmax(log, dim=-1)
     mean = p @ levels
     variance = ((p @ levels**2) - mean**2).sum(-1)
@@ -42,11 +43,11 @@ def axis_moments(log: Tensor, bits_per_symbol: int) -> tuple[Tensor, Tensor]:
 def demap(
     x: Tensor, variance: Tensor, bits_per_symbol: int, prior_llr: Tensor | None, rule: Literal["maxlog", "exact"]
 ) -> Tensor:
-    """Extrinsic LLRs [..., bits_per_symbol], what `x` says beyond the prior: by the best or by all levels of an axis."""
+    """Extrinsic LLRs [..., bits_per_symbol], beyond the prior: by the best or by all levels of an axis."""
     if prior_llr is None and rule == "maxlog":
         return demap_maxlog(x, variance, bits_per_symbol)
     log = axis_log_likelihood(x, variance, bits_per_symbol, prior_llr)
-    labels = _axis(bits_per_symbol // 2)[1].to(x.device)
+    labels = pam_axis(bits_per_symbol // 2, x.device)[1]
 
     def over(part: Tensor) -> Tensor:
         return part.amax(-1) if rule == "maxlog" else torch.logsumexp(part, dim=-1)

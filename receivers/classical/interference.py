@@ -47,9 +47,7 @@ def shrink(covariance: Tensor, num_samples: int) -> Tensor:
     trace = torch.diagonal(covariance, dim1=-2, dim2=-1).real.sum(-1)
     square = (covariance.real**2 + covariance.imag**2).sum((-2, -1))
     spread = (square - trace**2 / p).clamp_min(1e-12 * trace**2)
-    # complex samples count twice
-    n = 2 * num_samples
-    rho = (((1 - 2 / p) * square + trace**2) / ((n + 1 - 2 / p) * spread)).clamp(0, 1)[..., None, None]
+    rho = (((1 - 2 / p) * square + trace**2) / ((num_samples + 1 - 2 / p) * spread)).clamp(0, 1)[..., None, None]
     white = (trace / p)[..., None, None] * torch.eye(p, device=covariance.device)
     return (1 - rho) * covariance + rho * white
 

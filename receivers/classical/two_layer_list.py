@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from receivers.classical.qam import _axis, axis_scale
+from receivers.classical.pam import pam_axis
+from receivers.classical.qam import axis_scale
 
 _TINY = 1e-12
 _BLOCK = 2048
@@ -13,7 +14,7 @@ _BLOCK = 2048
 
 def _points(bits_per_symbol: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Constellation complex64 [2**bits] and its labels bool [2**bits, bits]."""
-    levels, labels = (t.to(device) for t in _axis(bits_per_symbol // 2))
+    levels, labels = pam_axis(bits_per_symbol // 2, device)
     size = len(levels)
     real, imag = (
         torch.arange(size, device=device).repeat_interleave(size),
