@@ -70,9 +70,7 @@ class TwoLayerList:
         out = []
         for layer in range(h.shape[1]):
             distance = _paths(y, h[:, layer], h[:, 1 - layer] if h.shape[1] == 2 else None, points, bits_per_symbol)
-            out.append(
-                torch.stack([distance[one].amin(0) - distance[~one].amin(0) for one in labels.T], dim=-1)
-            )
+            out.append(torch.stack([distance[one].amin(0) - distance[~one].amin(0) for one in labels.T], dim=-1))
         return torch.stack(out)
 
 
