@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import doctor, listing, report, sim, train
+from ran.cli import bench, doctor, listing, report, sim, train
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -39,6 +39,7 @@ def _ran(
 app.command("sim")(sim.sim)
 app.command("list")(listing.list_)
 app.command("report")(report.report)
+app.command("bench")(bench.bench)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 

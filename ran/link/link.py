@@ -13,15 +13,16 @@ from channels import Awgn, Channel
 from ran.errors import InputError
 from ran.link.catalogue import build_channel
 from ran.link.config import LinkConfig
+from ran.link.grid import received_grid, transmitted_grid
+from ran.link.memory import SlotMemory
+from ran.link.noise import stream_key
 from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.phy.config import Decoder
 from ran.phy.dmrs import cdm_group, cover_code
-from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT, symbol_times_s
+from ran.phy.numerology import symbol_times_s
 from ran.phy.pusch import PuschGrid
 from receivers import PilotLayout, Receiver, SlotObservation, Truth
-
-_BATCH_BYTES = 32 * 2**20
 
 
 class NonFiniteError(Exception):
@@ -46,13 +47,23 @@ class SlotBatch:
     """A batch of received slots with everything that produced them.
 
     transport_blocks [batch, num_users, tb_size] uint8: what was sent.
+    coded_bits [batch, num_layers, num_data_re, bits_per_symbol] uint8: the same coded and scrambled.
     x [batch, num_layers, 14, num_subcarriers] complex64: the transmitted grid.
+    h [batch, num_rx_ant, num_layers, 14, num_subcarriers] complex64: the channel, where it was asked for.
     """
 
     observation: SlotObservation
-    truth: Truth
     transport_blocks: np.ndarray
+    coded_bits: Tensor
     x: Tensor
+    h: Tensor | None
+
+    @property
+    def truth(self) -> Truth:
+        """What receivers do not know; `InputError` for a batch that was made without the channel."""
+        if self.h is None:
+            raise InputError("truth: got a batch without its channel; allowed: one of Link.batch(with_channel=True)")
+        return Truth(self.h, self.coded_bits)
 
 
 class Link:
@@ -64,6 +75,14 @@ class Link:
         self.device = torch.device(device)
         self.grid = PuschGrid.build(config.carrier, config.pusch, config.users)
         self.channels = self._build_channels()
+        self._memory = SlotMemory(
+            num_prb=config.carrier.num_prb,
+            num_rx_ant=config.num_rx_ant,
+            num_layers=self.grid.num_layers,
+            num_pilot_symbols=len(self.grid.dmrs_symbols),
+            num_coded_bits=self.grid.scrambling.size,
+        )
+        self._memory.check(with_channel=False)
         self._times = symbol_times_s(config.carrier.numerology, config.carrier.slot_number)
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
@@ -114,38 +133,45 @@ class Link:
 
     @property
     def batch_drops(self) -> int:
-        """Drops simulated together: a power of two up to 64 that keeps a batch's channel near 32 MiB.
+        """Drops simulated together: a power of two.
 
         It depends on the configuration alone, so the arithmetic of a drop does not depend on how a run is cut up.
         """
-        per_drop = 8 * self.config.num_rx_ant * self.grid.num_layers * NUM_SYMBOLS_PER_SLOT
-        per_drop *= self.config.carrier.num_subcarriers
-        return int(2 ** np.clip(np.floor(np.log2(_BATCH_BYTES / per_drop)), 0, 6))
+        return self._memory.batch_drops
 
     def check_receiver(self, label: str, receiver: Receiver) -> None:
-        """Refuse a receiver that cannot work on this link's slots."""
+        """Refuse a receiver that cannot work on this link's slots, or not within the memory budget."""
         try:
+            if receiver.needs_truth:
+                self._memory.check(with_channel=True)
             receiver.check(self.grid.bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
         except ValueError as error:
             raise InputError(f"receivers.{label}: {error}") from None
 
-    def batch(self, drops: Sequence[int], esn0_db: float, seed: int, scenario_id: str) -> SlotBatch:
-        """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch."""
+    def batch(
+        self, drops: Sequence[int], esn0_db: float, seed: int, scenario_id: str, with_channel: bool = True
+    ) -> SlotBatch:
+        """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch.
 
-        def streams(purpose: str) -> list[np.random.Generator]:
-            return [stream(seed, scenario_id, drop, purpose) for drop in drops]
+        with_channel: keep the channel, which only `truth` needs; without, a batch takes far less memory.
+        `InputError` when it would not stay within the memory budget.
+        """
+        self._memory.check(with_channel)
+
+        def streams(purpose: str, of: slice = slice(None)) -> list[np.random.Generator]:
+            return [stream(seed, scenario_id, drop, purpose) for drop in drops[of]]
+
+        def response(of: slice, subcarriers: slice) -> Tensor:
+            # drawn from the start for every part of the band: a draw does not depend on where it is looked at
+            return self._channel_response(streams("channel", of), self._frequencies[subcarriers])
 
         grid = self.grid
-        shape = (grid.num_users, self.bits_per_block)
-        transport_blocks = np.stack([g.integers(0, 2, shape, dtype=np.uint8) for g in streams("bits")])
+        transport_blocks = _random_bits(streams("bits"), (grid.num_users, self.bits_per_block))
         coded_bits = torch.from_numpy(grid.encode(transport_blocks)).to(self.device)
-        x = grid.map_to_grid(coded_bits)
-        h = self._channel_response(streams("channel"))
-        clean = (h * x[:, None]).sum(2)
-        noise_shape = (*clean.shape[1:], 2)
-        noise = np.stack([g.standard_normal(noise_shape, dtype=np.float32) for g in streams("noise")])
+        x = transmitted_grid(grid, coded_bits)
         variance = noise_var(esn0_db)
-        y = clean + (variance / 2) ** 0.5 * torch.view_as_complex(torch.from_numpy(noise)).to(self.device)
+        noise_keys = np.stack([stream_key(seed, scenario_id, drop, "noise") for drop in drops])
+        y, h = received_grid(x, response, noise_keys, variance, self._memory, with_channel)
         observation = SlotObservation(
             y=y,
             pilots=self._pilots,
@@ -158,9 +184,9 @@ class Link:
             symbol_times_s=torch.from_numpy(self._times),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
         )
-        return SlotBatch(observation, Truth(h, coded_bits), transport_blocks, x)
+        return SlotBatch(observation, transport_blocks, coded_bits, x, h)
 
-    def _channel_response(self, generators: list[np.random.Generator]) -> Tensor:
+    def _channel_response(self, generators: list[np.random.Generator], frequencies_hz: np.ndarray) -> Tensor:
         """Response of all layers, complex64 [batch, num_rx_ant, num_layers, 14, num_subcarriers]."""
         num_rx_ant, per_user = self.config.num_rx_ant, self.config.pusch.num_layers
         if len(self.channels) == 1:
@@ -168,7 +194,7 @@ class Link:
         else:
             counts = [per_user] * self.grid.num_users
         parts = [
-            channel.response(generators, num_rx_ant, n, self._times, self._frequencies, self.device)
+            channel.response(generators, num_rx_ant, n, self._times, frequencies_hz, self.device)
             for channel, n in zip(self.channels, counts, strict=True)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
@@ -185,6 +211,16 @@ class Link:
         failed = (wrong > 0) | ~decision.crc_ok.reshape(wrong.shape)
         return DropOutcomes(failed.sum(-1, dtype=np.int32), wrong.sum(-1))
 
+    def warm_up(self, receivers: Mapping[str, Receiver]) -> None:
+        """Make the processor's kernels ready that these receivers on this link need.
+
+        Seconds the first time on a machine; processes that start later load them from disk.
+        """
+        with torch.inference_mode():
+            batch = self.batch(range(1), 0.0, 0, "warm-up", any(r.needs_truth for r in receivers.values()))
+            for receiver in receivers.values():
+                self.receive(receiver, batch)
+
     def simulate(
         self, receivers: Mapping[str, Receiver], drops: range, esn0_db: float, seed: int, scenario_id: str
     ) -> dict[str, DropOutcomes]:
@@ -196,11 +232,12 @@ class Link:
         if drops.step != 1 or drops.start % size:
             raise InputError(f"drops: got {drops}; allowed: consecutive drops from a multiple of {size}")
         parts: dict[str, list[DropOutcomes]] = {label: [] for label in receivers}
+        with_channel = any(receiver.needs_truth for receiver in receivers.values())
         with torch.inference_mode():
             for start in range(drops.start, drops.stop, size):
                 # the last batch is completed and cut, so that a drop meets the same batch whatever is asked for
                 indices = range(start, start + size)
-                batch = self.batch(indices, esn0_db, seed, scenario_id)
+                batch = self.batch(indices, esn0_db, seed, scenario_id, with_channel)
                 _check_finite(batch.observation.y, "the received grid", indices)
                 keep = min(size, drops.stop - start)
                 for label, receiver in receivers.items():
@@ -216,8 +253,17 @@ class Link:
         }
 
 
+def _random_bits(generators: list[np.random.Generator], shape: tuple[int, int]) -> np.ndarray:
+    """Independent bits uint8 [len(generators), *shape], every drop's from its own generator."""
+    size = shape[0] * shape[1]
+    packed = np.stack([np.frombuffer(g.bytes(-(-size // 8)), np.uint8) for g in generators])
+    return np.unpackbits(packed, axis=1, count=size).reshape(len(generators), *shape)
+
+
 def _check_finite(values: Tensor, stage: str, drops: Sequence[int]) -> None:
-    if not torch.isfinite(values.abs().sum()):
+    # NaN and infinities make the sum one; should finite numbers overflow it, the second look clears them
+    total = torch.view_as_real(values).sum() if values.is_complex() else values.sum()
+    if not torch.isfinite(total):
         bad = ~torch.isfinite(values.abs().flatten(1)).all(1)
         if bad.any():
             raise NonFiniteError(stage, drops[int(bad.nonzero()[0, 0])])

@@ -77,9 +77,11 @@ def build_simulation(experiment: Experiment) -> Simulation:
     from pydantic import ValidationError
 
     from ran.link import Link, LinkConfig, NonFiniteError
+    from ran.link.allocator import keep_freed_memory
     from ran.link.catalogue import build_receiver, receiver_fingerprint
     from ran.sim.validation import explain
 
+    keep_freed_memory()
     resolved = experiment.resolved()
     try:
         config = LinkConfig(

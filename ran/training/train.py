@@ -6,7 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from importlib import metadata, resources
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,10 @@ from torch import nn
 
 from ran.errors import InputError, unknown_name
 from ran.link import Link
+from ran.link.allocator import keep_freed_memory
 from ran.sim.files import write_text
 from ran.sim.overrides import apply_overrides
+from ran.sim.provenance import versions
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 from ran.training.loop import Trainer
@@ -74,6 +76,7 @@ def run(
     _check_slots(recipe)
     model = build_model(recipe)
     _claim(out, recipe)
+    keep_freed_memory()
     console = Console(stderr=True)
     trainer = Trainer(recipe, model, out, device)
     if trainer.checkpoint.is_file():
@@ -183,8 +186,7 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
             "slots_seen": s.steps * s.batch_slots,
             "seconds": round(seconds),
             "threads": torch.get_num_threads(),
-            "torch": torch.__version__,
-            "ran6g": metadata.version("ran6g"),
+            **versions(),
         },
         "measured": [],
     }

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
 import torch
 from torch import Tensor
 
+from receivers.classical.estimate import ChannelEstimate
+from receivers.classical.processor import floats, runs_compiled
 from receivers.classical.qam import demap_maxlog
+from receivers.classical.unrolled import MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
 
 _TINY = 1e-12
+#: Bytes of a channel estimate on the grid that are handled at once where no gradient is asked for.
+STEP_BYTES = 2**26
 
 
 def lmmse_equalize(y: Tensor, h: Tensor, noise_var: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,12 +61,66 @@ def detect(observation: SlotObservation, h_hat: Tensor, err_var: Tensor | None) 
     err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers]: variance of the estimate, counted as white noise.
     Returns LLRs [batch, num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
     """
-    data = observation.data_mask.flatten().nonzero().squeeze(-1)
-    y = observation.y.flatten(2).index_select(2, data)
-    h = h_hat.flatten(3).index_select(3, data) * observation.layer_amplitude
+    return detect_estimate(observation, ChannelEstimate(h_hat, error_modes=err_var))
+
+
+def detect_estimate(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
+    """`detect` from an estimate that need not be written out on the grid."""
+    inputs = (observation.y, observation.noise_var, estimate.modes, estimate.error_modes)
+    if observation.num_layers <= MAX_LAYERS and runs_compiled(*inputs):
+        return _detect_compiled(observation, estimate)
+    num_symbols = observation.data_mask.shape[0]
+    step = num_symbols
+    if not torch.is_grad_enabled():
+        bytes_per_symbol = 8 * estimate.modes[..., 0, :].numel()
+        step = max(1, min(num_symbols, STEP_BYTES // bytes_per_symbol))
+    parts = [_detect_symbols(observation, estimate, slice(i, i + step)) for i in range(0, num_symbols, step)]
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+
+def _detect_symbols(observation: SlotObservation, estimate: ChannelEstimate, symbols: slice) -> Tensor:
+    """LLRs of the data REs of some OFDM symbols."""
+    data = observation.data_mask[symbols].flatten().nonzero().squeeze(-1)
+    y = observation.y[:, :, symbols].flatten(2).index_select(2, data)
+    h = estimate.channel(symbols).flatten(3).index_select(3, data) * observation.layer_amplitude
     noise = observation.noise_var.unsqueeze(-1)
+    err_var = estimate.error(symbols)
     if err_var is not None:
         error = err_var.flatten(2).index_select(2, data).sum(1)
         noise = noise + observation.layer_amplitude**2 * error
     x_hat, x_noise = lmmse_equalize(y, h, noise)
     return demap_maxlog(x_hat, x_noise, observation.bits_per_symbol)
+
+
+def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
+    num_symbols = observation.data_mask.shape[0]
+    batch, num_layers = observation.y.shape[0], observation.num_layers
+    every_symbol = torch.eye(num_symbols)
+    error, error_over_time = estimate.error_modes, estimate.error_over_time
+    if error is None:
+        error = torch.empty(batch, num_layers, 0, observation.data_mask.shape[1])
+        error_over_time = torch.empty(num_symbols, 0)
+    llr = torch.empty(batch, num_layers, observation.num_data_re, observation.bits_per_symbol)
+    _detection_kernel(num_layers, observation.bits_per_symbol // 2)(
+        floats(observation.y),
+        floats(estimate.modes),
+        floats(every_symbol if estimate.over_time is None else estimate.over_time),
+        floats(observation.noise_var),
+        floats(error),
+        floats(every_symbol if error_over_time is None else error_over_time),
+        np.float32(estimate.error_offset),
+        observation.data_mask.numpy(),
+        np.float32(observation.layer_amplitude),
+        floats(llr.flatten(2)),
+    )
+    return llr
+
+
+@cache
+def _detection_kernel(num_layers: int, bits_per_axis: int) -> Callable[..., None]:
+    """The kernel for this many layers and bits, compiled when first called."""
+    from receivers.jit import generated_module  # numba takes a while to import
+
+    source = detection_source(num_layers, bits_per_axis)
+    kernel: Callable[..., None] = generated_module(f"detect_{num_layers}_{bits_per_axis}", source).detect
+    return kernel

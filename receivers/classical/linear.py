@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
-from receivers.classical.equalizer import detect
+from receivers.classical.equalizer import detect_estimate
+from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.pilots import pilot_estimates
-from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.classical.processor import floats, runs_compiled
+from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
 
-def _line(positions: list[int], length: int, device: torch.device) -> Tensor:
+def _line(positions: tuple[int, ...], length: int, device: torch.device) -> Tensor:
     """Linear inter- and extrapolation as a matrix [length, len(positions)] float32."""
     weights = torch.zeros(length, len(positions), device=device)
     if len(positions) == 1:
@@ -25,35 +29,70 @@ def _line(positions: list[int], length: int, device: torch.device) -> Tensor:
     return weights
 
 
-def interpolate_linear(observation: SlotObservation) -> tuple[Tensor, Tensor]:
+class _Tables:
+    """Interpolation from pairs of pilots to the grid, for one pilot layout.
+
+    left, right [num_layers, num_subcarriers] int64 and share, the same in float32: a subcarrier's estimate is
+    (1 - share) of pair `left` and share of pair `right`. over_time [num_ofdm_symbols, num_pilot_symbols] float32.
+    noise [num_layers, num_subcarriers] and noise_over_time [num_ofdm_symbols, 1] float32: what that makes of the noise.
+    """
+
+    def __init__(self, layout: PilotLayout, num_symbols: int, num_subcarriers: int, device: torch.device) -> None:
+        k = torch.arange(num_subcarriers, device=device)
+        first = torch.tensor(layout.first_subcarrier, device=device).unsqueeze(1)
+        num_pilots = len(range(layout.first_subcarrier[0], num_subcarriers, layout.spacing))
+        # subcarrier k lies between pilots i and i + 1, which belong to the pairs i // 2 and (i + 1) // 2
+        i = ((k - first) // layout.spacing).clamp(0, num_pilots - 2)
+        share = (k - first - layout.spacing * i) / layout.spacing
+        self.left, self.right = i // 2, (i + 1) // 2
+        same = self.left == self.right
+        self.share = torch.where(same, torch.zeros_like(share), share)
+        self.noise = torch.where(same, torch.ones_like(share), (1 - share) ** 2 + share**2)
+        self.over_time = _line(layout.symbols, num_symbols, device)
+        self.noise_over_time = (self.over_time**2).sum(1, keepdim=True)
+
+
+@lru_cache(maxsize=32)
+def _tables(layout: PilotLayout, num_symbols: int, num_subcarriers: int, device: torch.device) -> _Tables:
+    with torch.inference_mode(False):  # what is kept must also serve callers that train
+        return _Tables(layout, num_symbols, num_subcarriers, device)
+
+
+def estimate_linear(observation: SlotObservation) -> ChannelEstimate:
     """Least-squares estimates, linearly interpolated first over subcarriers, then over OFDM symbols.
 
-    Both pilots of a pair carry the pair's mean. Beyond the outermost pilots the line goes on.
+    Both pilots of a pair carry the pair's mean. Beyond the outermost pilots the line goes on. The error variance is
+    that of the noise in the estimate.
+    """
+    tables = _tables(observation.layout, *observation.data_mask.shape, observation.y.device)
+    pairs, pair_var = pilot_estimates(observation)
+    # [batch, layer, 1, subcarrier]
+    error = observation.noise_var[:, None, None, None] * (pair_var.unsqueeze(1) * tables.noise).unsqueeze(1)
+    return ChannelEstimate(_over_frequency(pairs, tables), tables.over_time, error, tables.noise_over_time)
+
+
+def _over_frequency(pairs: Tensor, tables: _Tables) -> Tensor:
+    """Pairs to subcarriers, complex64 [batch, num_rx_ant, num_layers, num_pilot_symbols, num_subcarriers]."""
+    if runs_compiled(pairs):
+        from receivers.classical.kernels import interpolate  # numba takes a while to import
+
+        out = torch.empty(*pairs.shape[:-1], tables.share.shape[1], dtype=torch.complex64)
+        interpolate(floats(pairs), tables.left.numpy(), tables.right.numpy(), tables.share.numpy(), floats(out))
+        return out
+    # [layer, 1, subcarrier] against [batch, rx, layer, pilot symbol, pair]
+    shape = (*pairs.shape[:-1], tables.share.shape[1])
+    left = pairs.gather(-1, tables.left.unsqueeze(1).expand(shape))
+    right = pairs.gather(-1, tables.right.unsqueeze(1).expand(shape))
+    return left + tables.share.unsqueeze(1) * (right - left)
+
+
+def interpolate_linear(observation: SlotObservation) -> tuple[Tensor, Tensor]:
+    """`estimate_linear` on the whole grid.
+
     Returns h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64 and the variance of the
     noise in it, err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers] float32.
     """
-    layout, device = observation.layout, observation.y.device
-    num_symbols, num_subcarriers = observation.data_mask.shape
-    pairs, pair_var = pilot_estimates(observation)
-    over_time = _line(list(layout.symbols), num_symbols, device)
-    h_layers, err_layers = [], []
-    for layer, first in enumerate(layout.first_subcarrier):
-        # subcarrier k lies between pilots i and i + 1, which belong to the pairs i // 2 and (i + 1) // 2
-        k = torch.arange(num_subcarriers, device=device)
-        i = ((k - first) // layout.spacing).clamp(0, 2 * pairs.shape[-1] - 2)
-        share = (k - first - layout.spacing * i) / layout.spacing
-        left, right = i // 2, (i + 1) // 2
-        rows = pairs[:, :, layer]
-        h_layers.append(torch.lerp(rows[..., left], rows[..., right], share.to(rows.dtype)))
-        same = left == right
-        noise = torch.where(same, torch.ones_like(share), (1 - share) ** 2 + share**2)
-        err_layers.append(pair_var[layer] * noise)
-    # [batch, rx, layer, pilot symbol, subcarrier]
-    h_pilot_symbols = torch.stack(h_layers, dim=2)
-    h_hat = torch.einsum("sp,brlpk->brlsk", over_time.to(h_pilot_symbols.dtype), h_pilot_symbols)
-    over_time_noise = (over_time**2).sum(1)
-    err_var = torch.stack(err_layers)[:, None, :] * over_time_noise[:, None]
-    return h_hat, observation.noise_var[:, None, None, None] * err_var
+    return estimate_linear(observation).on_grid()
 
 
 class LsLinear(Receiver):
@@ -62,5 +101,4 @@ class LsLinear(Receiver):
     name = "ls-linear"
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        h_hat, err_var = interpolate_linear(observation)
-        return detect(observation, h_hat, err_var)
+        return detect_estimate(observation, estimate_linear(observation))

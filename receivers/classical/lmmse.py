@@ -9,7 +9,8 @@ import torch
 from scipy.special import j0
 from torch import Tensor
 
-from receivers.classical.equalizer import detect
+from receivers.classical.equalizer import detect_estimate
+from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.pilots import pilot_estimates
 from receivers.interface import Receiver, SlotObservation, Truth
 
@@ -21,11 +22,13 @@ _RANK_TOLERANCE = 1e-6
 class _Basis:
     """One axis of the Wiener filter: pilots -> modes -> grid.
 
-    analysis [num_modes, num_pilots], synthesis [num_grid, num_modes], eigenvalues [num_modes].
+    analysis [num_modes, num_pilots], synthesis [num_grid, num_modes], eigenvalues [num_modes];
+    power [num_grid, num_modes]: squared magnitudes of `synthesis`.
     """
 
     analysis: Tensor
     synthesis: Tensor
+    power: Tensor
     eigenvalues: Tensor
 
 
@@ -34,9 +37,11 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
     eigenvalues, modes = np.linalg.eigh(pilot_cov)
     keep = eigenvalues > _RANK_TOLERANCE * eigenvalues[-1]
     eigenvalues, modes = eigenvalues[keep], modes[:, keep]
+    synthesis = cross_cov @ modes
     return _Basis(
         analysis=torch.from_numpy(modes.conj().T.astype(np.complex64)).to(device),
-        synthesis=torch.from_numpy((cross_cov @ modes).astype(np.complex64)).to(device),
+        synthesis=torch.from_numpy(synthesis.astype(np.complex64)).to(device),
+        power=torch.from_numpy((np.abs(synthesis) ** 2).astype(np.float32)).to(device),
         eigenvalues=torch.from_numpy(eigenvalues.astype(np.float32)).to(device),
     )
 
@@ -98,18 +103,25 @@ class WienerInterpolator:
         Returns h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64 and
         err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers] float32.
         """
+        return self.estimate(observation).on_grid()
+
+    def estimate(self, observation: SlotObservation) -> ChannelEstimate:
+        """The same as a sum over the eigenmodes of the time axis."""
         pairs, pair_var = pilot_estimates(observation)
         time, frequency = self._bases(observation)
-        h_layers, err_layers = [], []
+        modes, explained = [], []
         for layer, axis in enumerate(frequency):
             noise = observation.noise_var * pair_var[layer]
             # [batch, time mode, frequency mode]
             gain = 1 / (time.eigenvalues[:, None] * axis.eigenvalues + noise[:, None, None])
-            modes = time.analysis @ (pairs[:, :, layer] @ axis.analysis.T)
-            h_layers.append(time.synthesis @ ((modes * gain.unsqueeze(1)) @ axis.synthesis.T))
-            explained = (time.synthesis.abs() ** 2) @ (gain @ (axis.synthesis.abs() ** 2).T)
-            err_layers.append((1 - explained).clamp_min(0))
-        return torch.stack(h_layers, dim=2), torch.stack(err_layers, dim=1)
+            at_pilots = time.analysis @ (pairs[:, :, layer] @ axis.analysis.T)
+            modes.append((at_pilots * gain.unsqueeze(1)) @ axis.synthesis.T)
+            explained.append(gain @ axis.power.T)
+        # correlations over time are real, and so are their eigenvectors
+        over_time = time.synthesis.real
+        return ChannelEstimate(
+            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), error_offset=1.0
+        )
 
 
 class Lmmse(Receiver):
@@ -131,5 +143,4 @@ class Lmmse(Receiver):
         self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        h_hat, err_var = self._interpolate(observation)
-        return detect(observation, h_hat, err_var)
+        return detect_estimate(observation, self._interpolate.estimate(observation))

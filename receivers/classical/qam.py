@@ -5,22 +5,8 @@ Labels and levels follow TS 38.211 §5.1, Rel-18: even bits sit on the real axis
 
 from __future__ import annotations
 
-from functools import cache
-
 import torch
 from torch import Tensor
-
-
-@cache
-def _axis(bits_per_axis: int) -> tuple[Tensor, Tensor]:
-    """Levels float32 [2**m], scaled for a unit-power QAM symbol, and labels bool [2**m, m]."""
-    index = torch.arange(2**bits_per_axis)
-    labels = (index[:, None] >> torch.arange(bits_per_axis - 1, -1, -1)) & 1
-    sign = 1.0 - 2.0 * labels
-    level = torch.ones(2**bits_per_axis)
-    for j in range(bits_per_axis - 1, 0, -1):
-        level = 2.0 ** (bits_per_axis - j) - sign[:, j] * level
-    return sign[:, 0] * level * axis_scale(bits_per_axis), labels.bool()
 
 
 def axis_scale(bits_per_axis: int) -> float:
@@ -34,17 +20,24 @@ def demap_maxlog(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tens
 
     x_hat [...] complex64: unbiased estimates of unit-power symbols; noise_var [...] float32: their complex noise
     variance. Returns float32 [..., bits_per_symbol], positive means bit 0.
+
+    On an axis with levels +-1, +-3, ..., +-(2^m - 1) the first bit is the sign. With a = |x| and n the level nearest to
+    a, the nearest level of the other sign is 1 away from zero, so the LLR is sign(x) times
+    (a + 1)^2 - (a - n)^2 = (1 + n) (2 a + 1 - n). The other bits label a like an axis of m - 1 bits that is mirrored
+    and centred at 2^(m-1), so they follow from 2^(m-1) - a in the same way.
     """
-    levels, labels = _axis(bits_per_symbol // 2)
-    levels, labels = levels.to(x_hat.device), labels.to(x_hat.device)
-    # [..., axis, level]
-    distance = (torch.view_as_real(x_hat).unsqueeze(-1) - levels) ** 2
-    per_axis = [
-        distance[..., labels[:, j]].amin(-1) - distance[..., ~labels[:, j]].amin(-1) for j in range(labels.shape[1])
-    ]
-    # [..., axis, bit of the axis] -> [..., bit of the axis, axis]: bits alternate between the axes
-    llr = torch.stack(per_axis, dim=-1).transpose(-1, -2)
-    return llr.flatten(-2) / noise_var.unsqueeze(-1)
+    bits_per_axis = bits_per_symbol // 2
+    scale = axis_scale(bits_per_axis)
+    x = torch.view_as_real(x_hat.resolve_conj()) / scale
+    precision = (scale * scale / noise_var).unsqueeze(-1)
+    per_bit = []
+    for m in range(bits_per_axis, 0, -1):
+        a = x.abs()
+        nearest = (2 * torch.floor(a.detach() / 2) + 1).clamp(max=2.0**m - 1)
+        per_bit.append(torch.copysign((1 + nearest) * (2 * a + 1 - nearest), x) * precision)
+        x = 2.0 ** (m - 1) - a
+    # [..., bit of the axis, axis]: bits alternate between the axes
+    return torch.stack(per_bit, dim=-2).flatten(-2)
 
 
 def soft_symbols(llr: Tensor) -> tuple[Tensor, Tensor]:

@@ -48,7 +48,7 @@ def impaired(link, batch, delay_s=0.0, cfo_hz=0.0):
     over_time = torch.exp(2j * torch.pi * cfo_hz * batch.observation.symbol_times_s)
     phase = (over_time[:, None] * over_frequency).to(torch.complex64)
     observation = replace(batch.observation, y=batch.observation.y * phase)
-    return replace(batch, observation=observation, truth=replace(batch.truth, h=batch.truth.h * phase))
+    return replace(batch, observation=observation, h=batch.truth.h * phase)
 
 
 def mse(estimate, batch) -> float:

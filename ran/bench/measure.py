@@ -1,0 +1,103 @@
+"""Measure rows: ours and the peer's in turns, floors from the same run."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import torch
+
+from ran.bench.machine import Limits
+from ran.bench.row import Effort, Match, Parity, Row, Side
+from ran.bench.timing import Spread, alternate, fastest
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A row's result. Rates are in the row's unit per second; ratios are of rates taken one after the other.
+
+    floor: rate at the floor; None on a GPU, whose limits are not measured. floor_text: what a unit costs at least.
+    notes: what went otherwise than planned.
+    """
+
+    row: Row
+    ours: Spread
+    settings: str
+    floor: float | None
+    floor_text: str
+    peer: Spread | None = None
+    peer_settings: str = ""
+    ratio: Spread | None = None
+    parity: Parity | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def above_floor(self) -> float | None:
+        """How many times longer than the floor ours takes."""
+        return None if self.floor is None else self.floor / self.ours.median
+
+    @property
+    def is_met(self) -> bool | None:
+        """Whether the target is met; None when a ratio is asked for and no peer was measured."""
+        target = self.row.target
+        if target.rate is not None and self.ours.median < target.rate:
+            return False
+        if target.ratio is None:
+            return True
+        return None if self.ratio is None else self.ratio.median >= target.ratio
+
+
+def measure(row: Row, effort: Effort, limits: Limits, peer: str | None) -> Measured:
+    """Measure a row, against Sionna where `peer` says so."""
+    with one_thread():
+        work = row.make()
+        seconds = work.cost.seconds(limits)
+        measured = Measured(
+            row,
+            ours=Spread(0, 0, 0, 0),
+            settings=work.side.settings,
+            floor=None if row.cuda else work.side.work / seconds,
+            floor_text="" if row.cuda else (work.cost * (1 / work.side.work)).text(limits),
+        )
+        if peer is None:
+            (ours,) = alternate([work.side], effort.rounds, effort.sample_s)
+            return replace(measured, ours=Spread.of(ours))
+        with torch.no_grad():
+            match = work.against_sionna(effort)
+            other, notes = _best_of_peer(match, effort)
+            ours, theirs = alternate([work.side, other], effort.rounds, effort.sample_s)
+            return replace(
+                measured,
+                ours=Spread.of(ours),
+                peer=Spread.of(theirs),
+                peer_settings=other.settings,
+                ratio=Spread.of([a / b for a, b in zip(ours, theirs, strict=True)]),
+                parity=match.parity(other),
+                notes=notes,
+            )
+
+
+def _best_of_peer(match: Match, effort: Effort) -> tuple[Side, tuple[str, ...]]:
+    """The peer's fastest candidate, and what there is to say about the choice."""
+    best = fastest(match.candidates)
+    if match.batches is not None:
+        best = fastest([best, *match.batches(best)])
+    if not effort.compile_peer or match.compiled is None:
+        return best, ()
+    compiled = match.compiled(best)
+    try:
+        return fastest([best, compiled]), ()
+    except Exception as error:  # whatever the peer's compiler raises; the eager form stands, and the table says so
+        return best, (f"torch.compile failed on the peer: {type(error).__name__}",)
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Torch on one thread meanwhile."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

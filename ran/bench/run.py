@@ -1,0 +1,94 @@
+"""The whole benchmark: rows, scaling, and the files that tell of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from ran.bench.catalogue import check_peer, select
+from ran.bench.machine import cpu_name, measure_limits
+from ran.bench.measure import Measured, measure
+from ran.bench.page import Result, as_json, as_markdown, draw_scaling
+from ran.bench.row import Effort
+from ran.bench.scaling import measure_scaling
+from ran.errors import InputError
+from ran.sim.executor import available_cores
+from ran.sim.files import write_text
+from ran.sim.provenance import versions
+
+
+def run(
+    names: Sequence[str],
+    peer: str | None,
+    effort: Effort,
+    *,
+    quick: bool,
+    command: str,
+    say: Callable[[str], None],
+    show: Callable[[Measured], None],
+) -> Result:
+    """Measure what `names` name, everything when they are none. `say` is told what begins, `show` each row's result."""
+    check_peer(peer)
+    has_cuda = torch.cuda.is_available()
+    rows, with_scaling = select(names, has_cuda)
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    when, started = datetime.now(UTC), time.perf_counter()
+    say("measuring the limits of this machine")
+    limits = measure_limits(0.1 if quick else 0.5)
+    found = []
+    for row in rows:
+        say(row.title)
+        found.append(measure(row, effort, limits, peer))
+        show(found[-1])
+    scaling = []
+    if with_scaling:
+        say("cost over work")
+        scaling = measure_scaling(quick)
+    return Result(
+        command=command,
+        when=when.strftime("%Y-%m-%d %H:%M UTC"),
+        cpu=cpu_name(),
+        machine=f"{available_cores()} cores, {platform.system()} {platform.machine()}",
+        gpu=torch.cuda.get_device_name(0) if has_cuda else None,
+        versions=versions(),
+        load=load,
+        limits=limits,
+        rows=tuple(found),
+        scaling=tuple(scaling),
+        seconds=time.perf_counter() - started,
+    )
+
+
+def check_folder(folder: Path) -> None:
+    """Make `folder`; `InputError` when nothing can be written there. Asked before minutes of measuring."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".bench-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+
+
+def write(result: Result, folder: Path, page: Path | None = None) -> list[Path]:
+    """Write bench.json, bench.md and, when scaling was measured, its picture; `page` is one more place for the page.
+
+    Returns what was written.
+    """
+    written = [folder / "bench.json"]
+    write_text(written[0], json.dumps(as_json(result), indent=1) + "\n")
+    for markdown in [folder / "bench.md"] + ([] if page is None else [page]):
+        picture = markdown.with_name(f"{markdown.stem.lower()}-scaling.png") if result.scaling else None
+        if picture is not None:
+            draw_scaling(result.scaling, picture)
+            written.append(picture)
+        write_text(markdown, as_markdown(result, None if picture is None else picture.name))
+        written.append(markdown)
+    return written

@@ -1,0 +1,95 @@
+"""Sionna's blocks, set up to do the work of our rows. Sionna is imported when a function is called: that is slow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from channels import Tdl
+from ran.phy.config import Carrier, Pusch, Users
+from ran.phy.pusch import assign_ports
+
+#: Check node updates to choose the fastest from: the exact sum-product in two forms, and two min-sum forms.
+CHECK_NODE_UPDATES = ("boxplus", "boxplus-phi", "minsum", "offset-minsum")
+_CARRIER_FREQUENCY_HZ = 3.5e9
+_SPEED_OF_LIGHT_MPS = 299_792_458.0
+
+
+def transmitter(carrier: Carrier, pusch: Pusch, users: Users, device: str = "cpu") -> Any:
+    """Sionna's `PUSCHTransmitter` for our configuration, one transmitter per user."""
+    from sionna.phy.nr import CarrierConfig, PUSCHConfig, PUSCHTransmitter
+
+    configs = []
+    for user, ports in enumerate(assign_ports(pusch, users)):
+        of_carrier = CarrierConfig(
+            n_cell_id=carrier.n_cell_id,
+            subcarrier_spacing=carrier.subcarrier_spacing_khz,
+            n_size_grid=carrier.num_prb,
+            slot_number=carrier.slot_number,
+        )
+        config = PUSCHConfig(carrier_config=of_carrier)
+        config.num_layers = config.num_antenna_ports = pusch.num_layers
+        config.precoding = "non-codebook"
+        config.symbol_allocation = [pusch.start_symbol, pusch.num_symbols]
+        config.n_rnti = pusch.n_rnti + user
+        config.tb.n_id = pusch.n_id
+        config.tb.mcs_table = pusch.mcs_table
+        config.tb.mcs_index = pusch.mcs_index
+        config.dmrs.dmrs_port_set = list(ports)
+        config.dmrs.type_a_position = pusch.dmrs.type_a_position
+        config.dmrs.additional_position = pusch.dmrs.additional_position
+        config.dmrs.num_cdm_groups_without_data = pusch.dmrs.num_cdm_groups_without_data
+        config.dmrs.n_id = pusch.dmrs.n_id
+        config.dmrs.n_scid = pusch.dmrs.n_scid
+        configs.append(config)
+    return PUSCHTransmitter(configs, device=device)
+
+
+def receiver(sender: Any, num_iterations: int, check_node_update: str, device: str = "cpu") -> Any:
+    """Sionna's `PUSCHReceiver`: LS, linear interpolation, LMMSE, max-log, and its decoder.
+
+    Called with y [batch, 1, num_rx_ant, 14, num_subcarriers] and the noise variance, it returns the blocks
+    [batch, num_users, tb_size] and whether their CRC holds [batch, num_users].
+    """
+    from sionna.phy.nr import PUSCHReceiver, TBDecoder
+
+    decoder = TBDecoder(sender._tb_encoder, num_bp_iter=num_iterations, cn_update=check_node_update, device=device)
+    return PUSCHReceiver(sender, tb_decoder=decoder, return_tb_crc_status=True, device=device)
+
+
+def tdl_on_grid(channel: Tdl, num_rx_ant: int, num_tx_ant: int, resource_grid: Any, device: str = "cpu") -> Any:
+    """Sionna's channel generator for our `channel`; called with a batch size it returns the response on the grid."""
+    from sionna.phy.channel import GenerateOFDMChannel
+    from sionna.phy.channel.tr38901 import TDL
+
+    speed = channel.doppler_hz * _SPEED_OF_LIGHT_MPS / _CARRIER_FREQUENCY_HZ
+    spread = {} if channel.delay_spread_ns is None else {"delay_spread": channel.delay_spread_ns * 1e-9}
+    model = TDL(
+        channel.profile,
+        carrier_frequency=_CARRIER_FREQUENCY_HZ,
+        min_speed=speed,
+        max_speed=speed,
+        num_rx_ant=num_rx_ant,
+        num_tx_ant=num_tx_ant,
+        device=device,
+        **spread,
+    )
+    return GenerateOFDMChannel(model, resource_grid, device=device)
+
+
+def slots(sender: Any, channel: Any, receive: Any, esn0_db: float, device: str = "cpu") -> Any:
+    """A function that simulates a number of whole slots with Sionna: send, fade, add noise, receive."""
+    from sionna.phy.channel import ApplyOFDMChannel
+
+    apply = ApplyOFDMChannel(add_awgn=True, device=device)
+    noise_var = torch.tensor(10 ** (-esn0_db / 10), dtype=torch.float32, device=device)
+
+    def simulate(num_slots: int) -> Any:
+        x, bits = sender(num_slots)
+        y = apply(x, channel(num_slots), noise_var)
+        decided, crc_ok = receive(y, noise_var)
+        # the host needs the counts: this also waits for a GPU
+        return int((decided != bits).sum()), int((~crc_ok).sum())
+
+    return simulate

@@ -1,0 +1,103 @@
+"""`ran bench`: the speed of this machine's link-level simulation, beside a peer's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ran.bench.measure import Measured
+
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def bench(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Rows or groups (ldpc, slot, stage, gpu) or scaling. [default: all]"),
+    ] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="PEER", help="Measure a peer in turns with ours: sionna.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.md and the picture.")] = Path("runs/bench"),
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the Markdown page here as well.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Short samples and few blocks: a look, not a figure.")] = False,
+    compile_peer: Annotated[
+        bool, typer.Option("--compile-peer", help="Also try torch.compile on the peer: a minute or more per row.")
+    ] = False,
+) -> None:
+    """Measure speed, the floor that this machine sets, and errors, row by row.
+
+    A full run against Sionna takes some minutes and wants a machine that does nothing else.
+    """
+    # Read when numpy and its libraries are loaded, which is after this.
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    from dataclasses import replace
+
+    from ran.bench.page import spread, verdict
+    from ran.bench.row import FULL, QUICK
+    from ran.bench.run import check_folder, run
+    from ran.bench.run import write as write_files
+
+    check_folder(out)
+    if write is not None:
+        check_folder(write.resolve().parent)
+
+    def show(row: Measured) -> None:
+        unit = f" {row.row.unit}/s"
+        parts = [f"ours {spread(row.ours, unit)}"]
+        if row.peer is not None:
+            parts.append(f"Sionna {spread(row.peer, unit)}; ratio {spread(row.ratio, '×')}")
+        parts.append(f"target {row.row.target.text(row.row.unit)}: {verdict(row)}")
+        if row.above_floor is not None:
+            parts.append(f"{row.above_floor:.3g} times the floor")
+        if row.parity is not None:
+            parts.append(row.parity.text + ("" if row.parity.ok else ": WRONG"))
+        print("   " + "\n   ".join(parts), flush=True)
+
+    result = run(
+        names or [],
+        against,
+        replace(QUICK if quick else FULL, compile_peer=compile_peer),
+        quick=quick,
+        command=" ".join(["ran", "bench", *_arguments()]),
+        say=lambda text: print(text, flush=True),
+        show=show,
+    )
+    for axis in result.scaling:
+        print(f"   {axis.what}: {axis.finding}")
+    _print_table(result.rows)
+    print("written: " + ", ".join(map(str, write_files(result, out, write))))
+
+
+def _arguments() -> list[str]:
+    """What followed `bench` on the command line."""
+    return sys.argv[sys.argv.index("bench") + 1 :] if "bench" in sys.argv else []
+
+
+def _print_table(rows: tuple[Measured, ...]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ran.bench.page import quantity, verdict
+
+    if not rows:
+        return
+    against = any(row.peer is not None for row in rows)
+    table = Table(title="medians, one thread each", title_justify="left")
+    table.add_column("row")
+    for title in ("ours", *(("Sionna", "ratio") if against else ()), "target", "", "x floor"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        unit = f" {row.row.unit}/s"
+        cells = [row.row.name, quantity(row.ours.median) + unit]
+        if against and row.peer is not None and row.ratio is not None:
+            cells += [quantity(row.peer.median) + unit, f"{quantity(row.ratio.median)}×"]
+        floor = "—" if row.above_floor is None else quantity(row.above_floor)
+        table.add_row(*cells, row.row.target.text(row.row.unit), verdict(row), floor)
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)

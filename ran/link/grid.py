@@ -1,0 +1,78 @@
+"""The transmitted and the received grid: compiled on a CPU, torch elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ran.link.memory import SlotMemory
+from ran.link.noise import complex_normals
+from ran.phy.modulation import constellation
+from ran.phy.pusch import PuschGrid
+
+#: Channel response of the drops and the subcarriers given: [drops, num_rx_ant, num_layers, 14, subcarriers] complex64.
+Response = Callable[[slice, slice], Tensor]
+
+
+def transmitted_grid(grid: PuschGrid, coded_bits: Tensor) -> Tensor:
+    """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `PuschGrid.map_to_grid`."""
+    if coded_bits.device.type != "cpu":
+        return grid.map_to_grid(coded_bits)
+    from ran.link.kernels import map_to_grid  # numba takes a while to import
+
+    batch, num_layers = coded_bits.shape[:2]
+    points = grid.layer_amplitude * constellation(grid.bits_per_symbol)
+    data = np.flatnonzero(grid.data_mask.numpy())
+    x = torch.empty(batch, num_layers, *grid.data_mask.shape, dtype=torch.complex64)
+    pilots = _floats(grid.pilots).reshape(num_layers, -1)
+    points_as_pairs = points.astype(np.complex64).view(np.float32).reshape(-1, 2)
+    map_to_grid(coded_bits.numpy(), points_as_pairs, data, pilots, _floats(x).reshape(batch, num_layers, -1))
+    return x
+
+
+def received_grid(
+    x: Tensor,
+    response: Response,
+    noise_keys: NDArray[np.uint32],
+    noise_var: float,
+    memory: SlotMemory,
+    with_channel: bool,
+) -> tuple[Tensor, Tensor | None]:
+    """Transmitted grid through the channel, plus noise.
+
+    x [batch, num_layers, 14, num_subcarriers] complex64; noise_keys uint32 [batch, 4]; noise_var linear per RE.
+    Returns y [batch, num_rx_ant, 14, num_subcarriers] complex64 and, where asked for, the channel h [batch, num_rx_ant,
+    num_layers, 14, num_subcarriers]: without it no more than a few drops' channel is ever stored, or a part of one's.
+    """
+    batch, num_layers, num_symbols, num_subcarriers = x.shape
+    amplitude = noise_var**0.5
+    if x.device.type != "cpu":
+        h = response(slice(0, batch), slice(0, num_subcarriers))
+        noise = complex_normals(noise_keys, memory.num_rx_ant * num_symbols * num_subcarriers, x.device)
+        y = (h * x[:, None]).sum(2)
+        return y + amplitude * noise.view(y.shape), h
+    from ran.link.kernels import receive  # numba takes a while to import
+
+    y = torch.empty(batch, memory.num_rx_ant, num_symbols, num_subcarriers, dtype=torch.complex64)
+    h_whole = None
+    if with_channel:
+        h_whole = torch.empty(batch, memory.num_rx_ant, num_layers, num_symbols, num_subcarriers, dtype=torch.complex64)
+    for first_drop in range(0, batch, memory.step_drops):
+        drops = slice(first_drop, min(first_drop + memory.step_drops, batch))
+        for first in range(0, num_subcarriers, memory.step_subcarriers):
+            subcarriers = slice(first, min(first + memory.step_subcarriers, num_subcarriers))
+            h = response(drops, subcarriers)
+            if h_whole is not None:
+                h_whole[drops, ..., subcarriers] = h
+            receive(_floats(h), _floats(x[drops]), noise_keys[drops], first, np.float32(amplitude), _floats(y[drops]))
+    return y, h_whole
+
+
+def _floats(values: Tensor) -> NDArray[np.float32]:
+    """Complex numbers as pairs of float32 along the last axis: a view."""
+    array: NDArray[np.float32] = values.contiguous().numpy().view(np.float32)
+    return array

@@ -1,0 +1,48 @@
+"""A channel estimate in the form in which it is computed: few functions over frequency, weighted per OFDM symbol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class ChannelEstimate:
+    """h(symbol, k) = sum over modes m of over_time(symbol, m) modes(m, k), and its error variance likewise.
+
+    Interpolators are products of an operation over frequency and one over time, so the full grid need not be written.
+
+    modes [batch, num_rx_ant, num_layers, num_modes, num_subcarriers] complex64.
+    over_time [num_ofdm_symbols, num_modes] float32; None means that the modes are the OFDM symbols.
+    error_modes [batch, num_layers, num_error_modes, num_subcarriers] float32; None for an estimate without error.
+    error_over_time [num_ofdm_symbols, num_error_modes] float32; None as for `over_time`.
+    error_offset: constant part of the error variance; a negative sum counts as 0.
+    """
+
+    modes: Tensor
+    over_time: Tensor | None = None
+    error_modes: Tensor | None = None
+    error_over_time: Tensor | None = None
+    error_offset: float = 0.0
+
+    def channel(self, symbols: slice = slice(None)) -> Tensor:
+        """Complex64 [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers], or some of the symbols."""
+        if self.over_time is None:
+            return self.modes[..., symbols, :]
+        return torch.einsum("sm,brlmk->brlsk", self.over_time[symbols].to(self.modes.dtype), self.modes)
+
+    def error(self, symbols: slice = slice(None)) -> Tensor | None:
+        """Float32 [batch, num_layers, num_ofdm_symbols, num_subcarriers], or some of the symbols."""
+        if self.error_modes is None:
+            return None
+        if self.error_over_time is None:
+            return (self.error_offset + self.error_modes[..., symbols, :]).clamp_min(0)
+        weighted = torch.einsum("sm,blmk->blsk", self.error_over_time[symbols], self.error_modes)
+        return (self.error_offset + weighted).clamp_min(0)
+
+    def on_grid(self) -> tuple[Tensor, Tensor]:
+        """`channel` and `error` of all symbols; an estimate without error has error 0."""
+        h, error = self.channel(), self.error()
+        return h, torch.zeros_like(h[:, 0].real) if error is None else error

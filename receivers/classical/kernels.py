@@ -1,0 +1,54 @@
+"""Loops of channel estimation on a CPU, compiled. Complex numbers are pairs of float32 along the last axis."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from receivers.jit import compiled
+
+Floats = NDArray[np.float32]
+
+
+@compiled
+def despread(y: Floats, weights: Floats, symbols: NDArray, firsts: NDArray, spacing: int, pairs: Floats) -> None:
+    """Weighted sums of pairs of neighbouring pilots.
+
+    y [batch, rx, symbol, 2 subcarrier]; weights [layer, pilot symbol, 2 pilot]; symbols [pilot symbol];
+    firsts [layer]: first pilot's subcarrier; pairs [batch, rx, layer, pilot symbol, 2 pair]: result.
+    """
+    for b in range(y.shape[0]):
+        for r in range(y.shape[1]):
+            for layer in range(firsts.size):
+                for p in range(symbols.size):
+                    received = y[b, r, symbols[p]]
+                    weight = weights[layer, p]
+                    pair = pairs[b, r, layer, p]
+                    for i in range(pair.size // 2):
+                        k = 2 * (firsts[layer] + 2 * i * spacing)
+                        j = k + 2 * spacing
+                        c, d = received[k], received[k + 1]
+                        e, f = received[j], received[j + 1]
+                        cr, ci, er, ei = weight[4 * i], weight[4 * i + 1], weight[4 * i + 2], weight[4 * i + 3]
+                        pair[2 * i] = c * cr - d * ci + e * er - f * ei
+                        pair[2 * i + 1] = c * ci + d * cr + e * ei + f * er
+
+
+@compiled
+def interpolate(pairs: Floats, lefts: NDArray, rights: NDArray, shares: Floats, out: Floats) -> None:
+    """Between the values at two indices, per layer and subcarrier.
+
+    pairs [batch, rx, layer, pilot symbol, 2 pair]; lefts, rights, shares [layer, subcarrier];
+    out [batch, rx, layer, pilot symbol, 2 subcarrier]: (1 - share) left + share right.
+    """
+    for b in range(pairs.shape[0]):
+        for r in range(pairs.shape[1]):
+            for layer in range(pairs.shape[2]):
+                left, right, share = lefts[layer], rights[layer], shares[layer]
+                for p in range(pairs.shape[3]):
+                    pair = pairs[b, r, layer, p]
+                    row = out[b, r, layer, p]
+                    for k in range(share.size):
+                        i, j, w = 2 * left[k], 2 * right[k], share[k]
+                        row[2 * k] = pair[i] + w * (pair[j] - pair[i])
+                        row[2 * k + 1] = pair[i + 1] + w * (pair[j + 1] - pair[i + 1])

@@ -1,0 +1,267 @@
+"""Source of the detection kernel for one number of layers and one modulation.
+
+Equalisation and demapping of a resource element are a few hundred floating-point operations on numbers that fit into
+registers, when the small linear system is written out: so the source is generated, and compiled per size. Loops run
+over blocks of resource elements with planar float32 rows (real and imaginary parts apart) in one scratch array that
+stays in the first-level cache; only the received grid, the channel and the LLRs pass through memory.
+"""
+
+from __future__ import annotations
+
+#: Largest number of layers that is written out; the source grows with its third power.
+MAX_LAYERS = 8
+_BLOCK = {1: 256, 2: 256, 3: 128, 4: 128}
+
+
+def _sum(terms: list[str]) -> str:
+    return " + ".join(terms)
+
+
+class _Rows:
+    """Hands out rows of a scratch array: `rows["name"]` is the offset of a row, in numbers."""
+
+    def __init__(self, array: str, block: int) -> None:
+        self.array = array
+        self.block = block
+        self._offsets: dict[str, int] = {}
+
+    def __getitem__(self, name: str) -> int:
+        return self._offsets.setdefault(name, self.block * len(self._offsets))
+
+    def at(self, name: str) -> str:
+        """Source of element k of a row."""
+        return f"{self.array}[{self[name]} + k]"
+
+    @property
+    def size(self) -> int:
+        return self.block * len(self._offsets)
+
+
+def _accumulate(rows: _Rows, num_layers: int) -> list[str]:
+    """One antenna's share of the Gram matrix a = H^H H (lower triangle) and of the matched filter b = H^H y.
+
+    A loop per row of the matrix: LLVM does not vectorise loops over much more sums.
+    """
+    lines = []
+    for i in range(num_layers):
+        lines += ["for k in range(n):"]
+        row = ["yr = received[2 * k]", "yi = received[2 * k + 1]"]
+        for j in range(i + 1):
+            row += [f"hr{j} = {rows.at(f'hr{j}')}", f"hi{j} = {rows.at(f'hi{j}')}"]
+        row += [
+            f"{rows.at(f'br{i}')} += hr{i} * yr + hi{i} * yi",
+            f"{rows.at(f'bi{i}')} += hr{i} * yi - hi{i} * yr",
+            f"{rows.at(f'a{i}{i}')} += hr{i} * hr{i} + hi{i} * hi{i}",
+        ]
+        for j in range(i):
+            row += [
+                f"{rows.at(f'ar{i}{j}')} += hr{i} * hr{j} + hi{i} * hi{j}",
+                f"{rows.at(f'ai{i}{j}')} += hr{i} * hi{j} - hi{i} * hr{j}",
+            ]
+        lines += ["    " + line for line in row]
+    return lines
+
+
+def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
+    """One layer: maximum ratio combining."""
+    return [
+        f"gain = {rows.at('a00')}",
+        "gain = TINY if gain < TINY else gain",
+        "factor = SCALE / gain",
+        f"{result.at('xr0')} = {rows.at('br0')} * factor",
+        f"{result.at('xi0')} = {rows.at('bi0')} * factor",
+        f"{result.at('precision0')} = gain / ({rows.at('noise')} * SCALE_SQUARED)",
+    ]
+
+
+def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
+    """LMMSE of several layers: a + noise I = L D L^H, x = (a + noise I)^-1 b, unbiased by the inverse's diagonal."""
+    lines = [f"noise_var = {rows.at('noise')}"]
+    # columns of L from left to right; v = L D
+    for j in range(n):
+        taken = [f" - (vr{j}{p} * lr{j}{p} + vi{j}{p} * li{j}{p})" for p in range(j)]
+        lines += [f"q{j} = ONE / ({rows.at(f'a{j}{j}')} + noise_var{''.join(taken)})"]
+        for i in range(j + 1, n):
+            real = [f" - (vr{i}{p} * lr{j}{p} + vi{i}{p} * li{j}{p})" for p in range(j)]
+            imag = [f" - (vi{i}{p} * lr{j}{p} - vr{i}{p} * li{j}{p})" for p in range(j)]
+            lines += [
+                f"vr{i}{j} = {rows.at(f'ar{i}{j}')}{''.join(real)}",
+                f"vi{i}{j} = {rows.at(f'ai{i}{j}')}{''.join(imag)}",
+                f"lr{i}{j} = vr{i}{j} * q{j}",
+                f"li{i}{j} = vi{i}{j} * q{j}",
+            ]
+    # L z = b, then L^H x = D^-1 z
+    for i in range(n):
+        real = [f" - (lr{i}{p} * zr{p} - li{i}{p} * zi{p})" for p in range(i)]
+        imag = [f" - (lr{i}{p} * zi{p} + li{i}{p} * zr{p})" for p in range(i)]
+        lines += [f"zr{i} = {rows.at(f'br{i}')}{''.join(real)}", f"zi{i} = {rows.at(f'bi{i}')}{''.join(imag)}"]
+    for i in reversed(range(n)):
+        real = [f" - (lr{p}{i} * xr{p} + li{p}{i} * xi{p})" for p in range(i + 1, n)]
+        imag = [f" - (lr{p}{i} * xi{p} - li{p}{i} * xr{p})" for p in range(i + 1, n)]
+        lines += [f"xr{i} = zr{i} * q{i}{''.join(real)}", f"xi{i} = zi{i} * q{i}{''.join(imag)}"]
+    for i in range(n):
+        # column i of L^-1 gives diagonal entry i of the inverse
+        inverse = [f"q{i}"]
+        for p in range(i + 1, n):
+            real = [f" + lr{p}{m} * er{m}{i} - li{p}{m} * ei{m}{i}" for m in range(i + 1, p)]
+            imag = [f" + lr{p}{m} * ei{m}{i} + li{p}{m} * er{m}{i}" for m in range(i + 1, p)]
+            lines += [f"er{p}{i} = -(lr{p}{i}{''.join(real)})", f"ei{p}{i} = -(li{p}{i}{''.join(imag)})"]
+            inverse.append(f"(er{p}{i} * er{p}{i} + ei{p}{i} * ei{p}{i}) * q{p}")
+        lines += [
+            f"bias = ONE - noise_var * ({_sum(inverse)})",
+            "bias = TINY if bias < TINY else bias",
+            "bias = ONE if bias > ONE else bias",
+            "unbias = ONE / bias",
+            "variance = unbias - ONE",
+            "variance = TINY if variance < TINY else variance",
+            f"{result.at(f'xr{i}')} = xr{i} * (unbias * SCALE)",
+            f"{result.at(f'xi{i}')} = xi{i} * (unbias * SCALE)",
+            f"{result.at(f'precision{i}')} = ONE / (variance * SCALE_SQUARED)",
+        ]
+    return lines
+
+
+def _demap(rows: _Rows, llr: _Rows, layer: int, bits_per_axis: int) -> list[str]:
+    """Exact max-log LLRs of one layer; see `receivers.classical.qam.demap_maxlog` for the closed form."""
+    lines = [f"precision = {rows.at(f'precision{layer}')}"]
+    for axis, name in enumerate(("xr", "xi")):
+        lines += [f"v = {rows.at(f'{name}{layer}')}"]
+        for bit in range(bits_per_axis):
+            m = bits_per_axis - bit
+            lines += ["a = abs(v)"]
+            if m == 1:
+                lines += [f"{llr.at(f'{2 * bit + axis}')} = FOUR * v * precision"]
+            else:
+                lines += [
+                    "nearest = TWO * np.floor(HALF * a) + ONE",
+                    f"nearest = F({2**m - 1}) if nearest > F({2**m - 1}) else nearest",
+                    "value = (ONE + nearest) * (a + a + (ONE - nearest)) * precision",
+                    f"{llr.at(f'{2 * bit + axis}')} = value if v >= ZERO else -value",
+                    f"v = F({2 ** (m - 1)}) - a",
+                ]
+    return lines
+
+
+def _indent(lines: list[str], depth: int) -> str:
+    return "\n".join("    " * depth + line for line in lines)
+
+
+def detection_source(num_layers: int, bits_per_axis: int) -> str:
+    """Python source of a module with the kernel `detect` for numba.
+
+    The kernel's arguments, all arrays contiguous, complex numbers as pairs of float32 along the last axis:
+    y [batch, rx, symbol, 2 subcarrier]; g [batch, rx, layer, mode, 2 subcarrier] and over_time [symbol, mode]: channel
+    h(symbol, subcarrier) = sum over modes of over_time(symbol, mode) g(mode, subcarrier); noise [batch];
+    error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset: variance of the
+    channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs; amplitude: of a
+    layer's symbols; llr [batch, layer, data RE x bit]: result. Scalars are float32.
+    """
+    block = _BLOCK.get(num_layers, 64)
+    rows, result, llr = _Rows("s", block), _Rows("x", block), _Rows("u", block)
+    _ = [rows[f"{part}{i}"] for i in range(num_layers) for part in ("hr", "hi")]
+    sums_start = rows["noise"]
+    accumulate = _accumulate(rows, num_layers)
+    sums_stop = rows.size
+    solve = _matched_filter(rows, result) if num_layers == 1 else _solve(rows, result, num_layers)
+    demap = [_demap(result, llr, layer, bits_per_axis) for layer in range(num_layers)]
+    write = [f"out[{2 * bits_per_axis} * position + {j}] = {llr.at(str(j))}" for j in range(2 * bits_per_axis)]
+    output = ""
+    for layer in range(num_layers):
+        output += f"""
+                for k in range(n):
+{_indent(demap[layer], 5)}
+                out = llr[b, {layer}, {2 * bits_per_axis} * start : {2 * bits_per_axis} * (start + n)]
+                if whole:
+                    for k in range(n):
+                        position = k
+{_indent(write, 6)}
+                else:
+                    position = 0
+                    for k in range(n):
+                        if mask[t, first + k]:
+{_indent(write, 7)}
+                            position += 1
+"""
+    mean_square = (4**bits_per_axis - 1) / 3
+    return f'''"""{num_layers} layers, {2 * bits_per_axis} bits a symbol: generated by receivers.classical.unrolled."""
+
+import numpy as np
+
+from receivers.jit import compiled
+
+F = np.float32
+ZERO, HALF, ONE, TWO, FOUR, TINY = F(0), F(0.5), F(1), F(2), F(4), F(1e-12)
+SCALE, SCALE_SQUARED = F({(2 * mean_square) ** 0.5!r}), F({2 * mean_square!r})
+
+
+@compiled
+def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, amplitude, llr):
+    num_subcarriers = mask.shape[1]
+    s = np.empty({rows.size}, np.float32)
+    x = np.empty({result.size}, np.float32)
+    u = np.empty({llr.size}, np.float32)
+    num_data = np.zeros(mask.shape[0], np.int64)
+    starts = np.empty(mask.shape[0], np.int64)
+    for t in range(mask.shape[0]):
+        for k in range(num_subcarriers):
+            num_data[t] += mask[t, k]
+    for b in range(y.shape[0]):
+        start = 0
+        for t in range(mask.shape[0]):
+            starts[t] = start
+            start += num_data[t]
+        for first in range(0, num_subcarriers, {block}):
+            n = min({block}, num_subcarriers - first)
+            for t in range(mask.shape[0]):
+                if num_data[t] == 0:
+                    continue
+                whole = num_data[t] == num_subcarriers
+                start = starts[t]
+                for k in range({sums_start}, {sums_stop}):
+                    s[k] = ZERO
+                for layer in range({num_layers}):
+                    for k in range(n):
+                        u[k] = error_offset
+                    for q in range(error.shape[2]):
+                        w = error_over_time[t, q]
+                        if w != ZERO:
+                            row = error[b, layer, q, first : first + n]
+                            for k in range(n):
+                                u[k] += w * row[k]
+                    for k in range(n):
+                        e = u[k]
+                        s[{rows["noise"]} + k] += ZERO if e < ZERO else e
+                for k in range(n):
+                    s[{rows["noise"]} + k] = noise[b] + amplitude * amplitude * s[{rows["noise"]} + k]
+                for r in range(y.shape[1]):
+                    for layer in range({num_layers}):
+                        re = 2 * layer * {block}
+                        im = re + {block}
+                        fresh = True
+                        for p in range(g.shape[3]):
+                            w = amplitude * over_time[t, p]
+                            if w != ZERO:
+                                row = g[b, r, layer, p, 2 * first : 2 * (first + n)]
+                                if fresh:
+                                    for k in range(n):
+                                        s[re + k] = w * row[2 * k]
+                                        s[im + k] = w * row[2 * k + 1]
+                                    fresh = False
+                                else:
+                                    for k in range(n):
+                                        s[re + k] += w * row[2 * k]
+                                        s[im + k] += w * row[2 * k + 1]
+                        if fresh:
+                            for k in range(n):
+                                s[re + k] = ZERO
+                                s[im + k] = ZERO
+                    received = y[b, r, t, 2 * first : 2 * (first + n)]
+{_indent(accumulate, 5)}
+                for k in range(n):
+{_indent(solve, 5)}
+{output}
+                starts[t] += n
+                if not whole:
+                    for k in range(n):
+                        starts[t] -= not mask[t, first + k]
+'''

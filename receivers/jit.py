@@ -1,0 +1,77 @@
+"""Compiling loops with numba: once per machine, kept on disk.
+
+numba keeps what it compiled beside the source file, or in the user's cache directory where that cannot be written, by
+version, processor and source; files are renamed into place, so processes may race.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+
+#: No reordering of sums: a result does not depend on vector width. Fused multiply-add alone is allowed.
+_OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "boundscheck": False, "error_model": "numpy", "nogil": True}
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`function`, compiled when first called with arguments of new types."""
+    try:
+        return numba.njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:
+        # no directory can be written: every process compiles for itself
+        return numba.njit(**_OPTIONS)(function)
+
+
+def cache_directory() -> Path:
+    """Where generated sources and what numba makes of them are kept: $RAN_CACHE_DIR or the user's cache directory."""
+    chosen = os.environ.get("RAN_CACHE_DIR")
+    if chosen:
+        return Path(chosen)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "ran6g"
+
+
+def generated_module(name: str, source: str) -> ModuleType:
+    """A module made of `source`, kept in the cache directory so that numba can cache what it compiles of it.
+
+    The file's name holds a hash of its text, and a file with another text is written anew, under another name first and
+    then renamed: processes may race. Where the directory cannot be written, the module lives in memory.
+    """
+    path = cache_directory() / f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:16]}.py"
+    if path.stem in sys.modules:
+        return sys.modules[path.stem]
+    module = ModuleType(path.stem)
+    if _keep(path, source):
+        module.__file__ = str(path)
+    sys.modules[path.stem] = module  # numba looks the module up when it loads from its cache
+    exec(compile(source, getattr(module, "__file__", None) or f"<{name}>", "exec"), module.__dict__)
+    return module
+
+
+def _keep(path: Path, source: str) -> bool:
+    """Make sure that the file holds the source; False where that is not possible."""
+    with contextlib.suppress(OSError, UnicodeDecodeError):
+        if path.read_text(encoding="utf-8") == source:
+            return True
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(source)
+            os.replace(temporary, path)
+        except OSError:
+            Path(temporary).unlink(missing_ok=True)
+            return False
+    except OSError:
+        return False
+    return True
