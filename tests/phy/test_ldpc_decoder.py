@@ -6,9 +6,8 @@ import torch
 
 from ran.errors import InputError
 from ran.phy.ldpc import LIFTING_SIZES, LdpcCode, RateMatching, decode, encode, native, select_lifting_size
+from ran.phy.ldpc.arithmetic import INT8_CHECK_LIMIT, INT8_LIMIT, INT8_MEAN_MAGNITUDE
 from ran.phy.ldpc.base_graph import NUM_CORE_ROWS
-from ran.phy.ldpc.kernel.check import INT8_CHECK_LIMIT
-from ran.phy.ldpc.kernel.intake import INT8_LIMIT, INT8_MEAN_MAGNITUDE
 from ran.phy.ldpc.plan import int8_rounding
 
 WIDTHS = (16, 32, 64)

@@ -24,6 +24,7 @@ _HERE = Path(__file__).parent
 _SOURCES = (
     "simd.py",
     "plan.py",
+    "arithmetic.py",
     "native.py",
     *(f"kernel/{name}.py" for name in ("context", "check", "intake", "decode")),
 )

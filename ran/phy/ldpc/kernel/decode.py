@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
 from ran.phy.ldpc.kernel.intake import input_scale, load_frames
@@ -29,9 +30,6 @@ from ran.phy.ldpc.simd import (
     load_element,
     splat,
 )
-
-# LLR of a bit that is known: fillers.
-_KNOWN = {"int8": 127, "float32": 1e9}
 
 
 def build_module(precision: str, vector_bytes: int) -> str:
@@ -217,7 +215,7 @@ def _decode(
         b.store(ir.Constant(context.scalar, 0), element(b, channel, i, context.scalar))
     filler = element(b, channel, header_field(b, header, Field.FILLER_START), context.scalar)
     with counted_loop(b, header_field(b, header, Field.FILLER_LENGTH)) as i:
-        b.store(ir.Constant(context.scalar, _KNOWN[context.precision]), element(b, filler, i, context.scalar))
+        b.store(ir.Constant(context.scalar, KNOWN[context.precision]), element(b, filler, i, context.scalar))
 
     pending = b.alloca(I64)
     always_look = b.icmp_signed("!=", early_stop, i64(0))

@@ -6,6 +6,7 @@ from math import inf
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import INT8_LIMIT, INT8_MEAN_MAGNITUDE, NUM_SCALE_STEPS
 from ran.phy.ldpc.kernel.context import Context, header_field, run_entry
 from ran.phy.ldpc.plan import INPUT_LANES, Field
 from ran.phy.ldpc.simd import (
@@ -23,13 +24,6 @@ from ran.phy.ldpc.simd import (
     load_element,
     splat,
 )
-
-#: Largest magnitude of a received LLR in int8 steps.
-INT8_LIMIT = 60
-#: Mean of min(magnitude of a received LLR, `INT8_LIMIT`) in int8 steps at code rate R: first + second R^2; see
-#: `decoder`.
-INT8_MEAN_MAGNITUDE = (4.0, 56.0)
-_NUM_SCALE_STEPS = 6
 
 _INPUT_VECTOR = ir.VectorType(F32, INPUT_LANES)
 
@@ -74,7 +68,7 @@ def input_scale(context: Context) -> ir.Function:
 
     # An even sample of whole vectors is enough here.
     sampled, clipped, unclipped = _Sum(b), _Sum(b), _Sum(b)
-    with counted_loop(b, i64(_NUM_SCALE_STEPS)):
+    with counted_loop(b, i64(NUM_SCALE_STEPS)):
         threshold = broadcast(b, b.fdiv(F32(INT8_LIMIT), b.load(factor, typ=F32)), INPUT_LANES)
         for total in (sampled, clipped, unclipped):
             total.clear()
