@@ -12,8 +12,8 @@ NUM_SCALE_STEPS = 6
 #: measured an error floor of 1 in 100 blocks at rate 1/2).
 INT8_CHECK_LIMIT = 50
 #: A parity bit in a single check can hold an LLR against which that check alone never prevails, so that the parity
-#: checks would not hold although all is decided. Its LLR counts less, where that parity bit is decided, than a check can
-#: say at most.
+#: checks would not hold although all is decided. Its LLR counts less, where that parity bit is decided, than a check
+#: can say at most.
 OWN_PARITY_LIMIT = 3 * INT8_CHECK_LIMIT // 4 - 1
 #: LLR of a bit that is known: fillers.
 KNOWN = {"int8": 127, "float32": 1e9}

@@ -126,9 +126,7 @@ def make_plan(code: LdpcCode, lanes: int, message_bytes: int, num_frames: int) -
     slot_stride = num_blocks * lanes + lanes
     slot = {column: 2 * i * slot_stride for i, column in enumerate(columns)}
 
-    served = [
-        (row, [(column, shift * num_frames) for column, shift in members]) for row, members in served_rows(code)
-    ]
+    served = [(row, [(column, shift * num_frames) for column, shift in members]) for row, members in served_rows(code)]
     num_edges = sum(len(edges) for _, edges in served)
     visits = dict.fromkeys(columns, 0)
     last_shift = dict.fromkeys(columns, 0)

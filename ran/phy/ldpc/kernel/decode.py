@@ -13,8 +13,10 @@ from ran.phy.ldpc.arithmetic import KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
 from ran.phy.ldpc.kernel.intake import input_scale, load_frames
+from ran.phy.ldpc.kernel.posterior import store_posterior
 from ran.phy.ldpc.plan import CHECK_KERNELS, FRAME_COUNTS, INPUT_LANES, Field
 from ran.phy.ldpc.simd import (
+    F32,
     I8,
     I16,
     I32,
@@ -31,13 +33,16 @@ from ran.phy.ldpc.simd import (
     splat,
 )
 
+DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 10, I64)
+
 
 def build_module(precision: str, vector_bytes: int) -> str:
     """LLVM IR with a function `decode_N` for each N of `plan.FRAME_COUNTS`.
 
     int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes, checks,
-    columns, runs, workspace): arrays as in `LdpcDecision` and `Plan`, the workspace aligned to 64 bytes. Returns -1, or
-    the index of a frame whose LLRs are not finite.
+    columns, runs, workspace, scales, posterior, posterior_stride): arrays as in `LdpcDecision` and `Plan`, the
+    workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in floats. Returns -1, or the
+    index of a frame whose LLRs are not finite.
     """
     lanes = Int8Lanes(vector_bytes) if precision == "int8" else Float32Lanes(vector_bytes)
     context = Context(ir.Module(f"ldpc_{precision}_{vector_bytes}"), lanes, precision)
@@ -52,6 +57,7 @@ def build_module(precision: str, vector_bytes: int) -> str:
             load_frames(context, frames, scale),
             syndrome(context, frames),
             store_bits(context, frames),
+            store_posterior(context, frames),
         )
     return str(context.module)
 
@@ -201,11 +207,14 @@ def _decode(
     load_frames: ir.Function,
     syndrome: ir.Function,
     store_bits: ir.Function,
+    store_posterior: ir.Function,
 ) -> None:
     """The exported function; see `build_module`."""
-    function, b = context.function(f"decode_{frames}", I64, *(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 8, public=True)
+    function, b = context.function(f"decode_{frames}", I64, *DECODE_ARGUMENTS, public=True)
     llr, bits, ok, iterations, batch, max_iterations, early_stop = function.args[:7]
-    header, rows, reads, writes, checks, columns, runs, workspace = function.args[7:]
+    header, rows, reads, writes, checks, columns, runs, workspace, scales, posterior, posterior_stride = function.args[
+        7:
+    ]
     num_bits, num_edges, num_blocks = (
         header_field(b, header, field) for field in (Field.NUM_INFO_BITS, Field.NUM_EDGES, Field.NUM_BLOCKS)
     )
@@ -217,10 +226,11 @@ def _decode(
     with counted_loop(b, header_field(b, header, Field.FILLER_LENGTH)) as i:
         b.store(ir.Constant(context.scalar, KNOWN[context.precision]), element(b, filler, i, context.scalar))
 
+    wants_posterior = b.icmp_unsigned("!=", b.ptrtoint(posterior, I64), i64(0))
     pending = b.alloca(I64)
     always_look = b.icmp_signed("!=", early_stop, i64(0))
     with counted_loop(b, batch, step=frames) as first:
-        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace))
+        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales))
         with b.if_then(b.icmp_signed(">=", bad, i64(0)), likely=False):
             b.ret(bad)
         left = b.sub(batch, first)
@@ -247,6 +257,11 @@ def _decode(
                         row_of_bits = element(b, bits, b.mul(index, num_bits), I8)
                         next_odd = b.and_(number, i64(1))
                         b.call(store_bits, (header, columns, workspace, next_odd, i64(frame), row_of_bits))
+                        with b.if_then(wants_posterior, likely=False):
+                            target = element(b, posterior, b.mul(index, posterior_stride), F32)
+                            scale = load_element(b, scales, index, F32)
+                            arguments = (header, rows, columns, workspace, next_odd, i64(frame), scale, target)
+                            b.call(store_posterior, arguments)
                         b.store(b.zext(good, I8), element(b, ok, index, I8))
                         b.store(b.trunc(number, I32), element(b, iterations, index, I32))
                 b.store(b.and_(waiting, failed), pending)

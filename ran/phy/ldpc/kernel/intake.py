@@ -129,14 +129,15 @@ class _Sum:
 
 
 def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.Function:
-    """int64 load_frames(llr, first, batch, header, runs, columns, workspace): prepare a group of frames.
+    """int64 load_frames(llr, first, batch, header, runs, columns, workspace, scales): prepare a group of frames.
 
     Scales, quantises, interleaves, puts every column into its slot and clears the messages. Past the end of the batch
-    the last frame is repeated. Returns -1, or the index of a frame that is not finite.
+    the last frame is repeated. scales [batch] float32 gets the factor of each frame. Returns -1, or the index of a
+    frame that is not finite.
     """
     lanes = context.lanes
-    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, POINTER, POINTER, POINTER, POINTER)
-    llr, first, batch, header, runs, columns, workspace = function.args
+    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, *(POINTER,) * 5)
+    llr, first, batch, header, runs, columns, workspace, factors = function.args
     stride, length = header_field(b, header, Field.LLR_STRIDE), header_field(b, header, Field.COLUMN_LENGTH)
     slots, messages, channel = (
         context.area(b, header, workspace, field)
@@ -151,6 +152,7 @@ def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.F
         scale = b.call(input_scale, (source, header, runs))
         with b.if_then(b.fcmp_ordered("<", scale, F32(0.0)), likely=False):
             b.ret(index)
+        b.store(scale, element(b, factors, index, F32))
         sources.append(source)
         scales.append(scale)
     wide = [broadcast(b, scale, INPUT_LANES) for scale in scales]
