@@ -143,7 +143,8 @@ def _tables(code: LdpcCode, device: torch.device) -> _Tables:
         return torch.from_numpy(np.array(values, np.int32)).to(device)
 
     z = code.lifting_size
-    rows, edges = [], []
+    rows: list[tuple[int, int, int]] = []
+    edges: list[tuple[int, int]] = []
     for row, members in served_rows(code):
         own = (code.num_info_columns + row) * z if row >= NUM_CORE_ROWS else -1
         rows.append((len(edges), len(members), own))

@@ -192,7 +192,7 @@ def decode_blocks(
                 failed = _syndrome(slots, parity, rows, edges, lane, in_column, lifting_size, num_rows, IS_INT8, BLOCK)
         if not EARLY_STOP:
             failed = _syndrome(slots, parity, rows, edges, lane, in_column, lifting_size, num_rows, IS_INT8, BLOCK)
-        tl.store(parity_ok + frame, (failed == 0).to(tl.int8))
+        tl.store(parity_ok + frame, 1 - failed)
         tl.store(iterations + frame, iteration)
         for column in range(num_columns):
             start = tl.load(columns + column)

@@ -41,8 +41,8 @@ def build_module(precision: str, vector_bytes: int) -> str:
 
     int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes, checks,
     columns, runs, workspace, scales, posterior, posterior_stride): arrays as in `LdpcDecision` and `Plan`, the
-    workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in floats. Returns -1, or the
-    index of a frame whose LLRs are not finite.
+    workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in floats. Returns
+    -1, or the index of a frame whose LLRs are not finite.
     """
     lanes = Int8Lanes(vector_bytes) if precision == "int8" else Float32Lanes(vector_bytes)
     context = Context(ir.Module(f"ldpc_{precision}_{vector_bytes}"), lanes, precision)
