@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -11,9 +12,13 @@ import numpy.typing as npt
 
 from ran.errors import bad_value
 from ran.phy.ldpc.base_graph import NUM_PUNCTURED_COLUMNS, LdpcCode
+from ran.phy.ldpc.native import transmit_function
 
 RedundancyVersion = Literal[0, 1, 2, 3]
 
+# With a kernel of their own, in `kernel.transmit`.
+_INTERLEAVED_BITS = (2, 4, 6, 8)
+_INTERLEAVE_ARGUMENTS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 # TS 38.212 table 5.4.2.1-2: start of each redundancy version in columns of a full circular buffer.
 _START_COLUMN = {1: (0, 17, 33, 56), 2: (0, 13, 25, 43)}
 
@@ -92,7 +97,13 @@ class RateMatching:
             selected[..., start : start + length] = coded_bits[..., position : position + length]
         q = self.bits_per_symbol
         # [..., Q_m, E / Q_m] -> [..., E / Q_m, Q_m]: written row by row, read column by column (TS 38.212 §5.4.2.2).
-        by_row = selected.reshape(*selected.shape[:-1], q, self.num_output_bits // q)
+        run = self.num_output_bits // q
+        if selected.dtype == np.uint8 and q in _INTERLEAVED_BITS:
+            interleaved = np.empty_like(selected)
+            function = transmit_function(f"interleave_{q}", *_INTERLEAVE_ARGUMENTS)
+            function(selected.ctypes.data, interleaved.ctypes.data, selected.size // self.num_output_bits, run)
+            return interleaved
+        by_row = selected.reshape(*selected.shape[:-1], q, run)
         return np.ascontiguousarray(np.swapaxes(by_row, -1, -2)).reshape(selected.shape)
 
     def combine(
