@@ -14,7 +14,6 @@ import numpy as np
 import numpy.typing as npt
 
 from ran.errors import bad_value, unknown_name
-from ran.phy.ldpc.native import transmit_function
 
 Polynomial = Literal["24A", "24B", "24C", "16", "11", "6"]
 
@@ -82,8 +81,11 @@ def _remainder(message: npt.NDArray[np.uint8], polynomial: Polynomial) -> npt.ND
     pad_bits = -num_bits % 8
     if pad_bits:
         message = np.concatenate([np.zeros((batch, pad_bits), np.uint8), message], axis=1)
+    # The compiled kernels belong to the LDPC package, whose decoder in turn can stop by a CRC.
+    from ran.phy.ldpc.native import transmit_function
+
     octets = np.packbits(message, axis=1)
-    table = _octet_table(polynomial)
+    table = octet_table(polynomial)
     remainders = np.empty(batch, np.uint32)
     transmit_function("crc", *_KERNEL_ARGUMENTS)(
         octets.ctypes.data, batch, octets.shape[1], table.ctypes.data, crc_length(polynomial), remainders.ctypes.data
@@ -107,9 +109,9 @@ def _octet_multiples(basis: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 @cache
-def _octet_table(polynomial: Polynomial) -> npt.NDArray[np.uint32]:
-    """[octets behind, octet]: remainder of an octet times x^L that has so many octets behind it."""
-    remainder = _GENERATORS[polynomial][1]
+def octet_table(polynomial: Polynomial) -> npt.NDArray[np.uint32]:
+    """uint32 [octets behind, octet]: remainder of an octet times x^L that has so many octets behind it."""
+    _, remainder = _generator(polynomial)
     powers = np.empty(8 * _OCTETS_AT_ONCE, np.uint32)
     for exponent in range(powers.size):
         powers[exponent] = remainder

@@ -164,6 +164,7 @@ class TransportBlock:
         precision: Precision = "int8",
         soft: bool = False,
         num_threads: int = 1,
+        stop_crc: bool = False,
         soft_buffer: SoftBuffer | None = None,
         rv: RedundancyVersion | None = None,
     ) -> TransportBlockDecision:
@@ -171,6 +172,7 @@ class TransportBlock:
 
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
         precision, num_threads: see `ldpc.decode`. soft: also return LLRs of the coded bits after decoding.
+        stop_crc: stop a code block also when its CRC holds.
         soft_buffer: of `new_soft_buffer`: what this transmission brought is added to it, and what it then holds is
             decoded. A retransmission may have another allocation, modulation, number of layers and redundancy version:
             a TransportBlock of the same tb_size and target_rate. Another tb_size is refused.
@@ -184,6 +186,7 @@ class TransportBlock:
                 precision=precision,
                 soft=soft,
                 num_threads=num_threads,
+                stop_crc=stop_crc,
                 soft_buffer=soft_buffer,
             )
         received = np.asarray(llr, dtype=np.float32)
@@ -202,6 +205,7 @@ class TransportBlock:
             precision=precision,
             soft=soft,
             num_threads=num_threads,
+            stop_crc=("24B" if c > 1 else self.crc_polynomial) if stop_crc else None,
         )
         blocks, block_ok = decision.bits, decision.parity_ok
         if c > 1:

@@ -154,6 +154,17 @@ def test_soft_output_of_a_transport_block():
     assert gold_sequence(1, coded.shape[1]).shape == decision.coded_llr.shape[1:]
 
 
+def test_stopping_by_crc_keeps_what_is_decoded():
+    for size in ((20496, 30000, 0.68, 6), (1032, 3000, 0.35, 2)):
+        block = TransportBlock(*size)
+        bits = payload(block, 4)
+        llr = bpsk(block.encode(bits), 4.0, np.random.default_rng(8))
+        plain, stopped = block.decode(llr, 10), block.decode(llr, 10, stop_crc=True, rv=0)
+        assert stopped.crc_ok.all()
+        assert np.array_equal(plain.bits, stopped.bits)
+        assert (stopped.iterations <= plain.iterations).all()
+
+
 def test_bad_input():
     block = TransportBlock(1000, 2000, 0.5, 2)
     buffer = block.new_soft_buffer(2)

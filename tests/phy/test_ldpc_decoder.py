@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from ran.errors import InputError
+from ran.phy.crc import crc, crc_length, crc_ok
 from ran.phy.ldpc import LIFTING_SIZES, LdpcCode, RateMatching, decode, encode, native, select_lifting_size
 from ran.phy.ldpc.arithmetic import INT8_CHECK_LIMIT, INT8_LIMIT, INT8_MEAN_MAGNITUDE
 from ran.phy.ldpc.base_graph import NUM_CORE_ROWS
@@ -230,6 +231,24 @@ def test_threads_decide_the_same(num_threads, precision):
         decode(llr, code, 12, precision=precision, num_threads=num_threads)
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize(("z", "polynomial"), [(88, "24B"), (15, "16"), (7, "11")])
+def test_stops_by_crc_when_the_information_is_right(z, polynomial, precision):
+    code = make_code(2, z, 1, 40)
+    rng = np.random.default_rng(z)
+    message = rng.integers(0, 2, (60, code.num_info_bits - crc_length(polynomial))).astype(np.uint8)
+    bits = np.concatenate([message, crc(message, polynomial)], axis=1)
+    llr = (2 * (1 - 2.0 * encode(bits, code) + 1.1 * rng.normal(size=(60, code.num_coded_bits)))).astype(np.float32)
+    by_parity = decode(llr, code, 20, precision=precision)
+    by_crc = decode(llr, code, 20, precision=precision, stop_crc=polynomial)
+    assert np.sum(by_crc.iterations < by_parity.iterations) > 5
+    # What is decided after each number of iterations, block by block.
+    steps = [decode(llr, code, number, precision=precision, early_stop=False) for number in range(1, 21)]
+    done = np.stack([step.parity_ok | crc_ok(step.bits, polynomial) for step in steps])
+    assert np.array_equal(by_crc.parity_ok, done.any(axis=0))
+    assert np.array_equal(by_crc.iterations, np.where(done.any(axis=0), np.argmax(done, axis=0) + 1, 20))
+
+
 def test_what_was_not_sent_is_not_looked_at():
     code = make_code(1, 30, 45, 9)
     _, llr = received(code, 4, seed=4)
@@ -317,6 +336,8 @@ def test_bad_input():
         decode(llr, code, 5, precision="int16")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="num_threads: got 0; allowed: 1 or more"):
         decode(llr, code, 5, num_threads=0)
+    with pytest.raises(InputError, match="CRC polynomial: got '24D'"):
+        decode(llr, code, 5, stop_crc="24D")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="vector_bytes: got 8; allowed: 16, 32, 64"):
         decode(llr, code, 5, vector_bytes=8)
     for precision in ("int8", "float32"):

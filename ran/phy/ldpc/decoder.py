@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ran.errors import bad_value, unknown_name
+from ran.phy.crc import Polynomial, crc_length, octet_table
 from ran.phy.ldpc import native
 from ran.phy.ldpc.base_graph import NUM_CORE_ROWS, NUM_PUNCTURED_COLUMNS, LdpcCode
 from ran.phy.ldpc.plan import FRAME_COUNTS, INPUT_LANES, frames_per_group, make_plan, served_rows
@@ -62,6 +63,7 @@ def decode(
     vector_bytes: int | None = None,
     soft: bool = False,
     num_threads: int = 1,
+    stop_crc: Polynomial | None = None,
 ) -> LdpcDecision:
     """Decode code blocks.
 
@@ -74,6 +76,10 @@ def decode(
     vector_bytes: width of the SIMD vectors, 16, 32 or 64; default what the CPU has. Decisions do not depend on it.
     soft: also return LLRs after decoding.
     num_threads: CPU threads that share the code blocks. Decisions do not depend on it.
+    stop_crc: with `early_stop`, a code block is also done, and its `parity_ok` set, when its K' bits end in their CRC
+        of this polynomial. At the SNR of 10 % block errors that saves 6 % of the iterations at rate 1/3 and 2 % at 0.9,
+        but it costs a look at all bits in every iteration and finds fewer errors than the parity checks do. Not on a
+        GPU.
 
     Raises `InputError` for shapes that do not fit, NaN or infinite LLRs, and impossible values.
 
@@ -100,7 +106,10 @@ def decode(
         vector_bytes = native.native_vector_bytes()
     elif vector_bytes not in _VECTOR_BYTES:
         raise bad_value("vector_bytes", vector_bytes, ", ".join(map(str, _VECTOR_BYTES)))
+    crc_table = octet_table(stop_crc) if stop_crc is not None else None
     if getattr(llr, "is_cuda", False):
+        if stop_crc is not None:
+            raise bad_value("stop_crc on a GPU", stop_crc, "None")
         return _decode_on_device(llr, code, num_iterations, early_stop, precision, soft)
     received = np.ascontiguousarray(llr, dtype=np.float32)
     _check_shape(received.shape, code)
@@ -137,6 +146,8 @@ def decode(
             scales[start:].ctypes.data,
             posterior[start:].ctypes.data if posterior is not None else None,
             length + INPUT_LANES,
+            None if crc_table is None else crc_table.ctypes.data,
+            0 if stop_crc is None else crc_length(stop_crc),
         )
         return start + bad_frame if bad_frame >= 0 else -1
 
@@ -191,7 +202,7 @@ def _check_precision(precision: str) -> None:
 
 
 _POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
-_KERNEL_ARGUMENTS = (*[_POINTER] * 4, *[_INTEGER] * 3, *[_POINTER] * 10, _INTEGER)
+_KERNEL_ARGUMENTS = (*[_POINTER] * 4, *[_INTEGER] * 3, *[_POINTER] * 10, _INTEGER, _POINTER, _INTEGER)
 
 
 _of_thread = threading.local()

@@ -26,7 +26,7 @@ _SOURCES = (
     "plan.py",
     "arithmetic.py",
     "native.py",
-    *(f"kernel/{name}.py" for name in ("context", "check", "intake", "posterior", "decode", "transmit")),
+    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode", "transmit")),
 )
 
 

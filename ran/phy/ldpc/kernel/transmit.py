@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from ran.phy.ldpc.kernel.crc import octets_crc
 from ran.phy.ldpc.simd import I1, I8, I32, I64, POINTER, counted_loop, element, i64, intrinsic, load_element, splat
 
 #: Width of the vectors; LLVM splits them where registers are narrower.
@@ -20,7 +21,7 @@ def build_module() -> str:
     _encode(module)
     for q in INTERLEAVED_BITS:
         _interleave(module, q)
-    _crc(module)
+    octets_crc(module)
     return str(module)
 
 
@@ -125,40 +126,4 @@ def _interleave(module: ir.Module, q: int) -> None:
             for bit in range(q):
                 value = load_element(b, rows, b.add(b.mul(run, i64(bit)), i), I8)
                 b.store(value, element(b, out, b.add(b.mul(i, i64(q)), i64(bit)), I8))
-    b.ret(i64(0))
-
-
-def _crc(module: ir.Module) -> None:
-    """int64 crc(octets, batch, num_octets, table, length, remainders): remainders uint32 [batch] of messages times x^L.
-
-    table uint32 [8, 256]: remainder of an octet that has so many octets behind it. Eight octets at a time: the
-    remainder so far is added to their highest L bits.
-    """
-    function, b = _function(module, "crc", POINTER, I64, I64, POINTER, I64, POINTER)
-    octets, batch, num_octets, table, length, remainders = function.args
-    to_top = b.sub(i64(64), length)
-    remainder, first = b.alloca(I64), b.alloca(I64)
-
-    def add_word(word: ir.Value) -> None:
-        word = b.xor(word, b.shl(b.load(remainder, typ=I64), to_top))
-        total = None
-        for behind in range(8):
-            octet = b.and_(b.lshr(word, i64(8 * behind)), i64(255))
-            part = load_element(b, table, b.add(octet, i64(256 * behind)), I32)
-            total = part if total is None else b.xor(total, part)
-        b.store(b.zext(total, I64), remainder)
-
-    rest = b.and_(num_octets, i64(7))
-    with counted_loop(b, batch) as block:
-        message = element(b, octets, b.mul(block, num_octets), I8)
-        b.store(i64(0), first)
-        with counted_loop(b, rest) as i:
-            octet = b.zext(load_element(b, message, i, I8), I64)
-            b.store(b.or_(b.shl(b.load(first, typ=I64), i64(8)), octet), first)
-        b.store(i64(0), remainder)
-        add_word(b.load(first, typ=I64))
-        with counted_loop(b, num_octets, start=rest, step=8) as i:
-            word = b.load(element(b, message, i, I8), align=1, typ=I64)
-            add_word(intrinsic(b, "llvm.bswap.i64", I64, word))
-        b.store(b.trunc(b.load(remainder, typ=I64), I32), element(b, remainders, block, I32))
     b.ret(i64(0))
