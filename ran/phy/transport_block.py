@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,16 @@ from ran.errors import bad_value
 from ran.phy import crc as crc_module
 from ran.phy.crc import Polynomial
 from ran.phy.harq import SoftBuffer
-from ran.phy.ldpc import LdpcCode, Precision, RateMatching, RedundancyVersion, decode, encode, select_lifting_size
+from ran.phy.ldpc import (
+    LdpcCode,
+    LdpcDecision,
+    Precision,
+    RateMatching,
+    RedundancyVersion,
+    decode,
+    encode,
+    select_lifting_size,
+)
 from ran.phy.ldpc.base_graph import BaseGraph
 
 # TS 38.212 §5.2.2: largest code block of each base graph.
@@ -170,6 +179,7 @@ class TransportBlock:
     ) -> TransportBlockDecision:
         """LLRs [batch, num_coded_bits] float32, descrambled, positive for bit 0 -> decision.
 
+        A torch tensor on a CUDA device is combined and decoded there; the decision lies on the host.
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
         precision, num_threads: see `ldpc.decode`. soft: also return LLRs of the coded bits after decoding.
         stop_crc: stop a code block also when its CRC holds.
@@ -189,9 +199,12 @@ class TransportBlock:
                 stop_crc=stop_crc,
                 soft_buffer=soft_buffer,
             )
-        received = np.asarray(llr, dtype=np.float32)
+        on_device = getattr(llr, "is_cuda", False)
+        received: Any = cast(Any, llr).float() if on_device else np.asarray(llr, dtype=np.float32)
+        if on_device and soft_buffer is not None:
+            raise bad_value("llr with a soft buffer", "a tensor on a GPU", "arrays on the host")
         if received.ndim != 2 or received.shape[1] != self.num_coded_bits:
-            raise bad_value("shape of llr", received.shape, f"[batch, {self.num_coded_bits}]")
+            raise bad_value("shape of llr", tuple(received.shape), f"[batch, {self.num_coded_bits}]")
         c, batch = self.num_code_blocks, received.shape[0]
         if soft_buffer is None:
             code, combined = self.code, self._combine(received)
@@ -207,6 +220,8 @@ class TransportBlock:
             num_threads=num_threads,
             stop_crc=("24B" if c > 1 else self.crc_polynomial) if stop_crc else None,
         )
+        if on_device:
+            decision = _on_host(decision)
         blocks, block_ok = decision.bits, decision.parity_ok
         if c > 1:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
@@ -230,13 +245,19 @@ class TransportBlock:
             out[:, start : start + part.shape[1]] = part
         return out
 
-    def _combine(self, received: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Inverse of `_select` for LLRs."""
-        parts = []
+    def _combine(self, received: Any) -> Any:
+        """Inverse of `_select` for LLRs, an array or a tensor."""
+        parts: list[Any] = []
         for matching, _, count, start in self._groups():
             part = received[:, start : start + count * matching.num_output_bits].reshape(len(received), count, -1)
             parts.append(matching.combine(part))
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        if len(parts) == 1:
+            return parts[0]
+        if isinstance(received, np.ndarray):
+            return np.concatenate(parts, axis=1)
+        import torch
+
+        return torch.cat(parts, dim=1)
 
     def _combine_into(
         self, soft_buffer: SoftBuffer, received: npt.NDArray[np.float32]
@@ -264,6 +285,12 @@ class TransportBlock:
             groups.append((matching, first, count, start))
             first, start = first + count, start + count * matching.num_output_bits
         return groups
+
+
+def _on_host(decision: LdpcDecision) -> LdpcDecision:
+    fields: dict[str, Any] = vars(decision)
+    moved: dict[str, Any] = {name: None if field is None else field.cpu().numpy() for name, field in fields.items()}
+    return LdpcDecision(**moved)
 
 
 @lru_cache(maxsize=64)

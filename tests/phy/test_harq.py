@@ -165,6 +165,22 @@ def test_stopping_by_crc_keeps_what_is_decoded():
         assert (stopped.iterations <= plain.iterations).all()
 
 
+def test_tensors_are_combined_like_arrays():
+    for matching in (TransportBlock(20496, 30006, 0.68, 6), TransportBlock(1032, 9000, 0.35, 2, rv=2)):
+        llr = np.random.default_rng(9).normal(size=(2, matching.num_coded_bits)).astype(np.float32)
+        assert np.array_equal(matching._combine(torch.from_numpy(llr)).numpy(), matching._combine(llr))
+
+
+@pytest.mark.gpu
+def test_gpu_decodes_transport_blocks_as_the_cpu():
+    block = TransportBlock(20496, 30006, 0.68, 6)
+    llr = bpsk(block.encode(payload(block, 8)), 1.0, np.random.default_rng(10))
+    expected = block.decode(llr, 10, soft=True)
+    decision = block.decode(torch.from_numpy(llr).cuda(), 10, soft=True)
+    for name in ("bits", "crc_ok", "code_block_ok", "iterations", "coded_llr"):
+        assert np.array_equal(getattr(decision, name), getattr(expected, name))
+
+
 def test_bad_input():
     block = TransportBlock(1000, 2000, 0.5, 2)
     buffer = block.new_soft_buffer(2)
