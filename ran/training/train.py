@@ -162,7 +162,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
             return
         if any(out.iterdir()):
             raise InputError(f"--out: {out} holds other files and no recipe.yaml; allowed: a new or empty folder")
-        write_text(out / _VERSIONS, json.dumps(versions(), indent=1) + "\n")
+        write_text(out / _VERSIONS, json.dumps({**versions(), "threads": torch.get_num_threads()}, indent=1) + "\n")
         path.write_text(text)
     except OSError as error:
         raise InputError(f"--out: {out}: {error.strerror}; allowed: a folder that can be written") from None
@@ -188,7 +188,6 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
             "steps": s.steps,
             "slots_seen": s.steps * s.batch_slots,
             "seconds": round(seconds),
-            "threads": torch.get_num_threads(),
             **json.loads((out / _VERSIONS).read_text()),
         },
         "measured": [],
