@@ -14,18 +14,46 @@ from torch import Tensor
 class PilotLayout:
     """Where the pilots of a slot are and how layers share them; the same for every slot of a batch.
 
+    Pilots come in pairs of subcarriers, and with double-symbol DM-RS in pairs of symbols too.
+
     symbols: OFDM symbols that carry pilots, ascending, relative to the slot.
-    first_subcarrier [num_layers]: offset of a layer's pilots within the comb (0 or 1 for DM-RS type 1).
-    spacing: distance of a layer's pilots in subcarriers (2 for DM-RS type 1).
+    first_subcarrier [num_layers]: subcarrier of a layer's first pilot (0 or 1 for DM-RS type 1; 0, 2 or 4 for type 2).
+    spacing: distance of the two pilots of a pair in subcarriers (2 for DM-RS type 1, 1 for type 2).
     cover_code [num_layers][2]: factor on the even and the odd pilots of a layer (the frequency-domain orthogonal
         cover code w_f of TS 38.211 table 6.4.1.1.3-1). Layers with the same `first_subcarrier` share their REs
-        and are told apart by it alone.
+        and are told apart by it and by `time_cover_code` alone.
+    pair_spacing: distance from one pair to the next (4 for DM-RS type 1, 6 for type 2); default twice the spacing.
+    num_adjacent_symbols: 2 for double-symbol DM-RS: `symbols` are then pairs of neighbours.
+    time_cover_code [num_layers][2]: factor on the first and the second symbol of such a pair (w_t of the same table).
+    bundle_subcarriers: the precoder, and with it the layers' channel, may jump every so many subcarriers (a PRG of
+        TS 38.214 §5.1.2.3); default never. `SlotObservation.bundles` cuts there.
     """
 
     symbols: tuple[int, ...]
     first_subcarrier: tuple[int, ...]
     spacing: int
     cover_code: tuple[tuple[int, int], ...]
+    pair_spacing: int | None = None
+    num_adjacent_symbols: int = 1
+    time_cover_code: tuple[tuple[int, int], ...] = ()
+    bundle_subcarriers: int | None = None
+
+    def subcarriers(self, layer: int, num_subcarriers: int) -> tuple[int, ...]:
+        """Subcarriers of a layer's pilots, ascending, pair by pair."""
+        step = self.pair_spacing or 2 * self.spacing
+        pairs = range(self.first_subcarrier[layer], num_subcarriers, step)
+        return tuple(k for first in pairs for k in (first, first + self.spacing))
+
+    @property
+    def is_comb(self) -> bool:
+        """Whether a layer's pilots are evenly spaced over the whole band, as those of DM-RS type 1."""
+        return self.pair_spacing in (None, 2 * self.spacing)
+
+    @property
+    def symbol_groups(self) -> tuple[tuple[int, ...], ...]:
+        """Pilot symbols that belong together: one or two each."""
+        n = self.num_adjacent_symbols
+        return tuple(self.symbols[i : i + n] for i in range(0, len(self.symbols), n))
 
 
 @dataclass(frozen=True)
@@ -34,15 +62,17 @@ class SlotObservation:
 
     y [batch, num_rx_ant, num_ofdm_symbols, num_subcarriers] complex64: the received grid.
     pilots [num_layers, num_ofdm_symbols, num_subcarriers] complex64: what each layer sends at pilot REs, power
-        offset and cover code included; zero elsewhere.
-    layout: where those pilots are.
+        offset and cover code included; zero elsewhere. Pilots outside the symbols of `layout` are for phase tracking.
+    layout: where the pilots for channel estimation are.
     data_mask [num_ofdm_symbols, num_subcarriers] bool: REs that carry data, on all layers.
     noise_var [batch] float32: noise variance per RE per antenna, linear.
-    bits_per_symbol: 2, 4, 6 or 8 (QPSK to 256QAM, TS 38.211 §5.1).
+    bits_per_symbol: 1 (pi/2-BPSK), 2, 4, 6, 8 or 10 (QPSK to 1024QAM, TS 38.211 §5.1).
     layer_amplitude: amplitude of a layer's unit-power symbols, 1/sqrt(layers of the user).
     layer_to_user [num_layers]: which user sends a layer.
     symbol_times_s [num_ofdm_symbols] float64: start of each symbol's useful part after the start of the slot.
     subcarrier_spacing_hz: distance of the subcarriers.
+    transform_precoding: DFT-s-OFDM. The modulation symbols of every OFDM symbol with data are spread by a DFT over all
+        subcarriers (TS 38.211 §6.3.1.4); `receivers.transform_precoding` spreads and despreads.
     """
 
     y: Tensor
@@ -55,6 +85,7 @@ class SlotObservation:
     layer_to_user: tuple[int, ...]
     symbol_times_s: Tensor
     subcarrier_spacing_hz: float
+    transform_precoding: bool = False
 
     @property
     def num_layers(self) -> int:
@@ -67,6 +98,18 @@ class SlotObservation:
     def part(self, start: int, stop: int) -> SlotObservation:
         """The slots `start` to `stop` (excluded) of the batch."""
         return replace(self, y=self.y[start:stop], noise_var=self.noise_var[start:stop])
+
+    def bundles(self) -> tuple[SlotObservation, ...]:
+        """The observation cut into runs of subcarriers over which the layers' channel is continuous."""
+        size, num_subcarriers = self.layout.bundle_subcarriers, self.data_mask.shape[1]
+        if size is None or size >= num_subcarriers:
+            return (self,)
+        layout = replace(self.layout, bundle_subcarriers=None)
+        cuts = [slice(k, min(k + size, num_subcarriers)) for k in range(0, num_subcarriers, size)]
+        return tuple(
+            replace(self, y=self.y[..., k], pilots=self.pilots[..., k], data_mask=self.data_mask[:, k], layout=layout)
+            for k in cuts
+        )
 
 
 @dataclass(frozen=True)
@@ -101,6 +144,9 @@ class Receiver(ABC):
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work on such slots; called once before a run."""
+
+    def check_pilots(self, layout: PilotLayout) -> None:  # noqa: B027
+        """Raise `ValueError` when the receiver cannot work with such pilots; called once before a run."""
 
     def fingerprint(self) -> str:
         """What identifies the receiver beyond its name and options: the SHA-256 of its weights, or nothing."""

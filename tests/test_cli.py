@@ -78,7 +78,10 @@ MALFORMED = {
         "pusch: dmrs.additional_position 3 needs dmrs.type_a_position 2, got 3",
     ),
     "an MCS without a rate": (f"{GOOD}pusch: {{mcs_table: 2, mcs_index: 28}}\n", "mcs_index 28.*allowed: 0 to 27"),
-    "more users than ports": (f"{GOOD}users: {{num_users: 9}}\n", r"users\.num_users: got 9; allowed: .*1 to 4"),
+    "more users than ports": (
+        f"{GOOD}users: {{num_users: 9}}\n",
+        r"users\.num_users x num_layers: got 9 DM-RS ports; allowed: at most 4",
+    ),
     "ports that collide": (f"{GOOD}users: {{num_users: 2, dmrs_ports: [[0], [0]]}}\n", "dmrs_ports"),
     "channels for other users": (GOOD.replace("awgn", "[awgn, awgn]"), "channel: got a list of 2"),
     "SNR points of no kind": (GOOD.replace("[8]", "high"), "esn0_db: got 'high'; allowed: a list of numbers"),

@@ -20,7 +20,7 @@ Response = Callable[[slice, slice], Tensor]
 
 def transmitted_grid(grid: PuschGrid, coded_bits: Tensor) -> Tensor:
     """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `PuschGrid.map_to_grid`."""
-    if coded_bits.device.type != "cpu":
+    if coded_bits.device.type != "cpu" or grid.pusch.transform_precoding:
         return grid.map_to_grid(coded_bits)
     from ran.link.kernels import map_to_grid  # numba takes a while to import
 

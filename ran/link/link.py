@@ -18,8 +18,8 @@ from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.snr import noise_var
 from ran.link.streams import stream
-from ran.phy.config import Decoder
-from ran.phy.dmrs import cdm_group, cover_code
+from ran.phy.config import Decoder, Pdsch, SharedChannel
+from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
 from ran.phy.numerology import symbol_times_s
 from ran.phy.pusch import PuschGrid
 from receivers import PilotLayout, Receiver, SlotObservation, Truth
@@ -78,7 +78,7 @@ class Link:
         self._memory = SlotMemory(
             num_prb=config.carrier.num_prb,
             num_rx_ant=config.num_rx_ant,
-            num_layers=self.grid.num_layers,
+            num_layers=max(self.grid.num_layers, self.grid.num_antennas_per_user * self.grid.num_users),
             num_pilot_symbols=len(self.grid.dmrs_symbols),
             num_coded_bits=self.grid.scrambling.size,
         )
@@ -88,13 +88,8 @@ class Link:
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
         self._pilots = self.grid.pilots.to(self.device)
         self._data_mask = self.grid.data_mask.to(self.device)
-        flat_ports = [port for user in self.grid.ports for port in user]
-        self._layout = PilotLayout(
-            symbols=self.grid.dmrs_symbols,
-            first_subcarrier=tuple(cdm_group(port) for port in flat_ports),
-            spacing=2,
-            cover_code=tuple(cover_code(port) for port in flat_ports),
-        )
+        ports = [port for user in self.grid.ports for port in user]
+        self._layout = pilot_layout(config.pusch, ports)
 
     def _build_channels(self) -> tuple[Channel, ...]:
         """One channel for all users, or one per user."""
@@ -107,10 +102,10 @@ class Link:
         # a list of one channel for one user is a channel; a single channel carries the layers of all users
         paths = ["channel"] if len(blocks) == 1 else [f"channel[{i}]" for i in range(num_users)]
         channels = tuple(build_channel(b, path) for b, path in zip(blocks, paths, strict=True))
-        num_layers = self.grid.num_layers if len(channels) == 1 else self.config.pusch.num_layers
+        num_tx_ant = self.grid.num_antennas_per_user * (num_users if len(channels) == 1 else 1)
         for path, channel in zip(paths, channels, strict=True):
             try:
-                channel.check(self.config.num_rx_ant, num_layers)
+                channel.check(self.config.num_rx_ant, num_tx_ant)
             except ValueError as error:
                 raise InputError(f"{path}: {error}") from None
         if sum(isinstance(channel, Awgn) for channel in channels) > 1:
@@ -145,6 +140,7 @@ class Link:
             if receiver.needs_truth:
                 self._memory.check(with_channel=True)
             receiver.check(self.grid.bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
+            receiver.check_pilots(self._layout)
         except ValueError as error:
             raise InputError(f"receivers.{label}: {error}") from None
 
@@ -183,21 +179,22 @@ class Link:
             layer_to_user=tuple(u for u, ports in enumerate(grid.ports) for _ in ports),
             symbol_times_s=torch.from_numpy(self._times),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
+            transform_precoding=self.config.pusch.transform_precoding,
         )
         return SlotBatch(observation, transport_blocks, coded_bits, x, h)
 
     def _channel_response(self, generators: list[np.random.Generator], frequencies_hz: np.ndarray) -> Tensor:
         """Response of all layers, complex64 [batch, num_rx_ant, num_layers, 14, num_subcarriers]."""
-        num_rx_ant, per_user = self.config.num_rx_ant, self.config.pusch.num_layers
+        num_rx_ant, per_user = self.config.num_rx_ant, self.grid.num_antennas_per_user
         if len(self.channels) == 1:
-            counts = [self.grid.num_layers]
+            counts = [per_user * self.grid.num_users]
         else:
             counts = [per_user] * self.grid.num_users
         parts = [
             channel.response(generators, num_rx_ant, n, self._times, frequencies_hz, self.device)
             for channel, n in zip(self.channels, counts, strict=True)
         ]
-        return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+        return self.grid.layer_channel(parts[0] if len(parts) == 1 else torch.cat(parts, dim=2))
 
     def receive(self, receiver: Receiver, batch: SlotBatch) -> Tensor:
         """LLRs of a receiver; only a genie is handed the truth."""
@@ -251,6 +248,22 @@ class Link:
             )
             for label, part in parts.items()
         }
+
+
+def pilot_layout(channel: SharedChannel, ports: Sequence[int]) -> PilotLayout:
+    """Where the DM-RS of antenna ports are, one port per layer, in the receivers' words."""
+    dmrs = channel.dmrs
+    prg_size = channel.prg_size if isinstance(channel, Pdsch) else None
+    return PilotLayout(
+        symbols=dmrs_symbols(channel),
+        first_subcarrier=tuple(first_subcarrier(port, dmrs.config_type) for port in ports),
+        spacing=PILOT_SPACING[dmrs.config_type],
+        cover_code=tuple(cover_code(port) for port in ports),
+        pair_spacing=PAIR_SPACING[dmrs.config_type],
+        num_adjacent_symbols=dmrs.length,
+        time_cover_code=tuple(time_cover_code(port, dmrs.config_type) for port in ports),
+        bundle_subcarriers=None if prg_size is None else 12 * prg_size,
+    )
 
 
 def _random_bits(generators: list[np.random.Generator], shape: tuple[int, int]) -> np.ndarray:

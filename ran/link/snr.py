@@ -28,6 +28,7 @@ def ebn0_db(esn0_db: float, grid: PuschGrid) -> float:
     layers_of_user = slice(0, pusch.num_layers)
     pilot_energy = float((grid.pilots[layers_of_user].abs() ** 2).sum())
     energy = grid.num_data_re + pilot_energy
-    prefix = cyclic_prefix_s(carrier.numerology, carrier.slot_number)[: pusch.num_symbols]
+    allocation = slice(pusch.start_symbol, pusch.start_symbol + pusch.num_symbols)
+    prefix = cyclic_prefix_s(carrier.numerology, carrier.slot_number)[allocation]
     overhead = float(prefix.mean() * carrier.subcarrier_spacing_hz)
     return float(esn0_db + 10 * np.log10(energy * (1 + overhead) / grid.transport_block.tb_size))

@@ -1,10 +1,14 @@
-"""Carrier and PUSCH configuration: frozen, checked once, then trusted everywhere below."""
+"""Carrier, PUSCH and PDSCH configuration: frozen, checked once, then trusted everywhere below."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+
+from ran.phy.codebook import num_tpmi
+from ran.phy.dmrs_positions import Direction, dmrs_positions
+from ran.phy.mcs import McsEntry, mcs, num_mcs
 
 #: Arithmetic of the LDPC decoder's messages.
 Precision = Literal["int8", "float32"]
@@ -14,6 +18,17 @@ class Config(BaseModel):
     """Base of every configuration object: immutable, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    #: Fields that are younger than stored results. At their default they are left out when a configuration is written,
+    #: so that an experiment of before keeps its name, and with it its random numbers.
+    younger_fields: ClassVar[tuple[str, ...]] = ()
+
+    @model_serializer(mode="wrap")
+    def _leave_out_younger_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = handler(self)
+        for name in self.younger_fields:
+            if getattr(self, name) == type(self).model_fields[name].default:
+                values.pop(name, None)
+        return values
 
 
 class Carrier(Config):
@@ -59,42 +74,85 @@ class Carrier(Config):
 
 
 class Dmrs(Config):
-    """DM-RS of a PUSCH, configuration type 1, single-symbol (TS 38.211 §6.4.1.1, Rel-18).
+    """DM-RS of a PUSCH or a PDSCH (TS 38.211 §6.4.1.1 and §7.4.1.1, Rel-18).
 
+    config_type: 1 has 2 CDM groups of 6 REs per PRB, 2 has 3 of 4.
+    length: symbols of each DM-RS position, 1 (single-symbol) or 2 (double-symbol, twice the ports).
     type_a_position: symbol of the first DM-RS with mapping type A, 2 or 3.
-    additional_position: additional DM-RS positions, 0 to 3.
-    num_cdm_groups_without_data: 1 leaves the REs of the other CDM group to data, 2 keeps them empty.
-        Also sets the DM-RS power: 0 dB for 1, 3 dB for 2, relative to data (TS 38.214 table 6.2.2-1).
+    additional_position: additional DM-RS positions, 0 to 3; 0 or 1 with double symbols.
+    num_cdm_groups_without_data: CDM groups whose REs are kept free of data; the REs of the others carry data.
+        Also sets the DM-RS power: 0, 3 or 4.77 dB for 1, 2 or 3, relative to data (TS 38.214 tables 6.2.2-1 and 4.1-1).
     n_id: scrambling identity of the DM-RS; default the cell identity.
     n_scid: 0 or 1.
+    low_papr_type: base sequences with transform precoding: 1 (TS 38.211 §5.2.2), or 2 (§5.2.3), which is for pi/2-BPSK.
+    hopping: of the base sequences with transform precoding, by slot and symbol: "group", "sequence" or "none".
     """
+
+    younger_fields = ("config_type", "length", "low_papr_type", "hopping")
 
     type_a_position: Literal[2, 3] = 2
     additional_position: Literal[0, 1, 2, 3] = 1
-    num_cdm_groups_without_data: Literal[1, 2] = 2
+    num_cdm_groups_without_data: Literal[1, 2, 3] = 2
     n_id: Annotated[int, Field(ge=0, le=65535)] | None = None
     n_scid: Literal[0, 1] = 0
+    config_type: Literal[1, 2] = 1
+    length: Literal[1, 2] = 1
+    low_papr_type: Literal[1, 2] = 1
+    hopping: Literal["none", "group", "sequence"] = "none"
+
+    @model_validator(mode="after")
+    def _groups_exist(self) -> Dmrs:
+        if self.num_cdm_groups_without_data == 3 and self.config_type == 1:
+            raise ValueError(
+                "num_cdm_groups_without_data 3 needs config_type 2, got 1; allowed: 1, 2 (TS 38.211 table 6.4.1.1.3-1)"
+            )
+        return self
 
 
-class Pusch(Config):
-    """One PUSCH allocation that all users share (TS 38.211 §6.3.1, 38.214 §6.1, Rel-18).
+class Ptrs(Config):
+    """PT-RS of a PUSCH without transform precoding, one PT-RS port (TS 38.211 §6.4.1.2, 38.214 §6.2.3.1, Rel-18).
 
-    start_symbol, num_symbols: time allocation within the slot, mapping type A.
-    mcs_table, mcs_index: TS 38.214 tables 5.1.3.1-1 and 5.1.3.1-2.
+    time_density: L_PT-RS, every so many symbols. frequency_density: K_PT-RS, in every so many PRBs.
+    re_offset: resourceElementOffset, 0 to 3 for "offset00" to "offset11".
+    layer: layer of the user whose DM-RS port the PT-RS is associated with.
+    power: ptrs-Power, row 0 or 1 of TS 38.214 table 6.2.3.1-3.
+    """
+
+    time_density: Literal[1, 2, 4] = 1
+    frequency_density: Literal[2, 4] = 2
+    re_offset: Literal[0, 1, 2, 3] = 0
+    layer: Annotated[int, Field(ge=0, le=3)] = 0
+    power: Literal[0, 1] = 0
+
+
+class SharedChannel(Config):
+    """What a PUSCH and a PDSCH allocation have in common. All PRBs of the carrier are allocated.
+
+    mapping_type: "A" or "B"; start_symbol, num_symbols: time allocation within the slot.
+    mcs_table, mcs_index: TS 38.214 tables 5.1.3.1-1 to 5.1.3.1-4; table 4 reaches 1024QAM.
     num_layers: layers of each user; the layers of a user share its unit power.
     n_rnti: radio network temporary identifier of the first user; the others count up from it.
     n_id: data scrambling identity; default the cell identity.
+    rv: redundancy version.
+    overhead: xOverhead, REs per PRB that are taken off for the transport block size (TS 38.214 §5.1.3.2).
+    max_num_layers: maxMIMO-Layers for limited-buffer rate matching (TS 38.212 §5.4.2.1); default num_layers.
     """
 
-    mapping_type: Literal["A"] = "A"
+    direction: ClassVar[Direction]
+    younger_fields: ClassVar[tuple[str, ...]] = ("rv", "overhead", "max_num_layers")
+
+    mapping_type: Literal["A", "B"] = "A"
     start_symbol: Annotated[int, Field(ge=0, le=13)] = 0
     num_symbols: Annotated[int, Field(ge=1, le=14)] = 14
-    mcs_table: Literal[1, 2] = 1
+    mcs_table: Literal[1, 2, 3, 4] = 1
     mcs_index: Annotated[int, Field(ge=0, le=28)] = 14
-    num_layers: Annotated[int, Field(ge=1, le=4)] = 1
+    num_layers: Annotated[int, Field(ge=1, le=8)] = 1
     n_rnti: Annotated[int, Field(ge=1, le=65519)] = 1
     n_id: Annotated[int, Field(ge=0, le=1023)] | None = None
     dmrs: Dmrs = Dmrs()
+    rv: Literal[0, 1, 2, 3] = 0
+    overhead: Literal[0, 6, 12, 18] = 0
+    max_num_layers: Annotated[int, Field(ge=1, le=8)] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -103,26 +161,234 @@ class Pusch(Config):
             data = {k: v for k, v in data.items() if k != "dmrs"}
         return data
 
+    @property
+    def dmrs_groups(self) -> tuple[tuple[int, ...], ...]:
+        """OFDM symbols of the slot that carry DM-RS, one tuple of 1 or 2 symbols per DM-RS position."""
+        dmrs = self.dmrs
+        first = dmrs_positions(
+            self.direction,
+            self.mapping_type,
+            self.start_symbol,
+            self.num_symbols,
+            dmrs.length,
+            dmrs.additional_position,
+            dmrs.type_a_position,
+        )
+        return tuple(tuple(range(symbol, symbol + dmrs.length)) for symbol in first)
+
+    def _check_layers_for_buffer(self) -> None:
+        if self.max_num_layers is not None and self.max_num_layers < self.num_layers:
+            raise ValueError(
+                f"max_num_layers {self.max_num_layers} is below num_layers {self.num_layers}; "
+                f"allowed: {self.num_layers} or more (TS 38.212 §5.4.2.1)"
+            )
+
+
+class Pusch(SharedChannel):
+    """One PUSCH allocation that all users share (TS 38.211 §6.3.1, 38.214 §6.1, Rel-18).
+
+    mapping_type: "A" or "B"; start_symbol, num_symbols: time allocation within the slot.
+    mcs_table, mcs_index: TS 38.214 tables 5.1.3.1-1 to 5.1.3.1-4; table 4 (1024QAM) is the downlink's, and offered here
+        for studies beyond the standard. With transform precoding tables 6.1.4.1-1, 5.1.3.1-2 and 6.1.4.1-2 for 1, 2, 3.
+    num_layers: layers of each user; the layers of a user share its unit power.
+    n_rnti: radio network temporary identifier of the first user; the others count up from it.
+    n_id: data scrambling identity; default the cell identity.
+    rv: redundancy version. overhead: xOverhead. limited_buffer: limited-buffer rate matching (TS 38.212 §5.4.2.1), for
+        max_num_layers layers.
+    num_antenna_ports, tpmi: codebook-based precoding of TS 38.211 §6.3.1.5; without them every layer has its antenna.
+    transform_precoding: DFT-s-OFDM. pi2_bpsk: tp-pi2BPSK, the lowest MCS use pi/2-BPSK.
+    ptrs: phase-tracking reference signals; none by default.
+    """
+
+    direction = "uplink"
+    younger_fields = (
+        *SharedChannel.younger_fields,
+        "num_antenna_ports",
+        "tpmi",
+        "transform_precoding",
+        "pi2_bpsk",
+        "limited_buffer",
+        "ptrs",
+    )
+
+    num_layers: Annotated[int, Field(ge=1, le=4)] = 1
+    num_antenna_ports: Literal[1, 2, 4] | None = None
+    tpmi: Annotated[int, Field(ge=0, le=27)] = 0
+    transform_precoding: bool = False
+    pi2_bpsk: bool = False
+    limited_buffer: bool = False
+    ptrs: Ptrs | None = None
+
     @model_validator(mode="after")
     def _allocation_is_allowed(self) -> Pusch:
-        if self.start_symbol != 0:
+        if self.mapping_type == "A" and self.start_symbol != 0:
             raise ValueError(
                 f"start_symbol {self.start_symbol} is not possible with mapping type A; "
                 "allowed: 0 (TS 38.214 table 6.1.2.1-1)"
             )
-        if self.num_symbols < 4:
+        if self.mapping_type == "A" and self.num_symbols < 4:
             raise ValueError(
                 f"num_symbols {self.num_symbols} is not possible with mapping type A; "
                 "allowed: 4 to 14 (TS 38.214 table 6.1.2.1-1)"
             )
-        if self.dmrs.additional_position == 3 and self.dmrs.type_a_position == 3:
-            raise ValueError("dmrs.additional_position 3 needs dmrs.type_a_position 2, got 3 (TS 38.211 §6.4.1.1.3)")
-        last = 27 if self.mcs_table == 2 else 28
+        if self.start_symbol + self.num_symbols > 14:
+            raise ValueError(
+                f"num_symbols {self.num_symbols} from start_symbol {self.start_symbol} leaves the slot; "
+                f"allowed: at most {14 - self.start_symbol} (TS 38.214 table 6.1.2.1-1)"
+            )
+        _ = self.dmrs_groups
+        last = num_mcs(self.mcs_table, self.transform_precoding) - 1
         if self.mcs_index > last:
             raise ValueError(
                 f"mcs_index {self.mcs_index} has no code rate in mcs_table {self.mcs_table}; "
-                f"allowed: 0 to {last} (TS 38.214 §5.1.3.1)"
+                f"allowed: 0 to {last} (TS 38.214 {'§6.1.4.1' if self.transform_precoding else '§5.1.3.1'})"
             )
+        self._check_layers_for_buffer()
+        self._check_precoding()
+        self._check_transform_precoding()
+        self._check_ptrs()
+        return self
+
+    def _check_precoding(self) -> None:
+        if self.num_antenna_ports is None:
+            if self.tpmi:
+                raise ValueError(f"tpmi {self.tpmi} needs num_antenna_ports; allowed: 1, 2, 4 (TS 38.211 §6.3.1.5)")
+            return
+        if self.num_layers > self.num_antenna_ports:
+            raise ValueError(
+                f"num_layers {self.num_layers} exceeds num_antenna_ports {self.num_antenna_ports}; "
+                f"allowed: 1 to {self.num_antenna_ports} (TS 38.211 §6.3.1.5)"
+            )
+        last = num_tpmi(self.num_layers, self.num_antenna_ports) - 1
+        if self.tpmi > last:
+            raise ValueError(
+                f"tpmi {self.tpmi} does not exist for {self.num_layers} layers on {self.num_antenna_ports} antenna "
+                f"ports; allowed: 0 to {last} (TS 38.211 §6.3.1.5)"
+            )
+
+    def _check_transform_precoding(self) -> None:
+        if not self.transform_precoding:
+            for name, value, default in (
+                ("pi2_bpsk", self.pi2_bpsk, False),
+                ("dmrs.low_papr_type", self.dmrs.low_papr_type, 1),
+                ("dmrs.hopping", self.dmrs.hopping, "none"),
+            ):
+                if value != default:
+                    raise ValueError(
+                        f"{name} {value!r} needs transform_precoding; allowed: {default!r} "
+                        "(TS 38.211 §6.3.1.2 and §6.4.1.1.1)"
+                    )
+            return
+        if self.num_layers != 1:
+            raise ValueError(
+                f"num_layers {self.num_layers} is not possible with transform_precoding; allowed: 1 (TS 38.211 §6.3.1)"
+            )
+        if self.dmrs.config_type != 1:
+            raise ValueError(
+                "dmrs.config_type 2 is not possible with transform precoding; allowed: 1 (TS 38.211 §6.4.1.1.3)"
+            )
+        if self.dmrs.num_cdm_groups_without_data != 2:
+            raise ValueError(
+                f"dmrs.num_cdm_groups_without_data {self.dmrs.num_cdm_groups_without_data} is not possible with "
+                "transform precoding; allowed: 2 (TS 38.212 tables 7.3.1.1.2-6 and 7.3.1.1.2-7)"
+            )
+        if self.ptrs is not None:
+            raise ValueError("ptrs: got PT-RS with transform precoding; allowed: null (only CP-OFDM has PT-RS here)")
+        if (
+            self.dmrs.low_papr_type == 2
+            and mcs(self.mcs_table, self.mcs_index, True, self.pi2_bpsk).bits_per_symbol != 1
+        ):
+            raise ValueError(
+                "dmrs.low_papr_type 2 needs pi/2-BPSK data (pi2_bpsk: true and an MCS of order q); allowed: 1 "
+                "(TS 38.211 §6.4.1.1.1.2)"
+            )
+        if self.dmrs.low_papr_type == 1 and self.dmrs.n_id is not None and self.dmrs.n_id > 1007:
+            raise ValueError(
+                f"dmrs.n_id {self.dmrs.n_id} with transform precoding; allowed: 0 to 1007 "
+                "(nPUSCH-Identity, TS 38.211 §6.4.1.1.1.2)"
+            )
+
+    def _check_ptrs(self) -> None:
+        if self.ptrs is not None and self.ptrs.layer >= self.num_layers:
+            raise ValueError(
+                f"ptrs.layer {self.ptrs.layer} does not exist; allowed: 0 to {self.num_layers - 1} (TS 38.214 §6.2.3)"
+            )
+
+
+class Pdsch(SharedChannel):
+    """One PDSCH allocation of one user (TS 38.211 §7.3.1, 38.214 §5.1, Rel-18). Rate matching has a limited buffer.
+
+    mapping_type: "A" or "B"; start_symbol, num_symbols: time allocation within the slot.
+    mcs_table, mcs_index, rv: of the first codeword. mcs_index_2, rv_2: of the second, which exists from 5 layers on;
+        by default those of the first.
+    num_layers: 1 to 8, which share unit power.
+    n_rnti, n_id: of the data scrambling; n_id defaults to the cell identity.
+    overhead: xOverhead. max_num_layers: maxMIMO-Layers for limited-buffer rate matching; default num_layers.
+    dmrs_ports: DM-RS ports counted from 1000, one per layer; default alternating between the CDM groups.
+    prg_size: PRBs that share a precoder, 2 or 4; default the whole band (TS 38.214 §5.1.2.3).
+    """
+
+    direction = "downlink"
+
+    mcs_index_2: Annotated[int, Field(ge=0, le=28)] | None = None
+    rv_2: Literal[0, 1, 2, 3] | None = None
+    dmrs_ports: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
+    prg_size: Literal[2, 4] | None = None
+
+    @property
+    def codeword_layers(self) -> tuple[int, ...]:
+        """Layers of each codeword (TS 38.211 table 7.3.1.3-1)."""
+        n = self.num_layers
+        return (n,) if n <= 4 else (n // 2, n - n // 2)
+
+    @property
+    def codeword_mcs(self) -> tuple[McsEntry, ...]:
+        """MCS of each codeword."""
+        second = self.mcs_index if self.mcs_index_2 is None else self.mcs_index_2
+        indices = (self.mcs_index, second)[: len(self.codeword_layers)]
+        return tuple(mcs(self.mcs_table, index) for index in indices)
+
+    @property
+    def codeword_rv(self) -> tuple[Literal[0, 1, 2, 3], ...]:
+        """Redundancy version of each codeword."""
+        return (self.rv, self.rv if self.rv_2 is None else self.rv_2)[: len(self.codeword_layers)]
+
+    @model_validator(mode="after")
+    def _allocation_is_allowed(self) -> Pdsch:
+        latest, longest, shortest = (3, 14, 3) if self.mapping_type == "A" else (12, 13, 2)
+        clause = "TS 38.214 table 5.1.2.1-1"
+        if self.start_symbol > latest:
+            raise ValueError(
+                f"start_symbol {self.start_symbol} is not possible with mapping type {self.mapping_type}; "
+                f"allowed: 0 to {latest} ({clause})"
+            )
+        if self.mapping_type == "A" and self.start_symbol == 3 and self.dmrs.type_a_position != 3:
+            raise ValueError(f"start_symbol 3 with mapping type A needs dmrs.type_a_position 3, got 2 ({clause})")
+        longest = min(longest, 14 - self.start_symbol)
+        if not shortest <= self.num_symbols <= longest:
+            raise ValueError(
+                f"num_symbols {self.num_symbols} is not possible with mapping type {self.mapping_type} from symbol "
+                f"{self.start_symbol}; allowed: {shortest} to {longest} ({clause})"
+            )
+        _ = self.dmrs_groups
+        for name in ("mcs_index_2", "rv_2"):
+            if getattr(self, name) is not None and self.num_layers <= 4:
+                raise ValueError(
+                    f"{name} {getattr(self, name)} needs a second codeword; allowed: none with {self.num_layers} "
+                    "layers, from 5 layers on (TS 38.211 table 7.3.1.3-1)"
+                )
+        if self.dmrs.low_papr_type != 1 or self.dmrs.hopping != "none":
+            raise ValueError(
+                "dmrs.low_papr_type and dmrs.hopping are for a PUSCH with transform precoding (TS 38.211 §7.4.1.1)"
+            )
+        last = num_mcs(self.mcs_table) - 1
+        for name, index in (("mcs_index", self.mcs_index), ("mcs_index_2", self.mcs_index_2 or 0)):
+            if index > last:
+                raise ValueError(
+                    f"{name} {index} has no code rate in mcs_table {self.mcs_table}; "
+                    f"allowed: 0 to {last} (TS 38.214 §5.1.3.1)"
+                )
+        self._check_layers_for_buffer()
         return self
 
 
@@ -130,12 +396,12 @@ class Users(Config):
     """The users that share the allocation by MU-MIMO with orthogonal DM-RS ports.
 
     num_users: users transmitting at once.
-    dmrs_ports: one list of DM-RS ports (0 to 3, TS 38.211 table 6.4.1.1.3-1) per user, one port per layer;
-        by default ports are handed out alternating between the CDM groups: 0, 2, 1, 3.
+    dmrs_ports: one list of DM-RS ports (TS 38.211 tables 6.4.1.1.3-1 and -2: 0 to 3, 5, 7 or 11) per user, one port per
+        layer; by default ports are handed out alternating between the CDM groups: 0, 2, 1, 3.
     """
 
-    num_users: Annotated[int, Field(ge=1, le=4)] = 1
-    dmrs_ports: tuple[tuple[Annotated[int, Field(ge=0, le=3)], ...], ...] | None = None
+    num_users: Annotated[int, Field(ge=1, le=12)] = 1
+    dmrs_ports: tuple[tuple[Annotated[int, Field(ge=0, le=11)], ...], ...] | None = None
 
 
 class Decoder(Config):

@@ -1,79 +1,160 @@
-"""Demodulation reference signals of PUSCH: type 1, single symbol, mapping type A."""
+"""Demodulation reference signals of PUSCH and PDSCH: configuration types 1 and 2, single and double symbols."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from ran.errors import InputError
-from ran.phy.config import Carrier, Pusch
+from ran.phy.config import Carrier, Dmrs, Pusch, SharedChannel
+from ran.phy.low_papr import hopping, low_papr_type_1, low_papr_type_2
 from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.phy.sequences import gold_sequence
 
-# Additional symbols by duration, for additional positions 1, 2 and 3.
-# TS 38.211 table 6.4.1.1.3-3, Rel-18, mapping type A, without intra-slot frequency hopping.
-_ADDITIONAL: dict[int, tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]] = {
-    **dict.fromkeys((4, 5, 6, 7), ((), (), ())),
-    **dict.fromkeys((8, 9), ((7,), (7,), (7,))),
-    **dict.fromkeys((10, 11), ((9,), (6, 9), (6, 9))),
-    12: ((9,), (6, 9), (5, 8, 11)),
-    **dict.fromkeys((13, 14), ((11,), (7, 11), (5, 8, 11))),
-}
+# TS 38.211 tables 6.4.1.1.3-1 and -2 (7.4.1.1.2-1 and -2 are the same): ports come in pairs, one pair per CDM group;
+# with double symbols the pairs are repeated with the other time-domain cover code.
+_NUM_GROUPS = {1: 2, 2: 3}
+#: Subcarriers from one pair of pilots of a port to the next, and between the two pilots of a pair.
+PAIR_SPACING = {1: 4, 2: 6}
+PILOT_SPACING = {1: 2, 2: 1}
+# offset Delta per CDM group
+_GROUP_OFFSET = {1: 1, 2: 2}
 
 
-def dmrs_symbols(pusch: Pusch) -> tuple[int, ...]:
-    """OFDM symbols of the slot that carry DM-RS (TS 38.211 table 6.4.1.1.3-3, Rel-18)."""
-    first = pusch.dmrs.type_a_position
-    if first >= pusch.num_symbols:
-        raise InputError(
-            f"pusch.dmrs.type_a_position: got {first}; the DM-RS lies beyond the allocation of "
-            f"{pusch.num_symbols} symbols; allowed: below {pusch.num_symbols}"
-        )
-    position = pusch.dmrs.additional_position
-    extra = _ADDITIONAL[pusch.num_symbols][position - 1] if position else ()
-    return (first, *extra)
+def dmrs_symbols(channel: SharedChannel) -> tuple[int, ...]:
+    """OFDM symbols of the slot that carry DM-RS (TS 38.211 tables 6.4.1.1.3-3, -4 and 7.4.1.1.2-3, -4, Rel-18)."""
+    return tuple(symbol for group in channel.dmrs_groups for symbol in group)
 
 
-def cdm_group(port: int) -> int:
-    """CDM group of an antenna port, which is also its subcarrier offset Delta (TS 38.211 table 6.4.1.1.3-1)."""
-    return (port % 4) // 2
+def num_ports(dmrs: Dmrs) -> int:
+    """Antenna ports that the configuration has: 4, 6, 8 or 12."""
+    return 2 * _NUM_GROUPS[dmrs.config_type] * dmrs.length
+
+
+def cdm_group(port: int, config_type: int = 1) -> int:
+    """CDM group of an antenna port (TS 38.211 tables 6.4.1.1.3-1 and -2)."""
+    return port // 2 % _NUM_GROUPS[config_type]
+
+
+def first_subcarrier(port: int, config_type: int = 1) -> int:
+    """Delta of TS 38.211 tables 6.4.1.1.3-1 and -2: subcarrier of a port's first pilot."""
+    return _GROUP_OFFSET[config_type] * cdm_group(port, config_type)
 
 
 def cover_code(port: int) -> tuple[int, int]:
-    """Frequency-domain cover code w_f of an antenna port (TS 38.211 table 6.4.1.1.3-1)."""
+    """Frequency-domain cover code w_f of an antenna port (TS 38.211 tables 6.4.1.1.3-1 and -2)."""
     return (1, -1) if port % 2 else (1, 1)
 
 
-def dmrs_power(pusch: Pusch) -> float:
-    """Power of a DM-RS RE relative to a data RE of the same layer (TS 38.214 table 6.2.2-1): 1 or 2."""
-    return float(pusch.dmrs.num_cdm_groups_without_data)
+def time_cover_code(port: int, config_type: int = 1) -> tuple[int, int]:
+    """Time-domain cover code w_t of an antenna port (TS 38.211 tables 6.4.1.1.3-1 and -2)."""
+    return (1, -1) if port >= 2 * _NUM_GROUPS[config_type] else (1, 1)
 
 
-def dmrs_c_init(carrier: Carrier, pusch: Pusch, symbol: int) -> int:
-    """Initialisation of the DM-RS sequence of one OFDM symbol (TS 38.211 §6.4.1.1.1.1, Rel-18)."""
-    n_id = carrier.n_cell_id if pusch.dmrs.n_id is None else pusch.dmrs.n_id
+def ports_of_users(
+    channel: SharedChannel, num_users: int, dmrs_ports: tuple[tuple[int, ...], ...] | None
+) -> tuple[tuple[int, ...], ...]:
+    """DM-RS ports of each user, one per layer; checked for orthogonality and for the REs that data would take."""
+    dmrs, num_layers = channel.dmrs, channel.num_layers
+    groups, per_symbol = dmrs.num_cdm_groups_without_data, 2 * _NUM_GROUPS[dmrs.config_type]
+    clause = f"TS 38.211 table 6.4.1.1.3-{dmrs.config_type}"
+    # alternating between the CDM groups that carry no data
+    allowed = tuple(
+        per_symbol * half + 2 * group + second
+        for half in range(dmrs.length)
+        for second in range(2)
+        for group in range(groups)
+    )
+    wanted = num_users * num_layers
+    if dmrs_ports is None:
+        if wanted > len(allowed):
+            raise InputError(
+                f"users.num_users x num_layers: got {wanted} DM-RS ports; allowed: at most {len(allowed)} with "
+                f"num_cdm_groups_without_data {groups}, config_type {dmrs.config_type}, length {dmrs.length} ({clause})"
+            )
+        flat = allowed[:wanted]
+        return tuple(tuple(flat[u * num_layers : (u + 1) * num_layers]) for u in range(num_users))
+    given = [list(p) for p in dmrs_ports]
+    if len(dmrs_ports) != num_users or any(len(p) != num_layers for p in dmrs_ports):
+        raise InputError(
+            f"users.dmrs_ports: got {given}; allowed: {num_users} lists (one per user) of {num_layers} ports (one per "
+            "layer)"
+        )
+    flat = tuple(p for user in dmrs_ports for p in user)
+    if len(set(flat)) != len(flat):
+        raise InputError(f"users.dmrs_ports: got {given}; allowed: each port at most once")
+    if any(p >= num_ports(dmrs) for p in flat):
+        raise InputError(
+            f"users.dmrs_ports: got {given}; allowed: ports 0 to {num_ports(dmrs) - 1} with config_type "
+            f"{dmrs.config_type} and length {dmrs.length} ({clause})"
+        )
+    if any(cdm_group(p, dmrs.config_type) >= groups for p in flat):
+        raise InputError(
+            f"users.dmrs_ports: got {given}; allowed: ports {sorted(allowed)} with "
+            f"num_cdm_groups_without_data {groups}, since data occupies the other CDM groups"
+        )
+    return dmrs_ports
+
+
+def dmrs_power(channel: SharedChannel) -> float:
+    """Power of a DM-RS RE relative to a data RE of the same layer (TS 38.214 tables 6.2.2-1 and 4.1-1): 1, 2 or 3."""
+    return float(channel.dmrs.num_cdm_groups_without_data)
+
+
+def dmrs_c_init(carrier: Carrier, channel: SharedChannel, symbol: int) -> int:
+    """Initialisation of the DM-RS sequence of one OFDM symbol (TS 38.211 §6.4.1.1.1 and §7.4.1.1.1, Rel-18)."""
+    n_id = _n_id(carrier, channel)
     time = NUM_SYMBOLS_PER_SLOT * carrier.slot_number + symbol + 1
-    return (2**17 * time * (2 * n_id + 1) + 2 * n_id + pusch.dmrs.n_scid) % 2**31
+    return (2**17 * time * (2 * n_id + 1) + 2 * n_id + channel.dmrs.n_scid) % 2**31
 
 
-def dmrs_grid(carrier: Carrier, pusch: Pusch, port: int) -> np.ndarray:
+def _n_id(carrier: Carrier, channel: SharedChannel) -> int:
+    return carrier.n_cell_id if channel.dmrs.n_id is None else channel.dmrs.n_id
+
+
+def dmrs_sequence(carrier: Carrier, channel: SharedChannel, symbol: int, first_of_pair: int) -> np.ndarray:
+    """r of TS 38.211 §6.4.1.1.1 and §7.4.1.1.1 in one OFDM symbol, complex [pilots of a port], unit power.
+
+    first_of_pair: the first symbol of the DM-RS position, from which low-PAPR sequences of double symbols are taken.
+    """
+    length = carrier.num_subcarriers // PAIR_SPACING[channel.dmrs.config_type] * 2
+    if isinstance(channel, Pusch) and channel.transform_precoding:
+        if channel.dmrs.low_papr_type == 2:
+            return low_papr_type_2(dmrs_c_init(carrier, channel, first_of_pair), length)
+        symbol_number = NUM_SYMBOLS_PER_SLOT * carrier.slot_number + first_of_pair
+        group, number = hopping(channel.dmrs.hopping, _n_id(carrier, channel), symbol_number, length)
+        return low_papr_type_1(group, number, length)
+    bits = gold_sequence(dmrs_c_init(carrier, channel, symbol), 2 * length).astype(np.float32)
+    return ((1 - 2 * bits[0::2]) + 1j * (1 - 2 * bits[1::2])) * np.sqrt(0.5)
+
+
+def pilot_subcarriers(port: int, config_type: int, num_subcarriers: int) -> np.ndarray:
+    """Subcarriers of a port's pilots, ascending, int [pilots] (TS 38.211 §6.4.1.1.3)."""
+    pairs = np.arange(first_subcarrier(port, config_type), num_subcarriers, PAIR_SPACING[config_type])
+    return (pairs[:, None] + PILOT_SPACING[config_type] * np.arange(2)).ravel()
+
+
+def dmrs_grid(carrier: Carrier, channel: SharedChannel, port: int) -> np.ndarray:
     """DM-RS of one port on the slot grid, complex64 [14, num_subcarriers], power offset included, zero elsewhere.
 
-    Source: TS 38.211 §6.4.1.1.3, Rel-18, configuration type 1.
+    Source: TS 38.211 §6.4.1.1.3 and §7.4.1.1.2, Rel-18.
     """
+    config_type = channel.dmrs.config_type
     grid = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), np.complex64)
-    num_pilots = carrier.num_subcarriers // 2
-    cover = np.resize(np.array(cover_code(port), np.float32), num_pilots)
-    scale = np.sqrt(dmrs_power(pusch) / 2)
-    for symbol in dmrs_symbols(pusch):
-        bits = gold_sequence(dmrs_c_init(carrier, pusch, symbol), 2 * num_pilots).astype(np.float32)
-        sequence = (1 - 2 * bits[0::2]) + 1j * (1 - 2 * bits[1::2])
-        grid[symbol, cdm_group(port) :: 2] = scale * cover * sequence
+    subcarriers = pilot_subcarriers(port, config_type, carrier.num_subcarriers)
+    cover = np.resize(np.array(cover_code(port), np.float32), len(subcarriers))
+    scale = np.sqrt(dmrs_power(channel))
+    for group in channel.dmrs_groups:
+        for symbol, sign in zip(group, time_cover_code(port, config_type), strict=False):
+            sequence = dmrs_sequence(carrier, channel, symbol, group[0])
+            grid[symbol, subcarriers] = scale * sign * cover * sequence
     return grid
 
 
-def reserved_mask(carrier: Carrier, pusch: Pusch) -> np.ndarray:
+def reserved_mask(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
     """REs of the allocation's DM-RS symbols that carry no data, bool [14, num_subcarriers] (TS 38.211 §6.4.1.1.3)."""
     mask = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), bool)
-    for group in range(pusch.dmrs.num_cdm_groups_without_data):
-        mask[list(dmrs_symbols(pusch)), group::2] = True
+    symbols = np.array(dmrs_symbols(channel))
+    for group in range(channel.dmrs.num_cdm_groups_without_data):
+        subcarriers = pilot_subcarriers(2 * group, channel.dmrs.config_type, carrier.num_subcarriers)
+        mask[np.ix_(symbols, subcarriers)] = True
     return mask

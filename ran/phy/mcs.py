@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from math import ceil, floor, log2
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from ran.errors import bad_value
 
@@ -37,7 +37,41 @@ _TABLES: dict[int, tuple[McsEntry, ...]] = {
         (6, (466, 517, 567, 616, 666, 719, 772, 822, 873)),
         (8, (682.5, 711, 754, 797, 841, 885, 916.5, 948)),
     ),
+    # TS 38.214 table 5.1.3.1-3
+    3: _table(
+        (2, (30, 40, 50, 64, 78, 99, 120, 157, 193, 251, 308, 379, 449, 526, 602)),
+        (4, (340, 378, 434, 490, 553, 616)),
+        (6, (438, 466, 517, 567, 616, 666, 719, 772)),
+    ),
+    # TS 38.214 table 5.1.3.1-4
+    4: _table(
+        (2, (120, 193, 449)),
+        (4, (378, 490, 616)),
+        (6, (466, 517, 567, 616, 666, 719, 772, 822, 873)),
+        (8, (682.5, 711, 754, 797, 841, 885, 916.5, 948)),
+        (10, (805.5, 853, 900.5, 948)),
+    ),
 }
+# With transform precoding. Modulation order 1 stands for q: the rate is the number here over q.
+_TRANSFORM_TABLES: dict[int, tuple[McsEntry, ...]] = {
+    # TS 38.214 table 6.1.4.1-1
+    1: _table(
+        (1, (240, 314)),
+        (2, (193, 251, 308, 379, 449, 526, 602, 679)),
+        (4, (340, 378, 434, 490, 553, 616, 658)),
+        (6, (466, 517, 567, 616, 666, 719, 772, 822, 873, 910, 948)),
+    ),
+    2: _TABLES[2],
+    # TS 38.214 table 6.1.4.1-2
+    3: _table(
+        (1, (60, 80, 100, 128, 156, 198)),
+        (2, (120, 157, 193, 251, 308, 379, 449, 526, 602, 679)),
+        (4, (378, 434, 490, 553, 616, 658, 699, 772)),
+        (6, (567, 616, 666, 772)),
+    ),
+}
+# TS 38.212 §5.4.2.1: PRBs of the reference for the soft buffer, by the largest number of PRBs of a bandwidth part
+_LBRM_PRB = (32, 66, 107, 135, 162, 217, 273)
 
 # TS 38.214 table 5.1.3.2-1
 _SMALL_SIZES = (
@@ -72,14 +106,42 @@ _SMALL_SIZES = (
 )
 
 
-def mcs(table: Literal[1, 2], index: int) -> McsEntry:
-    """The entry of an MCS table. Raises `InputError` for reserved indices, which have no code rate."""
-    if table not in _TABLES:
-        raise bad_value("mcs_table", table, "1 or 2 (TS 38.214 §5.1.3.1)")
-    entries = _TABLES[table]
+def _entries(table: int, transform_precoding: bool) -> tuple[McsEntry, ...]:
+    tables = _TRANSFORM_TABLES if transform_precoding else _TABLES
+    if table not in tables:
+        clause = "TS 38.214 §6.1.4.1" if transform_precoding else "TS 38.214 §5.1.3.1"
+        raise bad_value("mcs_table", table, f"{', '.join(map(str, tables))} ({clause})")
+    return tables[table]
+
+
+def num_mcs(table: int, transform_precoding: bool = False) -> int:
+    """Number of MCS indices that have a code rate."""
+    return len(_entries(table, transform_precoding))
+
+
+def mcs(table: int, index: int, transform_precoding: bool = False, pi2_bpsk: bool = False) -> McsEntry:
+    """The entry of an MCS table. Raises `InputError` for reserved indices, which have no code rate.
+
+    table: 1 to 4 for TS 38.214 tables 5.1.3.1-1 to -4; with transform precoding 1, 2, 3 for 6.1.4.1-1, 5.1.3.1-2 and
+    6.1.4.1-2. pi2_bpsk: q = 1 instead of 2 in those.
+    """
+    entries = _entries(table, transform_precoding)
     if not 0 <= index < len(entries):
         raise bad_value(f"mcs_index of MCS table {table}", index, f"0 to {len(entries) - 1} (TS 38.214 §5.1.3.1)")
-    return entries[index]
+    entry = entries[index]
+    if entry.bits_per_symbol == 1 and not pi2_bpsk:
+        return McsEntry(2, entry.target_rate_x1024 / 2)
+    return entry
+
+
+def limited_buffer_size(num_prb: int, bits_per_symbol: int, num_layers: int) -> int:
+    """TBS_LBRM of TS 38.212 §5.4.2.1, Rel-18, in bits.
+
+    num_prb: PRBs of the largest bandwidth part. bits_per_symbol: largest modulation order of the configured MCS table.
+    num_layers: largest number of layers of a transport block, at most 4 count.
+    """
+    reference = next(n for n in _LBRM_PRB if num_prb <= n or n == _LBRM_PRB[-1])
+    return transport_block_size(156 * reference, 948 / 1024, bits_per_symbol, min(num_layers, 4))
 
 
 def num_re_for_tbs(num_prb: int, num_symbols: int, num_dmrs_re_per_prb: int, num_overhead_re_per_prb: int = 0) -> int:

@@ -1,4 +1,4 @@
-"""Modulation mapping of TS 38.211 §5.1: QPSK to 256QAM."""
+"""Modulation mapping of TS 38.211 §5.1: pi/2-BPSK, and QPSK to 1024QAM."""
 
 from __future__ import annotations
 
@@ -24,10 +24,13 @@ def _amplitude(bits: np.ndarray) -> np.ndarray:
 def constellation(bits_per_symbol: int) -> np.ndarray:
     """Constellation points, complex64 [2**bits_per_symbol], unit mean power, indexed by the bits, first bit highest.
 
-    Source: TS 38.211 §5.1.3 to §5.1.6, Rel-18.
+    Source: TS 38.211 §5.1.1 (even symbols) and §5.1.3 to §5.1.7, Rel-18.
     """
-    if bits_per_symbol not in (2, 4, 6, 8):
-        raise bad_value("bits_per_symbol", bits_per_symbol, "2, 4, 6, 8 (QPSK, 16QAM, 64QAM, 256QAM)")
+    if bits_per_symbol == 1:
+        return np.array([1 + 1j, -1 - 1j], np.complex64) / np.float32(np.sqrt(2))
+    if bits_per_symbol not in (2, 4, 6, 8, 10):
+        allowed = "1, 2, 4, 6, 8, 10 (pi/2-BPSK, QPSK, 16QAM, 64QAM, 256QAM, 1024QAM)"
+        raise bad_value("bits_per_symbol", bits_per_symbol, allowed)
     index = np.arange(2**bits_per_symbol)
     bits = (index[:, None] >> np.arange(bits_per_symbol - 1, -1, -1)) & 1
     points = _amplitude(bits[:, 0::2]) + 1j * _amplitude(bits[:, 1::2])
@@ -37,11 +40,15 @@ def constellation(bits_per_symbol: int) -> np.ndarray:
 def modulate(bits: Tensor, bits_per_symbol: int) -> Tensor:
     """Map bits to symbols.
 
-    bits [..., n * bits_per_symbol] uint8. Returns complex64 [..., n].
+    bits [..., n * bits_per_symbol] uint8; with 1 bit per symbol they are mapped to pi/2-BPSK, every second symbol
+    turned by 90 degrees. Returns complex64 [..., n].
     """
     points = torch.from_numpy(constellation(bits_per_symbol)).to(bits.device)
     groups = bits.reshape(*bits.shape[:-1], -1, bits_per_symbol)
     index = groups[..., 0].to(torch.int32)
     for j in range(1, bits_per_symbol):
         index = index * 2 + groups[..., j]
-    return points[index.to(torch.int64)]
+    symbols = points[index.to(torch.int64)]
+    if bits_per_symbol == 1:
+        symbols[..., 1::2] *= 1j
+    return symbols

@@ -21,7 +21,7 @@ from receivers.classical.expectation_propagation import ExpectationPropagation
 from receivers.classical.interference import whiten
 from receivers.classical.time_statistics import time_correlation
 from receivers.classical.two_layer_list import TwoLayerList
-from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
 # Strongest modes that decide about Doppler and frequency offset.
 _DOPPLER_MODES = 24
@@ -214,7 +214,14 @@ class Blind(Receiver):
         if self.detector == "ml" and num_layers > TwoLayerList.max_layers:
             raise ValueError(f"detector: got 'ml' for {num_layers} layers; allowed: lmmse, ep")
 
+    def check_pilots(self, layout: PilotLayout) -> None:
+        if layout.num_adjacent_symbols > 1 or not layout.is_comb:
+            raise ValueError("blind: got DM-RS of type 2 or of double symbols; allowed: type 1, single symbols")
+        if layout.bundle_subcarriers is not None:
+            raise ValueError("blind: got a precoder that changes over the band; allowed: one for the whole band")
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        self.check_pilots(observation.layout)
         return self.detect(observation, self.estimate(observation))
 
     def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:
@@ -229,7 +236,11 @@ class Blind(Receiver):
             known, h_hat, err_var = whiten(observation, h_hat, err_var, estimate.noise_var, size)
         else:
             known = replace(observation, noise_var=estimate.noise_var)
-        if prior_llr is None and (self.detector == "lmmse" or observation.num_layers == 1):
+        if observation.transform_precoding and prior_llr is not None:
+            raise ValueError("prior_llr: got LLRs with transform precoding; allowed: none")
+        # spread symbols are not on the subcarriers: only linear detection can go before the despreading
+        linear = self.detector == "lmmse" or observation.num_layers == 1 or observation.transform_precoding
+        if prior_llr is None and linear:
             return detect(known, h_hat, err_var)
         return _detect_by(_DETECTORS[self.detector], known, h_hat, err_var, prior_llr)
 

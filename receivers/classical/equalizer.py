@@ -14,6 +14,7 @@ from receivers.classical.processor import floats, runs_compiled
 from receivers.classical.qam import demap_maxlog
 from receivers.classical.unrolled import MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
+from receivers.transform_precoding import despread
 
 _TINY = 1e-12
 #: Bytes of a channel estimate on the grid that are handled at once where no gradient is asked for.
@@ -55,7 +56,8 @@ def _inverse_2x2(a: Tensor) -> Tensor:
 
 
 def detect(observation: SlotObservation, h_hat: Tensor, err_var: Tensor | None) -> Tensor:
-    """LLRs of all data REs from a channel estimate: LMMSE equalisation, then max-log demapping.
+    """LLRs of all data REs from a channel estimate: LMMSE equalisation, then max-log demapping;
+    between them the inverse DFT of DFT-s-OFDM.
 
     h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64.
     err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers]: variance of the estimate, counted as white noise.
@@ -67,7 +69,8 @@ def detect(observation: SlotObservation, h_hat: Tensor, err_var: Tensor | None) 
 def detect_estimate(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
     """`detect` from an estimate that need not be written out on the grid."""
     inputs = (observation.y, observation.noise_var, estimate.modes, estimate.error_modes)
-    if observation.num_layers <= MAX_LAYERS and runs_compiled(*inputs):
+    compiled = observation.num_layers <= MAX_LAYERS and not observation.transform_precoding
+    if compiled and runs_compiled(*inputs):
         return _detect_compiled(observation, estimate)
     num_symbols = observation.data_mask.shape[0]
     step = num_symbols
@@ -89,6 +92,8 @@ def _detect_symbols(observation: SlotObservation, estimate: ChannelEstimate, sym
         error = err_var.flatten(2).index_select(2, data).sum(1)
         noise = noise + observation.layer_amplitude**2 * error
     x_hat, x_noise = lmmse_equalize(y, h, noise)
+    if observation.transform_precoding:
+        x_hat, x_noise = despread(x_hat, x_noise, observation.data_mask.shape[1])
     return demap_maxlog(x_hat, x_noise, observation.bits_per_symbol)
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
+
+from receivers.interface import SlotObservation
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,21 @@ class ChannelEstimate:
         """`channel` and `error` of all symbols; an estimate without error has error 0."""
         h, error = self.channel(), self.error()
         return h, torch.zeros_like(h[:, 0].real) if error is None else error
+
+
+def estimate_bundles(
+    estimate: Callable[[SlotObservation], ChannelEstimate], observation: SlotObservation
+) -> ChannelEstimate:
+    """An estimator on every bundle of subcarriers by itself, the results side by side.
+
+    What the estimator does over time must not depend on the bundle.
+    """
+    parts = [estimate(bundle) for bundle in observation.bundles()]
+    if len(parts) == 1:
+        return parts[0]
+    errors = [part.error_modes for part in parts if part.error_modes is not None]
+    return replace(
+        parts[0],
+        modes=torch.cat([part.modes for part in parts], dim=-1),
+        error_modes=torch.cat(errors, dim=-1) if errors else None,
+    )

@@ -8,13 +8,13 @@ import torch
 from torch import Tensor
 
 from receivers.classical.equalizer import detect_estimate
-from receivers.classical.estimate import ChannelEstimate
+from receivers.classical.estimate import ChannelEstimate, estimate_bundles
 from receivers.classical.pilots import pilot_estimates
 from receivers.classical.processor import floats, runs_compiled
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
 
-def _line(positions: tuple[int, ...], length: int, device: torch.device) -> Tensor:
+def _line(positions: tuple[float, ...], length: int, device: torch.device) -> Tensor:
     """Linear inter- and extrapolation as a matrix [length, len(positions)] float32."""
     weights = torch.zeros(length, len(positions), device=device)
     if len(positions) == 1:
@@ -33,22 +33,26 @@ class _Tables:
     """Interpolation from pairs of pilots to the grid, for one pilot layout.
 
     left, right [num_layers, num_subcarriers] int64 and share, the same in float32: a subcarrier's estimate is
-    (1 - share) of pair `left` and share of pair `right`. over_time [num_ofdm_symbols, num_pilot_symbols] float32.
+    (1 - share) of pair `left` and share of pair `right`. over_time [num_ofdm_symbols, num_symbol_groups] float32.
     noise [num_layers, num_subcarriers] and noise_over_time [num_ofdm_symbols, 1] float32: what that makes of the noise.
     """
 
     def __init__(self, layout: PilotLayout, num_symbols: int, num_subcarriers: int, device: torch.device) -> None:
-        k = torch.arange(num_subcarriers, device=device)
-        first = torch.tensor(layout.first_subcarrier, device=device).unsqueeze(1)
-        num_pilots = len(range(layout.first_subcarrier[0], num_subcarriers, layout.spacing))
+        layers = range(len(layout.first_subcarrier))
+        # [layer, pilot] and [layer, subcarrier]
+        pilots = torch.tensor([layout.subcarriers(layer, num_subcarriers) for layer in layers], device=device)
+        k = torch.arange(num_subcarriers, device=device).expand(len(layers), -1).contiguous()
         # subcarrier k lies between pilots i and i + 1, which belong to the pairs i // 2 and (i + 1) // 2
-        i = ((k - first) // layout.spacing).clamp(0, num_pilots - 2)
-        share = (k - first - layout.spacing * i) / layout.spacing
+        i = (torch.searchsorted(pilots, k, right=True) - 1).clamp(0, pilots.shape[1] - 2)
+        left, right = pilots.gather(1, i), pilots.gather(1, i + 1)
+        share = (k - left) / (right - left)
         self.left, self.right = i // 2, (i + 1) // 2
         same = self.left == self.right
         self.share = torch.where(same, torch.zeros_like(share), share)
         self.noise = torch.where(same, torch.ones_like(share), (1 - share) ** 2 + share**2)
-        self.over_time = _line(layout.symbols, num_symbols, device)
+        # the estimate of a double symbol belongs to its middle
+        middles = tuple(sum(group) / len(group) for group in layout.symbol_groups)
+        self.over_time = _line(middles, num_symbols, device)
         self.noise_over_time = (self.over_time**2).sum(1, keepdim=True)
 
 
@@ -64,6 +68,10 @@ def estimate_linear(observation: SlotObservation) -> ChannelEstimate:
     Both pilots of a pair carry the pair's mean. Beyond the outermost pilots the line goes on. The error variance is
     that of the noise in the estimate.
     """
+    return estimate_bundles(_estimate, observation)
+
+
+def _estimate(observation: SlotObservation) -> ChannelEstimate:
     tables = _tables(observation.layout, *observation.data_mask.shape, observation.y.device)
     pairs, pair_var = pilot_estimates(observation)
     # [batch, layer, 1, subcarrier]
@@ -72,7 +80,7 @@ def estimate_linear(observation: SlotObservation) -> ChannelEstimate:
 
 
 def _over_frequency(pairs: Tensor, tables: _Tables) -> Tensor:
-    """Pairs to subcarriers, complex64 [batch, num_rx_ant, num_layers, num_pilot_symbols, num_subcarriers]."""
+    """Pairs to subcarriers, complex64 [batch, num_rx_ant, num_layers, num_symbol_groups, num_subcarriers]."""
     if runs_compiled(pairs):
         from receivers.classical.kernels import interpolate  # numba takes a while to import
 

@@ -10,9 +10,9 @@ from scipy.special import j0
 from torch import Tensor
 
 from receivers.classical.equalizer import detect_estimate
-from receivers.classical.estimate import ChannelEstimate
+from receivers.classical.estimate import ChannelEstimate, estimate_bundles
 from receivers.classical.pilots import pilot_estimates
-from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
@@ -59,11 +59,13 @@ class WienerInterpolator:
         self.max_doppler_hz = max_doppler_hz
         self._cache: dict[tuple, tuple[_Basis, list[_Basis]]] = {}
 
-    def _frequency_basis(self, first: int, spacing: int, num_subcarriers: int, df: float, dev: torch.device) -> _Basis:
+    def _frequency_basis(
+        self, subcarriers: tuple[int, ...], num_subcarriers: int, df: float, dev: torch.device
+    ) -> _Basis:
         def correlation(distance: np.ndarray) -> np.ndarray:
             return 1 / (1 + 2j * np.pi * distance * df * self.delay_spread_s)
 
-        pilots = np.arange(first, num_subcarriers, spacing)
+        pilots = np.array(subcarriers)
         among = correlation(pilots[:, None] - pilots[None, :])
         cross = correlation(np.arange(num_subcarriers)[:, None] - pilots[None, :])
         # a despread estimate is the mean of a pair of pilots
@@ -71,12 +73,16 @@ class WienerInterpolator:
         cross = cross.reshape(num_subcarriers, len(pilots) // 2, 2).mean(2)
         return _basis(among, cross, dev)
 
-    def _time_basis(self, symbols: tuple[int, ...], times: np.ndarray, device: torch.device) -> _Basis:
+    def _time_basis(self, layout: PilotLayout, times: np.ndarray, device: torch.device) -> _Basis:
         def correlation(distance: np.ndarray) -> np.ndarray:
             return j0(2 * np.pi * self.max_doppler_hz * distance)
 
-        known = times[list(symbols)]
-        return _basis(correlation(known[:, None] - known), correlation(times[:, None] - known), device)
+        known = times[list(layout.symbols)]
+        # the estimate of a double symbol is the mean of two
+        groups, size = len(layout.symbol_groups), layout.num_adjacent_symbols
+        among = correlation(known[:, None] - known).reshape(groups, size, groups, size).mean((1, 3))
+        cross = correlation(times[:, None] - known).reshape(len(times), groups, size).mean(2)
+        return _basis(among, cross, device)
 
     def _bases(self, observation: SlotObservation) -> tuple[_Basis, list[_Basis]]:
         layout, device = observation.layout, observation.y.device
@@ -88,11 +94,11 @@ class WienerInterpolator:
             if len(self._cache) >= 64:
                 self._cache.clear()
             by_offset = {
-                first: self._frequency_basis(first, layout.spacing, num_subcarriers, df, device)
-                for first in set(layout.first_subcarrier)
+                first: self._frequency_basis(layout.subcarriers(layer, num_subcarriers), num_subcarriers, df, device)
+                for first, layer in {first: i for i, first in enumerate(layout.first_subcarrier)}.items()
             }
             self._cache[key] = (
-                self._time_basis(layout.symbols, times, device),
+                self._time_basis(layout, times, device),
                 [by_offset[first] for first in layout.first_subcarrier],
             )
         return self._cache[key]
@@ -107,6 +113,9 @@ class WienerInterpolator:
 
     def estimate(self, observation: SlotObservation) -> ChannelEstimate:
         """The same as a sum over the eigenmodes of the time axis."""
+        return estimate_bundles(self._filter, observation)
+
+    def _filter(self, observation: SlotObservation) -> ChannelEstimate:
         pairs, pair_var = pilot_estimates(observation)
         time, frequency = self._bases(observation)
         modes, explained = [], []

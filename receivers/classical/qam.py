@@ -20,12 +20,15 @@ def demap_maxlog(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tens
 
     x_hat [...] complex64: unbiased estimates of unit-power symbols; noise_var [...] float32: their complex noise
     variance. Returns float32 [..., bits_per_symbol], positive means bit 0.
+    With 1 bit per symbol that is pi/2-BPSK: every second symbol of the last axis is turned by 90 degrees.
 
     On an axis with levels +-1, +-3, ..., +-(2^m - 1) the first bit is the sign. With a = |x| and n the level nearest to
     a, the nearest level of the other sign is 1 away from zero, so the LLR is sign(x) times
     (a + 1)^2 - (a - n)^2 = (1 + n) (2 a + 1 - n). The other bits label a like an axis of m - 1 bits that is mirrored
     and centred at 2^(m-1), so they follow from 2^(m-1) - a in the same way.
     """
+    if bits_per_symbol == 1:
+        return (4 * 0.5**0.5 * _bpsk_axis(x_hat) / noise_var).unsqueeze(-1)
     bits_per_axis = bits_per_symbol // 2
     scale = axis_scale(bits_per_axis)
     x = torch.view_as_real(x_hat.resolve_conj()) / scale
@@ -40,11 +43,23 @@ def demap_maxlog(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tens
     return torch.stack(per_bit, dim=-2).flatten(-2)
 
 
+def _bpsk_axis(x: Tensor) -> Tensor:
+    """Real plus imaginary part of pi/2-BPSK symbols [..., n] turned back."""
+    turned = x.clone()
+    turned[..., 1::2] *= -1j
+    return turned.real + turned.imag
+
+
 def soft_symbols(llr: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of symbols whose bits have these LLRs.
 
     llr [..., bits_per_symbol]. Returns mean complex64 [...] and variance float32 [...] of a unit-power symbol.
     """
+    if llr.shape[-1] == 1:
+        t = torch.tanh(llr[..., 0] / 2)
+        symbols = torch.complex(t, t) * 0.5**0.5
+        symbols[..., 1::2] *= 1j
+        return symbols, 1 - t * t
     bits_per_axis = llr.shape[-1] // 2
     # [..., bit of the axis, axis]; the mean of 1 - 2 b
     t = torch.tanh(llr.unflatten(-1, (bits_per_axis, 2)) / 2)

@@ -9,6 +9,7 @@ from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.qam import soft_symbols
 from receivers.interface import SlotObservation
+from receivers.transform_precoding import spread
 
 _NUM_FEATURES = 10
 
@@ -158,6 +159,12 @@ class HybridReceiver(nn.Module):
     def _soft_grid(self, observation: SlotObservation, llr: Tensor) -> tuple[Tensor, Tensor]:
         """Soft symbols on the grid beside the pilots, and how far each RE is known, both per layer."""
         mean, variance = soft_symbols(llr)
+        if observation.transform_precoding:
+            # on the subcarriers every symbol of an OFDM symbol is as well known as all of them together
+            num_subcarriers = observation.data_mask.shape[1]
+            mean = spread(mean, num_subcarriers)
+            blocks = variance.unflatten(-1, (-1, num_subcarriers))
+            variance = blocks.mean(-1, keepdim=True).expand(blocks.shape).flatten(-2)
         batch = llr.shape[0]
         data = observation.data_mask.flatten().nonzero().squeeze(-1)
         x = observation.pilots.expand(batch, -1, -1, -1).flatten(2)

@@ -13,7 +13,7 @@ from receivers.neural.weights import load_weights
 ARCHITECTURES: dict[str, type[nn.Module]] = {"hybrid": HybridReceiver}
 #: Grid positions (antennas x layers x REs) that go through the network together on a CPU.
 _POSITIONS_AT_ONCE = 2**16
-_MODULATION = {2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM"}
+_MODULATION = {1: "pi/2-BPSK", 2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM", 10: "1024QAM"}
 
 
 class NeuralReceiver(Receiver):

@@ -73,8 +73,8 @@ def test_bad_input():
         mcs(1, 29)
     with pytest.raises(InputError, match="0 to 27"):
         mcs(2, 28)
-    with pytest.raises(InputError, match="1 or 2"):
-        mcs(3, 0)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="1, 2, 3, 4"):
+        mcs(5, 0)
     with pytest.raises(InputError, match="num_re"):
         transport_block_size(0, 0.5, 2)
     with pytest.raises(InputError, match="target_rate"):

@@ -35,7 +35,7 @@ def slots(num_users=1, groups=2, position=1, num_prb=5, esn0_db=10.0, batch=3, c
     return link, link.batch(range(batch), esn0_db, seed=3, scenario_id="test")
 
 
-@pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
+@pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8, 10])
 def test_maxlog_equals_sionna(bits_per_symbol):
     torch.manual_seed(1)
     bits = torch.randint(0, 2, (500 * bits_per_symbol,), dtype=torch.uint8)
@@ -46,7 +46,7 @@ def test_maxlog_equals_sionna(bits_per_symbol):
     torch.testing.assert_close(demap_maxlog(x, noise_var, bits_per_symbol), theirs, rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
+@pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8, 10])
 def test_soft_symbols_equal_the_sum_over_the_constellation(bits_per_symbol):
     torch.manual_seed(2)
     llr = 3 * torch.randn(50, bits_per_symbol, dtype=torch.float64)

@@ -1,0 +1,128 @@
+"""A codeword of a shared channel: transport block, scrambling and its layers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ran.errors import InputError
+from ran.phy.config import Carrier, Precision, SharedChannel
+from ran.phy.dmrs import reserved_mask
+from ran.phy.ldpc import RedundancyVersion
+from ran.phy.mcs import McsEntry, limited_buffer_size, num_re_for_tbs, transport_block_size
+from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
+from ran.phy.sequences import gold_sequence
+from ran.phy.transport_block import TransportBlock, TransportBlockDecision
+
+_LARGEST_ORDER = {1: 6, 2: 8, 3: 6, 4: 10}  # of each MCS table
+
+
+def data_res(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
+    """REs of the allocation that DM-RS leave to data, bool [14, num_subcarriers]. `InputError` where there are none."""
+    mask = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), bool)
+    mask[channel.start_symbol : channel.start_symbol + channel.num_symbols] = True
+    mask &= ~reserved_mask(carrier, channel)
+    if not mask.any():
+        raise InputError(
+            f"num_symbols: got {channel.num_symbols}, all of it DM-RS with num_cdm_groups_without_data "
+            f"{channel.dmrs.num_cdm_groups_without_data}; allowed: allocations with REs for data (TS 38.214 §5.1.3.2)"
+        )
+    return mask
+
+
+def scrambling_c_init(n_rnti: int, codeword: int, n_id: int) -> int:
+    """Initialisation of the data scrambling (TS 38.211 §6.3.1.1 and §7.3.1.1, Rel-18)."""
+    return n_rnti * 2**15 + codeword * 2**14 + n_id
+
+
+@dataclass(frozen=True)
+class Codeword:
+    """Coding and scrambling of one codeword, for all users alike.
+
+    scrambling [num_users, num_coded_bits] uint8; the codeword fills `num_layers` layers of `num_data_re` symbols.
+    """
+
+    transport_block: TransportBlock
+    scrambling: np.ndarray
+    num_layers: int
+    num_data_re: int
+    bits_per_symbol: int
+    target_rate: float
+
+    @classmethod
+    def build(
+        cls,
+        carrier: Carrier,
+        channel: SharedChannel,
+        entry: McsEntry,
+        *,
+        num_layers: int,
+        num_data_re: int,
+        rv: RedundancyVersion,
+        index: int = 0,
+        num_users: int = 1,
+        limited_buffer: bool = False,
+    ) -> Codeword:
+        """Transport block size and scrambling (TS 38.214 §5.1.3.2 and §6.1.4.2, TS 38.212 §5.4.2.1, Rel-18).
+
+        num_data_re: symbols per layer. index: number of the codeword.
+        """
+        num_coded_bits = num_data_re * entry.bits_per_symbol * num_layers
+        num_dmrs_re = int(reserved_mask(carrier, channel)[:, :12].sum())
+        num_re = num_re_for_tbs(carrier.num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
+        tb_size = transport_block_size(num_re, entry.target_rate, entry.bits_per_symbol, num_layers)
+        tbs_lbrm = None
+        if limited_buffer:
+            largest = channel.max_num_layers or channel.num_layers
+            tbs_lbrm = limited_buffer_size(carrier.num_prb, _LARGEST_ORDER[channel.mcs_table], largest)
+        n_id = carrier.n_cell_id if channel.n_id is None else channel.n_id
+        scrambling = [
+            gold_sequence(scrambling_c_init(channel.n_rnti + user, index, n_id), num_coded_bits)
+            for user in range(num_users)
+        ]
+        return cls(
+            transport_block=TransportBlock(
+                tb_size, num_coded_bits, entry.target_rate, entry.bits_per_symbol, num_layers, rv, tbs_lbrm
+            ),
+            scrambling=np.stack(scrambling),
+            num_layers=num_layers,
+            num_data_re=num_data_re,
+            bits_per_symbol=entry.bits_per_symbol,
+            target_rate=entry.target_rate,
+        )
+
+    @property
+    def num_users(self) -> int:
+        return self.scrambling.shape[0]
+
+    def encode(self, transport_blocks: np.ndarray) -> np.ndarray:
+        """Encode, scramble and deal out to layers.
+
+        transport_blocks [batch, num_users, tb_size] uint8.
+        Returns uint8 [batch, num_users * num_layers, num_data_re, bits_per_symbol], layers of a user together.
+        Source: TS 38.212 §6.2 and §7.2, TS 38.211 §6.3.1.1, §6.3.1.3, §7.3.1.1 and §7.3.1.3, Rel-18.
+        """
+        batch, users = transport_blocks.shape[0], self.num_users
+        coded = self.transport_block.encode(transport_blocks.reshape(batch * users, -1))
+        scrambled = coded.reshape(batch, users, -1) ^ self.scrambling
+        # [batch, user, symbol of a layer, layer of the user, bit] -> [batch, user, layer, symbol, bit]
+        per_layer = scrambled.reshape(batch, users, self.num_data_re, self.num_layers, self.bits_per_symbol).transpose(
+            0, 1, 3, 2, 4
+        )
+        return np.ascontiguousarray(per_layer).reshape(
+            batch, users * self.num_layers, self.num_data_re, self.bits_per_symbol
+        )
+
+    def decode(self, llr: np.ndarray, num_iterations: int, precision: Precision) -> TransportBlockDecision:
+        """Collect from layers, descramble and decode.
+
+        llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
+        Returns decisions whose leading dimension is batch * num_users, user fastest.
+        """
+        batch, users = llr.shape[0], self.num_users
+        shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
+        # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
+        codeword = llr.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
+        codeword = codeword * (1 - 2 * self.scrambling.astype(np.float32))
+        return self.transport_block.decode(codeword.reshape(batch * users, -1), num_iterations, precision=precision)
