@@ -120,9 +120,13 @@ class Codeword:
         llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
         Returns decisions whose leading dimension is batch * num_users, user fastest.
         """
+        return self.transport_block.decode(self.collect(llr), num_iterations, precision=precision)
+
+    def collect(self, llr: np.ndarray) -> np.ndarray:
+        """Collect from layers and descramble: LLRs as of `decode` -> [batch * num_users, num_coded_bits] float32."""
         batch, users = llr.shape[0], self.num_users
         shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
         # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
         codeword = llr.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
         codeword = codeword * (1 - 2 * self.scrambling.astype(np.float32))
-        return self.transport_block.decode(codeword.reshape(batch * users, -1), num_iterations, precision=precision)
+        return np.asarray(codeword.reshape(batch * users, -1))

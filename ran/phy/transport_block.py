@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby
 
@@ -41,6 +41,8 @@ class TransportBlock:
     tb_size: A, payload bits. num_coded_bits: G, bits that the allocation carries on all layers of the block.
     target_rate: R of the MCS, between 0 and 1; chooses the base graph. bits_per_symbol: Q_m. num_layers: 1 to 4.
     rv: redundancy version. tbs_lbrm: TBS_LBRM in bits, turns limited buffer rate matching on (TS 38.212 §5.4.2.1).
+    code_rows: rows of the LDPC code beyond those that this transmission needs, so that several redundancy versions share
+        a soft buffer (`ran.phy.harq`).
 
     Raises `InputError` for values that make no transport block.
     """
@@ -52,6 +54,7 @@ class TransportBlock:
     num_layers: int = 1
     rv: RedundancyVersion = 0
     tbs_lbrm: int | None = None
+    code_rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tb_size < 1:
@@ -97,7 +100,8 @@ class TransportBlock:
         lifting_size = select_lifting_size(self.base_graph, num_info_bits, total)
         mother = LdpcCode(self.base_graph, lifting_size, num_info_bits)
         longest = self._rate_matching(mother, max(self._output_sizes))
-        return mother.with_sent_columns(longest.sent_columns)
+        code = mother.with_sent_columns(longest.sent_columns)
+        return replace(code, rows=tuple(sorted({*code.rows, *self.code_rows}))) if self.code_rows else code
 
     @cached_property
     def rate_matchings(self) -> tuple[RateMatching, ...]:
@@ -147,17 +151,40 @@ class TransportBlock:
 
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
         """
+        return self.decide(self.combine(llr), num_iterations, early_stop=early_stop, precision=precision)
+
+    def combine(self, llr: npt.ArrayLike, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """Undo rate matching: LLRs as of `decode` -> soft bits [batch, C, `code.num_coded_bits`] float32.
+
+        out: the soft bits of earlier transmissions, of the shape that is returned, to add to in place.
+        """
         received = np.asarray(llr, dtype=np.float32)
         if received.ndim != 2 or received.shape[1] != self.num_coded_bits:
             raise bad_value("shape of llr", received.shape, f"[batch, {self.num_coded_bits}]")
         c, batch = self.num_code_blocks, received.shape[0]
+        shape = (batch, c, self.code.num_coded_bits)
+        if out is not None and out.shape != shape:
+            raise bad_value("shape of out", out.shape, f"{shape}")
         parts = []
-        for matching, _, count, start in self._groups():
+        for matching, first, count, start in self._groups():
             part = received[:, start : start + count * matching.num_output_bits].reshape(batch, count, -1)
-            parts.append(matching.combine(part))
-        combined = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+            parts.append(matching.combine(part, None if out is None else out[:, first : first + count]))
+        if out is not None:
+            return out
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+
+    def decide(
+        self,
+        soft_bits: npt.NDArray[np.float32],
+        num_iterations: int,
+        *,
+        early_stop: bool = True,
+        precision: Precision = "int8",
+    ) -> TransportBlockDecision:
+        """Decode the soft bits of `combine`, of one transmission or of several."""
+        c, batch = self.num_code_blocks, soft_bits.shape[0]
         decision = decode(
-            combined.reshape(batch * c, -1),
+            soft_bits.reshape(batch * c, -1),
             self.code,
             num_iterations,
             early_stop=early_stop,
