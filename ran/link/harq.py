@@ -70,8 +70,8 @@ def run_processes(
     """Outcomes of every receiver on the same processes.
 
     transmit: the batch of a transmission (from 0) for some of the drops, by their place in the batch.
-    receive: the LLRs of a receiver, by its label, for the drops at the places given. It is handed its own unfinished drops only, so that its numbers do not
-    depend on who else takes part.
+    receive: the LLRs of a receiver, by its label, for the drops at the places given. It is handed its own unfinished
+        drops only, so that its numbers do not depend on who else takes part.
     """
     transmissions = len(combiner.codewords)
     processes = {label: _Process(num_drops, num_users, transmissions) for label in receivers}

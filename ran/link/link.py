@@ -125,7 +125,7 @@ class Link:
         self._memory.check(with_channel=False)
         self._slots = self._build_slots()
         starts = [slot_start_s(config.carrier.numerology, n) for n in self._slot_numbers]
-        self._drop_times = np.concatenate(
+        self._times = np.concatenate(
             [start - starts[0] + slot.symbol_times_s for start, slot in zip(starts, self._slots, strict=True)]
         )
         self._combiner = HarqCombiner([slot.grid.codeword for slot in self._slots]) if config.harq else None
@@ -272,7 +272,7 @@ class Link:
         else:
             counts = [per_user] * self.grid.num_users
         parts = [
-            channel.response_within(generators, num_rx_ant, n, self._drop_times, part, frequencies_hz, self.device)
+            channel.response_within(generators, num_rx_ant, n, self._times, part, frequencies_hz, self.device)
             for channel, n in zip(self.channels, counts, strict=True)
         ]
         return self.grid.layer_channel(parts[0] if len(parts) == 1 else torch.cat(parts, dim=2))
@@ -341,7 +341,7 @@ class Link:
 
         def transmit(attempt: int, places: list[int]) -> SlotBatch:
             chosen = [indices[place] for place in places]
-            batch = self.batch(chosen, esn0_db, seed, scenario_id, with_channel, attempt)
+            batch = self.batch(chosen, esn0_db, seed, scenario_id, with_channel, attempt=attempt)
             _check_finite(batch.observation.y, "the received grid", chosen)
             return batch
 

@@ -337,9 +337,7 @@ class Harq(Config):
     @model_validator(mode="after")
     def _starts_decodable(self) -> Harq:
         if self.rv[0] != 0:
-            raise ValueError(
-                f"rv {list(self.rv)} starts with {self.rv[0]}; allowed: sequences from 0, which holds the information bits"
-            )
+            raise ValueError(f"rv {list(self.rv)} starts with {self.rv[0]}; allowed: sequences that start with 0")
         return self
 
     def rv_of(self, attempt: int) -> Literal[0, 1, 2, 3]:

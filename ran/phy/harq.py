@@ -25,8 +25,8 @@ class HarqCombiner:
             block = codeword.transport_block
             if block.tb_size != first.tb_size:
                 raise InputError(
-                    f"transport block of transmission {attempt + 1}: got {block.tb_size} bits; allowed: {first.tb_size} "
-                    "bits as in the first, since its soft bits are added to those (TS 38.321 §5.4.2.1)"
+                    f"transport block of transmission {attempt + 1}: got {block.tb_size} bits; allowed: "
+                    f"{first.tb_size} bits as in the first, since its soft bits are added to those (TS 38.321 §5.4.2.1)"
                 )
             if (block.base_graph, block.num_code_blocks) != (first.base_graph, first.num_code_blocks):
                 raise InputError(

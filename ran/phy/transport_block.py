@@ -41,7 +41,7 @@ class TransportBlock:
     tb_size: A, payload bits. num_coded_bits: G, bits that the allocation carries on all layers of the block.
     target_rate: R of the MCS, between 0 and 1; chooses the base graph. bits_per_symbol: Q_m. num_layers: 1 to 4.
     rv: redundancy version. tbs_lbrm: TBS_LBRM in bits, turns limited buffer rate matching on (TS 38.212 §5.4.2.1).
-    code_rows: rows of the LDPC code beyond those that this transmission needs, so that several redundancy versions share
+    code_rows: rows of the LDPC code beyond those that this transmission needs, so that several versions can share
         a soft buffer (`ran.phy.harq`).
 
     Raises `InputError` for values that make no transport block.

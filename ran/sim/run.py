@@ -19,7 +19,7 @@ from ran.sim.results import RunResults, known_outcomes, load_results, write_csv
 from ran.sim.run_folder import CSV, RunFolder
 from ran.sim.schedule import Schedule
 from ran.sim.simulation import Build, Simulation, build_simulation
-from ran.sim.store import Segment, Task
+from ran.sim.store import Task
 from ran.sim.worker import Chunk, Done, NonFinite
 
 #: Speed is measured over so many seconds.
@@ -171,10 +171,7 @@ class _Session:
         if isinstance(answer, NonFinite):
             key = replay_key(self._experiment, chunk.esn0_db, answer.drop)
             raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key)
-        segments = {
-            title: Segment(chunk.drops.start, block_errors, bit_errors)
-            for title, (block_errors, bit_errors) in answer.outcomes.items()
-        }
+        segments = answer.outcomes
         self._store.add({self._task(title, chunk): s for title, s in segments.items()}, self._times())
         for title, segment in segments.items():
             self._outcomes.setdefault((title, chunk.esn0_db), TaskOutcomes()).add(segment)

@@ -16,6 +16,7 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.simulation import Build, Simulation
+from ran.sim.store import Segment
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Done:
-    """Outcomes of a chunk by receiver, (block_errors, bit_errors) int64 [drops] each, and how long it took."""
+    """Outcomes of a chunk by receiver, and how long it took."""
 
-    outcomes: dict[str, tuple[np.ndarray, np.ndarray]]
+    outcomes: dict[str, Segment]
     seconds: float
 
 
@@ -91,7 +92,12 @@ def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> D
     except simulation.non_finite as error:
         return NonFinite(error.stage, error.drop_index)
     outcomes = {
-        title: (np.asarray(drops.block_errors, np.int64), np.asarray(drops.bit_errors, np.int64))
+        title: Segment(
+            chunk.drops.start,
+            np.asarray(drops.block_errors, np.int64),
+            np.asarray(drops.bit_errors, np.int64),
+            np.asarray(drops.earlier_errors, np.int64),
+        )
         for title, drops in found.items()
     }
     return Done(outcomes, time.perf_counter() - started)
