@@ -63,7 +63,7 @@ class Task:
 class Segment:
     """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], summed over users.
 
-    earlier_errors int64 [drops, transmissions - 1]: with HARQ, the blocks in error after every transmission but the last.
+    earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
     """
 
     first_drop: int

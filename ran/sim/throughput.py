@@ -43,8 +43,8 @@ def throughput_fraction(
 
     Every slot of a process carries a block's transmission, so in the long run the throughput is the ratio of two means,
     E[delivered] / E[transmissions]. Its interval is Fieller's (E. C. Fieller, JRSS B 16, 1954): all f for which
-    mean(delivered - f transmissions) is within its standard error of 0. The moments include one drop at its best and one
-    at its worst, so that a sample without any failure, whose variance is 0, does not claim certainty.
+    mean(delivered - f transmissions) is within its standard error of 0. The moments include one drop at its best and one at
+    its worst, so that a sample without any failure, whose variance is 0, does not claim certainty.
     """
     count = len(delivered)
     if count == 0:

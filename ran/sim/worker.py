@@ -63,25 +63,31 @@ Answer = Done | NonFinite | Refused | Crashed
 
 
 def work(connection: Connection, build: Build, experiment: Experiment) -> None:
-    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
+    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return.
+
+    An experiment that comes instead replaces the one before.
+    """
     _die_with_parent()
     try:
         simulation = build(experiment)
         _use_one_thread()
-        while (chunk := _next(connection)) is not None:
-            _tell(connection, _simulate(simulation, experiment, chunk))
+        while (message := _next(connection)) is not None:
+            if isinstance(message, Experiment):
+                experiment, simulation = message, build(message)
+            else:
+                _tell(connection, _simulate(simulation, experiment, message))
     except InputError as error:
         _tell(connection, Refused(str(error)))
     except Exception:
         _tell(connection, Crashed(traceback.format_exc()))
 
 
-def _next(connection: Connection) -> Chunk | None:
+def _next(connection: Connection) -> Chunk | Experiment | None:
     try:
-        chunk: Chunk = connection.recv()
+        message: Chunk | Experiment = connection.recv()
     except EOFError:
         return None
-    return chunk
+    return message
 
 
 def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
