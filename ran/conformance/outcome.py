@@ -8,7 +8,8 @@ from typing import Literal
 
 from ran.conformance.requirements import THRESHOLD, Requirement, Variant
 from ran.sim.results import PointResult, RunResults
-from ran.sim.throughput import Fraction
+from ran.sim.statistics import Z_95
+from ran.sim.throughput import Z_ALL_LOOKS, Fraction
 
 RowVerdict = Literal["pass", "fail", "undecided", "refused"]
 
@@ -75,13 +76,13 @@ def fraction_of(point: PointResult) -> Fraction:
 def crossing(points: tuple[PointResult, ...], threshold: float) -> Crossing:
     """Where the line through neighbouring points meets the threshold, searched downwards from the highest point.
 
-    Half of the interval: the mean half interval of the fraction at both points over the slope between them.
+    Half of the 95 % interval: the mean half interval of the fraction at both points over the slope between them.
     """
     for low, high in reversed(list(pairwise(points))):
         if low.throughput_fraction < threshold <= high.throughput_fraction:
             step_db = high.esn0_db - low.esn0_db
             slope = (high.throughput_fraction - low.throughput_fraction) / step_db
-            half = sum(f.high - f.low for f in (fraction_of(low), fraction_of(high))) / 4
+            half = sum(f.high - f.low for f in (fraction_of(low), fraction_of(high))) / 4 * Z_95 / Z_ALL_LOOKS
             return Crossing(low.esn0_db + (threshold - low.throughput_fraction) / slope, half / slope)
     if not points:
         return Crossing(None, reason="not simulated")

@@ -10,10 +10,10 @@ import numpy as np
 Verdict = Literal["pass", "fail", "undecided"]
 
 #: Drops at the first look; every further look is at twice as many.
-_FIRST_LOOK = 64
+_FIRST_LOOK = 256
 _MOST_LOOKS = 10
 #: Two-sided quantile of 5 % over all looks together (Bonferroni: 0.5 % each).
-_Z = 2.807033768
+Z_ALL_LOOKS = 2.807033768
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ def throughput_fraction(
 
     delivered, transmissions int [drops]: blocks that arrived, and transmissions of blocks, over the users of a drop.
 
-    Every slot of a process carries a block's transmission, so in the long run the throughput is the ratio of two means,
+    Every slot of a process carries a transmission, so in the long run the throughput is the ratio of two means,
     E[delivered] / E[transmissions]. Its interval is Fieller's (E. C. Fieller, JRSS B 16, 1954): all f for which
-    mean(delivered - f transmissions) is within its standard error of 0. The moments include one drop at its best and one at
-    its worst, so that a sample without any failure, whose variance is 0, does not claim certainty.
+    mean(delivered - f transmissions) is within its standard error of 0. The moments include one drop at its best and
+    one at its worst, so that a sample without any failure, whose variance is 0, does not claim certainty.
     """
     count = len(delivered)
     if count == 0:
@@ -56,9 +56,9 @@ def throughput_fraction(
     # variance of the sums: [[dd, dt], [dt, tt]]
     moments = deviations @ deviations.T * (count / max(count - 1, 1))
     total_d, total_t = float(d.sum()), float(t.sum())
-    a = total_t**2 - _Z**2 * moments[1, 1]
-    b = total_t * total_d - _Z**2 * moments[0, 1]
-    c = total_d**2 - _Z**2 * moments[0, 0]
+    a = total_t**2 - Z_ALL_LOOKS**2 * moments[1, 1]
+    b = total_t * total_d - Z_ALL_LOOKS**2 * moments[0, 1]
+    c = total_d**2 - Z_ALL_LOOKS**2 * moments[0, 0]
     if a <= 0:
         return Fraction(total_d / total_t, 0.0, 1.0)
     half = np.sqrt(max(b * b - a * c, 0.0))
