@@ -110,8 +110,9 @@ def build_simulation(experiment: Experiment) -> Simulation:
         from ran.phy import ldpc
 
         if not ldpc.is_compiled(experiment.decoder.precision):
-            say("compiling the LDPC decoder (once per machine)")
+            say("compiling kernels for this processor (once per machine, up to a minute)")
             ldpc.warm_up(experiment.decoder.precision)
+        link.warm_up(receivers)
 
     genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
     return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up)
