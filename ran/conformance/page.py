@@ -92,15 +92,17 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
 def _line(outcome: RowOutcome) -> dict[str, Any]:
     """What the page shows of a row."""
     row = outcome.row
-    link = f"{row.num_prb} PRB, {row.scs_khz} kHz, {row.waveform}"
+    spread = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
+    link = f"{row.num_prb} PRB, {row.scs_khz} kHz{spread}"
     channel = f"{row.delay_profile}-{row.max_doppler_hz:g}"
     return {
         "table": row.table,
         "row": row.row,
         "name": row.name,
-        "what": f"{row.modulation} {row.target_rate_x1024}/1024, {row.frc}",
+        "what": f"{row.modulation} {row.target_rate_x1024}/1024",
+        "frc": row.frc,
         "link": link,
-        "antennas": f"{row.num_layers} × {row.num_rx}",
+        "antennas": f"{row.num_layers}×{row.num_rx}",
         "channel": channel,
         "verdict": outcome.verdict,
         "cells": cells(outcome),

@@ -21,7 +21,6 @@ from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.phy.config import Decoder, Pdsch, SharedChannel
 from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
-from ran.phy.harq import HarqCombiner
 from ran.phy.numerology import slot_start_s, symbol_times_s
 from ran.phy.pusch import PuschGrid
 from receivers import PilotLayout, Receiver, SlotObservation, Truth
@@ -128,7 +127,6 @@ class Link:
         self._times = np.concatenate(
             [start - starts[0] + slot.symbol_times_s for start, slot in zip(starts, self._slots, strict=True)]
         )
-        self._combiner = HarqCombiner([slot.grid.codeword for slot in self._slots]) if config.harq else None
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
         self._data_mask = self.grid.data_mask.to(self.device)
@@ -345,7 +343,7 @@ class Link:
             _check_finite(batch.observation.y, "the received grid", chosen)
             return batch
 
-        if self._combiner is None:
+        if self.config.harq is None:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
@@ -359,8 +357,9 @@ class Link:
             _check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
             return llr
 
+        codewords = [slot.grid.codeword for slot in self._slots]
         processes = run_processes(
-            receivers, len(indices), self.blocks_per_drop, self._combiner, self.decoder, transmit, receive
+            receivers, len(indices), self.blocks_per_drop, codewords, self.decoder, transmit, receive
         )
         return {
             label: DropOutcomes(p.failures[:, -1], p.bit_errors, p.failures[:, :-1]) for label, p in processes.items()

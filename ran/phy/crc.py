@@ -1,12 +1,12 @@
 """Cyclic redundancy checks of TS 38.212 §5.1, Rel-18, for whole batches at once.
 
 A CRC with zero start value is linear over GF(2): every byte of the message adds its own remainder, whatever the other
-bytes are. So the remainders of all bytes of a chunk are looked up at once and XORed, and chunks are merged in a binary
-tree.
+bytes are. So the remainders of eight bytes are looked up at once and XORed.
 """
 
 from __future__ import annotations
 
+import ctypes
 from functools import cache
 from typing import Literal
 
@@ -26,7 +26,15 @@ _GENERATORS: dict[str, tuple[int, int]] = {
     "11": (11, 0x621),
     "6": (6, 0x21),
 }
-_CHUNK_BYTES = 256
+_OCTETS_AT_ONCE = 8
+_KERNEL_ARGUMENTS = (
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+    ctypes.c_int64,
+    ctypes.c_void_p,
+)
 
 
 def crc_length(polynomial: Polynomial) -> int:
@@ -67,54 +75,28 @@ def _generator(polynomial: str) -> tuple[int, int]:
     return _GENERATORS[polynomial]
 
 
-def _remainder(message: npt.NDArray[np.uint8], polynomial: str) -> npt.NDArray[np.uint32]:
+def _remainder(message: npt.NDArray[np.uint8], polynomial: Polynomial) -> npt.NDArray[np.uint32]:
     """message(x) x^L mod g(x) as integers [batch]. Zeros in front of a message change nothing: so we pad there."""
     batch, num_bits = message.shape
     pad_bits = -num_bits % 8
     if pad_bits:
         message = np.concatenate([np.zeros((batch, pad_bits), np.uint8), message], axis=1)
+    # The compiled kernels belong to the LDPC package, whose decoder in turn can stop by a CRC.
+    from ran.phy.ldpc.native import transmit_function
+
     octets = np.packbits(message, axis=1)
-    num_chunks = max(1, -(-octets.shape[1] // _CHUNK_BYTES))
-    chunk_bytes = _CHUNK_BYTES if num_chunks > 1 else octets.shape[1]
-    missing = num_chunks * chunk_bytes - octets.shape[1]
-    if missing:
-        octets = np.concatenate([np.zeros((batch, missing), np.uint8), octets], axis=1)
-    table = _chunk_table(polynomial)[_CHUNK_BYTES - chunk_bytes :]
-    index = octets.reshape(batch, num_chunks, chunk_bytes) + np.arange(0, 256 * chunk_bytes, 256, dtype=np.int32)
-    chunks = np.bitwise_xor.reduce(table.ravel()[index], axis=-1)
-    span_bits = 8 * _CHUNK_BYTES
-    while chunks.shape[1] > 1:
-        if chunks.shape[1] % 2:
-            chunks = np.concatenate([np.zeros((batch, 1), np.uint32), chunks], axis=1)
-        left, right = chunks[:, 0::2], chunks[:, 1::2]
-        multiples = _power_table(polynomial, span_bits)
-        moved = right.copy()
-        for octet in range(3):
-            moved ^= multiples[octet][(left >> np.uint32(8 * octet)) & np.uint32(255)]
-        chunks = moved
-        span_bits *= 2
-    return chunks[:, 0]
+    table = octet_table(polynomial)
+    remainders = np.empty(batch, np.uint32)
+    transmit_function("crc", *_KERNEL_ARGUMENTS)(
+        octets.ctypes.data, batch, octets.shape[1], table.ctypes.data, crc_length(polynomial), remainders.ctypes.data
+    )
+    return remainders
 
 
 def _times_x(value: int, polynomial: str) -> int:
     length, generator = _GENERATORS[polynomial]
     value <<= 1
     return value ^ (1 << length | generator) if value >> length else value
-
-
-@cache
-def _power_of_x(polynomial: str, exponent: int) -> int:
-    """x^exponent mod g(x), by squaring."""
-    length, _ = _GENERATORS[polynomial]
-    if exponent < length:
-        return 1 << exponent
-    half = _power_of_x(polynomial, exponent // 2)
-    product = 0
-    for bit in range(length - 1, -1, -1):
-        product = _times_x(product, polynomial)
-        if half >> bit & 1:
-            product ^= half
-    return _times_x(product, polynomial) if exponent % 2 else product
 
 
 def _octet_multiples(basis: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
@@ -127,19 +109,11 @@ def _octet_multiples(basis: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 
 
 @cache
-def _chunk_table(polynomial: str) -> npt.NDArray[np.uint32]:
-    """[position in a chunk, octet]: remainder of that octet at that position; the last has the lowest powers."""
-    length, _ = _GENERATORS[polynomial]
-    remainder = _power_of_x(polynomial, length)
-    powers = np.empty(8 * _CHUNK_BYTES, np.uint32)
+def octet_table(polynomial: Polynomial) -> npt.NDArray[np.uint32]:
+    """uint32 [octets behind, octet]: remainder of an octet times x^L that has so many octets behind it."""
+    _, remainder = _generator(polynomial)
+    powers = np.empty(8 * _OCTETS_AT_ONCE, np.uint32)
     for exponent in range(powers.size):
         powers[exponent] = remainder
         remainder = _times_x(remainder, polynomial)
-    return _octet_multiples(powers.reshape(_CHUNK_BYTES, 8)[::-1])
-
-
-@cache
-def _power_table(polynomial: str, exponent: int) -> npt.NDArray[np.uint32]:
-    """[3, 256]: remainders of the three octets of a remainder times x^exponent."""
-    powers = [_power_of_x(polynomial, exponent + bit) for bit in range(24)]
-    return _octet_multiples(np.array(powers, np.uint32).reshape(3, 8))
+    return _octet_multiples(powers.reshape(_OCTETS_AT_ONCE, 8))

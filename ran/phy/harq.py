@@ -1,63 +1,49 @@
-"""HARQ: the transmissions of a transport block, and the soft bits that a receiver keeps of them (TS 38.212 §5.4.2)."""
+"""Soft buffers of hybrid ARQ: what a receiver keeps of a transport block between its transmissions."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 
-from ran.errors import InputError
-from ran.phy.codeword import Codeword
-from ran.phy.config import Precision
-from ran.phy.transport_block import TransportBlock, TransportBlockDecision
+from ran.errors import bad_value
+from ran.phy.ldpc import LdpcCode
 
 
-class HarqCombiner:
-    """Adds up what the transmissions of a codeword brought, each with its redundancy version, and decodes the sum.
+@dataclass
+class SoftBuffer:
+    """LLRs of all transmissions so far of a batch of transport blocks; see `TransportBlock.new_soft_buffer`.
 
-    codewords: one per transmission, in order. `InputError` when they are not of one transport block.
+    A bit that is sent again adds to its LLR (chase combining), a bit that was not sent before fills its place
+    (incremental redundancy).
+
+    tb_size: A. code: the LDPC code of all code blocks, with all its rows.
+    llr [batch, C, N] float32: sums for each bit of the mother code, 0 for what was not sent yet.
+    sent_columns: columns of the base graph of which something was sent. num_transmissions: how many so far.
     """
 
-    def __init__(self, codewords: Sequence[Codeword]) -> None:
-        first = codewords[0].transport_block
-        for attempt, codeword in enumerate(codewords):
-            block = codeword.transport_block
-            if block.tb_size != first.tb_size:
-                raise InputError(
-                    f"transport block of transmission {attempt + 1}: got {block.tb_size} bits; allowed: "
-                    f"{first.tb_size} bits as in the first, since its soft bits are added to those (TS 38.321 §5.4.2.1)"
-                )
-            if (block.base_graph, block.num_code_blocks) != (first.base_graph, first.num_code_blocks):
-                raise InputError(
-                    f"target_rate of transmission {attempt + 1}: got {block.target_rate}; allowed: rates with the base "
-                    "graph of the first transmission (TS 38.212 §6.2.2)"
-                )
-        self.codewords = tuple(codewords)
-        every_row = {row for c in codewords for row in c.transport_block.code.rows}
-        # the soft buffer has room for all versions; a decision takes only the rows that were sent until then
-        self._into_buffer = [_with_rows(c.transport_block, every_row) for c in codewords]
-        self._deciding, sent = [], set[int]()
-        for codeword in codewords:
-            sent |= set(codeword.transport_block.code.rows)
-            self._deciding.append(_with_rows(codeword.transport_block, sent))
+    tb_size: int
+    code: LdpcCode
+    llr: npt.NDArray[np.float32]
+    sent_columns: frozenset[int] = field(default=frozenset())
+    num_transmissions: int = 0
 
-    def add(self, attempt: int, llr: np.ndarray, buffer: np.ndarray | None) -> np.ndarray:
-        """The soft buffer after a transmission, [batch * num_users, C, N] float32, user fastest.
+    def take(self, blocks: npt.ArrayLike) -> SoftBuffer:
+        """A new buffer with some of the transport blocks: indices or a mask, such as those whose CRC failed."""
+        chosen = self.llr[np.asarray(blocks)]
+        return SoftBuffer(self.tb_size, self.code, chosen, self.sent_columns, self.num_transmissions)
 
-        llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive for bit 0.
-        buffer: of the transmissions before, for the same blocks; changed in place. None for the first.
-        """
-        return self._into_buffer[attempt].combine(self.codewords[attempt].collect(llr), out=buffer)
+    def check_fits(self, tb_size: int, code: LdpcCode, batch: int) -> None:
+        """Raise `InputError` unless a transmission belongs to the same transport blocks."""
+        if tb_size != self.tb_size:
+            raise bad_value("tb_size of a retransmission", tb_size, f"{self.tb_size}, as in the first transmission")
+        if code.base_graph != self.code.base_graph:
+            allowed = f"{self.code.base_graph}, as in the first transmission; give all the same target_rate"
+            raise bad_value("base graph of a retransmission", code.base_graph, allowed)
+        if batch != self.llr.shape[0]:
+            raise bad_value("batch of a retransmission", batch, f"{self.llr.shape[0]}, as in the soft buffer")
 
-    def decide(
-        self, attempt: int, buffer: np.ndarray, num_iterations: int, precision: Precision
-    ) -> TransportBlockDecision:
-        """Decode what is known after the transmission number `attempt`, from 0."""
-        block = self._deciding[attempt]
-        known = np.ascontiguousarray(buffer[..., : block.code.num_coded_bits])
-        return block.decide(known, num_iterations, precision=precision)
-
-
-def _with_rows(block: TransportBlock, rows: set[int]) -> TransportBlock:
-    return replace(block, code_rows=tuple(sorted(rows)))
+    def code_in_use(self) -> LdpcCode:
+        """The code with the rows that matter for what was sent so far."""
+        return self.code.with_sent_columns(sorted(self.sent_columns))

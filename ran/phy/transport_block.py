@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import groupby
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,17 @@ import numpy.typing as npt
 from ran.errors import bad_value
 from ran.phy import crc as crc_module
 from ran.phy.crc import Polynomial
-from ran.phy.ldpc import LdpcCode, Precision, RateMatching, RedundancyVersion, decode, encode, select_lifting_size
+from ran.phy.harq import SoftBuffer
+from ran.phy.ldpc import (
+    LdpcCode,
+    LdpcDecision,
+    Precision,
+    RateMatching,
+    RedundancyVersion,
+    decode,
+    encode,
+    select_lifting_size,
+)
 from ran.phy.ldpc.base_graph import BaseGraph
 
 # TS 38.212 §5.2.2: largest code block of each base graph.
@@ -26,12 +37,15 @@ class TransportBlockDecision:
     bits [batch, tb_size] uint8. crc_ok [batch] bool: the transport block's own CRC holds.
     code_block_ok [batch, C] bool: all parity checks of a code block hold, and its CRC where it has one.
     iterations [batch, C] int32: decoder iterations run.
+    coded_llr [batch, num_coded_bits] float32, where soft output was asked for: LLRs of the coded bits after decoding,
+    what came in included.
     """
 
     bits: npt.NDArray[np.uint8]
     crc_ok: npt.NDArray[np.bool_]
     code_block_ok: npt.NDArray[np.bool_]
     iterations: npt.NDArray[np.int32]
+    coded_llr: npt.NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -41,8 +55,6 @@ class TransportBlock:
     tb_size: A, payload bits. num_coded_bits: G, bits that the allocation carries on all layers of the block.
     target_rate: R of the MCS, between 0 and 1; chooses the base graph. bits_per_symbol: Q_m. num_layers: 1 to 4.
     rv: redundancy version. tbs_lbrm: TBS_LBRM in bits, turns limited buffer rate matching on (TS 38.212 §5.4.2.1).
-    code_rows: rows of the LDPC code beyond those that this transmission needs, so that several versions can share
-        a soft buffer (`ran.phy.harq`).
 
     Raises `InputError` for values that make no transport block.
     """
@@ -54,7 +66,6 @@ class TransportBlock:
     num_layers: int = 1
     rv: RedundancyVersion = 0
     tbs_lbrm: int | None = None
-    code_rows: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.tb_size < 1:
@@ -99,9 +110,11 @@ class TransportBlock:
         num_info_bits = total // self.num_code_blocks + (24 if self.num_code_blocks > 1 else 0)
         lifting_size = select_lifting_size(self.base_graph, num_info_bits, total)
         mother = LdpcCode(self.base_graph, lifting_size, num_info_bits)
-        longest = self._rate_matching(mother, max(self._output_sizes))
-        code = mother.with_sent_columns(longest.sent_columns)
-        return replace(code, rows=tuple(sorted({*code.rows, *self.code_rows}))) if self.code_rows else code
+        return mother.with_sent_columns(self._sent_columns(mother))
+
+    def _sent_columns(self, mother: LdpcCode) -> npt.NDArray[np.int64]:
+        # What a longer output sends includes all that a shorter one does.
+        return self._rate_matching(mother, max(self._output_sizes)).sent_columns
 
     @cached_property
     def rate_matchings(self) -> tuple[RateMatching, ...]:
@@ -123,8 +136,25 @@ class TransportBlock:
             buffer_bits = min(code.num_mother_bits, 3 * self.tbs_lbrm // (2 * self.num_code_blocks))
         return RateMatching(code, size, self.bits_per_symbol, self.rv, buffer_bits)
 
-    def encode(self, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
-        """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8, not scrambled."""
+    def with_rv(self, rv: RedundancyVersion | None) -> TransportBlock:
+        """The same with another redundancy version; None for the one it has."""
+        return self if rv is None or rv == self.rv else _with_rv(self, rv)
+
+    def new_soft_buffer(self, batch: int) -> SoftBuffer:
+        """An empty soft buffer for a batch of such transport blocks, to hand to `decode` with each transmission."""
+        if batch < 0:
+            raise bad_value("batch", batch, "0 or more")
+        mother = LdpcCode(self.base_graph, self.code.lifting_size, self.code.num_info_bits)
+        llr = np.zeros((batch, self.num_code_blocks, mother.num_mother_bits), np.float32)
+        return SoftBuffer(self.tb_size, mother, llr)
+
+    def encode(self, bits: npt.ArrayLike, *, rv: RedundancyVersion | None = None) -> npt.NDArray[np.uint8]:
+        """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8, not scrambled.
+
+        rv: redundancy version in place of the block's own.
+        """
+        if rv is not None and rv != self.rv:
+            return self.with_rv(rv).encode(bits)
         payload = np.asarray(bits, dtype=np.uint8)
         if payload.ndim != 2 or payload.shape[1] != self.tb_size:
             raise bad_value("shape of bits", payload.shape, f"[batch, {self.tb_size}]")
@@ -132,12 +162,7 @@ class TransportBlock:
         blocks = np.concatenate([payload, crc_module.crc(payload, self.crc_polynomial)], axis=1).reshape(batch * c, -1)
         if c > 1:
             blocks = np.concatenate([blocks, crc_module.crc(blocks, "24B")], axis=1)
-        coded = encode(blocks, self.code).reshape(batch, c, -1)
-        out = np.empty((batch, self.num_coded_bits), np.uint8)
-        for matching, first, count, start in self._groups():
-            part = matching.select(coded[:, first : first + count]).reshape(batch, -1)
-            out[:, start : start + part.shape[1]] = part
-        return out
+        return self._select(encode(blocks, self.code).reshape(batch, c, -1))
 
     def decode(
         self,
@@ -146,50 +171,57 @@ class TransportBlock:
         *,
         early_stop: bool = True,
         precision: Precision = "int8",
+        soft: bool = False,
+        num_threads: int = 1,
+        stop_crc: bool = False,
+        soft_buffer: SoftBuffer | None = None,
+        rv: RedundancyVersion | None = None,
     ) -> TransportBlockDecision:
         """LLRs [batch, num_coded_bits] float32, descrambled, positive for bit 0 -> decision.
 
+        A torch tensor on a CUDA device is combined and decoded there; the decision lies on the host.
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
+        precision, num_threads: see `ldpc.decode`. soft: also return LLRs of the coded bits after decoding.
+        stop_crc: stop a code block also when its CRC holds.
+        soft_buffer: of `new_soft_buffer`: what this transmission brought is added to it, and what it then holds is
+            decoded. A retransmission may have another allocation, modulation, number of layers and redundancy version:
+            a TransportBlock of the same tb_size and target_rate. Another tb_size is refused.
+        rv: redundancy version of this transmission in place of the block's own.
         """
-        return self.decide(self.combine(llr), num_iterations, early_stop=early_stop, precision=precision)
-
-    def combine(self, llr: npt.ArrayLike, out: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
-        """Undo rate matching: LLRs as of `decode` -> soft bits [batch, C, `code.num_coded_bits`] float32.
-
-        out: the soft bits of earlier transmissions, of the shape that is returned, to add to in place.
-        """
-        received = np.asarray(llr, dtype=np.float32)
+        if rv is not None and rv != self.rv:
+            return self.with_rv(rv).decode(
+                llr,
+                num_iterations,
+                early_stop=early_stop,
+                precision=precision,
+                soft=soft,
+                num_threads=num_threads,
+                stop_crc=stop_crc,
+                soft_buffer=soft_buffer,
+            )
+        on_device = getattr(llr, "is_cuda", False)
+        received: Any = cast(Any, llr).float() if on_device else np.asarray(llr, dtype=np.float32)
+        if on_device and soft_buffer is not None:
+            raise bad_value("llr with a soft buffer", "a tensor on a GPU", "arrays on the host")
         if received.ndim != 2 or received.shape[1] != self.num_coded_bits:
-            raise bad_value("shape of llr", received.shape, f"[batch, {self.num_coded_bits}]")
+            raise bad_value("shape of llr", tuple(received.shape), f"[batch, {self.num_coded_bits}]")
         c, batch = self.num_code_blocks, received.shape[0]
-        shape = (batch, c, self.code.num_coded_bits)
-        if out is not None and out.shape != shape:
-            raise bad_value("shape of out", out.shape, f"{shape}")
-        parts = []
-        for matching, first, count, start in self._groups():
-            part = received[:, start : start + count * matching.num_output_bits].reshape(batch, count, -1)
-            parts.append(matching.combine(part, None if out is None else out[:, first : first + count]))
-        if out is not None:
-            return out
-        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
-
-    def decide(
-        self,
-        soft_bits: npt.NDArray[np.float32],
-        num_iterations: int,
-        *,
-        early_stop: bool = True,
-        precision: Precision = "int8",
-    ) -> TransportBlockDecision:
-        """Decode the soft bits of `combine`, of one transmission or of several."""
-        c, batch = self.num_code_blocks, soft_bits.shape[0]
+        if soft_buffer is None:
+            code, combined = self.code, self._combine(received)
+        else:
+            code, combined = self._combine_into(soft_buffer, received)
         decision = decode(
-            soft_bits.reshape(batch * c, -1),
-            self.code,
+            combined.reshape(batch * c, -1),
+            code,
             num_iterations,
             early_stop=early_stop,
             precision=precision,
+            soft=soft,
+            num_threads=num_threads,
+            stop_crc=("24B" if c > 1 else self.crc_polynomial) if stop_crc else None,
         )
+        if on_device:
+            decision = _on_host(decision)
         blocks, block_ok = decision.bits, decision.parity_ok
         if c > 1:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
@@ -200,7 +232,50 @@ class TransportBlock:
             crc_ok=crc_module.crc_ok(whole, self.crc_polynomial),
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
+            coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),
         )
+
+    def _select(self, coded: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """[batch, C, coded bits] -> [batch, num_coded_bits]: rate matching and concatenation."""
+        batch = coded.shape[0]
+        out = np.empty((batch, self.num_coded_bits), coded.dtype)
+        for matching, first, count, start in self._groups():
+            wanted = coded[:, first : first + count, : matching.code.num_coded_bits]
+            part = matching.select(wanted).reshape(batch, -1)
+            out[:, start : start + part.shape[1]] = part
+        return out
+
+    def _combine(self, received: Any) -> Any:
+        """Inverse of `_select` for LLRs, an array or a tensor."""
+        parts: list[Any] = []
+        for matching, _, count, start in self._groups():
+            part = received[:, start : start + count * matching.num_output_bits].reshape(len(received), count, -1)
+            parts.append(matching.combine(part))
+        if len(parts) == 1:
+            return parts[0]
+        if isinstance(received, np.ndarray):
+            return np.concatenate(parts, axis=1)
+        import torch
+
+        return torch.cat(parts, dim=1)
+
+    def _combine_into(
+        self, soft_buffer: SoftBuffer, received: npt.NDArray[np.float32]
+    ) -> tuple[LdpcCode, npt.NDArray[np.float32]]:
+        """Add a transmission to a soft buffer. Returns the code to decode now, and its LLRs [batch, C, coded bits]."""
+        soft_buffer.check_fits(self.tb_size, self.code, len(received))
+        if not np.isfinite(received).all():
+            # Refused before it can spoil what was received earlier.
+            bad = int(np.flatnonzero(~np.isfinite(received).all(axis=1))[0])
+            raise bad_value(f"llr of transport block {bad}", "NaN or infinity", "finite numbers")
+        for matching, first, count, start in self._groups():
+            part = received[:, start : start + count * matching.num_output_bits].reshape(len(received), count, -1)
+            place = soft_buffer.llr[:, first : first + count, : matching.code.num_coded_bits]
+            matching.combine(part, out=place)
+        soft_buffer.sent_columns |= frozenset(self._sent_columns(soft_buffer.code).tolist())
+        soft_buffer.num_transmissions += 1
+        code = soft_buffer.code_in_use()
+        return code, soft_buffer.llr[..., : code.num_coded_bits]
 
     def _groups(self) -> list[tuple[RateMatching, int, int, int]]:
         """Runs of code blocks of equal output length: rate matching, first block, number of blocks, first coded bit."""
@@ -210,3 +285,14 @@ class TransportBlock:
             groups.append((matching, first, count, start))
             first, start = first + count, start + count * matching.num_output_bits
         return groups
+
+
+def _on_host(decision: LdpcDecision) -> LdpcDecision:
+    fields: dict[str, Any] = vars(decision)
+    moved: dict[str, Any] = {name: None if field is None else field.cpu().numpy() for name, field in fields.items()}
+    return LdpcDecision(**moved)
+
+
+@lru_cache(maxsize=64)
+def _with_rv(block: TransportBlock, rv: RedundancyVersion) -> TransportBlock:
+    return replace(block, rv=rv)

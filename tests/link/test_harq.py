@@ -10,7 +10,6 @@ from scipy.special import j0
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Harq, Pusch, Users
-from ran.phy.harq import HarqCombiner
 from ran.phy.pusch import PuschGrid
 from receivers import LsLinear, PerfectCsi
 
@@ -112,9 +111,11 @@ def test_outcomes_depend_neither_on_chunks_nor_on_other_receivers(num_users):
 
 def test_what_cannot_be_combined_is_refused():
     carrier = Carrier(num_prb=4)
-    codewords = [PuschGrid.build(carrier, Pusch(mcs_index=i), Users()).codeword for i in (4, 5)]
-    with pytest.raises(InputError, match=r"transmission 2: got .* bits; allowed"):
-        HarqCombiner(codewords)
+    first, other = (PuschGrid.build(carrier, Pusch(mcs_index=i), Users()).codeword for i in (4, 5))
+    buffer = first.transport_block.new_soft_buffer(1)
+    llr = np.ones((1, 1, other.num_data_re, 2), np.float32)
+    with pytest.raises(InputError, match=r"tb_size of a retransmission: got .*; allowed: \d+, as in the first"):
+        other.decode(llr, 5, "int8", buffer)
     with pytest.raises(InputError, match=r"pusch\.rv: got 2 with harq"):
         Link(LinkConfig(pusch=Pusch(rv=2), channel={"name": "awgn"}, harq=Harq()))
     with pytest.raises(ValueError, match="start with 0"):

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from ran.errors import InputError
+from ran.phy.crc import crc, crc_length, crc_ok
 from ran.phy.ldpc import LIFTING_SIZES, LdpcCode, RateMatching, decode, encode, native, select_lifting_size
+from ran.phy.ldpc.arithmetic import INT8_CHECK_LIMIT, INT8_LIMIT, INT8_MEAN_MAGNITUDE
 from ran.phy.ldpc.base_graph import NUM_CORE_ROWS
-from ran.phy.ldpc.kernel.check import INT8_CHECK_LIMIT
-from ran.phy.ldpc.kernel.intake import INT8_LIMIT, INT8_MEAN_MAGNITUDE
 from ran.phy.ldpc.plan import int8_rounding
 
 WIDTHS = (16, 32, 64)
@@ -180,6 +180,75 @@ def test_the_scale_of_the_llrs_does_not_matter(precision):
         assert np.array_equal(decision.bits, expected.bits)
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("parameters", CODES)
+def test_soft_output(parameters, precision):
+    """Signs are the decisions, the values those of the plain decoder in the scale of the LLRs, in any vector width."""
+    code = make_code(*parameters)
+    _, llr = received(code, 5, seed=9, effort=0.8)
+    plain = decode(llr, code, 6, precision=precision)
+    decision = decode(llr, code, 6, precision=precision, soft=True)
+    assert plain.info_llr is None
+    assert np.array_equal(decision.bits, plain.bits)
+    assert np.array_equal(np.signbit(decision.info_llr), decision.bits)
+    start, end = code.filler_range
+    assert np.array_equal(decision.coded_llr[:, :start], decision.info_llr[:, 2 * code.lifting_size :])
+    assert not decision.coded_llr[:, start:end].any()
+    assert plain.parity_ok.any()
+    good = decision.parity_ok
+    assert np.array_equal(np.signbit(decision.coded_llr[good]), encode(decision.bits[good], code))
+    for width in WIDTHS:
+        other = decode(llr, code, 6, precision=precision, soft=True, vector_bytes=width)
+        assert np.array_equal(other.info_llr, decision.info_llr)
+        assert np.array_equal(other.coded_llr, decision.coded_llr)
+    # What decoding adds agrees with what was sent more often than not, and the scale is kept: most LLRs grow.
+    growth = np.abs(decision.coded_llr[good]) >= 0.99 * np.minimum(np.abs(llr[good]), np.abs(llr).mean())
+    assert growth[:, :start].mean() > 0.9
+
+
+def test_soft_output_of_rows_left_out_is_zero():
+    code = LdpcCode(2, 20, 190, (0, 1, 2, 3, 6, 9))
+    _, llr = received(code, 2, seed=10)
+    decision = decode(llr, code, 5, soft=True)
+    columns = decision.coded_llr.reshape(2, -1, 20)
+    unused = [10 + row - 2 for row in (4, 5, 7, 8)]
+    assert not columns[:, unused].any()
+    assert columns[:, 10 + 6 - 2].any()
+    assert not decode(np.zeros_like(llr), code, 2, soft=True).coded_llr.any()
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize("num_threads", [2, 3, 50])
+def test_threads_decide_the_same(num_threads, precision):
+    code = make_code(2, 15, 0, 20)
+    _, llr = received(code, 23, seed=1, effort=1.2)
+    alone = decode(llr, code, 12, precision=precision, soft=True)
+    shared = decode(llr, code, 12, precision=precision, soft=True, num_threads=num_threads)
+    for name in ("bits", "parity_ok", "iterations", "info_llr", "coded_llr"):
+        assert np.array_equal(getattr(shared, name), getattr(alone, name))
+    llr[[9, 20], 5] = np.nan
+    with pytest.raises(InputError, match="code block 9"):
+        decode(llr, code, 12, precision=precision, num_threads=num_threads)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+@pytest.mark.parametrize(("z", "polynomial"), [(88, "24B"), (15, "16"), (7, "11")])
+def test_stops_by_crc_when_the_information_is_right(z, polynomial, precision):
+    code = make_code(2, z, 1, 40)
+    rng = np.random.default_rng(z)
+    message = rng.integers(0, 2, (60, code.num_info_bits - crc_length(polynomial))).astype(np.uint8)
+    bits = np.concatenate([message, crc(message, polynomial)], axis=1)
+    llr = (2 * (1 - 2.0 * encode(bits, code) + 1.1 * rng.normal(size=(60, code.num_coded_bits)))).astype(np.float32)
+    by_parity = decode(llr, code, 20, precision=precision)
+    by_crc = decode(llr, code, 20, precision=precision, stop_crc=polynomial)
+    assert np.sum(by_crc.iterations < by_parity.iterations) > 5
+    # What is decided after each number of iterations, block by block.
+    steps = [decode(llr, code, number, precision=precision, early_stop=False) for number in range(1, 21)]
+    done = np.stack([step.parity_ok | crc_ok(step.bits, polynomial) for step in steps])
+    assert np.array_equal(by_crc.parity_ok, done.any(axis=0))
+    assert np.array_equal(by_crc.iterations, np.where(done.any(axis=0), np.argmax(done, axis=0) + 1, 20))
+
+
 def test_what_was_not_sent_is_not_looked_at():
     code = make_code(1, 30, 45, 9)
     _, llr = received(code, 4, seed=4)
@@ -265,6 +334,10 @@ def test_bad_input():
         decode(llr, code, 0)
     with pytest.raises(InputError, match=r"precision: got 'int16'.*did you mean 'int8'"):
         decode(llr, code, 5, precision="int16")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="num_threads: got 0; allowed: 1 or more"):
+        decode(llr, code, 5, num_threads=0)
+    with pytest.raises(InputError, match="CRC polynomial: got '24D'"):
+        decode(llr, code, 5, stop_crc="24D")  # type: ignore[arg-type]
     with pytest.raises(InputError, match="vector_bytes: got 8; allowed: 16, 32, 64"):
         decode(llr, code, 5, vector_bytes=8)
     for precision in ("int8", "float32"):

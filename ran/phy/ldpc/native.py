@@ -24,8 +24,9 @@ _HERE = Path(__file__).parent
 _SOURCES = (
     "simd.py",
     "plan.py",
+    "arithmetic.py",
     "native.py",
-    *(f"kernel/{name}.py" for name in ("context", "check", "intake", "decode")),
+    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode", "transmit")),
 )
 
 
@@ -68,27 +69,33 @@ class Library:
         return function
 
 
+#: The library of encoder, interleaver and CRC. It has no vector width: 64 throughout.
+TRANSMIT = "transmit"
+
 _loaded: dict[tuple[str, int], Library] = {}
 _loading = threading.Lock()
 
 
-def load_library(precision: str, vector_bytes: int) -> Library:
-    """The kernels: as loaded before, or else from the cache directory, or else newly compiled."""
+def load_library(kind: str, vector_bytes: int) -> Library:
+    """The kernels: as loaded before, or else from the cache directory, or else newly compiled.
+
+    kind: a precision, for the decoder, or `TRANSMIT`.
+    """
     with _loading:
-        library = _loaded.get((precision, vector_bytes))
+        library = _loaded.get((kind, vector_bytes))
         if library is None:
-            path = _path(precision, vector_bytes)
+            path = _path(kind, vector_bytes)
             code = _read(path)
             if code is None:
-                code = _compile(precision, vector_bytes)
+                code = _compile(kind, vector_bytes)
                 _write(path, code)
-            library = _loaded[precision, vector_bytes] = Library(code)
+            library = _loaded[kind, vector_bytes] = Library(code)
     return library
 
 
-def is_compiled(precision: str, vector_bytes: int) -> bool:
+def is_compiled(kind: str, vector_bytes: int) -> bool:
     """Whether `load_library` has nothing to compile."""
-    return (precision, vector_bytes) in _loaded or _read(_path(precision, vector_bytes)) is not None
+    return (kind, vector_bytes) in _loaded or _read(_path(kind, vector_bytes)) is not None
 
 
 def _target_machine() -> llvm.TargetMachine:
@@ -105,12 +112,13 @@ def _target_machine() -> llvm.TargetMachine:
     )
 
 
-def _compile(precision: str, vector_bytes: int) -> bytes:
+def _compile(kind: str, vector_bytes: int) -> bytes:
     # Building IR takes a while to import and run; a cached kernel needs none of it.
-    from ran.phy.ldpc.kernel.decode import build_module
+    from ran.phy.ldpc.kernel import decode, transmit
 
     machine = _target_machine()
-    module = llvm.parse_assembly(build_module(precision, vector_bytes))
+    text = transmit.build_module() if kind == TRANSMIT else decode.build_module(kind, vector_bytes)
+    module = llvm.parse_assembly(text)
     module.triple = machine.triple
     module.verify()
     options = llvm.create_pipeline_tuning_options(speed_level=2)
@@ -122,8 +130,8 @@ def _compile(precision: str, vector_bytes: int) -> bytes:
     return bytes(machine.emit_object(module))
 
 
-def _path(precision: str, vector_bytes: int) -> Path:
-    return cache_directory() / f"ldpc-{precision}-{vector_bytes}-{_fingerprint()[:32]}.o"
+def _path(kind: str, vector_bytes: int) -> Path:
+    return cache_directory() / f"ldpc-{kind}-{vector_bytes}-{_fingerprint()[:32]}.o"
 
 
 @cache
@@ -165,3 +173,8 @@ def _write(path: Path, code: bytes) -> None:
     except OSError:
         # A cache is a convenience: without one this process keeps what it compiled.
         return
+
+
+def transmit_function(name: str, *argument_types: type) -> Callable[..., int]:
+    """A function of `kernel.transmit`."""
+    return load_library(TRANSMIT, 64).function(name, *argument_types)

@@ -126,12 +126,7 @@ def make_plan(code: LdpcCode, lanes: int, message_bytes: int, num_frames: int) -
     slot_stride = num_blocks * lanes + lanes
     slot = {column: 2 * i * slot_stride for i, column in enumerate(columns)}
 
-    served: list[tuple[int, list[tuple[int, int]]]] = []
-    for row in code.rows:
-        members = code.edges.row == row
-        pairs = zip(code.edges.column[members].tolist(), (code.edges.shift[members] * num_frames).tolist(), strict=True)
-        served.append((row, [(column, shift) for column, shift in pairs if column in slot]))
-    served = [(row, edges) for row, edges in served if edges]
+    served = [(row, [(column, shift * num_frames) for column, shift in members]) for row, members in served_rows(code)]
     num_edges = sum(len(edges) for _, edges in served)
     visits = dict.fromkeys(columns, 0)
     last_shift = dict.fromkeys(columns, 0)
@@ -205,9 +200,9 @@ def make_plan(code: LdpcCode, lanes: int, message_bytes: int, num_frames: int) -
     for name, size in sizes.items():
         header[name] = offset
         offset += -(-size // 64) * 64
-    runs = _received_runs(code, [row for row, _ in served], num_frames)
+    runs = received_runs(code, num_frames)
     header[Field.NUM_RUNS] = len(runs)
-    header[Field.SAMPLE_STEP] = INPUT_LANES * max(1, int(runs[:, 2].sum()) // _NUM_SCALE_SAMPLES)
+    header[Field.SAMPLE_STEP] = sample_step(runs)
     return Plan(
         num_frames,
         header,
@@ -219,6 +214,22 @@ def make_plan(code: LdpcCode, lanes: int, message_bytes: int, num_frames: int) -
         runs,
         offset,
     )
+
+
+def served_rows(code: LdpcCode) -> list[tuple[int, list[tuple[int, int]]]]:
+    """Rows that a decoder serves and the columns (with their shifts) that each shares with other rows."""
+    in_use = set(_columns_in_use(code))
+    served = []
+    for row in code.rows:
+        members = code.edges.row == row
+        pairs = zip(code.edges.column[members].tolist(), code.edges.shift[members].tolist(), strict=True)
+        served.append((row, [(column, shift) for column, shift in pairs if column in in_use]))
+    return [(row, members) for row, members in served if members]
+
+
+def sample_step(runs: npt.NDArray[np.int64]) -> int:
+    """Distance between the vectors of received LLRs that decide on the scaling."""
+    return INPUT_LANES * max(1, int(runs[:, 2].sum()) // _NUM_SCALE_SAMPLES)
 
 
 def _columns_in_use(code: LdpcCode) -> list[int]:
@@ -233,8 +244,12 @@ def _columns_in_use(code: LdpcCode) -> list[int]:
     return [column for column in range(core_end) if column not in unused]
 
 
-def _received_runs(code: LdpcCode, rows: list[int], num_frames: int) -> npt.NDArray[np.int64]:
-    """Runs of LLRs to take from a frame: information, core parity, and the parity columns of the rows in use."""
+def received_runs(code: LdpcCode, num_frames: int = 1) -> npt.NDArray[np.int64]:
+    """Runs of LLRs to take from a frame: information, core parity, and the parity columns of the rows in use.
+
+    int64 [runs, 3]: start in the frame, start in the channel area of `num_frames` interleaved frames, length.
+    """
+    rows = [row for row, _ in served_rows(code)]
     z = code.lifting_size
     punctured = NUM_PUNCTURED_COLUMNS * z
     core = (code.num_systematic_bits, code.num_systematic_bits + NUM_CORE_ROWS * z)

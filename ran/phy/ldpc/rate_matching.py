@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import ctypes
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from ran.errors import bad_value
 from ran.phy.ldpc.base_graph import NUM_PUNCTURED_COLUMNS, LdpcCode
+from ran.phy.ldpc.native import transmit_function
 
 RedundancyVersion = Literal[0, 1, 2, 3]
 
+# With a kernel of their own, in `kernel.transmit`.
+_INTERLEAVED_BITS = (2, 4, 6, 8)
+_INTERLEAVE_ARGUMENTS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
 # TS 38.212 table 5.4.2.1-2: start of each redundancy version in columns of a full circular buffer.
 _START_COLUMN = {1: (0, 17, 33, 56), 2: (0, 13, 25, 43)}
 
@@ -92,7 +97,13 @@ class RateMatching:
             selected[..., start : start + length] = coded_bits[..., position : position + length]
         q = self.bits_per_symbol
         # [..., Q_m, E / Q_m] -> [..., E / Q_m, Q_m]: written row by row, read column by column (TS 38.212 §5.4.2.2).
-        by_row = selected.reshape(*selected.shape[:-1], q, self.num_output_bits // q)
+        run = self.num_output_bits // q
+        if selected.dtype == np.uint8 and q in _INTERLEAVED_BITS:
+            interleaved = np.empty_like(selected)
+            function = transmit_function(f"interleave_{q}", *_INTERLEAVE_ARGUMENTS)
+            function(selected.ctypes.data, interleaved.ctypes.data, selected.size // self.num_output_bits, run)
+            return interleaved
+        by_row = selected.reshape(*selected.shape[:-1], q, run)
         return np.ascontiguousarray(np.swapaxes(by_row, -1, -2)).reshape(selected.shape)
 
     def combine(
@@ -100,20 +111,22 @@ class RateMatching:
     ) -> npt.NDArray[np.float32]:
         """Inverse of `select` for LLRs, [..., E] -> [..., `code.num_coded_bits`] float32.
 
-        What was sent more than once is summed; bits that were not sent get 0, as do fillers.
+        What was sent more than once is summed; bits that were not sent get 0, as do fillers. A float32 torch tensor
+        gives a tensor on the same device.
         `out`, of the shape that is returned, holds LLRs of earlier transmissions to add to, in place.
         """
         self._check_last_axis("llr", llr, self.num_output_bits)
         q, run = self.bits_per_symbol, self.num_output_bits // self.bits_per_symbol
         by_symbol = llr.reshape(*llr.shape[:-1], run, q)
-        selected = np.empty((*llr.shape[:-1], q, run), np.float32)
+        selected = _new((*llr.shape[:-1], q, run), llr)
         for bit in range(q):
             selected[..., bit, :] = by_symbol[..., bit]
         selected = selected.reshape(llr.shape)
         filled = 0
         if out is None:
             # The first pass over the buffer can be copied instead of added.
-            out = np.zeros((*llr.shape[:-1], self.code.num_coded_bits), np.float32)
+            out = _new((*llr.shape[:-1], self.code.num_coded_bits), llr)
+            out[...] = 0
             filled = self._num_first_visits
         else:
             self._check_last_axis("out", out, self.code.num_coded_bits)
@@ -139,3 +152,8 @@ class RateMatching:
     def _check_last_axis(what: str, array: npt.NDArray[np.generic], length: int) -> None:
         if array.ndim < 1 or array.shape[-1] != length:
             raise bad_value(f"shape of {what}", array.shape, f"[..., {length}]")
+
+
+def _new(shape: tuple[int, ...], like: Any) -> Any:
+    """Memory for float32 numbers: a torch tensor where `like` is one, else an array."""
+    return np.empty(shape, np.float32) if isinstance(like, np.ndarray) else like.new_empty(shape)

@@ -6,20 +6,13 @@ from math import inf
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import INT8_CHECK_LIMIT, OWN_PARITY_LIMIT
 from ran.phy.ldpc.kernel.context import Context
 from ran.phy.ldpc.simd import I8, I16, I64, POINTER, broadcast, counted_loop, element, i64, load_element, splat
 
 # Above this many columns the inputs of a check wait in the slots they will be written to. The compiler would keep them,
 # and more, on the stack, at twice the time.
 _MAX_DEGREE_IN_REGISTERS = 10
-#: Largest magnitude in int8 steps that a check passes on, before it is multiplied by 0.75. Up to 30 checks add up in a
-#: column: with larger messages posteriors run into the limit of int8 and take wrong decisions with them (at 63 we
-#: measured an error floor of 1 in 100 blocks at rate 1/2).
-INT8_CHECK_LIMIT = 50
-# A parity bit in a single check can hold an LLR against which that check alone never prevails, so that the parity
-# checks would not hold although all is decided. Its LLR counts less, where that parity bit is decided, than a check can
-# say at most.
-_OWN_PARITY_LIMIT = 3 * INT8_CHECK_LIMIT // 4 - 1
 
 
 def check_kernel(context: Context, degree: int, own_parity: bool) -> ir.Function:
@@ -66,7 +59,7 @@ def check_kernel(context: Context, degree: int, own_parity: bool) -> ir.Function
             new = lanes.negated_where(b, b.select(is_smallest, for_smallest, for_others), value)
             edge = i - own_parity
             if edge < 0:
-                decision = lanes.add(b, lanes.limited(b, value, _OWN_PARITY_LIMIT), new)
+                decision = lanes.add(b, lanes.limited(b, value, OWN_PARITY_LIMIT), new)
                 lanes.store(b, decision, parity, position, aligned=True)
             else:
                 lanes.store(b, new, messages, b.add(message, i64(edge * lanes.lanes)), aligned=True)

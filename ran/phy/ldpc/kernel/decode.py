@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
+from ran.phy.ldpc.kernel.crc import bits_crc
 from ran.phy.ldpc.kernel.intake import input_scale, load_frames
+from ran.phy.ldpc.kernel.posterior import store_posterior
 from ran.phy.ldpc.plan import CHECK_KERNELS, FRAME_COUNTS, INPUT_LANES, Field
 from ran.phy.ldpc.simd import (
+    F32,
     I8,
     I16,
     I32,
@@ -30,22 +34,23 @@ from ran.phy.ldpc.simd import (
     splat,
 )
 
-# LLR of a bit that is known: fillers.
-_KNOWN = {"int8": 127, "float32": 1e9}
+DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 10, I64, POINTER, I64)
 
 
 def build_module(precision: str, vector_bytes: int) -> str:
     """LLVM IR with a function `decode_N` for each N of `plan.FRAME_COUNTS`.
 
     int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes, checks,
-    columns, runs, workspace): arrays as in `LdpcDecision` and `Plan`, the workspace aligned to 64 bytes. Returns -1, or
-    the index of a frame whose LLRs are not finite.
+    columns, runs, workspace, scales, posterior, posterior_stride, crc_table, crc_length): arrays as in `LdpcDecision`
+    and `Plan`, the workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in
+    floats; crc_table as in `kernel.crc` or null. Returns -1, or the index of a frame whose LLRs are not finite.
     """
     lanes = Int8Lanes(vector_bytes) if precision == "int8" else Float32Lanes(vector_bytes)
     context = Context(ir.Module(f"ldpc_{precision}_{vector_bytes}"), lanes, precision)
     checks = [check_kernel(context, degree, own_parity) for degree, own_parity in CHECK_KERNELS]
     iterate = iteration(context, checks)
     scale = input_scale(context)
+    crc = bits_crc(context.module)
     for frames in FRAME_COUNTS[precision]:
         _decode(
             context,
@@ -54,6 +59,8 @@ def build_module(precision: str, vector_bytes: int) -> str:
             load_frames(context, frames, scale),
             syndrome(context, frames),
             store_bits(context, frames),
+            store_posterior(context, frames),
+            crc,
         )
     return str(context.module)
 
@@ -203,11 +210,14 @@ def _decode(
     load_frames: ir.Function,
     syndrome: ir.Function,
     store_bits: ir.Function,
+    store_posterior: ir.Function,
+    crc: ir.Function,
 ) -> None:
     """The exported function; see `build_module`."""
-    function, b = context.function(f"decode_{frames}", I64, *(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 8, public=True)
+    function, b = context.function(f"decode_{frames}", I64, *DECODE_ARGUMENTS, public=True)
     llr, bits, ok, iterations, batch, max_iterations, early_stop = function.args[:7]
-    header, rows, reads, writes, checks, columns, runs, workspace = function.args[7:]
+    header, rows, reads, writes, checks, columns, runs, workspace = function.args[7:15]
+    scales, posterior, posterior_stride, crc_table, crc_length = function.args[15:]
     num_bits, num_edges, num_blocks = (
         header_field(b, header, field) for field in (Field.NUM_INFO_BITS, Field.NUM_EDGES, Field.NUM_BLOCKS)
     )
@@ -217,12 +227,14 @@ def _decode(
         b.store(ir.Constant(context.scalar, 0), element(b, channel, i, context.scalar))
     filler = element(b, channel, header_field(b, header, Field.FILLER_START), context.scalar)
     with counted_loop(b, header_field(b, header, Field.FILLER_LENGTH)) as i:
-        b.store(ir.Constant(context.scalar, _KNOWN[context.precision]), element(b, filler, i, context.scalar))
+        b.store(ir.Constant(context.scalar, KNOWN[context.precision]), element(b, filler, i, context.scalar))
 
-    pending = b.alloca(I64)
+    wants_posterior = b.icmp_unsigned("!=", b.ptrtoint(posterior, I64), i64(0))
+    has_crc = b.icmp_unsigned("!=", b.ptrtoint(crc_table, I64), i64(0))
+    pending, still_wrong = b.alloca(I64), b.alloca(I64)
     always_look = b.icmp_signed("!=", early_stop, i64(0))
     with counted_loop(b, batch, step=frames) as first:
-        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace))
+        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales))
         with b.if_then(b.icmp_signed(">=", bad, i64(0)), likely=False):
             b.ret(bad)
         left = b.sub(batch, first)
@@ -240,18 +252,30 @@ def _decode(
             with b.if_then(b.or_(is_last, always_look)):
                 waiting = b.load(pending, typ=I64)
                 failed = b.call(syndrome, (header, rows, element(b, checks, table, I16), workspace, waiting))
+                b.store(failed, still_wrong)
+                next_odd = b.and_(number, i64(1))
                 for frame in range(frames):
                     mask = i64(1 << frame)
+                    index = b.add(first, i64(frame))
+                    row_of_bits = element(b, bits, b.mul(index, num_bits), I8)
                     waits = b.icmp_signed("!=", b.and_(waiting, mask), i64(0))
-                    good = b.icmp_signed("==", b.and_(failed, mask), i64(0))
-                    with b.if_then(b.and_(waits, b.or_(good, is_last))):
-                        index = b.add(first, i64(frame))
-                        row_of_bits = element(b, bits, b.mul(index, num_bits), I8)
-                        next_odd = b.and_(number, i64(1))
+                    fails = b.icmp_signed("!=", b.and_(failed, mask), i64(0))
+                    with b.if_then(b.and_(has_crc, b.and_(waits, fails)), likely=False):
                         b.call(store_bits, (header, columns, workspace, next_odd, i64(frame), row_of_bits))
+                        remainder = b.call(crc, (row_of_bits, num_bits, crc_table, crc_length))
+                        with b.if_then(b.icmp_signed("==", remainder, i64(0)), likely=False):
+                            b.store(b.and_(b.load(still_wrong, typ=I64), b.not_(mask)), still_wrong)
+                    good = b.icmp_signed("==", b.and_(b.load(still_wrong, typ=I64), mask), i64(0))
+                    with b.if_then(b.and_(waits, b.or_(good, is_last))):
+                        b.call(store_bits, (header, columns, workspace, next_odd, i64(frame), row_of_bits))
+                        with b.if_then(wants_posterior, likely=False):
+                            target = element(b, posterior, b.mul(index, posterior_stride), F32)
+                            scale = load_element(b, scales, index, F32)
+                            arguments = (header, rows, columns, workspace, next_odd, i64(frame), scale, target)
+                            b.call(store_posterior, arguments)
                         b.store(b.zext(good, I8), element(b, ok, index, I8))
                         b.store(b.trunc(number, I32), element(b, iterations, index, I32))
-                b.store(b.and_(waiting, failed), pending)
+                b.store(b.and_(waiting, b.load(still_wrong, typ=I64)), pending)
                 nothing_left = b.icmp_signed("==", b.load(pending, typ=I64), i64(0))
                 more = b.append_basic_block("more")
                 b.cbranch(nothing_left, group_done, more)

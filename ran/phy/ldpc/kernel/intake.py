@@ -6,6 +6,7 @@ from math import inf
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import INT8_LIMIT, INT8_MEAN_MAGNITUDE, NUM_SCALE_STEPS
 from ran.phy.ldpc.kernel.context import Context, header_field, run_entry
 from ran.phy.ldpc.plan import INPUT_LANES, Field
 from ran.phy.ldpc.simd import (
@@ -23,13 +24,6 @@ from ran.phy.ldpc.simd import (
     load_element,
     splat,
 )
-
-#: Largest magnitude of a received LLR in int8 steps.
-INT8_LIMIT = 60
-#: Mean of min(magnitude of a received LLR, `INT8_LIMIT`) in int8 steps at code rate R: first + second R^2; see
-#: `decoder`.
-INT8_MEAN_MAGNITUDE = (4.0, 56.0)
-_NUM_SCALE_STEPS = 6
 
 _INPUT_VECTOR = ir.VectorType(F32, INPUT_LANES)
 
@@ -74,7 +68,7 @@ def input_scale(context: Context) -> ir.Function:
 
     # An even sample of whole vectors is enough here.
     sampled, clipped, unclipped = _Sum(b), _Sum(b), _Sum(b)
-    with counted_loop(b, i64(_NUM_SCALE_STEPS)):
+    with counted_loop(b, i64(NUM_SCALE_STEPS)):
         threshold = broadcast(b, b.fdiv(F32(INT8_LIMIT), b.load(factor, typ=F32)), INPUT_LANES)
         for total in (sampled, clipped, unclipped):
             total.clear()
@@ -135,14 +129,15 @@ class _Sum:
 
 
 def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.Function:
-    """int64 load_frames(llr, first, batch, header, runs, columns, workspace): prepare a group of frames.
+    """int64 load_frames(llr, first, batch, header, runs, columns, workspace, scales): prepare a group of frames.
 
     Scales, quantises, interleaves, puts every column into its slot and clears the messages. Past the end of the batch
-    the last frame is repeated. Returns -1, or the index of a frame that is not finite.
+    the last frame is repeated. scales [batch] float32 gets the factor of each frame. Returns -1, or the index of a
+    frame that is not finite.
     """
     lanes = context.lanes
-    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, POINTER, POINTER, POINTER, POINTER)
-    llr, first, batch, header, runs, columns, workspace = function.args
+    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, *(POINTER,) * 5)
+    llr, first, batch, header, runs, columns, workspace, factors = function.args
     stride, length = header_field(b, header, Field.LLR_STRIDE), header_field(b, header, Field.COLUMN_LENGTH)
     slots, messages, channel = (
         context.area(b, header, workspace, field)
@@ -157,6 +152,7 @@ def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.F
         scale = b.call(input_scale, (source, header, runs))
         with b.if_then(b.fcmp_ordered("<", scale, F32(0.0)), likely=False):
             b.ret(index)
+        b.store(scale, element(b, factors, index, F32))
         sources.append(source)
         scales.append(scale)
     wide = [broadcast(b, scale, INPUT_LANES) for scale in scales]
