@@ -21,7 +21,8 @@ def normal_approximation(num_bits: int, num_symbols: int, snr: float) -> float:
 
     Q((n C - k + log2(n) / 2) / sqrt(n V)) with C = log2(1 + snr) and V = snr (snr + 2) / (1 + snr)^2 log2(e)^2 per
     complex use (normal approximation of Y. Polyanskiy, H. V. Poor, S. Verdu, IEEE Trans. Inf. Theory 56, 2010, of whose
-    real uses a complex one is two). The input is Gaussian: QAM stays behind it. snr: linear, of all receive antennas together.
+    real uses a complex one is two). The input is Gaussian: QAM stays behind it. snr: linear, of all receive antennas
+    together.
     """
     capacity = math.log2(1 + snr)
     dispersion = snr * (snr + 2) / (1 + snr) ** 2 * math.log2(math.e) ** 2
@@ -74,7 +75,7 @@ def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
             axes.plot(grid, curve, ":", color=_COLOURS[count % len(_COLOURS)], linewidth=1.2, label=name)
     axes.set(yscale="log", ylim=(1e-3, 1.05), xlabel="Es/N0, dB", ylabel="blocks in error")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=4)
     image = io.BytesIO()
     figure.savefig(image, dpi=120)
     path = Path(out) / "harq.png"
