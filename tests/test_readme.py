@@ -59,7 +59,7 @@ def test_measured_results_equal_the_model_card():
     measured = {
         (m["experiment"], s["receiver"]): s for m in card["measured"] for s in m["summary"] if s["target_bler"] == 0.1
     }
-    assert len(rows) == len(measured)
+    assert len(rows) == len(measured) >= 8
     for experiment, receiver, esn0, gain, loss in rows:
         summary = measured[experiment.strip("`"), receiver.strip("`")]
         assert [esn0, gain, loss] == [summary["esn0_db"], summary["gain_db"], summary["loss_db"]]

@@ -29,6 +29,8 @@ from ran.training.loop import Trainer
 from ran.training.recipe import Recipe
 from receivers.neural.receiver import ARCHITECTURES
 
+#: What the training began with; goes into the card also when it is resumed later.
+_VERSIONS = "versions.json"
 _BUILT_IN = resources.files("ran.training.recipes")
 
 
@@ -67,7 +69,7 @@ def run(
 ) -> Path:
     """Train, or go on training, in the folder `out`; returns the path of the weights.
 
-    The folder holds recipe.yaml, train.csv, checkpoint.pt and, at the end, NAME.safetensors with its card NAME.json
+    The folder holds recipe.yaml, versions.json, train.csv, checkpoint.pt and, at the end, NAME.safetensors with its card NAME.json
     and NAME.md. The same recipe in the same folder resumes; another recipe's folder is refused.
     On one machine with one thread count the weights depend on the recipe alone, interruptions included.
     """
@@ -160,6 +162,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
             return
         if any(out.iterdir()):
             raise InputError(f"--out: {out} holds other files and no recipe.yaml; allowed: a new or empty folder")
+        write_text(out / _VERSIONS, json.dumps(versions(), indent=1) + "\n")
         path.write_text(text)
     except OSError as error:
         raise InputError(f"--out: {out}: {error.strerror}; allowed: a folder that can be written") from None
@@ -186,7 +189,7 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
             "slots_seen": s.steps * s.batch_slots,
             "seconds": round(seconds),
             "threads": torch.get_num_threads(),
-            **versions(),
+            **json.loads((out / _VERSIONS).read_text()),
         },
         "measured": [],
     }
