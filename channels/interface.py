@@ -42,6 +42,23 @@ class Channel(ABC):
         per antenna pair, contiguous.
         """
 
+    def response_within(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        process_times_s: np.ndarray,
+        part: slice,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """`response` at the times `part` of `process_times_s`, of a draw that extends over all of these.
+
+        So generators of the same state give the same draw whichever part of it is looked at.
+        """
+        whole = self.response(generators, num_rx_ant, num_tx_ant, process_times_s, subcarrier_frequencies_hz, device)
+        return whole[..., part, :].contiguous()
+
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
         """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""
         for what, given in (("num_rx_ant", num_rx_ant), ("num_tx_ant", num_tx_ant)):

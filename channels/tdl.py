@@ -82,14 +82,29 @@ class Tdl(Channel):
 
         h(t, f) = sum over taps of a_tap(t) exp(-2j pi f delay_tap).
         """
+        return self.response_within(
+            generators, num_rx_ant, num_tx_ant, symbol_times_s, slice(None), subcarrier_frequencies_hz, device
+        )
+
+    def response_within(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        process_times_s: np.ndarray,
+        part: slice,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Tensor:
+        """As in the base class, without computing the other parts."""
         self.check(num_rx_ant, num_tx_ant)
-        times = checked_axis("symbol_times_s", symbol_times_s)
+        times = checked_axis("symbol_times_s", process_times_s)
         frequencies = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz)
-        basis = self._time_basis(times)
+        basis = self._time_basis(times)[part]
         phases = _delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
         modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
         grid = _modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
-        return grid.view(len(generators), num_rx_ant, num_tx_ant, times.size, frequencies.size)
+        return grid.view(len(generators), num_rx_ant, num_tx_ant, len(basis), frequencies.size)
 
     def time_correlation(self, lag_s: np.ndarray | float) -> np.ndarray:
         """E[h(t + lag) conj(h(t))] of an antenna pair, complex128, shape of `lag_s`."""

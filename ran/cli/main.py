@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import bench, doctor, listing, report, sim, train
+from ran.cli import bench, conformance, doctor, listing, report, sim, train
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command("sim")(sim.sim)
 app.command("list")(listing.list_)
 app.command("report")(report.report)
 app.command("bench")(bench.bench)
+app.command("conformance")(conformance.conformance)
 app.command("train")(train.train)
 app.command("doctor")(doctor.doctor)
 

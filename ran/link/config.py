@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
-from ran.phy.config import Carrier, Config, Pusch, Users
+from ran.phy.config import Carrier, Config, Harq, Pusch, Users
 
 #: A channel model or a receiver by name, with its options: {"name": "tdl", "profile": "A", ...}.
 Block = dict[str, Any]
@@ -17,13 +17,17 @@ class LinkConfig(Config):
 
     channel: one block for all users, or a list with one block per user.
     num_rx_ant: receive antennas of the base station.
+    harq: retransmissions of blocks in error; none by default.
     """
+
+    younger_fields = ("harq",)
 
     carrier: Carrier = Carrier()
     pusch: Pusch = Pusch()
     users: Users = Users()
     num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
     channel: Block | tuple[Block, ...]
+    harq: Harq | None = None
 
     @field_validator("channel", mode="before")
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -14,13 +14,14 @@ from ran.errors import InputError
 from ran.link.catalogue import build_channel
 from ran.link.config import LinkConfig
 from ran.link.grid import received_grid, transmitted_grid
+from ran.link.harq import run_processes
 from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.phy.config import Decoder, Pdsch, SharedChannel
 from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
-from ran.phy.numerology import symbol_times_s
+from ran.phy.numerology import slot_start_s, symbol_times_s
 from ran.phy.pusch import PuschGrid
 from receivers import PilotLayout, Receiver, SlotObservation, Truth
 
@@ -36,10 +37,24 @@ class NonFiniteError(Exception):
 
 @dataclass(frozen=True)
 class DropOutcomes:
-    """Errors per drop, summed over its users: block_errors int32 [drops], bit_errors int64 [drops]."""
+    """Errors per drop, summed over its users: block_errors int32 [drops], bit_errors int64 [drops].
+
+    With HARQ these are the blocks that never arrived, and `earlier_errors` int32 [drops, transmissions - 1] are those
+    still in error after every transmission but the last; without, it is empty.
+    """
 
     block_errors: np.ndarray
     bit_errors: np.ndarray
+    earlier_errors: np.ndarray
+
+    @classmethod
+    def of_one_slot(cls, block_errors: np.ndarray, bit_errors: np.ndarray) -> DropOutcomes:
+        """Without retransmissions."""
+        return cls(block_errors, bit_errors, np.zeros((len(block_errors), 0), np.int32))
+
+    def first(self, count: int) -> DropOutcomes:
+        """The first `count` drops."""
+        return DropOutcomes(self.block_errors[:count], self.bit_errors[:count], self.earlier_errors[:count])
 
 
 @dataclass(frozen=True)
@@ -65,9 +80,33 @@ class SlotBatch:
             raise InputError("truth: got a batch without its channel; allowed: one of Link.batch(with_channel=True)")
         return Truth(self.h, self.coded_bits)
 
+    def select(self, drops: np.ndarray) -> SlotBatch:
+        """The drops at these places of the batch, int [n], ascending."""
+        if len(drops) == len(self.transport_blocks):
+            return self
+        chosen = torch.from_numpy(drops).to(self.x.device)
+        y, variance = self.observation.y[chosen], self.observation.noise_var[chosen]
+        return SlotBatch(
+            replace(self.observation, y=y, noise_var=variance),
+            self.transport_blocks[drops],
+            self.coded_bits[chosen],
+            self.x[chosen],
+            None if self.h is None else self.h[chosen],
+        )
+
+
+@dataclass(frozen=True)
+class _Slot:
+    """One of the slots of a drop: its grid, and its symbols' times after the start of the slot, and in the drop."""
+
+    grid: PuschGrid
+    symbol_times_s: np.ndarray
+    part_of_drop: slice
+    pilots: Tensor
+
 
 class Link:
-    """PUSCH over a channel, one slot per drop, one transport block per user and drop."""
+    """PUSCH over a channel, one transport block per user and drop: in one slot, or with HARQ in as many as it takes."""
 
     def __init__(self, config: LinkConfig, decoder: Decoder | None = None, device: str = "cpu") -> None:
         self.config = config
@@ -83,13 +122,42 @@ class Link:
             num_coded_bits=self.grid.scrambling.size,
         )
         self._memory.check(with_channel=False)
-        self._times = symbol_times_s(config.carrier.numerology, config.carrier.slot_number)
+        self._slots = self._build_slots()
+        starts = [slot_start_s(config.carrier.numerology, n) for n in self._slot_numbers]
+        self._times = np.concatenate(
+            [start - starts[0] + slot.symbol_times_s for start, slot in zip(starts, self._slots, strict=True)]
+        )
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
-        self._pilots = self.grid.pilots.to(self.device)
         self._data_mask = self.grid.data_mask.to(self.device)
         ports = [port for user in self.grid.ports for port in user]
         self._layout = pilot_layout(config.pusch, ports)
+
+    @property
+    def _slot_numbers(self) -> list[int]:
+        """Numbers of the slots of a drop, counted on over the ends of frames."""
+        first, harq = self.config.carrier.slot_number, self.config.harq
+        if harq is None:
+            return [first]
+        return [first + attempt * harq.round_trip_slots for attempt in range(harq.max_transmissions)]
+
+    def _build_slots(self) -> tuple[_Slot, ...]:
+        """The slots of a drop: one, or with HARQ one per transmission, with its redundancy version and DM-RS."""
+        carrier, harq = self.config.carrier, self.config.harq
+        if harq is not None and self.config.pusch.rv != 0:
+            raise InputError(f"pusch.rv: got {self.config.pusch.rv} with harq; allowed: 0, harq.rv counts")
+        slots = []
+        for attempt, number in enumerate(self._slot_numbers):
+            of_slot, grid = carrier, self.grid
+            if harq is not None:
+                in_frame = number % (10 * 2**carrier.numerology)
+                of_slot = carrier.model_copy(update={"slot_number": in_frame})
+                pusch = self.config.pusch.model_copy(update={"rv": harq.rv_of(attempt)})
+                grid = PuschGrid.build(of_slot, pusch, self.config.users)
+            times = symbol_times_s(of_slot.numerology, of_slot.slot_number)
+            part = slice(attempt * len(times), (attempt + 1) * len(times))
+            slots.append(_Slot(grid, times, part, grid.pilots.to(self.device)))
+        return tuple(slots)
 
     def _build_channels(self) -> tuple[Channel, ...]:
         """One channel for all users, or one per user."""
@@ -145,11 +213,18 @@ class Link:
             raise InputError(f"receivers.{label}: {error}") from None
 
     def batch(
-        self, drops: Sequence[int], esn0_db: float, seed: int, scenario_id: str, with_channel: bool = True
+        self,
+        drops: Sequence[int],
+        esn0_db: float,
+        seed: int,
+        scenario_id: str,
+        with_channel: bool = True,
+        attempt: int = 0,
     ) -> SlotBatch:
         """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch.
 
         with_channel: keep the channel, which only `truth` needs; without, a batch takes far less memory.
+        attempt: number of the transmission, from 0; above 0 only with HARQ.
         `InputError` when it would not stay within the memory budget.
         """
         self._memory.check(with_channel)
@@ -159,39 +234,43 @@ class Link:
 
         def response(of: slice, subcarriers: slice) -> Tensor:
             # drawn from the start for every part of the band: a draw does not depend on where it is looked at
-            return self._channel_response(streams("channel", of), self._frequencies[subcarriers])
+            return self._channel_response(streams("channel", of), self._frequencies[subcarriers], slot.part_of_drop)
 
-        grid = self.grid
+        slot = self._slots[attempt]
+        grid = slot.grid
         transport_blocks = _random_bits(streams("bits"), (grid.num_users, self.bits_per_block))
         coded_bits = torch.from_numpy(grid.encode(transport_blocks)).to(self.device)
         x = transmitted_grid(grid, coded_bits)
         variance = noise_var(esn0_db)
-        noise_keys = np.stack([stream_key(seed, scenario_id, drop, "noise") for drop in drops])
+        noise = f"noise {attempt}" if attempt else "noise"
+        noise_keys = np.stack([stream_key(seed, scenario_id, drop, noise) for drop in drops])
         y, h = received_grid(x, response, noise_keys, variance, self._memory, with_channel)
         observation = SlotObservation(
             y=y,
-            pilots=self._pilots,
+            pilots=slot.pilots,
             layout=self._layout,
             data_mask=self._data_mask,
             noise_var=torch.full((len(drops),), variance, device=self.device),
             bits_per_symbol=grid.bits_per_symbol,
             layer_amplitude=grid.layer_amplitude,
             layer_to_user=tuple(u for u, ports in enumerate(grid.ports) for _ in ports),
-            symbol_times_s=torch.from_numpy(self._times),
+            symbol_times_s=torch.from_numpy(slot.symbol_times_s),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
             transform_precoding=self.config.pusch.transform_precoding,
         )
         return SlotBatch(observation, transport_blocks, coded_bits, x, h)
 
-    def _channel_response(self, generators: list[np.random.Generator], frequencies_hz: np.ndarray) -> Tensor:
-        """Response of all layers, complex64 [batch, num_rx_ant, num_layers, 14, num_subcarriers]."""
+    def _channel_response(
+        self, generators: list[np.random.Generator], frequencies_hz: np.ndarray, part: slice
+    ) -> Tensor:
+        """Response of all layers in a slot of the drop, complex64 [batch, num_rx_ant, num_layers, 14, subcarriers]."""
         num_rx_ant, per_user = self.config.num_rx_ant, self.grid.num_antennas_per_user
         if len(self.channels) == 1:
             counts = [per_user * self.grid.num_users]
         else:
             counts = [per_user] * self.grid.num_users
         parts = [
-            channel.response(generators, num_rx_ant, n, self._times, frequencies_hz, self.device)
+            channel.response_within(generators, num_rx_ant, n, self._times, part, frequencies_hz, self.device)
             for channel, n in zip(self.channels, counts, strict=True)
         ]
         return self.grid.layer_channel(parts[0] if len(parts) == 1 else torch.cat(parts, dim=2))
@@ -206,7 +285,7 @@ class Link:
         decision = self.grid.decode(llr.cpu().numpy(), self.decoder.num_iterations, self.decoder.precision)
         wrong = (decision.bits.reshape(sent.shape) != sent).sum(-1, dtype=np.int64)
         failed = (wrong > 0) | ~decision.crc_ok.reshape(wrong.shape)
-        return DropOutcomes(failed.sum(-1, dtype=np.int32), wrong.sum(-1))
+        return DropOutcomes.of_one_slot(failed.sum(-1, dtype=np.int32), wrong.sum(-1))
 
     def warm_up(self, receivers: Mapping[str, Receiver]) -> None:
         """Make the processor's kernels ready that these receivers on this link need.
@@ -234,19 +313,56 @@ class Link:
             for start in range(drops.start, drops.stop, size):
                 # the last batch is completed and cut, so that a drop meets the same batch whatever is asked for
                 indices = range(start, start + size)
-                batch = self.batch(indices, esn0_db, seed, scenario_id, with_channel)
-                _check_finite(batch.observation.y, "the received grid", indices)
+                outcomes = self._outcomes(receivers, indices, esn0_db, seed, scenario_id, with_channel)
                 keep = min(size, drops.stop - start)
-                for label, receiver in receivers.items():
-                    llr = self.receive(receiver, batch)
-                    _check_finite(llr, f"the LLRs of {label}", indices)
-                    outcome = self.count_errors(llr, batch)
-                    parts[label].append(DropOutcomes(outcome.block_errors[:keep], outcome.bit_errors[:keep]))
+                for label, outcome in outcomes.items():
+                    parts[label].append(outcome.first(keep))
         return {
             label: DropOutcomes(
-                np.concatenate([p.block_errors for p in part]), np.concatenate([p.bit_errors for p in part])
+                np.concatenate([p.block_errors for p in part]),
+                np.concatenate([p.bit_errors for p in part]),
+                np.concatenate([p.earlier_errors for p in part]),
             )
             for label, part in parts.items()
+        }
+
+    def _outcomes(
+        self,
+        receivers: Mapping[str, Receiver],
+        indices: range,
+        esn0_db: float,
+        seed: int,
+        scenario_id: str,
+        with_channel: bool,
+    ) -> dict[str, DropOutcomes]:
+        """Outcomes of every receiver on one batch of drops."""
+
+        def transmit(attempt: int, places: list[int]) -> SlotBatch:
+            chosen = [indices[place] for place in places]
+            batch = self.batch(chosen, esn0_db, seed, scenario_id, with_channel, attempt=attempt)
+            _check_finite(batch.observation.y, "the received grid", chosen)
+            return batch
+
+        if self.config.harq is None:
+            batch = transmit(0, list(range(len(indices))))
+            found = {}
+            for label, receiver in receivers.items():
+                llr = self.receive(receiver, batch)
+                _check_finite(llr, f"the LLRs of {label}", indices)
+                found[label] = self.count_errors(llr, batch)
+            return found
+
+        def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
+            llr = self.receive(receivers[label], batch)
+            _check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
+            return llr
+
+        codewords = [slot.grid.codeword for slot in self._slots]
+        processes = run_processes(
+            receivers, len(indices), self.blocks_per_drop, codewords, self.decoder, transmit, receive
+        )
+        return {
+            label: DropOutcomes(p.failures[:, -1], p.bit_errors, p.failures[:, :-1]) for label, p in processes.items()
         }
 
 

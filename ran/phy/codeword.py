@@ -9,6 +9,7 @@ import numpy as np
 from ran.errors import InputError
 from ran.phy.config import Carrier, Precision, SharedChannel
 from ran.phy.dmrs import reserved_mask
+from ran.phy.harq import SoftBuffer
 from ran.phy.ldpc import RedundancyVersion
 from ran.phy.mcs import McsEntry, limited_buffer_size, num_re_for_tbs, transport_block_size
 from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
@@ -114,10 +115,13 @@ class Codeword:
             batch, users * self.num_layers, self.num_data_re, self.bits_per_symbol
         )
 
-    def decode(self, llr: np.ndarray, num_iterations: int, precision: Precision) -> TransportBlockDecision:
+    def decode(
+        self, llr: np.ndarray, num_iterations: int, precision: Precision, soft_buffer: SoftBuffer | None = None
+    ) -> TransportBlockDecision:
         """Collect from layers, descramble and decode.
 
         llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
+        soft_buffer: of earlier transmissions, for batch * num_users transport blocks; this one is added to it.
         Returns decisions whose leading dimension is batch * num_users, user fastest.
         """
         batch, users = llr.shape[0], self.num_users
@@ -125,4 +129,6 @@ class Codeword:
         # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
         codeword = llr.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
         codeword = codeword * (1 - 2 * self.scrambling.astype(np.float32))
-        return self.transport_block.decode(codeword.reshape(batch * users, -1), num_iterations, precision=precision)
+        return self.transport_block.decode(
+            codeword.reshape(batch * users, -1), num_iterations, precision=precision, soft_buffer=soft_buffer
+        )

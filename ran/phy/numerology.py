@@ -19,6 +19,14 @@ def cyclic_prefix_s(numerology: int, slot_number: int = 0) -> np.ndarray:
     return (144 * 2.0**-numerology + 16 * long) * _KAPPA * _T_C_S
 
 
+def slot_start_s(numerology: int, slot_number: int) -> float:
+    """Start of a slot after the start of slot 0, seconds; from 60 kHz on the slots of a half subframe differ."""
+    slots_per_subframe = 2**numerology
+    subframe, slot = divmod(slot_number, slots_per_subframe)
+    useful = 2048 * _KAPPA * _T_C_S * 2.0**-numerology * NUM_SYMBOLS_PER_SLOT
+    return subframe * 1e-3 + sum(useful + float(cyclic_prefix_s(numerology, s).sum()) for s in range(slot))
+
+
 def symbol_times_s(numerology: int, slot_number: int = 0) -> np.ndarray:
     """Start of each symbol's useful part after the start of the slot, float64 [14], seconds (TS 38.211 §5.3.1)."""
     useful = 2048 * _KAPPA * _T_C_S * 2.0**-numerology

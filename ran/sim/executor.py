@@ -69,6 +69,17 @@ class Executor:
         theirs.close()
         self._processes[ours] = process
 
+    def turn_to(self, experiment: Experiment) -> None:
+        """Have the workers build another experiment's simulation; chunks in flight of the one before are lost."""
+        while self._busy:
+            self.wait(None)
+        if experiment == self._arguments[1]:
+            return
+        self._arguments = (self._arguments[0], experiment)
+        for worker in self._processes:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                worker.send(experiment)
+
     def close(self) -> None:
         """End every worker; chunks in flight are lost. No process is left afterwards."""
         for process in self._processes.values():
@@ -82,6 +93,11 @@ class Executor:
             ours.close()
         self._processes.clear()
         self._busy.clear()
+
+    @property
+    def workers(self) -> int:
+        """Processes."""
+        return self._count
 
     @property
     def idle(self) -> int:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
 from ran.errors import unknown_name
-from ran.phy.config import Carrier, Config, Decoder, Pusch, Users
+from ran.phy.config import Carrier, Config, Decoder, Harq, Pusch, Users
 from ran.sim.overrides import apply_overrides
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
@@ -108,6 +108,39 @@ class SnrAuto(Config):
         return {} if data == "auto" or data == {"auto": None} else _tuples(data)
 
 
+class Requirement(Config):
+    """Is the throughput at `esn0_db` at least `throughput` of its maximum? And where is it just that?
+
+    The required point is simulated until that is decided (or `stopping.max_slots`), then points every `step_db`, with
+    `curve_slots` slots each, downwards (upwards where it was missed) until the fraction crosses `throughput`, at most
+    `span_db` away. With HARQ a slot here is a process of as many transmissions as it takes.
+    """
+
+    esn0_db: EsN0Db
+    throughput: Annotated[float, Field(gt=0, lt=1)] = 0.7
+    step_db: Annotated[float, Field(ge=0.05, le=10)] = 1.0
+    span_db: Annotated[float, Field(ge=0, le=40)] = 8.0
+    curve_slots: Annotated[int, Field(ge=8, le=1_000_000)] = 256
+
+    @property
+    def offsets(self) -> range:
+        """Steps from the required point to the grid's ends."""
+        steps = int(self.span_db / self.step_db + 1e-9)
+        return range(-steps, steps + 1)
+
+    def point(self, offset: int) -> float:
+        """Es/N0 in dB so many steps above the required point."""
+        return round(self.esn0_db + offset * self.step_db, 6) + 0.0
+
+
+class SnrRequirement(Config):
+    """The form `{requirement: {...}}` of `esn0_db`."""
+
+    model_config = ConfigDict(title="<requirement>")
+
+    requirement: Requirement
+
+
 class Stopping(Config):
     """When a point has been simulated enough, per receiver. The first rule that holds ends it.
 
@@ -128,6 +161,8 @@ def _form_of_points(value: Any) -> str | None:
         return "<list>"
     if value == "auto" or isinstance(value, SnrAuto) or (isinstance(value, dict) and "auto" in value):
         return "<auto>"
+    if isinstance(value, SnrRequirement) or (isinstance(value, dict) and "requirement" in value):
+        return "<requirement>"
     return "<range>" if isinstance(value, dict | SnrRange) else None
 
 
@@ -150,6 +185,8 @@ def _tuples(value: Any) -> Any:
 
 class Experiment(Config):
     """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
+
+    younger_fields = ("harq",)
 
     name: Annotated[
         str,
@@ -176,16 +213,19 @@ class Experiment(Config):
     esn0_db: Annotated[
         Annotated[tuple[EsN0Db, ...], Field(min_length=1, max_length=MAX_POINTS), Tag("<list>")]
         | Annotated[SnrRange, Tag("<range>")]
-        | Annotated[SnrAuto, Tag("<auto>")],
+        | Annotated[SnrAuto, Tag("<auto>")]
+        | Annotated[SnrRequirement, Tag("<requirement>")],
         Discriminator(_form_of_points),
         Field(
             json_schema_extra={
-                "allowed": "a list of numbers, {start: A, stop: B, step: C}, auto, or {auto: {target_bler: [...]}}"
+                "allowed": "a list of numbers, {start: A, stop: B, step: C}, auto, {auto: {target_bler: [...]}}, "
+                "or {requirement: {esn0_db: A}}"
             }
         ),
     ]
     stopping: Stopping = Stopping()
     decoder: Decoder = Decoder()
+    harq: Harq | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
     @field_validator("channel", mode="before")
@@ -219,7 +259,20 @@ class Experiment(Config):
             return self.esn0_db
         if isinstance(self.esn0_db, SnrRange):
             return self.esn0_db.values()
+        if isinstance(self.esn0_db, SnrRequirement):
+            requirement = self.esn0_db.requirement
+            return tuple(requirement.point(offset) for offset in requirement.offsets)
         return self.esn0_db.auto.values()
+
+    @property
+    def requirement(self) -> Requirement | None:
+        """The throughput that is asked for; None in any other experiment."""
+        return self.esn0_db.requirement if isinstance(self.esn0_db, SnrRequirement) else None
+
+    @property
+    def max_transmissions(self) -> int:
+        """Transmissions of a block at most."""
+        return 1 if self.harq is None else self.harq.max_transmissions
 
     @property
     def snr_search(self) -> SnrSearch | None:

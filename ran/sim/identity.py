@@ -38,7 +38,9 @@ def _canonical(value: Any) -> Any:
 def physics(experiment: Experiment) -> dict[str, Any]:
     """Everything that decides the physics of a drop, except the SNR."""
     resolved = experiment.resolved()
-    return {key: resolved[key] for key in ("carrier", "pusch", "users", "num_rx_ant", "channel")}
+    # without retransmissions there is no `harq`, as in experiments from before there was one
+    keys = ("carrier", "pusch", "users", "num_rx_ant", "channel", "harq")
+    return {key: resolved[key] for key in keys if key in resolved}
 
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from ran.sim.experiment import Experiment, SnrSearch
+from ran.sim.experiment import Experiment, Requirement, SnrSearch
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.stopping import drops_expected, drops_used
+from ran.sim.throughput import drops_to_decide, looks
 
 #: A curve that has not halved over so many dB has met its error floor.
 _FLOOR_SPAN_DB = 6.0
@@ -58,6 +59,8 @@ class Plan:
         self._rule = experiment.stopping
         self._grid = experiment.snr_grid
         self._search = experiment.snr_search
+        self._requirement = experiment.requirement
+        self._max_transmissions = experiment.max_transmissions
         self._blocks_per_drop = blocks_per_drop
         self._decided: WeakKeyDictionary[TaskOutcomes, tuple[int, int | None]] = WeakKeyDictionary()
         self.receivers = tuple(receiver.title for receiver in experiment.receivers)
@@ -68,6 +71,8 @@ class Plan:
 
     def curve(self, receiver: str, outcomes: Outcomes) -> Curve:
         """The curve of one receiver as far as it is known."""
+        if self._requirement is not None:
+            return self._around(receiver, outcomes, self._requirement)
         if self._search is None:
             return self._walk(receiver, outcomes, 0)
         start = self._first_point(receiver, outcomes, self._search)
@@ -101,6 +106,45 @@ class Plan:
             if used is not None and self._ends(blers):
                 break
         return Curve(tuple(points), tuple(needs))
+
+    def _around(self, receiver: str, outcomes: Outcomes, requirement: Requirement) -> Curve:
+        """The required point until it is decided, then its neighbours until the throughput crosses the requirement."""
+        points: list[Point] = []
+        direction, offset = 0, 0
+        while offset in requirement.offsets:
+            esn0_db = requirement.point(offset)
+            known = outcomes.get((receiver, esn0_db)) or TaskOutcomes()
+            limit = self._rule.max_slots if offset == 0 else requirement.curve_slots
+            used = self._drops_at_requirement(known, limit, requirement.throughput, decides=offset == 0)
+            if used is None:
+                if known.prefix:
+                    points.append(Point(receiver, esn0_db, known.prefix, False))
+                expected = next(look for look in looks(limit) if look > known.prefix) if offset == 0 else limit
+                need = Need(receiver, esn0_db, expected, limit, certain=True)
+                return Curve(tuple(sorted(points, key=lambda point: point.esn0_db)), (need,))
+            points.append(Point(receiver, esn0_db, used, True))
+            delivered = known.delivered(self._blocks_per_drop, used).sum()
+            enough = delivered >= requirement.throughput * known.transmissions(self._blocks_per_drop, used).sum()
+            if direction == 0:
+                direction = -1 if enough else 1
+            elif enough == (direction > 0):
+                break
+            offset += direction
+        return Curve(tuple(sorted(points, key=lambda point: point.esn0_db)), ())
+
+    def _drops_at_requirement(self, known: TaskOutcomes, limit: int, threshold: float, decides: bool) -> int | None:
+        """Drops that count at a point: `limit`, or at the required point as few as decide about it."""
+        if not decides:
+            return limit if known.prefix >= limit else None
+        prefix, used = self._decided.get(known, (-1, None))
+        if used is None and prefix != known.prefix:
+            delivered = known.delivered(self._blocks_per_drop)
+            transmissions = known.transmissions(self._blocks_per_drop)
+            used = drops_to_decide(
+                delivered, transmissions, self._blocks_per_drop, self._max_transmissions, threshold, limit
+            )
+            self._decided[known] = (known.prefix, used)
+        return used
 
     def _drops_used(self, known: TaskOutcomes) -> int | None:
         """`drops_used`, computed again only when more drops became known."""

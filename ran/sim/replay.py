@@ -53,7 +53,8 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
             if isinstance(answer, NonFinite):
                 outcomes.append(Outcome(title, answer.drop, non_finite=answer.stage))
             else:
-                block_errors, bit_errors = answer.outcomes[title]
-                outcomes.append(Outcome(title, drop, int(block_errors[drop - first]), int(bit_errors[drop - first])))
+                found, place = answer.outcomes[title], drop - first
+                errors = int(found.block_errors[place]), int(found.bit_errors[place])
+                outcomes.append(Outcome(title, drop, *errors))
     blocks = link.blocks_per_drop
     return Replay(esn0_db, drop, batch, scenario, blocks, blocks * link.bits_per_block, tuple(outcomes))

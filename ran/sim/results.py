@@ -20,6 +20,7 @@ from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
 from ran.sim.statistics import bler_interval
 from ran.sim.store import Store
+from ran.sim.throughput import throughput_fraction
 from ran.sim.validation import validate
 
 CSV_COLUMNS = (
@@ -37,6 +38,9 @@ CSV_COLUMNS = (
     "throughput_mbps",
 )
 
+#: More columns of runs with HARQ, before one `bler_after_N` per transmission.
+HARQ_COLUMNS = ("transmissions", "throughput_fraction", "throughput_fraction_low", "throughput_fraction_high")
+
 
 @dataclass(frozen=True)
 class PointResult:
@@ -46,6 +50,10 @@ class PointResult:
     bler_low, bler_high: 95 % interval that counts drops as the independent unit (`ran.sim.statistics`).
     bit_errors, bits: information bits of all blocks. throughput_mbps: bits of the blocks without error per air time,
     all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
+
+    With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
+    transmissions: of all blocks; delivered blocks per transmission is throughput_fraction, of the maximum throughput,
+    with its interval (`ran.sim.throughput`). bler_after: blocks in error after 1, 2, ... transmissions.
     """
 
     receiver: str
@@ -61,6 +69,11 @@ class PointResult:
     bits: int
     throughput_mbps: float
     block_errors_per_drop: np.ndarray
+    transmissions: int = 0
+    throughput_fraction: float = float("nan")
+    throughput_fraction_low: float = 0.0
+    throughput_fraction_high: float = 1.0
+    bler_after: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,11 +93,12 @@ class RunResults:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """How much a drop carries."""
+    """How much a drop carries, and how often at most it is sent."""
 
     blocks_per_drop: int
     bits_per_block: int
     slot_duration_s: float
+    max_transmissions: int = 1
 
 
 def load_results(run_dir: Path) -> RunResults:
@@ -121,6 +135,7 @@ def _from_store(store: Store) -> RunResults:
             int(json.loads(meta["blocks_per_drop"])),
             int(json.loads(meta["bits_per_block"])),
             float(json.loads(meta["slot_duration_s"])),
+            experiment.max_transmissions,
         )
         genies = frozenset(json.loads(meta["genies"]))
         versions = json.loads(meta["versions"])
@@ -152,12 +167,19 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
     blocks = point.drops * dimensions.blocks_per_drop
     block_errors = int(per_drop.sum())
     low, high = bler_interval(per_drop, dimensions.blocks_per_drop)
-    air_time_s = point.drops * dimensions.slot_duration_s
+    per_block = dimensions.blocks_per_drop
+    earlier = known.earlier_errors[: point.drops]
+    transmissions = known.transmissions(per_block, point.drops)
+    fraction = throughput_fraction(
+        known.delivered(per_block, point.drops), transmissions, per_block, dimensions.max_transmissions
+    )
+    # every block of a drop has a transmission in each of its process's slots
+    air_time_s = int(transmissions.sum()) / per_block * dimensions.slot_duration_s
     return PointResult(
         receiver=point.receiver,
         esn0_db=point.esn0_db,
         drops=point.drops,
-        slots=point.drops,
+        slots=point.drops + int((earlier > 0).sum()),
         blocks=blocks,
         block_errors=block_errors,
         bler=block_errors / blocks,
@@ -167,15 +189,22 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         bits=blocks * dimensions.bits_per_block,
         throughput_mbps=(blocks - block_errors) * dimensions.bits_per_block / air_time_s / 1e6,
         block_errors_per_drop=per_drop,
+        transmissions=int(transmissions.sum()),
+        throughput_fraction=fraction.value,
+        throughput_fraction_low=fraction.low,
+        throughput_fraction_high=fraction.high,
+        bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
     )
 
 
 def write_csv(results: RunResults, path: Path) -> None:
-    """One row per point, with `CSV_COLUMNS`; equal results give equal bytes."""
+    """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes."""
+    count = results.experiment.max_transmissions if results.experiment.harq else 0
+    columns = (*CSV_COLUMNS, *(HARQ_COLUMNS if count else ()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    writer.writerow([*columns, *(f"bler_after_{i + 1}" for i in range(count))])
     for point in results.points:
-        values = (getattr(point, column) for column in CSV_COLUMNS)
+        values = [*(getattr(point, column) for column in columns), *point.bler_after[:count]]
         writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])
     write_text(path, text.getvalue())

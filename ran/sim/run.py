@@ -19,7 +19,7 @@ from ran.sim.results import RunResults, known_outcomes, load_results, write_csv
 from ran.sim.run_folder import CSV, RunFolder
 from ran.sim.schedule import Schedule
 from ran.sim.simulation import Build, Simulation, build_simulation
-from ran.sim.store import Segment, Task
+from ran.sim.store import Task
 from ran.sim.worker import Chunk, Done, NonFinite
 
 #: Speed is measured over so many seconds.
@@ -91,12 +91,14 @@ def run(
     chunk_slots: int | None = None,
     listener: Listener | None = None,
     build: Build = build_simulation,
+    executor: Executor | None = None,
 ) -> RunResults:
     """Simulate what the run folder `out` does not hold yet of `experiment`; write `results.csv`; return the results.
 
     workers: processes, by default one per core. chunk_slots: slots per chunk, by default about 1.5 s worth. Neither
     changes any result, nor does an interruption: every finished chunk is stored, and the same call goes on from there.
-    build: makes the simulation, here and in every worker.
+    build: makes the simulation, here and in every worker. executor: processes that outlive this run, made with the same
+    `build`; by default the run has its own.
     Raises InputError for input that does not fit, RunStopped when the run cannot go on, WorkerCrashed for a bug.
     """
     listener = listener or Silence()
@@ -105,9 +107,10 @@ def run(
     receivers = {t: receiver_identity(block, simulation.fingerprints[t]) for t, block in blocks.items()}
     with RunFolder(Path(out), experiment, simulation, receivers) as folder:
         simulation.warm_up(listener.say)
-        session = _Session(experiment, folder, simulation, receivers, workers or available_cores(), chunk_slots)
+        count = workers or available_cores() if executor is None else executor.workers
+        session = _Session(experiment, folder, simulation, receivers, count, chunk_slots)
         if session.missing():
-            session.simulate(build, listener)
+            session.simulate(build, listener, executor)
     results = load_results(Path(out))
     write_csv(results, Path(out) / CSV)
     return results
@@ -146,18 +149,25 @@ class _Session:
         """What the run cannot end without."""
         return [need for need in _needs(self._plan.curves(self._outcomes)) if need.certain]
 
-    def simulate(self, build: Build, listener: Listener) -> None:
+    def simulate(self, build: Build, listener: Listener, executor: Executor | None) -> None:
+        if executor is not None:
+            executor.turn_to(self._experiment)
+            self._simulate(executor, listener)
+            return
         listener.say(f"starting {self._workers} worker process{'es' if self._workers > 1 else ''}")
-        with Executor(self._experiment, build, self._workers) as executor:
-            self._recent.append((time.monotonic(), 0))
-            while True:
-                curves = self._plan.curves(self._outcomes)
-                if not any(need.certain for need in _needs(curves)):
-                    return
-                self._hand_out(executor, _needs(curves))
-                for chunk, answer in executor.wait(timeout_s=0.25):
-                    self._take(chunk, answer)
-                listener.update(self._status(curves))
+        with Executor(self._experiment, build, self._workers) as own:
+            self._simulate(own, listener)
+
+    def _simulate(self, executor: Executor, listener: Listener) -> None:
+        self._recent.append((time.monotonic(), 0))
+        while True:
+            curves = self._plan.curves(self._outcomes)
+            if not any(need.certain for need in _needs(curves)):
+                return
+            self._hand_out(executor, _needs(curves))
+            for chunk, answer in executor.wait(timeout_s=0.25):
+                self._take(chunk, answer)
+            listener.update(self._status(curves))
 
     def _hand_out(self, executor: Executor, needs: list[Need]) -> None:
         while executor.idle:
@@ -171,10 +181,7 @@ class _Session:
         if isinstance(answer, NonFinite):
             key = replay_key(self._experiment, chunk.esn0_db, answer.drop)
             raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key)
-        segments = {
-            title: Segment(chunk.drops.start, block_errors, bit_errors)
-            for title, (block_errors, bit_errors) in answer.outcomes.items()
-        }
+        segments = answer.outcomes
         self._store.add({self._task(title, chunk): s for title, s in segments.items()}, self._times())
         for title, segment in segments.items():
             self._outcomes.setdefault((title, chunk.esn0_db), TaskOutcomes()).add(segment)

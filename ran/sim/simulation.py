@@ -19,6 +19,10 @@ class DropOutcomes(Protocol):
     @property
     def bit_errors(self) -> Any: ...
 
+    @property
+    def earlier_errors(self) -> Any:
+        """[drops, transmissions - 1]: blocks in error after every transmission but the last."""
+
 
 class SimulatedLink(Protocol):
     """What the driver needs of a link; `ran.link.Link` is one."""
@@ -90,6 +94,7 @@ def build_simulation(experiment: Experiment) -> Simulation:
             users=experiment.users,
             num_rx_ant=experiment.num_rx_ant,
             channel=resolved["channel"],
+            harq=experiment.harq,
         )
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None

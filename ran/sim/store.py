@@ -6,7 +6,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,19 @@ CREATE TABLE outcomes (
 """
 
 
+#: Only in runs with HARQ: one row per chunk and transmission (from 0) but the last, whose errors are in `outcomes`.
+_HARQ_SCHEMA = """
+CREATE TABLE IF NOT EXISTS earlier_outcomes (
+    task_id TEXT NOT NULL REFERENCES tasks,
+    first_drop INTEGER NOT NULL,
+    transmission INTEGER NOT NULL,
+    block_errors INTEGER NOT NULL,
+    block_errors_per_drop BLOB NOT NULL,
+    UNIQUE (task_id, first_drop, transmission)
+)
+"""
+
+
 @dataclass(frozen=True)
 class Task:
     """One receiver at one SNR point, by the names of `ran.sim.identity`."""
@@ -48,11 +61,19 @@ class Task:
 
 @dataclass(frozen=True)
 class Segment:
-    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], summed over users."""
+    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], summed over users.
+
+    earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
+    """
 
     first_drop: int
     block_errors: np.ndarray
     bit_errors: np.ndarray
+    earlier_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+
+    def __post_init__(self) -> None:
+        if self.earlier_errors.size == 0:
+            object.__setattr__(self, "earlier_errors", np.zeros((len(self.block_errors), 0), np.int64))
 
 
 class Store:
@@ -127,7 +148,35 @@ class Store:
             "FROM outcomes WHERE task_id = ? ORDER BY first_drop"
         )
         with self._errors():
-            return [self._segment(*row) for row in self._db.execute(query, (task_id,))]
+            segments = [self._segment(*row) for row in self._db.execute(query, (task_id,))]
+            earlier = self._earlier_errors(task_id)
+        if not earlier:
+            return segments
+        return [self._with_earlier(segment, earlier.get(segment.first_drop, {})) for segment in segments]
+
+    def _earlier_errors(self, task_id: str) -> dict[int, dict[int, np.ndarray]]:
+        """Errors per drop by first drop and transmission; nothing without HARQ."""
+        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'earlier_outcomes'"
+        if not self._db.execute(exists).fetchone()[0]:
+            return {}
+        query = (
+            "SELECT first_drop, transmission, block_errors, block_errors_per_drop "
+            "FROM earlier_outcomes WHERE task_id = ?"
+        )
+        found: dict[int, dict[int, np.ndarray]] = {}
+        for first, transmission, total, blob in self._db.execute(query, (task_id,)):
+            per_drop = np.frombuffer(blob, "<u2").astype(np.int64) if len(blob) % 2 == 0 else np.zeros(0, np.int64)
+            if per_drop.sum() != total:
+                raise InputError(f"{self.path}: damaged: the record of drops from {first} contradicts itself")
+            found.setdefault(first, {})[transmission] = per_drop
+        return found
+
+    def _with_earlier(self, segment: Segment, earlier: Mapping[int, np.ndarray]) -> Segment:
+        drops = len(segment.block_errors)
+        whole = sorted(earlier) == list(range(len(earlier))) and all(len(e) == drops for e in earlier.values())
+        if not whole or not earlier:
+            raise InputError(f"{self.path}: damaged: transmissions of the drops from {segment.first_drop} are missing")
+        return replace(segment, earlier_errors=np.stack([earlier[i] for i in sorted(earlier)], axis=1))
 
     def _segment(
         self, first: int, drops: int, blocks: int, bits: int, per_drop: bytes, bits_per_drop: bytes
@@ -165,6 +214,11 @@ class Store:
                 segment.bit_errors.astype("<u4").tobytes(),
             ),
         )
+        if segment.earlier_errors.shape[1]:
+            self._db.execute(_HARQ_SCHEMA)
+        for transmission, errors in enumerate(segment.earlier_errors.T):
+            record = (task.task_id, first, transmission, int(errors.sum()), errors.astype("<u2").tobytes())
+            self._db.execute("INSERT INTO earlier_outcomes VALUES (?, ?, ?, ?, ?)", record)
 
     def _set_meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

@@ -16,6 +16,7 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.simulation import Build, Simulation
+from ran.sim.store import Segment
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,9 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Done:
-    """Outcomes of a chunk by receiver, (block_errors, bit_errors) int64 [drops] each, and how long it took."""
+    """Outcomes of a chunk by receiver, and how long it took."""
 
-    outcomes: dict[str, tuple[np.ndarray, np.ndarray]]
+    outcomes: dict[str, Segment]
     seconds: float
 
 
@@ -62,25 +63,31 @@ Answer = Done | NonFinite | Refused | Crashed
 
 
 def work(connection: Connection, build: Build, experiment: Experiment) -> None:
-    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
+    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return.
+
+    An experiment that comes instead replaces the one before.
+    """
     _die_with_parent()
     try:
         simulation = build(experiment)
         _use_one_thread()
-        while (chunk := _next(connection)) is not None:
-            _tell(connection, _simulate(simulation, experiment, chunk))
+        while (message := _next(connection)) is not None:
+            if isinstance(message, Experiment):
+                experiment, simulation = message, build(message)
+            else:
+                _tell(connection, _simulate(simulation, experiment, message))
     except InputError as error:
         _tell(connection, Refused(str(error)))
     except Exception:
         _tell(connection, Crashed(traceback.format_exc()))
 
 
-def _next(connection: Connection) -> Chunk | None:
+def _next(connection: Connection) -> Chunk | Experiment | None:
     try:
-        chunk: Chunk = connection.recv()
+        message: Chunk | Experiment = connection.recv()
     except EOFError:
         return None
-    return chunk
+    return message
 
 
 def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
@@ -91,7 +98,12 @@ def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> D
     except simulation.non_finite as error:
         return NonFinite(error.stage, error.drop_index)
     outcomes = {
-        title: (np.asarray(drops.block_errors, np.int64), np.asarray(drops.bit_errors, np.int64))
+        title: Segment(
+            chunk.drops.start,
+            np.asarray(drops.block_errors, np.int64),
+            np.asarray(drops.bit_errors, np.int64),
+            np.asarray(drops.earlier_errors, np.int64),
+        )
         for title, drops in found.items()
     }
     return Done(outcomes, time.perf_counter() - started)

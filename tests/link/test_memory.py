@@ -46,7 +46,7 @@ def test_the_channel_is_kept_for_those_who_need_it_alone():
         _ = tested.batch(range(1), 5.0, 1, "s", with_channel=False).truth
     seen = []
     batch = tested.batch
-    tested.batch = lambda *args: seen.append(args[-1]) or batch(*args)  # type: ignore[method-assign]
+    tested.batch = lambda *args, **options: seen.append(args[-1]) or batch(*args, **options)  # type: ignore[method-assign]
     tested.simulate({"ls": LsLinear()}, range(1), 5.0, 1, "s")
     tested.simulate({"ls": LsLinear(), "genie": PerfectCsi()}, range(1), 5.0, 1, "s")
     assert seen == [False, True]

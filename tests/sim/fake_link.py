@@ -25,6 +25,7 @@ BITS_PER_BLOCK = 1000
 class FakeOutcomes:
     block_errors: np.ndarray
     bit_errors: np.ndarray
+    earlier_errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ class FakeLink:
     bits_per_block = BITS_PER_BLOCK
     slot_duration_s = 1e-3
 
-    def __init__(self, num_users: int = 1, batch_drops: int = 4, slot_s: float = 0.0) -> None:
+    def __init__(self, num_users: int = 1, batch_drops: int = 4, slot_s: float = 0.0, transmissions: int = 1) -> None:
+        self._transmissions = transmissions
         self.blocks_per_drop = num_users
         self.batch_drops = batch_drops
         self._slot_s = slot_s
@@ -67,14 +69,17 @@ class FakeLink:
         time.sleep(self._slot_s * len(drops))
         found: dict[str, FakeOutcomes] = {}
         for title, receiver in receivers.items():
-            failed = np.zeros((len(drops), self.blocks_per_drop), bool)
+            # a transmission fails half as often as the one before
+            failed = np.zeros((self._transmissions, len(drops), self.blocks_per_drop), bool)
             for row, drop in enumerate(drops):
                 receiver.fail(drop)
                 # All receivers see the same uniform numbers, as they see the same noise in the real link.
                 digest = hashlib.sha256(f"{seed}/{scenario_id}/{drop}".encode()).digest()
-                failed[row] = np.frombuffer(digest, "<u4")[: self.blocks_per_drop] / 2**32 < receiver.bler(esn0_db)
-            block_errors = failed.sum(-1).astype(np.int32)
-            found[title] = FakeOutcomes(block_errors, block_errors.astype(np.int64) * 7)
+                uniform = np.frombuffer(digest, "<u4")[: self.blocks_per_drop] / 2**32
+                for transmission in range(self._transmissions):
+                    failed[transmission, row] = uniform < receiver.bler(esn0_db) / 2**transmission
+            errors = failed.sum(-1).astype(np.int32)
+            found[title] = FakeOutcomes(errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T)
         return found
 
 
@@ -85,7 +90,7 @@ def build(experiment: Experiment) -> Simulation:
         block.title: FakeReceiver(**{k: v for k, v in block.block().items() if k != "name"})
         for block in experiment.receivers
     }
-    link = FakeLink(experiment.users.num_users, **options)
+    link = FakeLink(experiment.users.num_users, **options, transmissions=experiment.max_transmissions)
     return Simulation(link, receivers, dict.fromkeys(receivers, ""), frozenset({"genie"} & set(receivers)))
 
 

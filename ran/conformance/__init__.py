@@ -1,0 +1,1 @@
+"""The base-station performance requirements of TS 38.104, run as a test."""

@@ -1,0 +1,148 @@
+"""The result as a table of values and as one page that opens anywhere: a line per row, its curve below."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from ran import __version__
+from ran.conformance.curve import svg
+from ran.conformance.outcome import RowOutcome
+from ran.conformance.requirements import THRESHOLD, Variant
+from ran.sim.files import write_text
+
+CSV, PAGE = "conformance.csv", "conformance.html"
+
+_COLUMNS = (
+    "receiver",
+    "variant",
+    "required_snr_db_tested",
+    "verdict",
+    "throughput_fraction",
+    "throughput_fraction_low",
+    "throughput_fraction_high",
+    "processes",
+    "transmissions",
+    "snr_at_70_percent_db",
+    "snr_half_interval_db",
+    "margin_db",
+    "remark",
+)
+
+
+def write_results(outcomes: Sequence[RowOutcome], out: Path) -> Path:
+    """Write conformance.csv and conformance.html into the folder; returns the path of the page."""
+    write_text(out / CSV, _as_csv(outcomes))
+    write_text(out / PAGE, _as_page(outcomes))
+    return out / PAGE
+
+
+def _as_csv(outcomes: Sequence[RowOutcome]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, outcome in enumerate(outcomes):
+        row = asdict(outcome.row)
+        if number == 0:
+            writer.writerow([*row, *_COLUMNS])
+        fraction, point, found = outcome.fraction, outcome.required_point, outcome.crossing
+        values = [
+            outcome.receiver,
+            outcome.variant,
+            outcome.required_snr_db,
+            outcome.verdict,
+            *((fraction.value, fraction.low, fraction.high) if fraction else (None,) * 3),
+            *((point.drops, point.transmissions) if point else (None,) * 2),
+            found.snr_db,
+            found.half_db if found.snr_db is not None else None,
+            outcome.margin_db,
+            outcome.reason or found.reason,
+        ]
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in (*row.values(), *values)])
+    return text.getvalue()
+
+
+def _as_page(outcomes: Sequence[RowOutcome]) -> str:
+    page = resources.files("ran.conformance").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({"page": page}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    variant: Variant = outcomes[0].variant if outcomes else "38.104"
+    return environment.get_template("page").render(
+        receiver=outcomes[0].receiver if outcomes else "—",
+        variant=variant,
+        threshold=f"{THRESHOLD:.0%}",
+        summary=summary(outcomes),
+        rows=[_line(outcome) for outcome in outcomes],
+        version=__version__,
+    )
+
+
+def _line(outcome: RowOutcome) -> dict[str, Any]:
+    """What the page shows of a row."""
+    row = outcome.row
+    spread = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
+    link = f"{row.num_prb} PRB, {row.scs_khz} kHz{spread}"
+    channel = f"{row.delay_profile}-{row.max_doppler_hz:g}"
+    return {
+        "table": row.table,
+        "row": row.row,
+        "name": row.name,
+        "what": f"{row.modulation} {row.target_rate_x1024}/1024",
+        "frc": row.frc,
+        "link": link,
+        "antennas": f"{row.num_layers}×{row.num_rx}",
+        "channel": channel,
+        "verdict": outcome.verdict,
+        "cells": cells(outcome),
+        "points": [
+            {
+                "esn0_db": f"{point.esn0_db:g}",
+                "fraction": f"{point.throughput_fraction:.3f}",
+                "low": f"{point.throughput_fraction_low:.3f}",
+                "high": f"{point.throughput_fraction_high:.3f}",
+                "drops": point.drops,
+                "transmissions": point.transmissions,
+                "bler_after": ", ".join(f"{bler:.3g}" for bler in point.bler_after),
+            }
+            for point in outcome.points
+        ],
+        "curve": svg(outcome) if outcome.points else "",
+        "reason": outcome.reason,
+    }
+
+
+def cells(outcome: RowOutcome) -> dict[str, str]:
+    """Required SNR, fraction there with its interval, SNR at the threshold, margin and number of processes, as text."""
+    fraction, found, point = outcome.fraction, outcome.crossing, outcome.required_point
+    interval = f"{fraction.value:.1%} ({fraction.low:.1%} to {fraction.high:.1%})" if fraction else "—"
+    at = f"{found.snr_db:.2f} ± {found.half_db:.2f}" if found.snr_db is not None else found.reason
+    margin = f"{outcome.margin_db:+.2f}" if outcome.margin_db is not None else "—"
+    return {
+        "required": f"{outcome.required_snr_db:.1f}",
+        "fraction": interval,
+        "at": at if outcome.points else "—",
+        "margin": margin,
+        "processes": str(point.drops) if point else "—",
+    }
+
+
+def summary(outcomes: Sequence[RowOutcome]) -> str:
+    """Counts of the verdicts and the mean margin, in one line."""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    parts = [f"{counts[verdict]} {verdict}" for verdict in ("pass", "fail", "undecided", "refused") if counts[verdict]]
+    margins = [outcome.margin_db for outcome in outcomes if outcome.margin_db is not None]
+    if margins:
+        parts.append(f"mean margin {sum(margins) / len(margins):.2f} dB, smallest {min(margins):.2f} dB")
+    return f"{len(outcomes)} rows: " + ", ".join(parts)

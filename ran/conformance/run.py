@@ -1,0 +1,95 @@
+"""Run the rows of the standard one after the other, each as an experiment in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ran.conformance.outcome import RowOutcome, row_outcome
+from ran.conformance.requirements import Requirement, Variant, experiment
+from ran.errors import InputError
+from ran.sim.executor import Executor, available_cores
+from ran.sim.files import write_text
+from ran.sim.run import Listener, Silence, run
+from ran.sim.simulation import Build, build_simulation
+
+#: Marks a folder as one of ours.
+MARK = "conformance.csv"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be tested: rows, receiver (`{"name": ..., options}`), variant, and slots at most per row's point."""
+
+    rows: tuple[Requirement, ...]
+    receiver: dict[str, Any]
+    variant: Variant = "38.104"
+    max_slots: int = 4096
+
+
+def run_rows(
+    request: Request,
+    out: Path,
+    *,
+    workers: int | None = None,
+    listener: Listener | None = None,
+    show: Callable[[RowOutcome], None] = lambda outcome: None,
+    build: Build = build_simulation,
+) -> tuple[RowOutcome, ...]:
+    """Simulate what the folder `out` does not hold yet; returns every row's outcome and hands each to `show`.
+
+    A row that the receiver cannot take is not an error: its outcome says why. `InputError` for a folder of something
+    else. Interrupted, the same call goes on.
+    """
+    listener = listener or Silence()
+    check_folder(out)
+    outcomes: list[RowOutcome] = []
+    executor: Executor | None = None
+    try:
+        for number, row in enumerate(request.rows, 1):
+            tested = experiment(row, [request.receiver], request.variant, request.max_slots)
+            listener.say(
+                f"row {number} of {len(request.rows)}: {row.name}, {row.modulation} {row.num_layers}x{row.num_rx}"
+            )
+            try:
+                build(tested)
+            except InputError as error:
+                if not str(error).startswith("receivers."):
+                    raise
+                outcome = RowOutcome(row, request.variant, tested.receivers[0].title, (), str(error))
+            else:
+                if executor is None:
+                    executor = Executor(tested, build, workers or available_cores()).__enter__()
+                results = run(tested, out / row.name, listener=listener, build=build, executor=executor)
+                outcome = row_outcome(row, request.variant, results)
+            outcomes.append(outcome)
+            show(outcome)
+    finally:
+        if executor is not None:
+            executor.close()
+    return tuple(outcomes)
+
+
+def check_folder(out: Path) -> None:
+    """Make the folder, or accept one that was used before. `InputError` for any other."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in out.iterdir())
+        if MARK not in names:
+            if names:
+                raise InputError(
+                    f"{out}: holds {names[0]!r} and is no conformance folder; allowed: a new or empty folder, or one "
+                    "that `ran conformance` wrote"
+                )
+            write_text(out / MARK, "")
+    except FileExistsError:
+        raise InputError(f"{out}: is a file; allowed: a new or empty folder") from None
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
+
+
+def passed(outcomes: Sequence[RowOutcome]) -> bool:
+    """Whether every row that was simulated passed."""
+    return all(outcome.verdict in ("pass", "refused") for outcome in outcomes)

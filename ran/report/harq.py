@@ -1,0 +1,87 @@
+"""HARQ in a picture: block error rates after every transmission, beside what coding theory allows."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+from ran.errors import InputError
+from ran.phy.pusch import PuschGrid
+from ran.report.curves import run_labels
+from ran.sim.results import RunResults
+
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
+_STYLES = ("-", "--", "-.")
+
+
+def normal_approximation(num_bits: int, num_symbols: int, snr: float) -> float:
+    """Smallest block error rate of a code of `num_bits` over `num_symbols` complex AWGN uses, to the second order.
+
+    Q((n C - k + log2(n) / 2) / sqrt(n V)) with C = log2(1 + snr) and V = snr (snr + 2) / (1 + snr)^2 log2(e)^2 per
+    complex use (normal approximation of Y. Polyanskiy, H. V. Poor, S. Verdu, IEEE Trans. Inf. Theory 56, 2010, of whose
+    real uses a complex one is two). The input is Gaussian: QAM stays behind it. snr: linear, of all receive antennas
+    together.
+    """
+    capacity = math.log2(1 + snr)
+    dispersion = snr * (snr + 2) / (1 + snr) ** 2 * math.log2(math.e) ** 2
+    distance = num_symbols * capacity - num_bits + 0.5 * math.log2(num_symbols)
+    return 0.5 * math.erfc(distance / math.sqrt(2 * num_symbols * dispersion))
+
+
+def bound_after(results: RunResults, transmissions: int, esn0_db: float) -> float:
+    """`normal_approximation` for the combined rate: the symbols of so many transmissions, all new parts of a code."""
+    experiment = results.experiment
+    grid = PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users)
+    snr = experiment.num_rx_ant * 10 ** (esn0_db / 10)
+    num_symbols = transmissions * grid.num_data_re * experiment.pusch.num_layers
+    return normal_approximation(grid.transport_block.tb_size, num_symbols, snr)
+
+
+def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
+    """BLER after 1, 2, ... transmissions against SNR, a line style per run; over AWGN with the bound of the first run.
+
+    Each run's first receiver is shown. Writes harq.png into the folder `out`; `InputError` for runs without HARQ.
+    """
+    for run in runs:
+        if run.experiment.harq is None:
+            raise InputError(f"{run.experiment.name}: got a run without harq; allowed: runs with harq")
+    if not runs:
+        raise InputError("runs: got none; allowed: one or more runs with harq")
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 5.5), layout="constrained")
+    axes = figure.subplots()
+    for number, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True)):
+        receiver = run.experiment.receivers[0].title
+        points = [point for point in run.points if point.receiver == receiver]
+        for count in range(run.experiment.max_transmissions):
+            known = [(p.esn0_db, p.bler_after[count]) for p in points if p.bler_after[count] > 0]
+            colour = _COLOURS[count % len(_COLOURS)]
+            name = f"{label}, after {count + 1}"
+            style = _STYLES[number % len(_STYLES)]
+            axes.plot([x for x, _ in known], [y for _, y in known], style, color=colour, marker=".", label=name)
+    first = runs[0]
+    if first.experiment.channel.model_dump().get("name") == "awgn":  # type: ignore[union-attr]
+        lowest, highest = first.points[0].esn0_db, first.points[-1].esn0_db
+        grid = [lowest + (highest - lowest) * i / 400 for i in range(401)]
+        for count in range(first.experiment.max_transmissions):
+            curve = [bound_after(first, count + 1, esn0_db) for esn0_db in grid]
+            name = f"bound of the combined rate, {count + 1}"
+            axes.plot(grid, curve, ":", color=_COLOURS[count % len(_COLOURS)], linewidth=1.2, label=name)
+    axes.set(yscale="log", ylim=(1e-3, 1.05), xlabel="Es/N0, dB", ylabel="blocks in error")
+    axes.grid(alpha=0.3)
+    figure.legend(loc="outside lower center", fontsize=8, ncols=4)
+    image = io.BytesIO()
+    figure.savefig(image, dpi=120)
+    path = Path(out) / "harq.png"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image.getvalue())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path

@@ -1,0 +1,97 @@
+"""The rows of TS 38.104: transport block sizes of the reference channels, experiments, and what the command refuses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ran.cli.main import main
+from ran.conformance.requirements import experiment, requirements, select
+from ran.errors import InputError
+from ran.link import Link, LinkConfig
+
+# (channel, modulation order's name, layers, PRB): bits, from TS 38.104 annex A
+PAYLOADS = {
+    ("A3", 1): {24: 1320, 25: 1352, 51: 2792, 52: 2856, 106: 5768, 273: 14856},
+    ("A3", 2): {24: 2600, 25: 2728, 51: 5512, 52: 5640, 106: 11528, 273: 29736},
+    ("A3", 4): {24: 5256, 25: 5384, 273: 59496},
+    ("A4", 1): {24: 8968, 25: 9224, 51: 18960, 52: 19464, 106: 38936, 273: 100392},
+    ("A4", 2): {24: 17928, 25: 18432, 51: 37896, 52: 38936, 106: 77896, 273: 200808},
+    ("A5", 1): {24: 11528, 25: 12040, 51: 24576, 52: 25104, 106: 50184, 273: 131176},
+    ("A8", 4): {24: 23568, 25: 24576, 273: 270576},
+}
+
+
+@pytest.mark.parametrize("row", requirements(), ids=lambda row: row.name)
+def test_payload_of_the_reference_channel(row):
+    tested = experiment(row, [{"name": "blind"}])
+    config = LinkConfig(
+        carrier=tested.carrier,
+        pusch=tested.pusch,
+        num_rx_ant=tested.num_rx_ant,
+        channel=tested.resolved()["channel"],
+        harq=tested.harq,
+    )
+    link = Link(config)
+    assert link.bits_per_block == PAYLOADS[row.frc.split("-")[2], row.num_layers][row.num_prb]
+    assert link.grid.num_layers == row.num_layers == row.num_tx
+    assert tested.requirement.esn0_db == row.required_snr_db
+    assert tested.harq.rv == (0, 2, 3, 1)
+    assert tested.pusch.transform_precoding == (row.waveform == "DFT-s-OFDM")
+
+
+def test_all_rows_are_there():
+    rows = requirements()
+    assert len(rows) == len({row.name for row in rows}) == 80
+    assert len({row.table for row in rows}) == 9
+    assert {row.correlation for row in rows} == {"Low"}
+
+
+def test_select():
+    assert select([]) == requirements()
+    assert {row.table for row in select(["8.2.2.2-1", "8.2.2.2-2"])} == {"8.2.2.2-1", "8.2.2.2-2"}
+    assert [row.name for row in select(["8.2.1.2-4-row12"])] == ["8.2.1.2-4-row12"]
+    with pytest.raises(InputError, match=r"--table: got '8\.2\.1\.2-44'.*did you mean '8\.2\.1\.2-4'"):
+        select(["8.2.1.2-44"])
+
+
+def test_test_requirements_are_looser():
+    one, two = select(["8.2.1.2-4-row1"])[0], select(["8.2.1.2-4-row10"])[0]
+    assert one.snr_db("38.141-1") == pytest.approx(one.required_snr_db + 0.6)
+    assert two.snr_db("38.141-1") == pytest.approx(two.required_snr_db + 0.8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--table", "8.2.1.2-9"], "--table: got '8.2.1.2-9'"),
+        (["--table", "8.2.1.2-4-row7"], "did you mean '8.2.1.2-4-row"),
+        (["--receiver", "blnd"], "did you mean 'blind'"),
+        (["--variant", "38.141"], "--variant: got '38.141'; allowed: 38.104, 38.141-1; did you mean '38.141-1'?"),
+        (["--slots", "0"], "--slots"),
+        (["--receiver", "missing.py:Mine"], "missing.py"),
+    ],
+)
+def test_bad_input_is_one_line(arguments, message, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["conformance", *arguments, "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ran: error: ")
+    assert error.count("\n") == 1
+    assert message in error
+    assert not (tmp_path / "out").exists()
+
+
+def test_foreign_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    (tmp_path / "thesis.txt").write_text("keep me")
+    assert main(["conformance", "--table", "8.2.2.2-1", "--out", str(tmp_path)]) == 2
+    assert "is no conformance folder" in capsys.readouterr().err
+
+
+def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--slots", "64", "--workers", "1", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    assert "1 rows: 1 pass" in capsys.readouterr().out
+    before = (tmp_path / "conformance.csv").read_bytes()
+    assert main(arguments) == 0
+    assert (tmp_path / "conformance.csv").read_bytes() == before

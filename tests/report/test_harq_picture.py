@@ -1,0 +1,37 @@
+"""The bound of the HARQ picture, and that simulated BLERs stay above it."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from ran.errors import InputError
+from ran.report.harq import bound_after, normal_approximation, write_harq_picture
+from ran.sim.experiment import load
+from ran.sim.run import run
+
+
+def test_bound_has_its_known_shape() -> None:
+    # at capacity half of the blocks fail, but for the logarithmic term
+    n, snr = 4000, 3.0
+    assert normal_approximation(2 * n, n, snr) == pytest.approx(0.5, abs=0.05)
+    # twice the blocklength at the same rate: the distance to capacity counts sqrt(2) times more
+    low, high = (normal_approximation(int(1.9 * m), m, snr) for m in (n, 2 * n))
+    assert high < low < 0.5
+
+
+def test_simulated_harq_stays_above_the_bound(tmp_path: Path) -> None:
+    changes = ["esn0_db=[-1, 1, 3, 5]", "stopping.max_slots=128"]
+    runs = [run(load(f"harq-{kind}", changes), tmp_path / kind, workers=1) for kind in ("incremental", "chase")]
+    for results in runs:
+        for point in results.points:
+            for count, bler in enumerate(point.bler_after):
+                bound = bound_after(results, count + 1, point.esn0_db)
+                assert bler >= bound - 4 * math.sqrt(max(bound * (1 - bound), 1e-3) / point.drops)
+    picture = write_harq_picture(runs, tmp_path)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    plain = run(load("harq-chase", [*changes, "harq=null"]), tmp_path / "plain", workers=1)
+    with pytest.raises(InputError, match="without harq"):
+        write_harq_picture([plain], tmp_path)
