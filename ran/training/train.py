@@ -70,7 +70,9 @@ def run(
     """Train, or go on training, in the folder `out`; returns the path of the weights.
 
     The folder holds recipe.yaml, versions.json, train.csv and checkpoint.pt, and at the end the weights
-    NAME.safetensors with their card, NAME.json and NAME.md. The same recipe in the same folder resumes; another recipe's folder is refused.
+    NAME.safetensors with their card, NAME.json and NAME.md.
+
+    The same recipe in the same folder resumes; another recipe's folder is refused.
     On one machine with one thread count the weights depend on the recipe alone, interruptions included.
     """
     recipe = load_recipe(recipe_name, overrides)
