@@ -8,6 +8,7 @@ lock. LLVM lowers the vector types to AVX-512, AVX2, SSE or NEON, so that no com
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -79,7 +80,7 @@ def counted_loop(
     builder.position_at_end(done)
 
 
-class Lanes:
+class Lanes(ABC):
     """A SIMD register of one element type and the few operations that message passing needs."""
 
     def __init__(self, scalar: ir.Type, lanes: int) -> None:
@@ -107,8 +108,9 @@ class Lanes:
         is_negative = builder.icmp_signed("<", as_integer, ir.Constant(as_integer.type, None))
         return builder.zext(builder.bitcast(is_negative, ir.IntType(self.lanes)), I64)
 
+    @abstractmethod
     def as_integer(self, builder: ir.IRBuilder, value: ir.Value) -> ir.Value:
-        raise NotImplementedError
+        """The lanes as integers of the same width."""
 
 
 class Int8Lanes(Lanes):
