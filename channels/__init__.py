@@ -6,6 +6,7 @@ import inspect
 
 from channels.awgn import Awgn
 from channels.interface import Channel
+from channels.paths import Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
 from channels.rayleigh import RayleighBlock
 from channels.tdl import Tdl
@@ -23,6 +24,7 @@ __all__ = [
     "CHANNELS",
     "Awgn",
     "Channel",
+    "Paths",
     "PowerDelayProfile",
     "RayleighBlock",
     "Tdl",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from channels.errors import bad_value
+from channels.paths import Paths
 
 
 class Channel(ABC):
@@ -58,6 +59,22 @@ class Channel(ABC):
         """
         whole = self.response(generators, num_rx_ant, num_tx_ant, process_times_s, subcarrier_frequencies_hz, device)
         return whole[..., part, :].contiguous()
+
+    def paths(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        times_s: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Paths:
+        """The draws as paths, one draw per generator; `response` of generators of the same state is their sum.
+
+        times_s [num_times]: when the gains are taken, seconds. Without an override the model is flat over frequency:
+        one path without delay.
+        """
+        flat = self.response(generators, num_rx_ant, num_tx_ant, times_s, np.zeros(1), device)
+        return Paths(flat.transpose(-1, -2).contiguous(), torch.zeros(1, 1, dtype=torch.float64, device=device))
 
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
         """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""

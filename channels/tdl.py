@@ -14,6 +14,7 @@ from torch import Tensor
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.fading import fading_basis
 from channels.interface import Channel
+from channels.paths import Paths
 from channels.profiles import is_scalable, power_delay_profile
 from channels.request import checked_axis, normals
 
@@ -105,6 +106,23 @@ class Tdl(Channel):
         modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
         grid = _modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
         return grid.view(len(generators), num_rx_ant, num_tx_ant, len(basis), frequencies.size)
+
+    def paths(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        times_s: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Paths:
+        """The taps of the draws; see the base class."""
+        self.check(num_rx_ant, num_tx_ant)
+        basis = self._time_basis(checked_axis("times_s", times_s))
+        modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
+        # [batch, num_rx_ant * num_tx_ant, num_taps, num_times]
+        gains = modes.transpose(-1, -2) @ torch.from_numpy(basis.T.copy()).to(device, modes.dtype)
+        delays = torch.from_numpy(self.power_delay_profile.delays_s.copy()).to(device)
+        return Paths(gains.view(len(generators), num_rx_ant, num_tx_ant, -1, len(basis)), delays[None])
 
     def time_correlation(self, lag_s: np.ndarray | float) -> np.ndarray:
         """E[h(t + lag) conj(h(t))] of an antenna pair, complex128, shape of `lag_s`."""
