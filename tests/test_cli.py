@@ -133,6 +133,12 @@ def test_corrupted_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     ("arguments", "expected"),
     [
         (["sim", "pusch-recievers"], "did you mean 'pusch-receivers'"),
+        (["sim", "pusch-receivers", "--device", "cuda:99"], "--device: got 'cuda:99' ("),
+        (
+            ["sim", "pusch-receivers", "--device", "meta"],
+            "--device: got 'meta' (neither a processor nor a CUDA device); allowed: cpu",
+        ),
+        (["train", "pusch-hybrid", "--out", "x", "--device", "gpu"], "--device: got 'gpu' ("),
         (["sim", "gone.yaml"], "gone.yaml: cannot be read: No such file"),
         (["sim", "."], "cannot be read"),
         (["sim", "pusch-receivers", "--set", "carrier"], "allowed: KEY.PATH=VALUE"),

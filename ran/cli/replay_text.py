@@ -5,11 +5,12 @@ from __future__ import annotations
 from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment
 from ran.sim.replay import replay
+from ran.sim.simulation import Build
 
 
-def print_replay(experiment: Experiment, key: str) -> None:
+def print_replay(experiment: Experiment, key: str, build: Build) -> None:
     """Simulate the drop again and say what every receiver made of it. RunStopped when a number was not finite."""
-    found = replay(experiment, key)
+    found = replay(experiment, key, build)
     print(f"experiment {experiment.name}, scenario {found.scenario_id}, seed {experiment.seed}")
     print(
         f"drop {found.drop} at Es/N0 {found.esn0_db:g} dB, simulated in the batch of drops "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +23,7 @@ def sim(
     chunk_slots: Annotated[
         int | None, typer.Option(min=1, help="Slots simulated per transaction. [default: about 1.5 s worth]")
     ] = None,
+    device: Annotated[str, typer.Option(help="Where to simulate: cpu, cuda, cuda:1, ...")] = "cpu",
     replay: Annotated[
         str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
     ] = None,
@@ -36,10 +38,14 @@ def sim(
     if seed is not None:
         changes.append(f"seed={seed}")
     loaded = load(experiment, changes)
+    from ran.sim.device import checked_device
+    from ran.sim.simulation import build_simulation
+
+    build = partial(build_simulation, device=checked_device(device))
     if replay is not None:
         from ran.cli.replay_text import print_replay
 
-        print_replay(loaded, replay)
+        print_replay(loaded, replay, build)
         return
     from ran.cli.progress import ProgressLine
     from ran.cli.table import print_summary
@@ -48,7 +54,7 @@ def sim(
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener:
-        results = run(loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener)
+        results = run(loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build)
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)

@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ran.errors import InputError
+from ran.sim.device import device_kind
 from ran.sim.experiment import Experiment, ReceiverBlock
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
@@ -48,13 +49,15 @@ def scenario_id(experiment: Experiment, esn0_db: float) -> str:
     return digest({**physics(experiment), "esn0_db": float(esn0_db)})
 
 
-def receiver_identity(block: ReceiverBlock, fingerprint: str) -> dict[str, Any]:
-    """What decides what a receiver does: name, options, and the fingerprint of its weights or source.
+def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu") -> dict[str, Any]:
+    """What decides what a receiver does: name, options, the fingerprint of its weights or source, and a GPU.
 
+    A GPU rounds differently: its outcomes are never mixed with those of a processor.
     Where files are does not matter, what they hold is in the fingerprint; so of paths only the file name enters.
     """
     identity = {key: _without_folder(value) for key, value in block.block().items()}
-    return {**identity, "fingerprint": fingerprint}
+    kind = device_kind(device)
+    return {**identity, "fingerprint": fingerprint, **({} if kind == "cpu" else {"device": kind})}
 
 
 def _without_folder(value: Any) -> Any:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ran.sim.device import device_kind
 from ran.sim.executor import Executor, RunStopped, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity, replay_key, scenario_id, task_id
@@ -95,8 +96,9 @@ def run(
 ) -> RunResults:
     """Simulate what the run folder `out` does not hold yet of `experiment`; write `results.csv`; return the results.
 
-    workers: processes, by default one per core. chunk_slots: slots per chunk, by default about 1.5 s worth. Neither
-    changes any result, nor does an interruption: every finished chunk is stored, and the same call goes on from there.
+    workers: processes, by default one per core, or one for a GPU. chunk_slots: slots per chunk, by default about 1.5 s
+    worth. Neither changes any result, nor does an interruption: every finished chunk is stored, and the same call goes
+    on from there.
     build: makes the simulation, here and in every worker. executor: processes that outlive this run, made with the same
     `build`; by default the run has its own.
     Raises InputError for input that does not fit, RunStopped when the run cannot go on, WorkerCrashed for a bug.
@@ -104,10 +106,13 @@ def run(
     listener = listener or Silence()
     simulation = build(experiment)
     blocks = {receiver.title: receiver for receiver in experiment.receivers}
-    receivers = {t: receiver_identity(block, simulation.fingerprints[t]) for t, block in blocks.items()}
+    device = simulation.device
+    receivers = {t: receiver_identity(block, simulation.fingerprints[t], device) for t, block in blocks.items()}
     with RunFolder(Path(out), experiment, simulation, receivers) as folder:
         simulation.warm_up(listener.say)
-        count = workers or available_cores() if executor is None else executor.workers
+        # a GPU is shared by all processes: one keeps it busy
+        cores = available_cores() if device_kind(device) == "cpu" else 1
+        count = workers or cores if executor is None else executor.workers
         session = _Session(experiment, folder, simulation, receivers, count, chunk_slots)
         if session.missing():
             session.simulate(build, listener, executor)

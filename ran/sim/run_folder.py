@@ -14,6 +14,7 @@ import yaml
 
 from ran import __version__
 from ran.errors import InputError
+from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
 from ran.sim.identity import first_difference, run_identity
@@ -115,7 +116,7 @@ def _description(
         "blocks_per_drop": json.dumps(link.blocks_per_drop),
         "bits_per_block": json.dumps(link.bits_per_block),
         "slot_duration_s": json.dumps(link.slot_duration_s),
-        "versions": json.dumps(versions()),
+        "versions": json.dumps({**versions(), "device": device_title(simulation.device)}),
     }
 
 

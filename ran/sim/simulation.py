@@ -62,6 +62,7 @@ class Simulation:
     receivers: built receivers by their title. fingerprints: of the same; see `Receiver.fingerprint`.
     non_finite: the exception by which the link reports a NaN or an infinity, with `stage` and `drop_index`.
     warm_up: compiles what has to be compiled before workers start, and says so through its argument.
+    device: what it computes on, as torch names it.
     """
 
     link: SimulatedLink
@@ -70,14 +71,15 @@ class Simulation:
     genies: frozenset[str] = frozenset()
     non_finite: type[Any] = NonFiniteNumbers
     warm_up: Callable[[Callable[[str], None]], None] = _nothing_to_warm_up
+    device: str = "cpu"
 
 
 #: Builds a simulation; a function at the top level of a module, so that worker processes can import it.
 Build = Callable[[Experiment], Simulation]
 
 
-def build_simulation(experiment: Experiment) -> Simulation:
-    """Link and receivers of an experiment on the CPU. InputError for whatever does not fit together."""
+def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
+    """Link and receivers of an experiment on a device. InputError for whatever does not fit together."""
     from pydantic import ValidationError
 
     from ran.link import Link, LinkConfig, NonFiniteError
@@ -98,12 +100,12 @@ def build_simulation(experiment: Experiment) -> Simulation:
         )
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None
-    link = Link(config, experiment.decoder)
+    link = Link(config, experiment.decoder, device)
     receivers, fingerprints = {}, {}
     for index, block in enumerate(experiment.receivers):
         receiver = build_receiver(block.block(), path=f"receivers.{index}")
         link.check_receiver(block.title, receiver)
-        receivers[block.title] = receiver
+        receivers[block.title] = receiver.to(device)
         fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
 
     def warm_up(say: Callable[[str], None]) -> None:
@@ -115,4 +117,4 @@ def build_simulation(experiment: Experiment) -> Simulation:
         link.warm_up(receivers)
 
     genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
-    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up)
+    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up, device)

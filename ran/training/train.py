@@ -20,6 +20,7 @@ from torch import nn
 from ran.errors import InputError, unknown_name
 from ran.link import Link
 from ran.link.allocator import keep_freed_memory
+from ran.sim.device import checked_device
 from ran.sim.files import write_text
 from ran.sim.overrides import apply_overrides
 from ran.sim.provenance import versions
@@ -76,7 +77,7 @@ def run(
     On one machine with one thread count the weights depend on the recipe alone, interruptions included.
     """
     recipe = load_recipe(recipe_name, overrides)
-    _check_device(device)
+    checked_device(device)
     _check_slots(recipe)
     model = build_model(recipe)
     _claim(out, recipe)
@@ -111,14 +112,6 @@ def run(
         measure(weights, recipe, workers)
     console.print(f"weights: {weights}")
     return weights
-
-
-def _check_device(device: str) -> None:
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        allowed = "cpu" + "".join(f", cuda:{i}" for i in range(torch.cuda.device_count()))
-        raise InputError(f"--device: got {device!r} ({str(error).splitlines()[0]}); allowed: {allowed}") from None
 
 
 class _Smoothed:

@@ -175,3 +175,16 @@ def test_decoder_precision_changes_little():
     # the same drops are decoded: what differs between the precisions is far less than the counts' own deviation
     assert 20 < errors[1] < 236
     assert abs(int(errors[0]) - int(errors[1])) < 3 * np.sqrt(errors[1])
+
+
+@pytest.mark.gpu
+def test_a_gpu_sees_the_same_drops():
+    """Bits are the same, grids up to rounding, and hardly any decision falls otherwise."""
+    config = link(num_prb=6).config
+    links = {device: Link(config, Decoder(), device) for device in ("cpu", "cuda")}
+    here, there = (of.batch(range(8), 3.0, 1, "s") for of in links.values())
+    np.testing.assert_array_equal(there.transport_blocks, here.transport_blocks)
+    torch.testing.assert_close(there.observation.y.cpu(), here.observation.y, rtol=0, atol=1e-4)
+    errors = [of.simulate({"p": PerfectCsi()}, range(256), 1.5, 1, "s")["p"].block_errors for of in links.values()]
+    assert 20 < errors[0].sum() < 236
+    assert np.count_nonzero(errors[0] != errors[1]) <= 5

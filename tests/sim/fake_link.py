@@ -83,7 +83,7 @@ class FakeLink:
         return found
 
 
-def build(experiment: Experiment) -> Simulation:
+def build(experiment: Experiment, device: str = "cpu") -> Simulation:
     """The fake link and receivers of an experiment whose channel is called `fake`."""
     options = {key: value for key, value in experiment.channel.block().items() if key != "name"}
     receivers = {
@@ -91,7 +91,9 @@ def build(experiment: Experiment) -> Simulation:
         for block in experiment.receivers
     }
     link = FakeLink(experiment.users.num_users, **options, transmissions=experiment.max_transmissions)
-    return Simulation(link, receivers, dict.fromkeys(receivers, ""), frozenset({"genie"} & set(receivers)))
+    return Simulation(
+        link, receivers, dict.fromkeys(receivers, ""), frozenset({"genie"} & set(receivers)), device=device
+    )
 
 
 def experiment(**changes: object) -> Experiment:

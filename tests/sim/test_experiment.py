@@ -127,3 +127,10 @@ def test_yaml_merge_keys_work(tmp_path: Path) -> None:
     assert load(write(tmp_path, text)).carrier.num_prb == 5
     with pytest.raises(InputError, match="'esn0_db' is given twice"):
         load(write(tmp_path, MINIMAL + "esn0_db: [1]\n"))
+
+
+def test_outcomes_of_a_gpu_have_another_name(tmp_path: Path) -> None:
+    block = load(write(tmp_path, MINIMAL)).receivers[0]
+    of_processor = receiver_identity(block, "f")
+    assert receiver_identity(block, "f", "cpu") == of_processor
+    assert receiver_identity(block, "f", "cuda") == receiver_identity(block, "f", "cuda:1") != of_processor
