@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from ran.phy.config import Carrier, Config, Harq, Pusch, Users
+from ran.phy.waveform import Waveform
 
 #: A channel model or a receiver by name, with its options: {"name": "tdl", "profile": "A", ...}.
 Block = dict[str, Any]
@@ -18,9 +19,10 @@ class LinkConfig(Config):
     channel: one block for all users, or a list with one block per user.
     num_rx_ant: receive antennas of the base station.
     harq: retransmissions of blocks in error; none by default.
+    waveform: the time domain, with its offsets; by default slots stay in the frequency domain.
     """
 
-    younger_fields = ("harq",)
+    younger_fields = ("harq", "waveform")
 
     carrier: Carrier = Carrier()
     pusch: Pusch = Pusch()
@@ -28,6 +30,7 @@ class LinkConfig(Config):
     num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
     channel: Block | tuple[Block, ...]
     harq: Harq | None = None
+    waveform: Waveform | None = None
 
     @field_validator("channel", mode="before")
     @classmethod

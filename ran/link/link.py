@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from channels import Awgn, Channel
+from channels.paths import Paths
 from ran.errors import InputError
 from ran.link.catalogue import build_channel
 from ran.link.config import LinkConfig
@@ -19,6 +20,7 @@ from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.snr import noise_var
 from ran.link.streams import stream
+from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder, Pdsch, SharedChannel
 from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
 from ran.phy.numerology import slot_start_s, symbol_times_s
@@ -129,6 +131,7 @@ class Link:
         )
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
+        self._time_domain = self._build_time_domain(starts)
         self._data_mask = self.grid.data_mask.to(self.device)
         ports = [port for user in self.grid.ports for port in user]
         self._layout = pilot_layout(config.pusch, ports)
@@ -158,6 +161,14 @@ class Link:
             part = slice(attempt * len(times), (attempt + 1) * len(times))
             slots.append(_Slot(grid, times, part, grid.pilots.to(self.device)))
         return tuple(slots)
+
+    def _build_time_domain(self, starts_s: Sequence[float]) -> TimeDomain | None:
+        """The way through the time domain where it is asked for; starts_s: of the slots of a drop."""
+        if self.config.waveform is None:
+            return None
+        slots = [(n, start - starts_s[0]) for n, start in zip(self._slot_numbers, starts_s, strict=True)]
+        num_users, per_user = self.grid.num_users, self.grid.num_antennas_per_user
+        return TimeDomain(self.config.waveform, self.config.carrier, slots, num_users, per_user, self.config.num_rx_ant)
 
     def _build_channels(self) -> tuple[Channel, ...]:
         """One channel for all users, or one per user."""
@@ -236,6 +247,13 @@ class Link:
             # drawn from the start for every part of the band: a draw does not depend on where it is looked at
             return self._channel_response(streams("channel", of), self._frequencies[subcarriers], slot.part_of_drop)
 
+        def paths(of: slice, times_s: np.ndarray) -> list[Paths]:
+            generators = streams("channel", of)
+            return [
+                channel.paths(generators, self.config.num_rx_ant, n, times_s, self.device)
+                for channel, n in zip(self.channels, self._tx_antennas, strict=True)
+            ]
+
         slot = self._slots[attempt]
         grid = slot.grid
         transport_blocks = _random_bits(streams("bits"), (grid.num_users, self.bits_per_block))
@@ -244,7 +262,13 @@ class Link:
         variance = noise_var(esn0_db)
         noise = f"noise {attempt}" if attempt else "noise"
         noise_keys = np.stack([stream_key(seed, scenario_id, drop, noise) for drop in drops])
-        y, h = received_grid(x, response, noise_keys, variance, self._memory, with_channel)
+        if self._time_domain is None:
+            y, h = received_grid(x, response, noise_keys, variance, self._memory, with_channel)
+        else:
+            y, h = self._time_domain.received_grid(
+                grid.precode(x), attempt, paths, streams, noise_keys, variance, with_channel
+            )
+            h = None if h is None else grid.layer_channel(h)
         observation = SlotObservation(
             y=y,
             pilots=slot.pilots,
@@ -260,18 +284,20 @@ class Link:
         )
         return SlotBatch(observation, transport_blocks, coded_bits, x, h)
 
+    @property
+    def _tx_antennas(self) -> list[int]:
+        """Transmit antennas of each channel: of all users, or of one."""
+        per_user = self.grid.num_antennas_per_user
+        return [per_user * self.grid.num_users] if len(self.channels) == 1 else [per_user] * len(self.channels)
+
     def _channel_response(
         self, generators: list[np.random.Generator], frequencies_hz: np.ndarray, part: slice
     ) -> Tensor:
         """Response of all layers in a slot of the drop, complex64 [batch, num_rx_ant, num_layers, 14, subcarriers]."""
-        num_rx_ant, per_user = self.config.num_rx_ant, self.grid.num_antennas_per_user
-        if len(self.channels) == 1:
-            counts = [per_user * self.grid.num_users]
-        else:
-            counts = [per_user] * self.grid.num_users
+        num_rx_ant = self.config.num_rx_ant
         parts = [
             channel.response_within(generators, num_rx_ant, n, self._times, part, frequencies_hz, self.device)
-            for channel, n in zip(self.channels, counts, strict=True)
+            for channel, n in zip(self.channels, self._tx_antennas, strict=True)
         ]
         return self.grid.layer_channel(parts[0] if len(parts) == 1 else torch.cat(parts, dim=2))
 

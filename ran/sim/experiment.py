@@ -11,6 +11,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, mod
 
 from ran.errors import unknown_name
 from ran.phy.config import Carrier, Config, Decoder, Harq, Pusch, Users
+from ran.phy.waveform import Waveform
 from ran.sim.overrides import apply_overrides
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
@@ -186,7 +187,7 @@ def _tuples(value: Any) -> Any:
 class Experiment(Config):
     """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
 
-    younger_fields = ("harq",)
+    younger_fields = ("harq", "waveform")
 
     name: Annotated[
         str,
@@ -226,6 +227,7 @@ class Experiment(Config):
     stopping: Stopping = Stopping()
     decoder: Decoder = Decoder()
     harq: Harq | None = None
+    waveform: Waveform | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
     @field_validator("channel", mode="before")

@@ -97,6 +97,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
             num_rx_ant=experiment.num_rx_ant,
             channel=resolved["channel"],
             harq=experiment.harq,
+            waveform=experiment.waveform,
         )
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None
