@@ -113,7 +113,7 @@ class TimeDomain:
         ):
             if len(values) not in (1, self.num_users):
                 raise InputError(
-                    f"waveform.{key}: got a list of {len(values)}; allowed: one number or {self.num_users}, one per user"
+                    f"waveform.{key}: got a list of {len(values)}; allowed: one number, or one for each of {self.num_users}"
                 )
             random = getattr(self.config, key.replace("_s", "_max_s").replace("_hz", "_max_hz"))
             worst = max(values, key=abs)
@@ -128,8 +128,8 @@ class TimeDomain:
         if needed > BUDGET_BYTES:
             raise InputError(
                 f"memory: got {self.num_rx_ant} antennas in the time domain, whose samples need {needed / 2**30:.1f} "
-                f"GiB; allowed: {BUDGET_BYTES / 2**30:.1f} GiB; reduce num_rx_ant, carrier.num_prb or waveform.fft_size "
-                f"{needed / BUDGET_BYTES:.1f} times"
+                f"GiB; allowed: {BUDGET_BYTES / 2**30:.1f} GiB; reduce num_rx_ant, carrier.num_prb or "
+                f"waveform.fft_size {needed / BUDGET_BYTES:.1f} times"
             )
 
     @property
@@ -166,7 +166,7 @@ class TimeDomain:
             drops = slice(first, min(first + step, len(x)))
             timing_s, cfo_hz = self._offsets(streams("clocks", drops))
             users = self._of_users(paths(drops, self._times), timing_s)
-            sent = self._sent(x[drops], slot, cfo_hz, lambda purpose, of=drops: streams(f"{purpose} {attempt}", of))
+            sent = self._sent(x[drops], attempt, cfo_hz, drops, streams)
             samples = self._through_air(sent, users, slot)
             samples = samples + self._noise(noise_keys[drops], noise_var, samples)
             for number, impairment in enumerate(self.receive):
@@ -200,9 +200,10 @@ class TimeDomain:
         return users
 
     def _sent(
-        self, x: Tensor, slot: _Slot, cfo_hz: NDArray[np.float64], streams: Callable[[str], list[np.random.Generator]]
+        self, x: Tensor, attempt: int, cfo_hz: NDArray[np.float64], drops: slice, streams: Streams
     ) -> list[Tensor]:
         """Waveform of each user, [batch, antennas, samples]: the slot between its last and its first symbol."""
+        slot = self._slots[attempt]
         ofdm = slot.ofdm
         before, after = ofdm.prefixes[-1] + ofdm.fft_size, ofdm.prefixes[0] + ofdm.fft_size
         num_samples = before + ofdm.num_samples + after
@@ -213,7 +214,7 @@ class TimeDomain:
             samples = ofdm.modulate(x[:, first : first + self.num_antennas_per_user])
             samples = torch.cat([samples[..., -before:], samples, samples[..., :after]], dim=-1)
             for number, impairment in enumerate(self.transmit):
-                generators = streams(f"transmit {number} user {user}")
+                generators = streams(f"transmit {number} user {user} {attempt}", drops)
                 samples = impairment(samples, self.sample_rate_hz, generators)
             if np.any(cfo_hz[:, user]):
                 cycles = torch.from_numpy(cfo_hz[:, user, None]) * times
@@ -255,7 +256,7 @@ class TimeDomain:
         # [num_nodes, num_rx_ant, antennas, num_taps]
         by_node = gains.permute(3, 0, 1, 2) @ kernel
         num_blocks = self._num_blocks(ofdm)
-        weights = _cubic(self._block).to(samples.device)
+        weights = _cubic(self._block).to(samples.device)[:, None, :, None]
         samples = samples.contiguous()
         per_step = max(1, _WINDOW_BYTES // (8 * num_antennas * num_taps * self._block))
         out = []
@@ -270,9 +271,10 @@ class TimeDomain:
                 samples.storage_offset() + before - high + first * self._block,
             )
             at_nodes = torch.bmm(filters, windows.reshape(count, -1, self._block))
+            # real and imaginary parts apart: the product of a complex and a real tensor would make this complex first
+            blocks = (torch.view_as_real(at_nodes).view(count, _SUPPORT, -1, self._block, 2) * weights).sum(1)
             # [count, num_rx_ant, block] -> [num_rx_ant, count * block]
-            blocks = (at_nodes.view(count, _SUPPORT, -1, self._block) * weights[:, None]).sum(1)
-            out.append(blocks.transpose(0, 1).flatten(1))
+            out.append(torch.view_as_complex(blocks).transpose(0, 1).flatten(1))
         return torch.cat(out, dim=-1)[..., : ofdm.num_samples]
 
     def _noise(self, keys: NDArray[np.uint32], noise_var: float, like: Tensor) -> Tensor:
@@ -311,7 +313,7 @@ def _phasor(cycles: Tensor) -> Tensor:
 
 
 def _kernel(distance: Tensor, reach: int) -> Tensor:
-    """Windowed sinc at distances in samples, float64: a Kaiser window of `INTERPOLATION_DB` over `reach` either side."""
+    """Sinc at distances in samples, float64, in a Kaiser window of `INTERPOLATION_DB` over `reach` either side."""
     beta = 0.1102 * (INTERPOLATION_DB - 8.7)
     inside = (1 - (distance / reach) ** 2).clamp_min(0)
     window = torch.special.i0e(beta * inside.sqrt()) * torch.exp(beta * (inside.sqrt() - 1))

@@ -55,8 +55,8 @@ class Ofdm:
 
     Subcarrier k of K is at (k - K/2) times the subcarrier spacing from the carrier (TS 38.211 §5.3.1 with k0 = 0).
     Transforms are unitary: white noise of variance v per sample is noise of variance v per RE, and an antenna with unit
-    power on all REs has the mean power K / fft_size. The phase compensation of §5.4 (the carrier's phase at the start of
-    every symbol) is off on both sides, where it would cancel.
+    power on all REs has the mean power K / fft_size. The phase compensation of §5.4 (the carrier's phase at the start
+    of every symbol) is off on both sides, where it would cancel.
     """
 
     numerology: int
