@@ -3,7 +3,7 @@
 What the frequency-domain path leaves out appears by itself: intercarrier interference, intersymbol interference beyond
 the cyclic prefix, and what impairments do to samples. Its approximations, with their errors:
 
-- Delays are fractions of a sample: a Kaiser-windowed sinc interpolates, amplitude error below 3e-5 over the used band
+- Delays are fractions of a sample: a Kaiser-windowed sinc interpolates, amplitude error below 1e-5 over the used band
   (`ran.phy.ofdm.interpolation_reach`).
 - Gains are taken four times per useful symbol and interpolated by cubics: a path of Doppler shift f has the amplitude
   error 9/384 (2 pi f / (4 subcarrier spacings))^4, 1.5e-5 at a tenth of the subcarrier spacing.
@@ -112,9 +112,8 @@ class TimeDomain:
             ("cfo_hz", self.config.cfo_hz, self._spacing_hz / 2, "Hz, half the subcarrier spacing"),
         ):
             if len(values) not in (1, self.num_users):
-                raise InputError(
-                    f"waveform.{key}: got a list of {len(values)}; allowed: one number, or one for each of {self.num_users}"
-                )
+                allowed = f"one number, or one for each of {self.num_users} users"
+                raise InputError(f"waveform.{key}: got a list of {len(values)}; allowed: {allowed}")
             random = getattr(self.config, key.replace("_s", "_max_s").replace("_hz", "_max_hz"))
             worst = max(values, key=abs)
             if abs(worst) + random > largest:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +17,7 @@ MAX_OCCUPANCY = 0.85
 #: Cyclic prefixes are multiples of 1/128 of the useful part.
 _FFT_STEP = 128
 #: Attenuation in dB of the window for which `interpolation_reach` holds.
-INTERPOLATION_DB = 100.0
+INTERPOLATION_DB = 110.0
 
 
 def cyclic_prefixes(numerology: int, slot_number: int, fft_size: int) -> tuple[int, ...]:
@@ -75,7 +76,7 @@ class Ofdm:
                 "whole number of samples (TS 38.211 §5.3.1)"
             )
         if needed > MAX_OCCUPANCY * size:
-            least = -(-int(needed / MAX_OCCUPANCY) // _FFT_STEP) * _FFT_STEP
+            least = math.ceil(needed / MAX_OCCUPANCY / _FFT_STEP) * _FFT_STEP
             raise bad_value(
                 "waveform.fft_size",
                 size,
