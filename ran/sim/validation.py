@@ -58,7 +58,9 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
     given = shown(problem["input"])
     kind = problem["type"]
     if kind == "extra_forbidden":
-        keys = list(_resolve(schema, location[:-1]).get("properties", {}))
+        node = _resolve(schema, location[:-1])
+        choices = [_dereference(choice, schema) for choice in node.get("anyOf", [node])]  # a block or null
+        keys = [key for choice in choices for key in choice.get("properties", {})]
         match = nearest(str(location[-1]), keys)
         hint = f"; did you mean {match!r}?" if match else ""
         return f"{path}: unknown key, got {given}; allowed: {', '.join(keys)}{hint}"

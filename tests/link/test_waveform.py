@@ -409,3 +409,7 @@ def test_experiments_without_a_waveform_keep_their_names():
     assert "waveform" not in plain.resolved()
     shifted = load("pusch-receivers", ["waveform.cfo_hz=100", "waveform.timing_offset_max_s=2e-7"])
     assert physics(shifted)["waveform"]["cfo_hz"] == [100.0]
+    with pytest.raises(
+        InputError, match=r"waveform.cfo: unknown key, got 3; allowed: fft_size, .*did you mean 'cfo_hz'"
+    ):
+        load("pusch-receivers", ["waveform.cfo=3"])
