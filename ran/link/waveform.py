@@ -83,7 +83,7 @@ class TimeDomain:
         self.sample_rate_hz = symbols[0].sample_rate_hz
         self._reach = interpolation_reach(symbols[0].num_subcarriers, symbols[0].fft_size)
         self._block = symbols[0].fft_size // _NODES_PER_SYMBOL
-        self._check_offsets(symbols[0])
+        self._check_offsets()
         shortest = min(min(ofdm.prefixes) for ofdm in symbols)
         default = min(self._reach, shortest // 2)
         self.window_offset = default if config.window_offset_samples is None else config.window_offset_samples
@@ -105,7 +105,7 @@ class TimeDomain:
         self._times = np.concatenate(times)
         self._check_memory()
 
-    def _check_offsets(self, ofdm: Ofdm) -> None:
+    def _check_offsets(self) -> None:
         useful_s = 1 / self._spacing_hz
         for key, values, largest, unit in (
             ("timing_offset_s", self.config.timing_offset_s, useful_s / 2, "s, half a useful symbol"),

@@ -18,7 +18,8 @@ class Waveform(Config):
 
     fft_size: samples per useful symbol, a multiple of 128 (then every cyclic prefix of TS 38.211 §5.3.1 is a whole
         number of samples); default a power of two with a guard band, see `ran.phy.ofdm.default_fft_size`.
-    timing_offset_s: how late the users' signals arrive, one number or one per user; negative is early.
+    timing_offset_s: how late the users' signals arrive, one number or one per user; negative is early, for which the
+        FFT window has to be advanced, and which a receiver with a prior of delays from 0 on does not expect.
     timing_offset_max_s: added to it, uniform in plus and minus this, drawn for every drop and user.
     cfo_hz, cfo_max_hz: carrier frequency offsets of the users' transmitters, likewise.
     window_offset_samples: how far into the cyclic prefix the receiver advances its FFT window, 0 to the shortest
