@@ -286,6 +286,21 @@ def test_a_drop_depends_on_neither_batch_nor_steps(monkeypatch):
     torch.testing.assert_close(parts, whole.observation.y, rtol=0, atol=1e-5)
 
 
+def test_every_drop_may_have_its_own_delays():
+    air = Air()
+    x, delays = air.grid(2), torch.tensor([[0.0, 1.3e-7], [2.2e-7, 4e-8]], dtype=torch.float64)
+
+    def paths(drops, times):
+        return [Paths(torch.ones(2, 1, 1, 2, len(times), dtype=torch.complex64)[drops], delays[drops])]
+
+    y, h = air(x, paths=paths)
+    for drop in range(2):
+        flat = lambda times: np.ones((2, len(times)))  # noqa: E731
+        y_alone, h_alone = air(x[drop : drop + 1], flat, delays[drop].tolist())
+        assert torch.equal(y[drop], y_alone[0])
+        assert torch.equal(h[drop], h_alone[0])
+
+
 def test_retransmissions_share_clocks_and_fading():
     # slots two apart of 60 kHz differ in their cyclic prefixes from the one between
     harq = Harq(max_transmissions=3, round_trip_slots=1)
