@@ -15,7 +15,9 @@ from channels.impairments.options import finite, one_of, positive
 
 
 class CarrierFrequencyOffset(Impairment):
-    """Carrier frequency offset: rotation by exp(2j pi offset t), t = 0 at sample 0, the same for all antennas.
+    """Carrier frequency offset, in Hz or parts per million, fixed or uniform.
+
+    Rotation by exp(2j pi offset t), t = 0 at sample 0, the same for all antennas.
 
     offset_hz: the offset; or offset_ppm, parts per million of carrier_hz.
     spread: "fixed", or "uniform" on [-offset, offset] over the drops. TS 38.104 §6.5.1 allows a base station 0.05 ppm

@@ -51,7 +51,7 @@ class Interference(Impairment):
 
 
 class Jammer(Interference):
-    """Narrow-band jammer: a tone, or Gaussian noise in a narrow band, at one place in the band or anywhere in a part.
+    """Narrow-band jammer: a tone or noise in a narrow band, at one place or anywhere in a range.
 
     frequency_hz: middle of the jammer from the carrier; with max_frequency_hz uniform between the two in every drop.
     bandwidth_hz: 0 for a tone.

@@ -14,7 +14,9 @@ from channels.impairments.options import finite
 
 
 class IqImbalance(Impairment):
-    """IQ imbalance, the same at all frequencies: y = a x + b conj(x), the image of the band upon the band.
+    """IQ imbalance in gain and phase, the same at all frequencies.
+
+    y = a x + b conj(x): the image of the band falls upon the band.
 
     gain_db: of the quadrature over the in-phase branch; phase_deg: how far they are from a right angle. With the gain g
     and the phase p, a = (1 + g exp(-jp)) / 2 and b = (1 - g exp(jp)) / 2: the in-phase branch is untouched, the

@@ -55,7 +55,9 @@ NR_POWER_AMPLIFIERS: dict[str, tuple[complex, ...]] = {
 
 
 class MemoryPolynomial(PowerAmplifier):
-    """Memory polynomial: sum over delays q and k of coefficients[q][k] x[n - q] |x[n - q]|^2k.
+    """Memory polynomial: an amplifier by complex coefficients over delays and odd orders.
+
+    The sum over delays q and k of coefficients[q][k] x[n - q] |x[n - q]|^2k.
 
     coefficients: one row per delay from 0 samples on, each with the coefficients of orders 1, 3, 5, ..., complex
     numbers or pairs of real and imaginary part; they hold for the sample rate that they were fitted at. Amplitudes are

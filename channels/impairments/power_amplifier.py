@@ -49,7 +49,7 @@ class PowerAmplifier(Impairment):
 
 
 class Rapp(PowerAmplifier):
-    """Rapp's solid-state power amplifier: soft limiting of the amplitude, and a phase shift where one is given.
+    """Rapp's solid-state power amplifier: soft limiting of the amplitude, with a phase shift if given.
 
     Output amplitude r / (1 + r^2p)^(1/2p) of input amplitude r in units of saturation, p = smoothness: 2^(-1/2p) at
     r = 1, never above 1 (C. Rapp, "Effects of HPA-nonlinearity on a 4-DPSK/OFDM-signal", 2nd European Conference on
@@ -87,7 +87,10 @@ class Rapp(PowerAmplifier):
 
 
 class Saleh(PowerAmplifier):
-    """Saleh's travelling-wave tube: amplitude a r / (1 + b r^2), phase shift c r^2 / (1 + d r^2) radians.
+    """Saleh's travelling-wave tube amplifier, in amplitude and phase.
+
+    Amplitude a r / (1 + b r^2) and phase shift c r^2 / (1 + d r^2) radians of input amplitude r; a to d in the
+    order of the options.
 
     The defaults are those of A. A. M. Saleh, "Frequency-independent and frequency-dependent nonlinear models of TWT
     amplifiers", IEEE Trans. Commun. 29(11), 1981. The amplitude has its maximum a / (2 sqrt(b)) at r = 1 / sqrt(b),

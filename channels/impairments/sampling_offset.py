@@ -23,7 +23,9 @@ MAX_PPM = 10_000
 
 
 class SamplingClockOffset(Impairment):
-    """Sampling clock offset: sample n is taken at n (1 + offset), in the waveform's own sample periods.
+    """Sampling clock offset, in parts per million, fixed or uniform.
+
+    Sample n is taken at n (1 + offset), in the waveform's own sample periods.
 
     offset_ppm: positive when the sampling clock runs slow, so that its samples come late.
     spread: "fixed", or "uniform" on [-offset_ppm, offset_ppm] over the drops.
