@@ -24,6 +24,11 @@ class Chain(Impairment):
     def __init__(self, impairments: Sequence[Impairment]) -> None:
         self.impairments = tuple(impairments)
 
+    def check(self, sample_rate_hz: float) -> None:
+        """That of every impairment."""
+        for impairment in self.impairments:
+            impairment.check(sample_rate_hz)
+
     def _impair(self, waveform: Tensor, sample_rate_hz: float, generators: Sequence[np.random.Generator]) -> Tensor:
         for impairment in self.impairments:
             waveform = impairment(waveform, sample_rate_hz, generators)

@@ -38,11 +38,16 @@ class Impairment(ABC):
         if len(generators) != len(waveform):
             raise bad_value("generators", len(generators), f"one per drop of the waveform, {len(waveform)}")
         rate, waveform = positive("sample_rate_hz", sample_rate_hz), waveform.resolve_conj()
+        self.check(rate)
         if waveform.is_cuda:
             return self._impair(waveform, rate, generators)
         # drop by drop: vector units may round the odd samples at the end of a batch differently than those within
         drops = zip(waveform.split(1), generators, strict=True)
         return torch.cat([self._impair(drop, rate, [generator]) for drop, generator in drops])
+
+    def check(self, sample_rate_hz: float) -> None:
+        """Raise `ValueError` when the model cannot work at this sample rate; for calls before a run."""
+        positive("sample_rate_hz", sample_rate_hz)
 
     @abstractmethod
     def _impair(self, waveform: Tensor, sample_rate_hz: float, generators: Sequence[np.random.Generator]) -> Tensor:

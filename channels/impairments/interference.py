@@ -78,13 +78,16 @@ class Jammer(Interference):
             raise bad_value("max_frequency_hz", max_frequency_hz, f"from frequency_hz, {frequency_hz:g}")
         self.bandwidth_hz = non_negative("bandwidth_hz", bandwidth_hz)
 
-    def _signal(self, generators: Sequence[np.random.Generator], num_samples: int, sample_rate_hz: float) -> np.ndarray:
-        highest = self.frequency_hz if self.max_frequency_hz is None else self.max_frequency_hz
+    def check(self, sample_rate_hz: float) -> None:
+        """`ValueError` unless the band of the interference fits the sample rate."""
         _check_band(self.frequency_hz, self.bandwidth_hz, sample_rate_hz)
-        _check_band(highest, self.bandwidth_hz, sample_rate_hz)
+        if self.max_frequency_hz is not None:
+            _check_band(self.max_frequency_hz, self.bandwidth_hz, sample_rate_hz)
+
+    def _signal(self, generators: Sequence[np.random.Generator], num_samples: int, sample_rate_hz: float) -> np.ndarray:
         centres = np.full((len(generators), 1), self.frequency_hz)
         if self.max_frequency_hz is not None:
-            centres += (highest - self.frequency_hz) * uniforms(generators, 1)
+            centres += (self.max_frequency_hz - self.frequency_hz) * uniforms(generators, 1)
         if self.bandwidth_hz == 0:
             base: np.ndarray = np.exp(2j * np.pi * uniforms(generators, 1))
         else:
@@ -115,10 +118,14 @@ class GaussianInterference(Interference):
         self.bandwidth_hz = None if bandwidth_hz is None else positive("bandwidth_hz", bandwidth_hz)
         self.centre_hz = finite("centre_hz", centre_hz)
 
+    def check(self, sample_rate_hz: float) -> None:
+        """`ValueError` unless the band of the interference fits the sample rate."""
+        if self.bandwidth_hz is not None:
+            _check_band(self.centre_hz, self.bandwidth_hz, sample_rate_hz)
+
     def _signal(self, generators: Sequence[np.random.Generator], num_samples: int, sample_rate_hz: float) -> np.ndarray:
         if self.bandwidth_hz is None:
             return complex_normals(generators, num_samples)
-        _check_band(self.centre_hz, self.bandwidth_hz, sample_rate_hz)
         base = _noise_in_band(generators, num_samples, self.bandwidth_hz / sample_rate_hz)
         return base * np.exp(2j * np.pi * (self.centre_hz / sample_rate_hz * np.arange(num_samples) % 1))
 
@@ -150,9 +157,12 @@ class OfdmInterference(Interference):
         self.subcarrier_spacing_hz = positive("subcarrier_spacing_hz", subcarrier_spacing_hz)
         self.centre_hz = finite("centre_hz", centre_hz)
 
+    def check(self, sample_rate_hz: float) -> None:
+        """`ValueError` unless the band of the interference fits the sample rate."""
+        _check_band(self.centre_hz, self.num_subcarriers * self.subcarrier_spacing_hz, sample_rate_hz)
+
     def _signal(self, generators: Sequence[np.random.Generator], num_samples: int, sample_rate_hz: float) -> np.ndarray:
         spacing, count = self.subcarrier_spacing_hz, self.num_subcarriers
-        _check_band(self.centre_hz, count * spacing, sample_rate_hz)
         useful_s = 1 / spacing
         prefix_s = useful_s * 9 / 128
         symbol_s = useful_s + prefix_s

@@ -37,6 +37,11 @@ class SpectralPhaseNoise(Impairment):
         self.min_frequency_hz = positive("min_frequency_hz", min_frequency_hz)
         self.per_antenna = per_antenna
 
+    def check(self, sample_rate_hz: float) -> None:
+        """`ValueError` unless something of the spectrum is within half the sample rate."""
+        if 2 * self.min_frequency_hz >= positive("sample_rate_hz", sample_rate_hz):
+            raise bad_value("min_frequency_hz", self.min_frequency_hz, f"below half the sample rate {sample_rate_hz:g}")
+
     def phase(
         self,
         generators: Sequence[np.random.Generator],
@@ -46,8 +51,7 @@ class SpectralPhaseNoise(Impairment):
         device: torch.device | str = "cpu",
     ) -> Tensor:
         """The process in radians, float64 [batch, num_oscillators, num_samples]."""
-        if 2 * self.min_frequency_hz >= sample_rate_hz:
-            raise bad_value("min_frequency_hz", self.min_frequency_hz, f"below half the sample rate {sample_rate_hz:g}")
+        self.check(sample_rate_hz)
         period = scipy.fft.next_fast_len(
             max(2 * num_samples, 3, math.ceil(sample_rate_hz / self.min_frequency_hz)), real=True
         )
