@@ -11,12 +11,15 @@ from ran.errors import unknown_name
 
 
 def list_(
-    kind: Annotated[str, typer.Argument(metavar="KIND", help="receivers, channels, experiments, weights or recipes.")],
+    kind: Annotated[
+        str, typer.Argument(metavar="KIND", help="receivers, channels, impairments, experiments, weights or recipes.")
+    ],
 ) -> None:
-    """List receivers, channels, experiments, trained weights or recipes, a line each."""
+    """List receivers, channels, impairments, experiments, trained weights or recipes, a line each."""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "receivers": _receivers,
         "channels": _channels,
+        "impairments": _impairments,
         "experiments": _experiments,
         "weights": _weights,
         "recipes": _recipes,
@@ -39,6 +42,12 @@ def _channels() -> dict[str, str]:
     from ran.link.catalogue import channel_catalogue
 
     return channel_catalogue()
+
+
+def _impairments() -> dict[str, str]:
+    from ran.link.catalogue import impairment_catalogue
+
+    return impairment_catalogue()
 
 
 def _experiments() -> dict[str, str]:

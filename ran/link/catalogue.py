@@ -1,4 +1,4 @@
-"""Channel models and receivers by name, built from the blocks of an experiment file."""
+"""Channel models, impairments and receivers by name, built from the blocks of an experiment file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import ConfigDict, ValidationError, create_model
 
 from channels import CHANNELS, Channel
+from channels.impairments import IMPAIRMENTS, Impairment
 from ran.errors import InputError, bad_value, nearest, unknown_name
 from receivers import RECEIVERS, Receiver
 
@@ -27,13 +28,18 @@ def channel_catalogue() -> dict[str, str]:
     return {name: _first_line(cls) for name, cls in CHANNELS.items()}
 
 
+def impairment_catalogue() -> dict[str, str]:
+    """Name and one-line description of every impairment of a radio."""
+    return {name: _first_line(cls) for name, cls in IMPAIRMENTS.items()}
+
+
 def receiver_catalogue() -> dict[str, str]:
     """Name and one-line description of every receiver."""
     return {name: _first_line(cls) for name, cls in RECEIVERS.items()}
 
 
 def options(cls: type) -> dict[str, inspect.Parameter]:
-    """Constructor arguments of a channel or receiver: its options in an experiment file."""
+    """Constructor arguments of a channel, impairment or receiver: its options in an experiment file."""
     parameters = inspect.signature(cls).parameters
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
@@ -85,6 +91,18 @@ def build_channel(block: Mapping[str, Any], path: str = "channel") -> Channel:
         raise unknown_name(f"{path}.name", name, CHANNELS)
     channel: Channel = _construct(CHANNELS[name], block, path)
     return channel
+
+
+def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[Impairment, ...]:
+    """Impairments from a list of blocks {"name": ..., **options}, in its order; `InputError` as of `build_channel`."""
+    built = []
+    for index, block in enumerate(blocks):
+        at = f"{path}[{index}]"
+        name = _name_of(block, at, IMPAIRMENTS)
+        if name not in IMPAIRMENTS:
+            raise unknown_name(f"{at}.name", name, IMPAIRMENTS)
+        built.append(_construct(IMPAIRMENTS[name], block, at))
+    return tuple(built)
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
