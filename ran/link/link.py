@@ -12,7 +12,7 @@ from torch import Tensor
 from channels import Awgn, Channel
 from channels.paths import Paths
 from ran.errors import InputError
-from ran.link.catalogue import build_channel
+from ran.link.catalogue import build_channel, build_impairments
 from ran.link.config import LinkConfig
 from ran.link.grid import received_grid, transmitted_grid
 from ran.link.harq import run_processes
@@ -168,7 +168,18 @@ class Link:
             return None
         slots = [(n, start - starts_s[0]) for n, start in zip(self._slot_numbers, starts_s, strict=True)]
         num_users, per_user = self.grid.num_users, self.grid.num_antennas_per_user
-        return TimeDomain(self.config.waveform, self.config.carrier, slots, num_users, per_user, self.config.num_rx_ant)
+        config, carrier = self.config.waveform, self.config.carrier
+        ends = {}
+        for end in ("transmit", "receive"):
+            ends[end] = build_impairments(getattr(config, f"{end}_impairments"), f"waveform.{end}_impairments")
+        domain = TimeDomain(config, carrier, slots, num_users, per_user, self.config.num_rx_ant, **ends)
+        for end, impairments in ends.items():
+            for index, impairment in enumerate(impairments):
+                try:
+                    impairment.check(domain.sample_rate_hz)
+                except ValueError as error:
+                    raise InputError(f"waveform.{end}_impairments[{index}]: {error}") from None
+        return domain
 
     def _build_channels(self) -> tuple[Channel, ...]:
         """One channel for all users, or one per user."""

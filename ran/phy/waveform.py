@@ -24,7 +24,12 @@ class Waveform(Config):
     cfo_hz, cfo_max_hz: carrier frequency offsets of the users' transmitters, likewise.
     window_offset_samples: how far into the cyclic prefix the receiver advances its FFT window, 0 to the shortest
         prefix; it undoes the phase ramp. Default: the reach of the interpolation of delays, at most half the prefix.
+    transmit_impairments, receive_impairments: imperfections of the radios, in the order in which the signal meets
+        them, by name with options (`ran list impairments`): those of every user, and those of the base station, which
+        meet the noisy sum.
     """
+
+    younger_fields = ("transmit_impairments", "receive_impairments")
 
     fft_size: Annotated[int, Field(ge=128, le=16384)] | None = None
     timing_offset_s: Annotated[_PerUser, Field(min_length=1, json_schema_extra=_ONE_OR_PER_USER)] = (0.0,)
@@ -32,6 +37,15 @@ class Waveform(Config):
     cfo_hz: Annotated[_OffsetPerUser, Field(min_length=1, json_schema_extra=_ONE_OR_PER_USER)] = (0.0,)
     cfo_max_hz: Annotated[float, Field(ge=0, le=1e5)] = 0.0
     window_offset_samples: Annotated[int, Field(ge=0)] | None = None
+    transmit_impairments: tuple[dict[str, Any], ...] = ()
+    receive_impairments: tuple[dict[str, Any], ...] = ()
+
+    @field_validator("transmit_impairments", "receive_impairments", mode="before")
+    @classmethod
+    def _name_alone_is_a_block(cls, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return tuple({"name": v} if isinstance(v, str) else v for v in value)
+        return value
 
     @field_validator("timing_offset_s", "cfo_hz", mode="before")
     @classmethod
