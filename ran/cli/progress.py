@@ -42,6 +42,11 @@ class ProgressLine:
         line = Text(no_wrap=True, overflow="ellipsis")
         return line.append(str(sign)).append(" ").append(self._text)
 
+    @property
+    def is_terminal(self) -> bool:
+        """Whether a line can change; elsewhere every line stays."""
+        return bool(self._console.is_terminal)
+
     def say(self, text: str) -> None:
         """Something that happens once. On a terminal it stands until the next news."""
         if self._console.is_terminal:

@@ -1,0 +1,174 @@
+"""`ran data`: write, describe and check data sets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperGroup
+
+if TYPE_CHECKING:
+    from ran.datasets.request import DataRequest
+    from ran.datasets.write import Progress
+
+
+class _WriteByDefault(TyperGroup):
+    """`ran data EXPERIMENT ...` is `ran data write EXPERIMENT ...`."""
+
+    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]  # click's own types
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["write", *args]
+        return super().parse_args(ctx, args)
+
+
+app = typer.Typer(
+    cls=_WriteByDefault,
+    no_args_is_help=True,
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify FILE`.",
+)
+
+
+@app.command("write")
+def write(
+    experiment: Annotated[
+        str, typer.Argument(help="An experiment file, or the name of a built-in one (`ran list experiments`).")
+    ],
+    out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .zarr.")],
+    drops: Annotated[int, typer.Option(help="Slots in all; the SNR points take turns.")] = 1000,
+    kind: Annotated[str, typer.Option(help="slots, or channels alone.")] = "slots",
+    esn0_db: Annotated[
+        str | None,
+        typer.Option("--esn0-db", metavar="LOW:HIGH", help="Draw Es/N0 per drop. [default: the experiment's points]"),
+    ] = None,
+    precision: Annotated[
+        str, typer.Option(help="complex64, or complex-float16: half the size, errors below 2^-11 relative.")
+    ] = "complex64",
+    channel: Annotated[
+        bool, typer.Option("--with-channel/--without-channel", help="Keep the channel of slots.")
+    ] = True,
+    split: Annotated[str, typer.Option(metavar="TRAIN,VAL,TEST", help="Shares of the sites.")] = "0.8,0.1,0.1",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the experiment's.")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    chunk_drops: Annotated[
+        int | None, typer.Option(help="Drops written and hashed together. [default: about 16 MiB]")
+    ] = None,
+) -> None:
+    """Simulate an experiment's slots or channels into a file, in parallel.
+
+    Interrupt it at any time, or kill it: the same command resumes, and ends with the same file.
+    """
+    from ran.datasets.container import check_suffix
+    from ran.datasets.write import write as write_file
+    from ran.sim.experiment import load
+
+    check_suffix(out)
+    changes = list(overrides or [])
+    if seed is not None:
+        changes.append(f"seed={seed}")
+    loaded = load(experiment, changes)
+    request = _request(kind, drops, esn0_db, precision, channel, split, chunk_drops)
+    from ran.cli.progress import ProgressLine
+
+    with ProgressLine() as line:
+        written = write_file(loaded, request, out, workers, line.say, _shown(line.say))
+    header = written.header
+    size = written.bytes / 1e6
+    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+    if written.found:
+        print(f"{written.found} chunks were there")
+    if written.drops:
+        rate = written.drops_per_s
+        speed = f", {rate:.0f} slots/s, {rate * header.drop_bytes / 1e6:.0f} MB/s once started" if rate else ""
+        print(f"{written.drops} drops simulated in {written.seconds:.1f} s{speed}")
+
+
+@app.command("info")
+def info(file: Annotated[Path, typer.Argument(help="A data set.")]) -> None:
+    """Print what is in a data set."""
+    from ran.datasets.info import describe
+
+    print("\n".join(describe(file)))
+
+
+@app.command("verify")
+def verify(
+    file: Annotated[Path, typer.Argument(help="A data set.")],
+    repeat: Annotated[int, typer.Option(min=0, max=10_000, help="Chunks to simulate again and compare.")] = 2,
+) -> None:
+    """Check all hashes of a data set, and simulate a few chunks again.
+
+    Exit status 1 when something is wrong or missing, a line each; 2 for a file that is no data set.
+    """
+    from ran.cli.progress import ProgressLine
+    from ran.datasets.verify import verify as check
+
+    started = time.perf_counter()
+    with ProgressLine() as line:
+        verdict = check(file, repeat, line.say if line.is_terminal else lambda text: None)
+    for problem in verdict.problems:
+        print(problem)
+    if verdict.problems:
+        raise typer.Exit(1)
+    for note in verdict.notes:
+        print(note)
+    print(f"{file}: whole, content {verdict.content[:16]}, {time.perf_counter() - started:.1f} s")
+
+
+def _request(
+    kind: str,
+    drops: int,
+    esn0_db: str | None,
+    precision: str,
+    with_channel: bool,
+    split: str,
+    chunk_drops: int | None,
+) -> DataRequest:
+    from ran.datasets.request import DataRequest
+    from ran.sim.validation import validate
+
+    values: dict[str, object] = {
+        "kind": kind,
+        "num_drops": drops,
+        "precision": precision,
+        "with_channel": with_channel,
+        "split": dict(zip(("train", "val", "test"), _numbers("--split", split, ",", 3), strict=True)),
+        "chunk_drops": chunk_drops,
+    }
+    if esn0_db is not None:
+        values["esn0_db"] = dict(zip(("low", "high"), _numbers("--esn0-db", esn0_db, ":", 2), strict=True))
+    return validate(DataRequest, values)
+
+
+def _numbers(option: str, text: str, separator: str, count: int) -> list[float]:
+    from ran.errors import bad_value
+
+    try:
+        numbers = [float(part) for part in text.split(separator)]
+    except ValueError:
+        numbers = []
+    if len(numbers) != count:
+        raise bad_value(option, text, f"{count} numbers with {separator!r} between them")
+    return numbers
+
+
+def _shown(say: Callable[[str], None]) -> Callable[[Progress], None]:
+    """Progress as a line of text, at most one a second."""
+    last = time.monotonic()
+
+    def show(progress: Progress) -> None:
+        nonlocal last
+        if time.monotonic() - last < 1:
+            return
+        last = time.monotonic()
+        rate = progress.drops_per_s
+        speed = f" · {rate:.0f} slots/s · {rate * progress.drop_bytes / 1e6:.0f} MB/s" if rate else ""
+        say(f"{progress.drops} of {progress.num_drops} drops{speed}")
+
+    return show

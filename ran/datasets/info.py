@@ -1,0 +1,97 @@
+"""What is in a data set, on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ran.datasets.container import Container, content_hash, open_container
+from ran.datasets.field import Field
+from ran.datasets.header import Header
+
+
+def describe(path: Path) -> list[str]:
+    """Lines of text. InputError for what is no data set."""
+    container = open_container(path)
+    try:
+        return [*_what(container), "", *_arrays(container.header), "", *_whence(container)]
+    finally:
+        container.close()
+
+
+def _what(container: Container) -> list[str]:
+    header = container.header
+    written = container.written()
+    state = "finished" if written.all() else f"UNFINISHED, {int(written.sum())} of {len(written)} chunks"
+    size = header.num_drops * header.drop_bytes
+    disk = _disk_bytes(container.path)
+    rows = {
+        "data set": f"{header.attrs['name']}: {header.num_drops} drops of {header.attrs['kind']}, {state}",
+        "size": f"{size / 1e6:.1f} MB of numbers, {disk / 1e6:.1f} MB on disk ({disk / size:.2f}), "
+        f"{header.num_chunks} chunks of {header.chunk_drops} drops",
+        "splits": _splits(header),
+    }
+    if "esn0_db" in header.tables:
+        esn0_db = header.tables["esn0_db"].array
+        points = np.unique(esn0_db)
+        shown = ", ".join(f"{p:g}" for p in points) if len(points) <= 8 else f"{points[0]:g} to {points[-1]:g}"
+        rows["Es/N0"] = f"{shown} dB" + (f" ({len(points)} values)" if len(points) > 8 else "")
+    return _aligned(rows)
+
+
+def _splits(header: Header) -> str:
+    split, site = header.tables["split"].array, header.tables["site"].array
+    names = header.json("split_names")
+    counts = [
+        f"{name} {int((split == i).sum())} drops at {len(np.unique(site[split == i]))} sites"
+        for i, name in enumerate(names)
+    ]
+    return " · ".join(counts)
+
+
+def _arrays(header: Header) -> list[str]:
+    def line(field: Field) -> tuple[str, str]:
+        axes = " x ".join(f"{axis} {size}" for axis, size in zip(field.axes, field.shape, strict=True))
+        kind = np.dtype(field.dtype).name if field.encoding == "plain" else field.encoding
+        return field.name, f"[drop{' x ' + axes if axes else ''}] {kind} · {field.description}"
+
+    rows = dict(line(field) for field in header.fields)
+    for name, table in sorted(header.tables.items()):
+        axes = " x ".join(f"{axis} {size}" for axis, size in zip(table.axes, table.array.shape, strict=True))
+        unit = f", {table.unit}" if table.unit else ""
+        rows[name] = f"[{axes}] {table.array.dtype.name}{unit} · {table.description}"
+    return _aligned(rows)
+
+
+def _whence(container: Container) -> list[str]:
+    header = container.header
+    physics = header.json("identity")["physics"]
+    versions = ", ".join(f"{name} {version}" for name, version in header.json("versions").items())
+    rows = {
+        "channel": _inline(physics["channel"]),
+        "scenario": str(header.attrs["stream_id"]) + f", seed {header.attrs['seed']}",
+        "content": content_hash(container),
+        "conventions": str(header.attrs["conventions"]),
+        "versions": versions,
+    }
+    return _aligned(rows)
+
+
+def _inline(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return " ".join([str(value.get("name", ""))] + [f"{k}={v}" for k, v in value.items() if k != "name"])
+    return "; ".join(_inline(item) for item in value)
+
+
+def _aligned(rows: Mapping[str, str]) -> list[str]:
+    width = max(map(len, rows))
+    return [f"{name:{width}}  {value}" for name, value in rows.items()]
+
+
+def _disk_bytes(path: Path) -> int:
+    """Space taken: reserved space that nothing was written to does not count."""
+    files = [path] if path.is_file() else [p for p in path.rglob("*") if p.is_file()]
+    return sum(file.stat().st_blocks * 512 for file in files)
