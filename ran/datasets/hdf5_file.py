@@ -113,6 +113,7 @@ def _write_header(file: h5py.File, header: Header) -> None:
 def _reserve(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str, zeros: bool = False) -> h5py.Dataset:
     """A data set in one piece whose space is there from the beginning; what is not written yet reads as zeros."""
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_obj_track_times(False)  # the same content is the same file
     properties.set_layout(h5py.h5d.CONTIGUOUS)
     properties.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
     properties.set_fill_time(h5py.h5d.FILL_TIME_ALLOC if zeros else h5py.h5d.FILL_TIME_NEVER)

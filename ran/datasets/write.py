@@ -173,8 +173,8 @@ def _check_space(folder: Path, needed: int) -> None:
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise InputError(
-            f"--drops: got so many that they need {needed / 1e9:.1f} GB; allowed: what {free / 1e9:.1f} GB of free space "
-            "hold; --precision complex-float16 and --without-channel halve it"
+            f"--drops: got so many that they need {needed / 1e9:.1f} GB; allowed: what {free / 1e9:.1f} GB of free "
+            "space hold; --precision complex-float16 and --without-channel halve it"
         )
 
 
@@ -194,21 +194,46 @@ def _fill(
     missing_first = sorted(range(header.num_chunks), key=lambda chunk: bool(already[chunk]))
     pending = [Chunk(0.0, str(header.attrs["stream_id"]), header.chunk(chunk), ()) for chunk in reversed(missing_first)]
     done, pace, began = 0, _Pace(), time.perf_counter()
+    write_chunks = _in_this_process if workers == 1 else partial(_in_workers, workers=workers)
+    for drops in write_chunks(experiment, container, pending):
+        done += len(drops)
+        if not already[drops.start // header.chunk_drops]:
+            pace.add(len(drops))
+        show(Progress(done, header.num_drops, pace.drops_per_s, header.drop_bytes))
+    seconds = time.perf_counter() - began
+    return Written(header, pace.drops, seconds, pace.drops_per_s, found, header.num_drops * header.drop_bytes)
+
+
+def _in_workers(experiment: Experiment, container: Container, pending: list[Chunk], workers: int) -> Iterator[range]:
+    """Have worker processes write chunks, the last of the list first; gives the drops of every one that is there."""
     with Executor(experiment, partial(build_writer, path=container.path), workers) as executor:
         while pending or executor.in_flight:
             while pending and executor.idle:
                 executor.submit(pending.pop())
             for chunk, answer in executor.wait(None):
                 if isinstance(answer, NonFinite):
-                    raise RunStopped(
-                        f"non-finite numbers in {answer.stage} of drop {answer.drop}; what was written is kept"
-                    )
-                done += len(chunk.drops)
-                if not already[chunk.drops.start // header.chunk_drops]:
-                    pace.add(len(chunk.drops))
-                show(Progress(done, header.num_drops, pace.drops_per_s, header.drop_bytes))
-    seconds = time.perf_counter() - began
-    return Written(header, pace.drops, seconds, pace.drops_per_s, found, header.num_drops * header.drop_bytes)
+                    raise _stopped(answer.stage, answer.drop)
+                yield chunk.drops
+
+
+def _in_this_process(experiment: Experiment, container: Container, pending: list[Chunk]) -> Iterator[range]:
+    """The same without a second process, whose start takes seconds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # as in workers, so that sums are taken in the same order
+    try:
+        writer = ChunkWriter(link_of(experiment), container)
+        while pending:
+            chunk = pending.pop()
+            writer.simulate({}, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+            yield chunk.drops
+    except NonFiniteError as error:
+        raise _stopped(error.stage, error.drop_index) from None
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _stopped(stage: str, drop: int) -> RunStopped:
+    return RunStopped(f"non-finite numbers in {stage} of drop {drop}; what was written is kept")
 
 
 class _Pace:

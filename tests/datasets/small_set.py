@@ -38,7 +38,7 @@ def write_small(path: Path, workers: int = 1, num_drops: int = 50, **request: ob
 
 
 def command(path: Path, *options: str) -> list[str]:
-    """The same as a command of its own."""
+    """The same as a command of its own, slowed down so that it can be killed in the middle."""
     file = experiment_file(path.parent)
-    program = [sys.executable, "-m", "ran.cli.main", "data", str(file), "--out", str(path)]
+    program = [sys.executable, str(Path(__file__).with_name("slow_data.py")), "data", str(file), "--out", str(path)]
     return [*program, "--drops", "50", "--chunk-drops", "8", *options]
