@@ -1,0 +1,1 @@
+"""Channel files of other programs."""
