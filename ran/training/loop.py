@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from ran.link import Link
 from ran.training.recipe import Recipe, Schedule
+from ran.training.slots import slot_source
 
 _LOG_FIELDS = ("step", "loss", "bit_cross_entropy", "channel_mse_over_noise", "learning_rate", "slots", "seconds")
 
@@ -49,6 +49,7 @@ class Trainer:
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         s = recipe.schedule
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
+        self.slots = slot_source(recipe, self.device)
         self.step = 0
         self.seconds = 0.0
 
@@ -100,18 +101,15 @@ class Trainer:
             writer.writerow(row)
 
     def one_step(self) -> dict[str, float]:
-        """Draw a configuration, simulate its slots, take one optimiser step."""
-        recipe, s = self.recipe, self.recipe.schedule
-        config, esn0_db = recipe.slot_config(self.step)
-        link = Link(config, device=str(self.device))
-        drops = range(self.step * s.batch_slots, (self.step + 1) * s.batch_slots)
+        """Take the slots of the step and one optimiser step."""
+        s = self.recipe.schedule
         with torch.no_grad():
-            batch = link.batch(drops, esn0_db, recipe.seed, f"train/{recipe.name}")
+            observation, truth = self.slots(self.step)
         rate = learning_rate(self.step, s)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        outputs = self.model(batch.observation)
-        losses = slot_loss(outputs, batch.truth.coded_bits, batch.truth.h, batch.observation.noise_var, s)
+        outputs = self.model(observation)
+        losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
         self.optimizer.zero_grad()
         losses["loss"].backward()
         nn.utils.clip_grad_norm_(self.model.parameters(), s.gradient_clip, error_if_nonfinite=True)

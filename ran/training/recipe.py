@@ -37,6 +37,7 @@ class Recipe(Config):
 
     slots: a link configuration (carrier, pusch, users, num_rx_ant, channel) and `esn0_db`, whose leaves may be
         distributions; one configuration is drawn per step and shared by the slots of that step.
+    data: a data set of `ran data` instead of `slots`: its training part, again and again in new order.
     cases: changes laid over `slots`, one of which is chosen per step; they tie what belongs together, such as a
         modulation and its SNR range.
     model: architecture and its options, {"name": "hybrid", ...}.
@@ -44,10 +45,13 @@ class Recipe(Config):
     evaluate: experiments whose curves go into the model card.
     """
 
+    younger_fields = ("data",)
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     seed: Annotated[int, Field(ge=0)] = 1
-    slots: dict[str, Any]
+    slots: dict[str, Any] = Field(default_factory=dict)
+    data: str | None = None
     cases: tuple[dict[str, Any], ...] = ({},)
     model: dict[str, Any]
     bits_per_symbol: tuple[int, ...]
@@ -57,6 +61,9 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _distributions_are_sound(self) -> Recipe:
+        if bool(self.slots) == (self.data is not None):
+            given = "both" if self.slots else "neither"
+            raise ValueError(f"slots, data: got {given}; allowed: one of them")
         distribution.check(self.slots, "slots")
         for i, case in enumerate(self.cases):
             distribution.check(case, f"cases.{i}")

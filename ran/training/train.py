@@ -28,6 +28,7 @@ from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 from ran.training.loop import Trainer
 from ran.training.recipe import Recipe
+from ran.training.slots import data_provenance, slot_source
 from receivers.neural.receiver import ARCHITECTURES
 
 #: What the training began with; goes into the card also when it is resumed later.
@@ -127,6 +128,10 @@ class _Smoothed:
 
 def _check_slots(recipe: Recipe) -> None:
     """Draw some configurations and build their links, so that a bad recipe fails at once and not in the night."""
+    if recipe.data is not None:
+        observation, _ = slot_source(recipe, torch.device("cpu"))(0)
+        _check_bits(recipe, observation.bits_per_symbol)
+        return
     for step in range(32):
         try:
             config, esn0_db = recipe.slot_config(step)
@@ -138,11 +143,15 @@ def _check_slots(recipe: Recipe) -> None:
         link = Link(config)
         if not np.isfinite(esn0_db):
             raise InputError(f"slots.esn0_db: got {esn0_db}; allowed: finite numbers")
-        if link.grid.bits_per_symbol not in recipe.bits_per_symbol:
-            raise InputError(
-                f"bits_per_symbol: got {list(recipe.bits_per_symbol)}, but the slots hold {link.grid.bits_per_symbol} "
-                "bits per symbol; allowed: a list with every modulation of the slots"
-            )
+        _check_bits(recipe, link.grid.bits_per_symbol)
+
+
+def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
+    if bits_per_symbol not in recipe.bits_per_symbol:
+        raise InputError(
+            f"bits_per_symbol: got {list(recipe.bits_per_symbol)}, but the slots hold {bits_per_symbol} "
+            "bits per symbol; allowed: a list with every modulation of the slots"
+        )
 
 
 def _claim(out: Path, recipe: Recipe) -> None:
@@ -179,6 +188,7 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
         "training": {
             "slots": recipe.slots,
             "cases": list(recipe.cases),
+            **data_provenance(recipe),
             "seed": recipe.seed,
             "steps": s.steps,
             "slots_seen": s.steps * s.batch_slots,

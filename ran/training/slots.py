@@ -1,0 +1,93 @@
+"""Where the slots of a training step come from: the link, or the training part of a data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ran.datasets.container import content_hash, open_container
+from ran.datasets.reader import ChunkShuffle, DropDataset
+from ran.errors import InputError
+from ran.link import Link
+from ran.training.recipe import Recipe
+from receivers import SlotObservation, Truth
+
+
+class SimulatedSlots:
+    """New slots in every step, of a configuration that is drawn for the step."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.recipe = recipe
+        self.device = device
+
+    def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
+        """The slots of a step; they depend on the recipe and the step alone."""
+        config, esn0_db = self.recipe.slot_config(step)
+        link = Link(config, device=str(self.device))
+        size = self.recipe.schedule.batch_slots
+        drops = range(step * size, (step + 1) * size)
+        batch = link.batch(drops, esn0_db, self.recipe.seed, f"train/{self.recipe.name}")
+        return batch.observation, batch.truth
+
+
+class RecordedSlots:
+    """Slots of a data set's training part, in an order that is new in every epoch."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.device = device
+        self.dataset = DropDataset(Path(str(recipe.data)), "train")
+        for name in ("y", "h", "coded_bits"):
+            if name not in self.dataset.fields:
+                raise InputError(f"data: {recipe.data} holds no {name}; allowed: slots written with their channel")
+        self._order = ChunkShuffle(self.dataset, recipe.schedule.batch_slots, recipe.seed, drop_last=True)
+        self._epoch = -1
+        self._batches: list[list[int]] = []
+        self.batches_per_epoch = len(self._order)
+        if not self.batches_per_epoch:
+            raise InputError(
+                f"schedule.batch_slots: got {recipe.schedule.batch_slots}; allowed: at most the {len(self.dataset)} "
+                f"training slots of {recipe.data}"
+            )
+
+    def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
+        """The slots of a step; they depend on the file, the recipe's seed and the step alone."""
+        epoch, place = divmod(step, self.batches_per_epoch)
+        if epoch != self._epoch:
+            self._epoch = self._order.epoch = epoch
+            self._batches = list(self._order)
+        observation, truth = self.dataset.observation(self._batches[place])
+        if truth is None:
+            raise InputError(f"data: {self.dataset.path} holds no channel; allowed: slots written with their channel")
+        return _moved(observation, self.device), _moved(truth, self.device)
+
+
+def slot_source(recipe: Recipe, device: torch.device) -> SimulatedSlots | RecordedSlots:
+    """What a recipe trains on."""
+    return SimulatedSlots(recipe, device) if recipe.data is None else RecordedSlots(recipe, device)
+
+
+def data_provenance(recipe: Recipe) -> dict[str, Any]:
+    """What the model card says about a recipe's data set; nothing for simulated slots."""
+    if recipe.data is None:
+        return {}
+    container = open_container(Path(recipe.data))
+    try:
+        return {
+            "data": {
+                "file": Path(recipe.data).name,
+                "content": content_hash(container),
+                "drops": container.header.num_drops,
+                "stream_id": container.header.attrs["stream_id"],
+            }
+        }
+    finally:
+        container.close()
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    """A dataclass with its tensors on a device."""
+    tensors = {name: item.to(device) for name, item in vars(value).items() if isinstance(item, torch.Tensor)}
+    return replace(value, **tensors)
