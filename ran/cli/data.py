@@ -27,7 +27,7 @@ class _WriteByDefault(TyperGroup):
 app = typer.Typer(
     cls=_WriteByDefault,
     no_args_is_help=True,
-    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify FILE`.",
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|sigmf FILE`.",
 )
 
 
@@ -119,6 +119,24 @@ def verify(
     for note in verdict.notes:
         print(note)
     print(f"{file}: whole, content {verdict.content[:16]}, {time.perf_counter() - started:.1f} s")
+
+
+@app.command("sigmf")
+def sigmf(
+    file: Annotated[Path, typer.Argument(help="A data set of slots.")],
+    out: Annotated[Path, typer.Option(help="Name of the recording, without suffix.")],
+    slots: Annotated[str, typer.Option(metavar="FIRST:END", help="Drops of the data set.")] = "0:1",
+    frequency_hz: Annotated[float, typer.Option(help="Carrier frequency that the recording states.")] = 0.0,
+) -> None:
+    """Export received slots as a recording, NAME.sigmf-data and NAME.sigmf-meta."""
+    from ran.datasets.recording import recording_of
+    from ran.datasets.sigmf import write_sigmf
+
+    first, end = (int(number) for number in _numbers("--slots", slots, ":", 2))
+    recording = recording_of(file, first, end - first, frequency_hz)
+    data, meta = write_sigmf(out, recording)
+    seconds = recording.samples.shape[-1] / recording.sample_rate_hz
+    print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")
 
 
 def _request(

@@ -12,12 +12,14 @@ import torch
 from small_set import experiment, write_small
 from torch.utils.data import DataLoader
 
+from ran.datasets.header import drop_sites
 from ran.datasets.reader import ChunkShuffle, DropDataset
 from ran.datasets.request import stream_id
 from ran.datasets.splits import SplitShares, split_of
 from ran.datasets.tensorflow_reader import tf_dataset
 from ran.datasets.write import link_of
 from ran.errors import InputError
+from ran.link import stream
 from receivers.classical.linear import LsLinear
 
 
@@ -77,6 +79,27 @@ def test_splits_depend_on_the_site_alone() -> None:
     assert (split_of(sites, SplitShares(salt="other")) != split).any()
     assert not split_of(sites, SplitShares(train=1.0, val=0.0, test=0.0)).any()
     assert (split_of(sites, SplitShares(train=0.0, val=0.0, test=1.0)) == 2).all()
+
+
+def test_drops_of_a_place_stay_together(tmp_path: Path) -> None:
+    """A channel model that picks its draws from places names them; users at places of their own are refused."""
+
+    class Places:
+        def sites(self, generators):
+            return np.array([g.integers(7) for g in generators])
+
+    e = experiment(tmp_path)
+    link = link_of(e)
+    link.channels = (Places(),)
+    sites = drop_sites(e, 200, link)
+    assert sorted(set(sites.tolist())) == list(range(7))
+    # as the link would draw them
+    assert sites[11] == stream(3, stream_id(e), 11, "channel").integers(7)
+    split = split_of(sites, SplitShares(train=0.5, val=0.0, test=0.5))
+    assert all(len(set(split[sites == site].tolist())) == 1 for site in range(7))
+    link.channels = (Places(), Places())
+    with pytest.raises(InputError, match="channel: got 2 channels of which some are bound to places"):
+        drop_sites(e, 10, link)
 
 
 @pytest.mark.parametrize("num_workers", [0, 2])

@@ -8,9 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import sigmf
+import torch
+from small_set import experiment, write_small
 
+from ran.cli.main import main
+from ran.datasets.reader import DropDataset
 from ran.datasets.sigmf import Annotation, Recording, read_sigmf, write_sigmf
 from ran.errors import InputError
+from ran.phy.ofdm import Ofdm
 
 
 def recording(num_channels: int = 1) -> Recording:
@@ -44,6 +49,26 @@ def test_the_formats_own_library(num_channels: int, tmp_path: Path) -> None:
     assert theirs.get_global_field("core:sample_rate") == 30.72e6
     assert theirs.get_captures()[0]["core:frequency"] == 3.5e9
     assert [note["core:label"] for note in theirs.get_annotations()] == ["slot 0", "slot 1"]
+
+
+def test_slots_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Demodulated, the recording is the received grids; annotations say which drop is where."""
+    path = tmp_path / "set.h5"
+    write_small(path, num_drops=6)
+    command = ["data", "sigmf", str(path), "--out", str(tmp_path / "wave"), "--slots", "2:5", "--frequency-hz", "3.5e9"]
+    assert main(command) == 0
+    assert "1.5 ms" in capsys.readouterr().out
+    found = read_sigmf(tmp_path / "wave")
+    ofdm = Ofdm.build(experiment(tmp_path).carrier)
+    assert found.sample_rate_hz == ofdm.sample_rate_hz
+    slots = torch.from_numpy(found.samples).unflatten(1, (3, ofdm.num_samples)).transpose(0, 1)
+    expected = DropDataset(path).batch([2, 3, 4])["y"]
+    torch.testing.assert_close(ofdm.demodulate(slots), expected, atol=1e-5, rtol=0)
+    assert [note.label for note in found.annotations] == ["drop 2", "drop 3", "drop 4"]
+    assert found.annotations[1].start == ofdm.num_samples
+    for slots_asked in ("4:9", "3:3", "-1:2", "1"):
+        assert main([*command[:6], slots_asked]) == 2
+        assert "--slots: got" in capsys.readouterr().err
 
 
 def test_bad_files(tmp_path: Path) -> None:
