@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -14,6 +13,7 @@ from torch import Tensor
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.fading import fading_basis
 from channels.interface import Channel
+from channels.path_grid import delay_phases, modes_to_grid
 from channels.paths import Paths
 from channels.profiles import is_scalable, power_delay_profile
 from channels.request import checked_axis, normals
@@ -21,8 +21,6 @@ from channels.request import checked_axis, normals
 SPEED_OF_LIGHT_MPS = 299_792_458.0
 #: Doppler shift of the line of sight relative to the maximum (TR 38.901 §7.7.2, Rel-18).
 LOS_DOPPLER_RATIO = 0.7
-#: Bytes of intermediate results per step on a CPU: they stay in the second-level cache between two products.
-_STEP_BYTES = 1 << 20
 
 
 class Tdl(Channel):
@@ -102,9 +100,9 @@ class Tdl(Channel):
         times = checked_axis("symbol_times_s", process_times_s)
         frequencies = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz)
         basis = self._time_basis(times)[part]
-        phases = _delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
+        phases = delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
         modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
-        grid = _modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
+        grid = modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
         return grid.view(len(generators), num_rx_ant, num_tx_ant, len(basis), frequencies.size)
 
     def paths(
@@ -183,41 +181,3 @@ def _doppler_hz(max_doppler_hz: float | None, speed_mps: float | None, carrier_f
         raise bad_value("carrier_frequency_hz", None, "a finite number from 0, with speed_mps")
     speed, carrier = non_negative("speed_mps", speed_mps), non_negative("carrier_frequency_hz", carrier_frequency_hz)
     return speed * carrier / SPEED_OF_LIGHT_MPS
-
-
-@lru_cache(maxsize=32)
-def _delay_phases(delays_s: bytes, frequencies_hz: bytes, device: str) -> Tensor:
-    """exp(-2j pi f delay), complex64 [num_taps, num_subcarriers]; computed in double precision."""
-    cycles = np.multiply.outer(np.frombuffer(delays_s), np.frombuffer(frequencies_hz))
-    with torch.inference_mode(False):  # what is kept must also serve callers that train
-        return torch.from_numpy(np.exp(-2j * np.pi * cycles).astype(np.complex64)).to(device)
-
-
-def _modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
-    """Sum over modes and taps, complex64 [batch, num_pairs, num_times, num_subcarriers].
-
-    modes [batch, num_pairs, num_modes, num_taps] complex64: random gains.
-    basis [num_times, num_modes] float32: modes over time.
-    phases [num_taps, num_subcarriers] complex64: taps over frequency.
-
-    Two matrix products, in the cheaper order. Slow fading has few modes, and then delays before times halves the
-    arithmetic. Products are batched over drops, never folded into one, so that a drop is computed by
-    the same operations whatever else is in the batch.
-    """
-    batch, num_pairs, num_modes, num_taps = modes.shape
-    num_times, num_subcarriers = basis.shape[0], phases.shape[1]
-    if num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps:
-        of_pair = modes.view(batch * num_pairs, num_modes, num_taps)
-        taps = torch.bmm(basis.to(modes.dtype).expand(len(of_pair), -1, -1), of_pair)
-        taps = taps.view(batch, num_pairs * num_times, num_taps)
-        return torch.bmm(taps, phases.expand(batch, -1, -1)).view(batch, num_pairs, num_times, num_subcarriers)
-    grid = torch.empty(batch * num_pairs, num_times, 2 * num_subcarriers, device=modes.device)
-    bytes_per_drop = 8 * num_pairs * num_modes * num_subcarriers
-    step = batch if modes.is_cuda else max(1, _STEP_BYTES // bytes_per_drop)
-    for first in range(0, batch, step):
-        drops = modes[first : first + step].reshape(-1, num_pairs * num_modes, num_taps)
-        of_mode = torch.bmm(drops, phases.expand(len(drops), -1, -1))
-        of_mode = torch.view_as_real(of_mode).view(-1, num_modes, 2 * num_subcarriers)
-        pairs = slice(first * num_pairs, first * num_pairs + len(of_mode))
-        torch.bmm(basis.expand(len(of_mode), -1, -1), of_mode, out=grid[pairs])
-    return torch.view_as_complex(grid.view(batch, num_pairs, num_times, num_subcarriers, 2))

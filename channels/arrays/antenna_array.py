@@ -141,7 +141,7 @@ class AntennaArray:
         return self._combined(steering[..., None] * own)
 
     def global_positions(self, device: torch.device | str = "cpu") -> Tensor:
-        """Positions of the elements in global coordinates, metres from the array's centre, float64 [num_elements, 3]."""
+        """Global coordinates of the elements, metres from the array's centre, float64 [num_elements, 3]."""
         return (torch.from_numpy(np.asarray(self.positions_m, np.float64)) @ self.rotation.T).to(device)
 
     def with_gains(self, directions: Tensor, wavelength_m: float, element_gains: Tensor) -> Tensor:
