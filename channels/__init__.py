@@ -6,6 +6,7 @@ import inspect
 
 from channels.awgn import Awgn
 from channels.cdl import Cdl
+from channels.hst import Hst
 from channels.interface import Channel
 from channels.paths import GridPart, LargeScale, PathAngles, Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
@@ -13,7 +14,7 @@ from channels.rayleigh import RayleighBlock
 from channels.tdl import Tdl
 
 #: Every channel model by the name that experiments use.
-CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl, Cdl)}
+CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl, Cdl, Hst)}
 
 
 def catalogue() -> dict[str, str]:
@@ -27,6 +28,7 @@ __all__ = [
     "Cdl",
     "Channel",
     "GridPart",
+    "Hst",
     "LargeScale",
     "PathAngles",
     "Paths",
