@@ -169,8 +169,9 @@ class Cdl(Channel):
         nodes, basis = time_nodes(times, self.doppler_hz)
         modes = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
         gains = modes.transpose(-1, -2)
-        if basis is not None:
-            gains = gains @ _on(basis.T, device).to(modes.dtype)
+        over_time = _on(basis, device)
+        if over_time is not None:
+            gains = gains @ over_time.T.to(modes.dtype)
         gains = gains.reshape(len(generators), num_rx_ant, num_tx_ant, -1, times.size)
         return self._described(gains, device)
 
@@ -197,8 +198,10 @@ class Cdl(Channel):
         self.check(num_rx_ant, num_tx_ant)
         found = []
         for (what, _), number in zip(self._blocks(), (num_rx_ant, num_tx_ant), strict=True):
-            given = self._given.get(what)
-            found.append(self._array(what, {"num_elements": number}) if given is None else given)
+            key = what if what in self._given else f"{what} of {number}"
+            if key not in self._given:
+                self._given[key] = self._array(what, {"num_elements": number})
+            found.append(self._given[key])
         return found[0], found[1]
 
     def _blocks(self) -> tuple[tuple[str, dict[str, Any] | None], ...]:

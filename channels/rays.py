@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -56,10 +57,7 @@ def draw_rays(
     batch = len(numbers)
     ranks = torch.from_numpy(numbers[:, : 3 * each].reshape(batch, 3, clusters, rays).argsort(-1)).to(device)
     phases = torch.from_numpy(numbers[:, 3 * each : 7 * each].reshape(batch, clusters, rays, 2, 2)).to(device)
-    circles = {
-        angle: (torch.from_numpy(np.cos(values)).to(device), torch.from_numpy(np.sin(values)).to(device))
-        for angle, values in profile.rays_rad.items()
-    }
+    circles, strength = _constants(profile, str(device))
 
     def paired(angle: str, order: int) -> tuple[Tensor, Tensor]:
         cosine, sine = (part.expand(batch, -1, -1).gather(-1, ranks[:, order]) for part in circles[angle])
@@ -68,9 +66,6 @@ def draw_rays(
     base_azimuth = tuple(part.expand(batch, -1, -1) for part in circles["aod"])
     at_base = _vectors(paired("zod", 2), (base_azimuth[0], base_azimuth[1]))
     at_terminal = _vectors(paired("zoa", 1), paired("aoa", 0))
-    amplitude = torch.from_numpy(np.sqrt(profile.powers / rays)).to(device, torch.float32)
-    crossed = torch.tensor([[1.0, profile.xpr**-0.5], [profile.xpr**-0.5, 1.0]], device=device)
-    strength = amplitude[:, None, None, None] * crossed
     rest = torch.from_numpy(numbers[:, 7 * each :]).to(device)
     turned = 2 * torch.pi * rest[:, :2]
     return Rays(
@@ -87,3 +82,18 @@ def _vectors(zenith: tuple[Tensor, Tensor], azimuth: tuple[Tensor, Tensor]) -> T
     """Unit vectors from cosine and sine of both angles."""
     (cos_zenith, sin_zenith), (cos_azimuth, sin_azimuth) = zenith, azimuth
     return torch.stack([sin_zenith * cos_azimuth, sin_zenith * sin_azimuth, cos_zenith], -1)
+
+
+@lru_cache(maxsize=16)
+def _constants(profile: ClusterProfile, device: str) -> tuple[dict[str, tuple[Tensor, Tensor]], Tensor]:
+    """Cosine and sine of the rays' angles, float64 [num_clusters, num_rays], and the amplitudes of the four couplings,
+    float32 [num_clusters, num_rays, 2, 2]."""
+    with torch.inference_mode(False):  # what is kept must also serve callers that train
+        circles = {
+            angle: (torch.from_numpy(np.cos(values)).to(device), torch.from_numpy(np.sin(values)).to(device))
+            for angle, values in profile.rays_rad.items()
+        }
+        amplitude = torch.from_numpy(np.sqrt(profile.powers / profile.num_rays)).to(device, torch.float32)
+        crossed = torch.tensor([[1.0, profile.xpr**-0.5], [profile.xpr**-0.5, 1.0]], device=device)
+        strength = amplitude[:, None, None, None] * crossed
+        return circles, strength.expand(-1, profile.num_rays, -1, -1).contiguous()

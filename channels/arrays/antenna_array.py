@@ -59,13 +59,31 @@ class AntennaArray:
     @cached_property
     def rotation(self) -> Tensor:
         """Local to global coordinates, float64 [3, 3]."""
-        return rotation_matrix(*self.orientation_rad)
+        with torch.inference_mode(False):
+            return rotation_matrix(*self.orientation_rad)
 
     @cached_property
     def _slants(self) -> tuple[np.ndarray, np.ndarray]:
         """The different slants, and every element's place among them."""
         values, places = np.unique(self.slants_rad, return_inverse=True)
         return values, places.reshape(-1)
+
+    @cached_property
+    def _coordinates(self) -> tuple[tuple[int, Tensor, Tensor], ...]:
+        """Of every axis along which the array extends: the different coordinates, and every element's among them."""
+        found = []
+        with torch.inference_mode(False):  # what is kept must also serve callers that train
+            for axis in range(3):
+                values, places = np.unique(np.round(self.positions_m[:, axis], 12), return_inverse=True)
+                if len(values) > 1 or values[0] != 0:
+                    found.append((axis, torch.from_numpy(values), torch.from_numpy(places.reshape(-1))))
+        return tuple(found)
+
+    @cached_property
+    def _slant_of_element(self) -> Tensor:
+        """Every element's place among the slants, int64 [num_elements]."""
+        with torch.inference_mode(False):
+            return torch.from_numpy(self._slants[1])
 
     def fields(self, directions: Tensor) -> Tensor:
         """Field components of an element with each of the different slants, float64 [..., num_slants, 2].
@@ -96,14 +114,10 @@ class AntennaArray:
         """
         local = directions @ self.rotation.to(directions.device)
         factors = []
-        for axis in range(3):
-            values, places = np.unique(np.round(self.positions_m[:, axis] / wavelength_m, 12), return_inverse=True)
-            if len(values) == 1 and values[0] == 0:
-                continue
-            coordinates = torch.as_tensor(values, dtype=local.dtype, device=local.device)
+        for axis, metres, places in self._coordinates:
             # a uniform array has few different coordinates per axis: the sines are of these alone
-            factor = _turns(coordinates[:, None] * local[..., None, :, axis])
-            factors.append(factor.index_select(-2, torch.as_tensor(places.reshape(-1), device=local.device)))
+            factor = _turns((metres / wavelength_m).to(local.device)[:, None] * local[..., None, :, axis])
+            factors.append(factor.index_select(-2, places.to(local.device)))
         if not factors:
             shape = (*local.shape[:-2], self.num_elements, local.shape[-2])
             return torch.ones(shape, dtype=torch.complex64, device=local.device)
@@ -135,7 +149,7 @@ class AntennaArray:
             steering = steering * element_gains
         # [..., num_elements, num_rays, num_slants, 2]: of each element its own slant
         fields = self.fields(vectors / distances[..., None])
-        slant = torch.as_tensor(self._slants[1], device=points_m.device)
+        slant = self._slant_of_element.to(points_m.device)
         index = slant.view(-1, 1, 1, 1).expand(*fields.shape[:-2], 1, 2)
         own = fields.gather(-2, index)[..., 0, :].to(torch.float32)
         return self._combined(steering[..., None] * own)
@@ -150,7 +164,7 @@ class AntennaArray:
 
     def _ports(self, steering: Tensor, fields: Tensor) -> Tensor:
         """Steering [..., num_elements, num_rays] times the field of each element's slant, combined to ports."""
-        slant = torch.as_tensor(self._slants[1], device=steering.device)
+        slant = self._slant_of_element.to(steering.device)
         # [..., num_slants, num_rays, 2] -> [..., num_elements, num_rays, 2]
         own = fields.to(torch.float32).transpose(-2, -3).index_select(-3, slant)
         return self._combined(steering[..., None] * own)

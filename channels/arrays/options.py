@@ -138,7 +138,11 @@ def _finite(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
-_ALLOWED = {_positive: "a finite number above 0", _count: "an integer from 1", _finite: "a finite number"}
+_ALLOWED: dict[Callable[[Any], bool], str] = {
+    _positive: "a finite number above 0",
+    _count: "an integer from 1",
+    _finite: "a finite number",
+}
 
 
 class _Reader:

@@ -12,6 +12,7 @@ import torch
 from channels import Cdl
 from channels.arrays import direction
 from channels.cluster_profiles import RAY_OFFSETS, cluster_profile, cluster_profile_names
+from channels.path_grid import INTERPOLATION_ERROR, time_nodes
 
 SIGMAS = 5
 CARRIER_HZ = 3e9
@@ -189,13 +190,29 @@ def test_line_of_sight_has_the_power_of_its_k_factor() -> None:
     assert np.mean(np.abs(h) ** 4) == pytest.approx(2 - k**2, rel=0.1)
 
 
+@pytest.mark.parametrize("doppler_hz", [0.0, 20.0, 400.0, 5000.0, 1e5])
+def test_few_times_tell_all_others(doppler_hz: float) -> None:
+    """Every shift up to the largest, at any times."""
+    times = np.sort(np.random.default_rng(6).uniform(-1e-3, 2e-3, 300))
+    nodes, matrix = time_nodes(times, doppler_hz)
+    assert (matrix is None) == (doppler_hz == 1e5)
+    if matrix is None:
+        assert nodes is times
+        return
+    # turns over the span, and a few more
+    assert len(nodes) <= np.pi * doppler_hz * 3e-3 + 3 * (np.pi * doppler_hz * 3e-3) ** (1 / 3) + 8
+    for shift in np.linspace(-doppler_hz, doppler_hz, 21):
+        found = matrix @ np.exp(2j * np.pi * shift * nodes)
+        np.testing.assert_allclose(found, np.exp(2j * np.pi * shift * times), atol=INTERPOLATION_ERROR)
+
+
 def test_many_times_are_interpolated_as_if_computed_each() -> None:
     model = Cdl("C", 300, CARRIER_HZ, speed_mps=30)
     times = np.arange(2000) * 0.5e-6
     dense = model.paths(generators(2), 2, 1, times).gains
     for chosen in (slice(0, 1), slice(700, 701), slice(1999, 2000)):
         one = model.paths(generators(2), 2, 1, times[chosen]).gains
-        torch.testing.assert_close(dense[..., chosen], one, rtol=0, atol=3e-5)
+        torch.testing.assert_close(dense[..., chosen], one, rtol=0, atol=INTERPOLATION_ERROR)
 
 
 def test_a_part_of_the_times_is_the_same_draw() -> None:
@@ -203,7 +220,7 @@ def test_a_part_of_the_times_is_the_same_draw() -> None:
     times, frequencies = np.arange(42) * 35e-6, np.arange(24) * 30e3
     whole = model.response(generators(2), 3, 2, times, frequencies)
     part = model.response_within(generators(2), 3, 2, times, slice(14, 28), frequencies)
-    torch.testing.assert_close(part, whole[..., 14:28, :], rtol=0, atol=5e-5)
+    torch.testing.assert_close(part, whole[..., 14:28, :], rtol=0, atol=INTERPOLATION_ERROR)
 
 
 @pytest.mark.parametrize("model", [Cdl("C", 300, CARRIER_HZ, speed_mps=3), Cdl("E", 300, CARRIER_HZ, speed_mps=300)])
@@ -218,6 +235,19 @@ def test_parts_make_up_the_response(model: Cdl) -> None:
         count += 1
     assert count > 8
     torch.testing.assert_close(seen, whole, rtol=0, atol=1e-4)
+
+
+def test_a_large_array_stays_within_its_budget() -> None:
+    """1024 antennas, 3276 subcarriers, 14 symbols: 376 MB of response in parts of 32 MiB."""
+    array = {"rows": 16, "columns": 32, "polarisation": "cross"}
+    model = Cdl("C", 300, CARRIER_HZ, rx_array=array, speed_mps=3)
+    frequencies = (np.arange(3276) - 1637.5) * 30e3
+    cells, largest = 0, 0
+    for part in model.grid_parts(generators(1), 1024, 1, np.arange(14) * 35e-6, frequencies, budget_bytes=32 << 20):
+        cells += part.grid.numel()
+        largest = max(largest, part.grid.nbytes)
+    assert cells == 1024 * 14 * 3276
+    assert 20 << 20 < largest <= 32 << 20
 
 
 def test_paths_tell_their_angles_and_spreads() -> None:
