@@ -45,7 +45,8 @@ def antenna_array(
     known = _COMMON | _OF_LAYOUT[layout]
     for key in block:
         if key not in known:
-            raise unknown_name(what, key, sorted(known))
+            # a misspelt option may have hidden which layout is meant
+            raise unknown_name(what, key, sorted(known if "layout" in block else _COMMON.union(*_OF_LAYOUT.values())))
     pattern = block.get("pattern", "omni")
     try:
         check_pattern(pattern)
