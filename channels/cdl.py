@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -11,16 +12,18 @@ import torch
 from torch import Tensor
 
 from channels.arrays import AntennaArray, antenna_array
+from channels.arrays import angles as angles_of
 from channels.arrays import direction as direction_of
 from channels.cluster_profiles import ClusterProfile, cluster_profile
-from channels.cluster_response import Ends, cluster_modes, mean_pair_power
+from channels.cluster_response import Ends, cluster_modes, mean_pair_power, snapshot
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.interface import Channel
-from channels.near_field import SPEED_OF_LIGHT_MPS, NearField
+from channels.near_field import NearField
 from channels.near_field import near_field as near_field_of
 from channels.path_grid import delay_phases, many_pairs_to_grid, time_nodes
 from channels.paths import BUDGET_BYTES, GridPart, LargeScale, PathAngles, Paths
 from channels.request import checked_axis
+from channels.waves import SPEED_OF_LIGHT_MPS
 
 #: Where the model is valid (TR 38.901 §7.7, Rel-18).
 _FREQUENCIES_HZ = (0.5e9, 100e9)
@@ -193,6 +196,35 @@ class Cdl(Channel):
         paths = self._described(gains, device)
         yield from paths.grid_parts(torch.from_numpy(frequencies).to(device), budget_bytes, _on(basis, device))
 
+    def track(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        time_s: float,
+        device: torch.device | str = "cpu",
+    ) -> Paths:
+        """The draws as they are after the terminal has moved for `time_s` (mobility with fixed bounces; needs
+        `near_field`): gains [..., 1], with delays and directions at the terminal that have drifted.
+
+        Generators of the same state give the same surroundings, so a trajectory is looked at by calling again with
+        fresh ones. Bounces stay where they are and clusters live on: good for some tens of metres, as in the smooth
+        update of TR 38.901 §7.6.3.2 (procedure A), whose birth and death of clusters over longer ways is not here.
+        """
+        if self._near is None:
+            raise bad_value("near_field", None, "a block with distance_m, without which bounces have no place")
+        ends = self._ends(num_rx_ant, num_tx_ant)
+        modes, delays, at_terminal = snapshot(
+            ends, self.clusters, generators, time_s, self._velocity, self._near, device
+        )
+        gains = modes.transpose(-1, -2).reshape(len(generators), num_rx_ant, num_tx_ant, -1, 1)
+        paths = self._described(gains, device)
+        zenith, azimuth = angles_of(at_terminal)
+        moved = {"zod_rad": zenith, "aod_rad": azimuth}
+        if self.direction == "downlink":
+            moved = {"zoa_rad": zenith, "aoa_rad": azimuth}
+        return replace(paths, delays_s=delays, angles=replace(self._angles(device), **moved))
+
     def arrays(self, num_rx_ant: int, num_tx_ant: int) -> tuple[AntennaArray, AntennaArray]:
         """The receiver's and the transmitter's array."""
         self.check(num_rx_ant, num_tx_ant)
@@ -253,12 +285,21 @@ class Cdl(Channel):
             self._powers[key] = mean_pair_power(base, terminal, self.clusters, self.wavelength_m)
         return self._powers[key]
 
+    @property
+    def _ends_of_tables(self) -> tuple[str, str]:
+        """Last letters of the tables' angles at the receiver and at the transmitter."""
+        return ("d", "a") if self.direction == "uplink" else ("a", "d")
+
+    def _angles(self, device: torch.device | str) -> PathAngles:
+        """Centres of the clusters, [1, num_clusters] each."""
+        arrival, departure = self._ends_of_tables
+        names = (f"ao{arrival}", f"zo{arrival}", f"ao{departure}", f"zo{departure}")
+        centres = [torch.from_numpy(self.clusters.centres_rad[name].copy()).to(device)[None] for name in names]
+        return PathAngles(*centres)
+
     def _described(self, gains: Tensor, device: torch.device | str) -> Paths:
         clusters = self.clusters
-        arrival, departure = ("d", "a") if self.direction == "uplink" else ("a", "d")
-
-        def centres(name: str) -> Tensor:
-            return torch.from_numpy(clusters.centres_rad[name].copy()).to(device)[None]
+        arrival, departure = self._ends_of_tables
 
         def one(value: float) -> Tensor:
             return torch.tensor([value], dtype=torch.float64, device=device)
@@ -266,9 +307,6 @@ class Cdl(Channel):
         def spread(name: str) -> Tensor:
             return one(clusters.angle_statistics(name)[1])
 
-        angles = PathAngles(
-            centres(f"ao{arrival}"), centres(f"zo{arrival}"), centres(f"ao{departure}"), centres(f"zo{departure}")
-        )
         k_factor_db = 10 * math.log10(clusters.k_factor) if clusters.los_power else -math.inf
         large_scale = LargeScale(
             k_factor_db=one(k_factor_db),
@@ -279,7 +317,7 @@ class Cdl(Channel):
             zsd_rad=spread(f"zo{departure}"),
         )
         delays = torch.from_numpy(clusters.delays_s.copy()).to(device)[None]
-        return Paths(gains, delays, angles, large_scale)
+        return Paths(gains, delays, self._angles(device), large_scale)
 
 
 def _on(matrix: np.ndarray | None, device: torch.device | str) -> Tensor | None:

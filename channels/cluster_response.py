@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from channels.arrays import AntennaArray, direction
 from channels.cluster_profiles import ClusterProfile
 from channels.near_field import NearField
 from channels.rays import Rays, draw_rays
+from channels.waves import SPEED_OF_LIGHT_MPS, turns
 
 #: Bytes of the arrays' responses that are held at once; draws are taken in steps that fit.
 _STEP_BYTES = 32 << 20
@@ -55,8 +55,42 @@ def cluster_modes(
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
+def snapshot(
+    ends: Ends,
+    clusters: ClusterProfile,
+    generators: Sequence[np.random.Generator],
+    time_s: float,
+    motion: tuple[float, float, float | None],
+    near: NearField,
+    device: torch.device | str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Clusters as the terminal meets them on its way, with bounces that stay where they are.
+
+    Returns the gains as `cluster_modes` does, for one time, with phases, angles and patterns of every element at the
+    place that the terminal has reached; delays float64 [batch, num_clusters], changed by the way to the bounce; and
+    directions of the clusters' centres at the terminal, float64 [batch, num_clusters, 3].
+    """
+    times = torch.tensor([time_s], dtype=torch.float64, device=device)
+    rays = draw_rays(generators, clusters, near.numbers(clusters.num_clusters), device)
+    draw = _Draw(ends, clusters, rays, times, motion, near, on_the_way=True)
+    way = draw.velocity[:, None] * time_s
+    centre = direction(*(torch.from_numpy(clusters.centres_rad[name]).to(device) for name in ("zoa", "aoa")))
+    distances = draw.terminal_m
+    los = clusters.los_power > 0
+    if los:  # the first path is the line of sight before anything else
+        distances = distances.clone()
+        distances[:, 0] = near.distance_m
+    to_bounce = distances[..., None] * centre - way
+    left = torch.linalg.vector_norm(to_bounce, dim=-1)
+    delays = torch.from_numpy(clusters.delays_s.copy()).to(device) + (left - distances) / SPEED_OF_LIGHT_MPS
+    return draw.modes(), delays, to_bounce / left[..., None]
+
+
 class _Draw:
-    """A batch of draws with the geometry at both ends."""
+    """A batch of draws with the geometry at both ends.
+
+    on_the_way: the terminal's array is looked at from where it is at the one time that is given.
+    """
 
     def __init__(
         self,
@@ -66,8 +100,10 @@ class _Draw:
         times: Tensor,
         motion: tuple[float, float, float | None],
         near: NearField | None,
+        on_the_way: bool = False,
     ) -> None:
         self.ends, self.clusters, self.rays, self.times, self.near = ends, clusters, rays, times, near
+        self.on_the_way = on_the_way
         speed, zenith, azimuth = motion
         travel = rays.travel_azimuth_rad if azimuth is None else torch.full_like(rays.travel_azimuth_rad, azimuth)
         #: [batch, 3] m/s
@@ -75,6 +111,8 @@ class _Draw:
         self.device = times.device
         if near is not None:
             self.base_m, self.terminal_m = near.distances(clusters.delays_s, rays.spare)
+            #: Bounces as the terminal sees them at time 0, metres [batch, num_clusters, num_rays, 3].
+            self.bounces = rays.at_terminal * self.terminal_m[:, :, None, None]
 
     def modes(self) -> Tensor:
         """See `cluster_modes`."""
@@ -109,7 +147,9 @@ class _Draw:
             gains = self.near.visibility.element_gains(ends.base, ends.wavelength_m, numbers)
             gains = gains.repeat_interleave(self.clusters.num_rays, dim=-1)
         at_base = (rays.at_base * self.base_m[:, :, None, None]).flatten(1, 2)
-        at_terminal = (rays.at_terminal * self.terminal_m[:, :, None, None]).flatten(1, 2)
+        at_terminal = self.bounces.flatten(1, 2)
+        if self.on_the_way:
+            at_terminal = at_terminal - self.velocity[:, None] * self.times[0]
         base = ends.base.response_to_points(at_base, ends.wavelength_m, gains)
         return base, ends.terminal.response_to_points(at_terminal, ends.wavelength_m)
 
@@ -126,7 +166,7 @@ class _Draw:
             square = moved.square().sum(-1)[:, None, None, :]
             left = (distance.square() - 2 * distance * along + square).sqrt()
             metres = (2 * distance * along - square) / (distance + left)
-        return _turns(metres / self.ends.wavelength_m)
+        return turns(metres / self.ends.wavelength_m)
 
     def _line_of_sight(self) -> Tensor:
         """Its gains, complex64 [batch, base ports, terminal ports, num_times] (TR 38.901 eq. (7.5-29))."""
@@ -138,7 +178,7 @@ class _Draw:
         if self.near is None:
             base = ends.base.response(at_base, ends.wavelength_m)[:, 0] * signs
             terminal = ends.terminal.response(at_terminal, ends.wavelength_m)[:, 0]
-            turned = _turns((self.velocity @ at_terminal[0])[:, None] * self.times / ends.wavelength_m)
+            turned = turns((self.velocity @ at_terminal[0])[:, None] * self.times / ends.wavelength_m)
             return amplitude[:, None, None, None] * (base @ terminal.T)[None, :, :, None] * turned[:, None, None, :]
         # element to element: the phases of both arrays cannot be told apart
         distance = self.near.distance_m
@@ -147,7 +187,7 @@ class _Draw:
         moved = self.velocity[:, None] * self.times[:, None]  # [batch, num_times, 3]
         between = distance * at_base[0] + terminal_m - base_m[:, None]  # [base, terminal, 3]
         lengths = torch.linalg.vector_norm(between[None, :, :, None] + moved[:, None, None], dim=-1)
-        phases = _turns((distance - lengths) / ends.wavelength_m)
+        phases = turns((distance - lengths) / ends.wavelength_m)
         polarised = (_element_fields(ends.base, at_base) * signs) @ _element_fields(ends.terminal, at_terminal).T
         gains = amplitude[:, None, None, None] * polarised[None, :, :, None] * phases
         for axis, array in ((1, ends.base), (2, ends.terminal)):
@@ -192,9 +232,3 @@ def _port_powers(
     _, counts = np.unique(array.slants_rad, return_counts=True)
     of_slant = array.fields(directions).square().mean(0)
     return torch.from_numpy(counts / counts.sum()) @ of_slant
-
-
-def _turns(cycles: Tensor) -> Tensor:
-    """exp(2j pi cycles) as complex64; whole cycles are taken off in double precision."""
-    phase = (2 * math.pi * (cycles - cycles.round())).to(torch.float32)
-    return torch.polar(torch.ones_like(phase), phase)

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from channels.arrays import AntennaArray
 from channels.errors import bad_value, unknown_name
-
-SPEED_OF_LIGHT_MPS = 299_792_458.0
+from channels.waves import SPEED_OF_LIGHT_MPS
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,8 @@ from channels.paths import Paths
 from channels.profiles import is_scalable, power_delay_profile
 from channels.request import checked_axis, normals
 from channels.spatial_correlation import correlation_factor, levels
+from channels.waves import SPEED_OF_LIGHT_MPS
 
-SPEED_OF_LIGHT_MPS = 299_792_458.0
 #: Doppler shift of the line of sight relative to the maximum (TR 38.901 §7.7.2, Rel-18).
 LOS_DOPPLER_RATIO = 0.7
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,6 +12,7 @@ from torch import Tensor
 from channels.arrays.pattern import check_pattern, power_gain
 from channels.arrays.rotation import angles, polarisation_basis, rotation_matrix
 from channels.errors import bad_value
+from channels.waves import turns
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +116,7 @@ class AntennaArray:
         factors = []
         for axis, metres, places in self._coordinates:
             # a uniform array has few different coordinates per axis: the sines are of these alone
-            factor = _turns((metres / wavelength_m).to(local.device)[:, None] * local[..., None, :, axis])
+            factor = turns((metres / wavelength_m).to(local.device)[:, None] * local[..., None, :, axis])
             factors.append(factor.index_select(-2, places.to(local.device)))
         if not factors:
             shape = (*local.shape[:-2], self.num_elements, local.shape[-2])
@@ -144,7 +144,7 @@ class AntennaArray:
         vectors = points_m[..., None, :, :] - self.global_positions(points_m.device)[:, None, :]
         distances = torch.linalg.vector_norm(vectors, dim=-1)  # [..., num_elements, num_rays]
         centre = torch.linalg.vector_norm(points_m, dim=-1)[..., None, :]
-        steering = _turns((centre - distances) / wavelength_m)
+        steering = turns((centre - distances) / wavelength_m)
         if element_gains is not None:
             steering = steering * element_gains
         # [..., num_elements, num_rays, num_slants, 2]: of each element its own slant
@@ -175,9 +175,3 @@ class AntennaArray:
             return elements
         weights = torch.as_tensor(self.weights, dtype=torch.complex64, device=elements.device)
         return (weights @ elements.flatten(-2)).unflatten(-1, elements.shape[-2:])
-
-
-def _turns(cycles: Tensor) -> Tensor:
-    """exp(2j pi cycles) as complex64; whole cycles are taken off in double precision."""
-    phase = (2 * math.pi * (cycles - cycles.round())).to(torch.float32)
-    return torch.polar(torch.ones_like(phase), phase)

@@ -171,3 +171,50 @@ def test_visibility_takes_power_from_the_channel() -> None:
     per_cluster = power.mean((1, 2, 4)).numpy().mean(0) / partly.clusters.powers
     assert np.all(per_cluster < 0.85)
     assert np.all(per_cluster > 0.15)
+
+
+def test_along_a_track_delays_drift_with_the_way_to_the_line_of_sight() -> None:
+    """Past the base station: the first path's delay is its distance, and the direction follows."""
+    distance, speed = 40.0, 10.0
+    model = Cdl("E", 100, CARRIER_HZ, speed_mps=speed, travel_azimuth_deg=90, near_field={"distance_m": distance})
+    # the line of sight as the terminal sees it, and a way across it
+    toward = direction(
+        torch.tensor(math.radians(80.4), dtype=torch.float64), torch.tensor(-math.pi, dtype=torch.float64)
+    ).numpy()
+    for time in (0.0, 1.0, 4.0):
+        paths = model.track(generators(2), 2, 1, time)
+        left = distance * toward - np.array([0, speed * time, 0])
+        length = np.linalg.norm(left)
+        assert float(paths.delays_s[0, 0]) == pytest.approx((length - distance) / 299_792_458, abs=1e-15)
+        assert paths.angles is not None
+        found = direction(paths.angles.zod_rad[1, 0], paths.angles.aod_rad[1, 0]).numpy()
+        np.testing.assert_allclose(found, left / length, atol=1e-9)
+
+
+def test_delay_drift_and_doppler_shift_are_one_motion() -> None:
+    """Cluster by cluster: the delay's rate of change times the carrier is the shift of the cluster's centre."""
+    model = Cdl("A", 100, CARRIER_HZ, speed_mps=20, travel_azimuth_deg=10, near_field={"distance_m": 500})
+    step = 1e-3
+    before, after = (model.track(generators(1), 1, 1, t) for t in (0.0, step))
+    rate = (after.delays_s - before.delays_s)[0].numpy() / step
+    assert before.angles is not None
+    toward = direction(before.angles.zod_rad[0], before.angles.aod_rad[0])
+    velocity = 20 * np.array([math.cos(math.radians(10)), math.sin(math.radians(10)), 0])
+    shift = toward.numpy() @ velocity / WAVELENGTH_M
+    np.testing.assert_allclose(-rate * CARRIER_HZ, shift, rtol=1e-2, atol=0.5)
+
+
+def test_a_track_goes_on_where_the_slot_ends() -> None:
+    """One antenna at the terminal: gains of snapshots are those of one long draw."""
+    model = Cdl("D", 100, CARRIER_HZ, speed_mps=20, travel_azimuth_deg=10, near_field={"distance_m": 30})
+    times = np.linspace(0, 2e-3, 5)
+    together = model.paths(generators(2), 4, 1, times).gains
+    for n, time in enumerate(times):
+        torch.testing.assert_close(
+            model.track(generators(2), 4, 1, float(time)).gains[..., 0], together[..., n], rtol=0, atol=2e-4
+        )
+
+
+def test_a_track_needs_places() -> None:
+    with pytest.raises(ValueError, match="near_field: got None; allowed: a block with distance_m"):
+        Cdl("D", 100, CARRIER_HZ).track(generators(1), 1, 1, 0.0)
