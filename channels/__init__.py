@@ -5,14 +5,16 @@ from __future__ import annotations
 import inspect
 
 from channels.awgn import Awgn
+from channels.cdl import Cdl
+from channels.hst import Hst
 from channels.interface import Channel
-from channels.paths import Paths
+from channels.paths import GridPart, LargeScale, PathAngles, Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
 from channels.rayleigh import RayleighBlock
 from channels.tdl import Tdl
 
 #: Every channel model by the name that experiments use.
-CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl)}
+CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl, Cdl, Hst)}
 
 
 def catalogue() -> dict[str, str]:
@@ -23,7 +25,12 @@ def catalogue() -> dict[str, str]:
 __all__ = [
     "CHANNELS",
     "Awgn",
+    "Cdl",
     "Channel",
+    "GridPart",
+    "Hst",
+    "LargeScale",
+    "PathAngles",
     "Paths",
     "PowerDelayProfile",
     "RayleighBlock",

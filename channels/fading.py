@@ -33,16 +33,24 @@ def fading_basis(times_s: np.ndarray, max_doppler_hz: float) -> np.ndarray:
 @lru_cache(maxsize=64)
 def _fading_basis(times: bytes, max_doppler_hz: float) -> np.ndarray:
     times_s = np.frombuffer(times)
-    covariance = j0(2 * np.pi * max_doppler_hz * (times_s[:, None] - times_s))
-    residual = np.ones(len(times_s))
-    factor = np.empty((len(times_s), 0))
-    while (largest := residual.max()) > RANK_TOLERANCE:
-        # symmetric times tie up to rounding errors, which differ between machines: the first of a tie is the pivot
+    factor = pivoted_factor(j0(2 * np.pi * max_doppler_hz * (times_s[:, None] - times_s)), RANK_TOLERANCE)
+    basis: np.ndarray = factor / np.linalg.norm(factor, axis=1, keepdims=True)
+    basis.flags.writeable = False
+    return basis
+
+
+def pivoted_factor(covariance: np.ndarray, tolerance: float) -> np.ndarray:
+    """Cholesky factor with pivots of a covariance with ones on its diagonal, float64 [n, rank].
+
+    tolerance: variance, relative to 1, that may be left out by cutting the rank.
+    """
+    residual = np.ones(len(covariance))
+    factor = np.empty((len(covariance), 0))
+    while (largest := residual.max()) > tolerance:
+        # symmetric matrices tie up to rounding errors, which differ between machines: the first of a tie is the pivot
         pivot = int(np.argmax(residual > largest * (1 - 1e-6)))
         column = (covariance[:, pivot] - factor @ factor[pivot]) / np.sqrt(residual[pivot])
         factor = np.column_stack([factor, column])
         residual = residual - column**2
         residual[pivot] = 0
-    basis: np.ndarray = factor / np.linalg.norm(factor, axis=1, keepdims=True)
-    basis.flags.writeable = False
-    return basis
+    return factor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from channels.errors import bad_value
-from channels.paths import Paths
+from channels.paths import BUDGET_BYTES, GridPart, Paths
+from channels.request import checked_axis
 
 
 class Channel(ABC):
@@ -75,6 +76,21 @@ class Channel(ABC):
         """
         flat = self.response(generators, num_rx_ant, num_tx_ant, times_s, np.zeros(1), device)
         return Paths(flat.transpose(-1, -2).contiguous(), torch.zeros(1, 1, dtype=torch.float64, device=device))
+
+    def grid_parts(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        symbol_times_s: np.ndarray,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+        budget_bytes: int = BUDGET_BYTES,
+    ) -> Iterator[GridPart]:
+        """`response` in parts that need no more than `budget_bytes` each, beside the paths; see `Paths.grid_parts`."""
+        paths = self.paths(generators, num_rx_ant, num_tx_ant, symbol_times_s, device)
+        frequencies = torch.from_numpy(checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz))
+        yield from paths.grid_parts(frequencies.to(device), budget_bytes)
 
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
         """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -14,15 +13,15 @@ from torch import Tensor
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.fading import fading_basis
 from channels.interface import Channel
+from channels.path_grid import delay_phases, modes_to_grid
 from channels.paths import Paths
 from channels.profiles import is_scalable, power_delay_profile
 from channels.request import checked_axis, normals
+from channels.spatial_correlation import correlation_factor, levels
+from channels.waves import SPEED_OF_LIGHT_MPS
 
-SPEED_OF_LIGHT_MPS = 299_792_458.0
 #: Doppler shift of the line of sight relative to the maximum (TR 38.901 §7.7.2, Rel-18).
 LOS_DOPPLER_RATIO = 0.7
-#: Bytes of intermediate results per step on a CPU: they stay in the second-level cache between two products.
-_STEP_BYTES = 1 << 20
 
 
 class Tdl(Channel):
@@ -38,8 +37,13 @@ class Tdl(Channel):
         the line of sight of several layers or users come from different directions; with "common" they arrive
         alike at every antenna.
 
-    Taps and antenna pairs fade independently (low correlation, TS 38.104 annex G.2.3). The response is constant
-    within an OFDM symbol: no intercarrier interference, no intersymbol interference beyond the cyclic prefix.
+    correlation: of uniform linear arrays, "low", "medium" or "high" (TS 38.104 annex G.2.3). The line of sight of "D"
+        and "E" is left as `los_phases` says.
+    direction: which end is the base station, and so has the larger correlation of "medium": the receiver of the
+        "uplink" or the transmitter of the "downlink". Nothing else depends on it.
+
+    Taps fade independently, antenna pairs as well at low correlation. The response is constant within an OFDM symbol:
+    no intercarrier interference, no intersymbol interference beyond the cyclic prefix.
     """
 
     name = "tdl"
@@ -52,6 +56,8 @@ class Tdl(Channel):
         speed_mps: float | None = None,
         carrier_frequency_hz: float | None = None,
         los_phases: Literal["independent", "common"] = "independent",
+        correlation: Literal["low", "medium", "high"] = "low",
+        direction: Literal["uplink", "downlink"] = "uplink",
     ) -> None:
         scalable = is_scalable(profile)
         if scalable and delay_spread_ns is None:
@@ -60,12 +66,17 @@ class Tdl(Channel):
             raise bad_value("delay_spread_ns", delay_spread_ns, f"none, profile {profile!r} has fixed delays")
         if los_phases not in ("independent", "common"):
             raise unknown_name("los_phases", los_phases, ("independent", "common"))
+        if direction not in ("uplink", "downlink"):
+            raise unknown_name("direction", direction, ("uplink", "downlink"))
+        self._outermost = levels(correlation)
         self.profile = profile
         self.delay_spread_ns = delay_spread_ns
         self.max_doppler_hz = max_doppler_hz
         self.speed_mps = speed_mps
         self.carrier_frequency_hz = carrier_frequency_hz
         self.los_phases = los_phases
+        self.correlation = correlation
+        self.direction = direction
         self.doppler_hz = _doppler_hz(max_doppler_hz, speed_mps, carrier_frequency_hz)
         spread_s = None if delay_spread_ns is None else non_negative("delay_spread_ns", delay_spread_ns) * 1e-9
         self.power_delay_profile = power_delay_profile(profile, spread_s)
@@ -102,9 +113,9 @@ class Tdl(Channel):
         times = checked_axis("symbol_times_s", process_times_s)
         frequencies = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz)
         basis = self._time_basis(times)[part]
-        phases = _delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
-        modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
-        grid = _modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
+        phases = delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), str(device))
+        modes = torch.from_numpy(self._modes(generators, num_rx_ant, num_tx_ant, basis.shape[1])).to(device)
+        grid = modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
         return grid.view(len(generators), num_rx_ant, num_tx_ant, len(basis), frequencies.size)
 
     def paths(
@@ -118,7 +129,7 @@ class Tdl(Channel):
         """The taps of the draws; see the base class."""
         self.check(num_rx_ant, num_tx_ant)
         basis = self._time_basis(checked_axis("times_s", times_s))
-        modes = torch.from_numpy(self._modes(generators, num_rx_ant * num_tx_ant, basis.shape[1])).to(device)
+        modes = torch.from_numpy(self._modes(generators, num_rx_ant, num_tx_ant, basis.shape[1])).to(device)
         # [batch, num_rx_ant * num_tx_ant, num_taps, num_times]
         gains = modes.transpose(-1, -2) @ torch.from_numpy(basis.T.copy()).to(device, modes.dtype)
         delays = torch.from_numpy(self.power_delay_profile.delays_s.copy()).to(device)
@@ -141,23 +152,39 @@ class Tdl(Channel):
             basis = np.column_stack([basis, np.cos(radians), np.sin(radians)])
         return basis.astype(np.float32)
 
-    def _modes(self, generators: Sequence[np.random.Generator], num_pairs: int, num_modes: int) -> np.ndarray:
+    def _correlated(self, scattered: np.ndarray, num_rx_ant: int, num_tx_ant: int) -> np.ndarray:
+        """Independent gains [batch, num_rx_ant * num_tx_ant, ...] correlated over the antennas of both ends."""
+        if self.correlation == "low":
+            return scattered
+        alpha, beta = self._outermost
+        at_rx, at_tx = (alpha, beta) if self.direction == "uplink" else (beta, alpha)
+        of_pair = scattered.reshape(len(scattered), num_rx_ant, num_tx_ant, -1)
+        factors = correlation_factor(num_rx_ant, at_rx), correlation_factor(num_tx_ant, at_tx)
+        # one small matrix per end, and the same operations for every drop
+        mixed = np.stack([np.einsum("rp,tq,pqn->rtn", *factors, drop, optimize=True) for drop in of_pair])
+        return mixed.reshape(scattered.shape).astype(np.complex64)
+
+    def _modes(
+        self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int, num_modes: int
+    ) -> np.ndarray:
         """Random gains of every mode and tap, complex64 [batch, num_pairs, num_modes, num_taps].
 
         Random numbers of a drop, in order: real and imaginary part per antenna pair, mode and tap; then, with a line of
         sight, a complex number per antenna pair that gives its start phase.
         """
-        profile = self.power_delay_profile
+        profile, num_pairs = self.power_delay_profile, num_rx_ant * num_tx_ant
         amplitudes = np.sqrt(profile.powers / 2).astype(np.float32)
         batch, taps = len(generators), profile.num_taps
         if not profile.los_power:
             numbers = normals(generators, num_pairs * num_modes * taps * 2).view(np.complex64)
-            return numbers.reshape(batch, num_pairs, num_modes, taps) * amplitudes
+            gains = numbers.reshape(batch, num_pairs, num_modes, taps) * amplitudes
+            return self._correlated(gains, num_rx_ant, num_tx_ant)
         fading = num_modes - 2
         numbers = normals(generators, num_pairs * (fading * taps + 1) * 2).view(np.complex64)
         modes = np.zeros((batch, num_pairs, num_modes, taps), np.complex64)
         scattered, start = numbers[:, :-num_pairs], numbers[:, -num_pairs:]
-        modes[:, :, :fading] = scattered.reshape(batch, num_pairs, fading, taps) * amplitudes
+        gains = scattered.reshape(batch, num_pairs, fading, taps) * amplitudes
+        modes[:, :, :fading] = self._correlated(gains, num_rx_ant, num_tx_ant)
         if self.los_phases == "common":
             start = start[:, :1]
         line_of_sight = start / np.abs(start) * np.float32(np.sqrt(profile.los_power))
@@ -183,41 +210,3 @@ def _doppler_hz(max_doppler_hz: float | None, speed_mps: float | None, carrier_f
         raise bad_value("carrier_frequency_hz", None, "a finite number from 0, with speed_mps")
     speed, carrier = non_negative("speed_mps", speed_mps), non_negative("carrier_frequency_hz", carrier_frequency_hz)
     return speed * carrier / SPEED_OF_LIGHT_MPS
-
-
-@lru_cache(maxsize=32)
-def _delay_phases(delays_s: bytes, frequencies_hz: bytes, device: str) -> Tensor:
-    """exp(-2j pi f delay), complex64 [num_taps, num_subcarriers]; computed in double precision."""
-    cycles = np.multiply.outer(np.frombuffer(delays_s), np.frombuffer(frequencies_hz))
-    with torch.inference_mode(False):  # what is kept must also serve callers that train
-        return torch.from_numpy(np.exp(-2j * np.pi * cycles).astype(np.complex64)).to(device)
-
-
-def _modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
-    """Sum over modes and taps, complex64 [batch, num_pairs, num_times, num_subcarriers].
-
-    modes [batch, num_pairs, num_modes, num_taps] complex64: random gains.
-    basis [num_times, num_modes] float32: modes over time.
-    phases [num_taps, num_subcarriers] complex64: taps over frequency.
-
-    Two matrix products, in the cheaper order. Slow fading has few modes, and then delays before times halves the
-    arithmetic. Products are batched over drops, never folded into one, so that a drop is computed by
-    the same operations whatever else is in the batch.
-    """
-    batch, num_pairs, num_modes, num_taps = modes.shape
-    num_times, num_subcarriers = basis.shape[0], phases.shape[1]
-    if num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps:
-        of_pair = modes.view(batch * num_pairs, num_modes, num_taps)
-        taps = torch.bmm(basis.to(modes.dtype).expand(len(of_pair), -1, -1), of_pair)
-        taps = taps.view(batch, num_pairs * num_times, num_taps)
-        return torch.bmm(taps, phases.expand(batch, -1, -1)).view(batch, num_pairs, num_times, num_subcarriers)
-    grid = torch.empty(batch * num_pairs, num_times, 2 * num_subcarriers, device=modes.device)
-    bytes_per_drop = 8 * num_pairs * num_modes * num_subcarriers
-    step = batch if modes.is_cuda else max(1, _STEP_BYTES // bytes_per_drop)
-    for first in range(0, batch, step):
-        drops = modes[first : first + step].reshape(-1, num_pairs * num_modes, num_taps)
-        of_mode = torch.bmm(drops, phases.expand(len(drops), -1, -1))
-        of_mode = torch.view_as_real(of_mode).view(-1, num_modes, 2 * num_subcarriers)
-        pairs = slice(first * num_pairs, first * num_pairs + len(of_mode))
-        torch.bmm(basis.expand(len(of_mode), -1, -1), of_mode, out=grid[pairs])
-    return torch.view_as_complex(grid.view(batch, num_pairs, num_times, num_subcarriers, 2))

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from channels.cluster_profiles import ClusterProfile
 from channels.fading import fading_basis
+from channels.path_grid import time_nodes
 from ran.bench.machine import Limits
 from ran.phy.ldpc import LdpcCode
 
@@ -75,6 +77,16 @@ def tdl_response(
     products = num_pairs * min(taps_first, delays_first)
     normals = 2 * num_pairs * rank * num_taps * _OPERATIONS_PER_NORMAL
     return Cost(flops=float(products + normals), bytes=8.0 * num_pairs * num_times * num_subcarriers)
+
+
+def cdl_response(
+    num_pairs: int, clusters: ClusterProfile, times_s: np.ndarray, max_doppler_hz: float, num_subcarriers: int
+) -> Cost:
+    """One draw: sums over rays at few times, then two matrix products, and the response written."""
+    num_nodes, num_times, num_rays = len(time_nodes(times_s, max_doppler_hz)[0]), len(times_s), clusters.num_rays
+    of_rays = 8 * 2 * num_rays * clusters.num_clusters * num_nodes
+    on_grid = 8 * num_nodes * clusters.num_clusters * num_subcarriers + 4 * num_times * num_nodes * num_subcarriers
+    return Cost(flops=float(num_pairs * (of_rays + on_grid)), bytes=8.0 * num_pairs * num_times * num_subcarriers)
 
 
 def transmission(num_rx_ant: int, num_layers: int, num_re: int) -> Cost:

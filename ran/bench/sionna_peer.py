@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
-from channels import Tdl
+from channels import Cdl, Tdl
 from ran.phy.config import Carrier, Pusch, Users
 from ran.phy.pusch import assign_ports
 
@@ -76,6 +77,48 @@ def tdl_on_grid(channel: Tdl, num_rx_ant: int, num_tx_ant: int, resource_grid: A
         **spread,
     )
     return GenerateOFDMChannel(model, resource_grid, device=device)
+
+
+def cdl_on_grid(channel: Cdl, times_s: np.ndarray, frequencies_hz: np.ndarray) -> Any:
+    """Sionna's CDL for our uplink `channel` from one vertical antenna to a panel of crossed omnidirectional elements.
+
+    Called with a batch size it returns the response on the grid [batch, num_rx_ant, num_times, num_subcarriers].
+    """
+    from sionna.phy.channel import cir_to_ofdm_channel
+    from sionna.phy.channel.tr38901 import CDL, PanelArray
+
+    def panel(rows: int, columns: int, polarisation: str) -> Any:
+        return PanelArray(
+            num_rows_per_panel=rows,
+            num_cols_per_panel=columns,
+            polarization="single" if polarisation == "V" else "dual",
+            polarization_type=polarisation,
+            antenna_pattern="omni",
+            carrier_frequency=channel.carrier_frequency_hz,
+            device="cpu",
+        )
+
+    block = channel.rx_array or {}
+    model = CDL(
+        channel.profile,
+        channel.delay_spread_ns * 1e-9,
+        channel.carrier_frequency_hz,
+        panel(1, 1, "V"),
+        panel(block["rows"], block["columns"], "cross"),
+        "uplink",
+        min_speed=channel.speed_mps,
+        max_speed=channel.speed_mps,
+        device="cpu",
+    )
+    frequencies = torch.from_numpy(frequencies_hz.astype(np.float32))
+    rate = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+
+    def generate(batch: int) -> torch.Tensor:
+        with torch.no_grad():
+            response: torch.Tensor = cir_to_ofdm_channel(frequencies, *model(batch, len(times_s), rate))
+        return response[:, 0, :, 0, 0]
+
+    return generate
 
 
 def slots(sender: Any, channel: Any, receive: Any, esn0_db: float, device: str = "cpu") -> Any:

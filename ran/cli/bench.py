@@ -18,7 +18,9 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NU
 def bench(
     names: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[NAME]...", help="Rows or groups (ldpc, slot, stage, gpu) or scaling. [default: all]"),
+        typer.Argument(
+            metavar="[NAME]...", help="Rows or groups (ldpc, slot, stage, channels, gpu) or scaling. [default: all]"
+        ),
     ] = None,
     against: Annotated[
         str | None, typer.Option(metavar="PEER", help="Measure a peer in turns with ours: sionna.")

@@ -10,10 +10,12 @@ import torch
 
 from ran.bench import cost
 from ran.bench.catalogue import ROWS, SCALING, check_peer, select
+from ran.bench.channel_rows import CdlWork
 from ran.bench.cost import Cost
 from ran.bench.ldpc_rows import LdpcWork, ldpc_row, worse_than
 from ran.bench.machine import Limits, measure_limits
 from ran.bench.measure import measure
+from ran.bench.peak_memory import peak_bytes
 from ran.bench.row import Effort, Parity, Row, Side, Target
 from ran.bench.slot_rows import SlotWork, slot_config
 from ran.bench.stage_rows import EncodeWork, LmmseWork, TdlWork
@@ -27,6 +29,28 @@ LIMITS = Limits(int8_per_s=1e12, flops_per_s=1e11, bytes_per_s=1e11, memory_byte
 def small_ldpc_row(**changes: object) -> Row:
     row = ldpc_row(2, 72, ("1/3", 1 / 3), 8, -0.4, Target(ratio=1e9, rate=1e-9), parity_blocks=40)
     return replace(row, **changes)
+
+
+class TestChannels:
+    def test_both_sides_have_the_moments_of_the_profile(self) -> None:
+        work = CdlWork(1, 2, 8, 60)
+        assert work.draw().shape == (1, 4, 14, 96)
+        assert work.cost.flops > 0
+        match = work.against_sionna(TINY)
+        assert all(side.run().shape == (side.work, 4, 14, 96) for side in match.candidates)
+        parity = match.parity(match.candidates[0])
+        assert parity.ok, parity.text
+        assert "MiB" in parity.text
+
+    def test_parity_notices_another_power(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        work = CdlWork(1, 2, 8, 60)
+        draw = work.draw
+        monkeypatch.setattr(work, "draw", lambda: 2 * draw())
+        assert not work.against_sionna(TINY).parity(work.side).ok
+
+    def test_peak_memory_is_what_is_taken(self) -> None:
+        grown = peak_bytes(lambda: np.ones(40 << 20, np.uint8))
+        assert 38 << 20 < grown < 60 << 20
 
 
 class TestLdpc:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import channels
-from channels import CHANNELS, Awgn, Channel, RayleighBlock, Tdl
+from channels import CHANNELS, Awgn, Cdl, Channel, Hst, RayleighBlock, Tdl
 
 TIMES = np.arange(14) * 0.5e-3 / 14
 FREQUENCIES = (np.arange(48) - 23.5) * 30e3
@@ -22,6 +22,11 @@ MODELS = {
     "tdl-slow": Tdl("TDLB100", max_doppler_hz=400),
     "tdl-fast": Tdl("C", delay_spread_ns=300, max_doppler_hz=20_000),
     "tdl-los": Tdl("D", delay_spread_ns=30, max_doppler_hz=200),
+    "tdl-correlated": Tdl("TDLB100", max_doppler_hz=400, correlation="medium"),
+    "hst": Hst("1-NR350", max_doppler_hz=2334),
+    "cdl": Cdl("A", delay_spread_ns=100, carrier_frequency_hz=3.5e9, speed_mps=3),
+    "cdl-los": Cdl("E", delay_spread_ns=30, carrier_frequency_hz=28e9, speed_mps=100, direction="downlink"),
+    "cdl-near": Cdl("D", 100, 10e9, speed_mps=1, near_field={"distance_m": 15}),
 }
 
 
@@ -35,7 +40,7 @@ def generators(drops: range, seed: int = 7) -> list[np.random.Generator]:
 
 
 def num_tx_ant_of(model: Channel) -> int:
-    return 1 if isinstance(model, Awgn) else 2
+    return 1 if isinstance(model, (Awgn, Hst)) else 2
 
 
 def test_every_model_is_under_contract() -> None:

@@ -14,7 +14,7 @@ from scipy import stats
 from scipy.special import j0
 
 from channels import Tdl
-from channels.tdl import _modes_to_grid
+from channels.path_grid import modes_to_grid
 
 SIGMAS = 5
 SLOT_TIMES = np.arange(14) * 0.5e-3 / 14
@@ -134,7 +134,7 @@ def test_grid_is_the_sum_over_modes_and_taps(num_modes: int, num_taps: int, num_
     phases = torch.randn(num_taps, num_subcarriers, dtype=torch.complex64)
     exact = modes.to(torch.complex128), basis.to(torch.complex128), phases.to(torch.complex128)
     expected = torch.einsum("bpmt,sm,tf->bpsf", *exact)
-    torch.testing.assert_close(_modes_to_grid(modes, basis, phases), expected.to(torch.complex64), rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(modes_to_grid(modes, basis, phases), expected.to(torch.complex64), rtol=1e-3, atol=1e-3)
 
 
 def test_subcarriers_are_points_of_one_function() -> None:

@@ -1,0 +1,88 @@
+"""Responses of channels between antenna arrays: speed and peak memory."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from channels import Cdl
+from ran.bench import cost, sionna_peer
+from ran.bench.peak_memory import peak_bytes
+from ran.bench.row import Effort, Match, Parity, Row, Side, Target, Work
+from ran.phy.numerology import symbol_times_s
+
+_SEED = 38901
+_SPACING_HZ = 30e3
+_CARRIER_HZ = 3.5e9
+_PEER_BATCHES = (1, 4)
+
+
+class CdlWork(Work):
+    """Draws of CDL-C with 300 ns at 3 m/s on 14 symbols, from one antenna to crossed pairs on a panel, uplink."""
+
+    def __init__(self, rows: int, columns: int, num_prb: int, parity_draws: int) -> None:
+        self.num_rx_ant, self.parity_draws = 2 * rows * columns, parity_draws
+        array = {"rows": rows, "columns": columns, "polarisation": "cross"}
+        self.channel = Cdl("C", 300.0, _CARRIER_HZ, rx_array=array, speed_mps=3.0)
+        self.times = symbol_times_s(1, 0)
+        subcarriers = 12 * num_prb
+        self.frequencies = (np.arange(subcarriers) - (subcarriers - 1) / 2) * _SPACING_HZ
+        self.generators = [np.random.default_rng(_SEED)]
+        self.side = Side(self.draw, 1, "batch 1")
+        self.cost = cost.cdl_response(
+            self.num_rx_ant, self.channel.clusters, self.times, self.channel.doppler_hz, subcarriers
+        )
+
+    def draw(self) -> torch.Tensor:
+        """complex64 [1, num_rx_ant, 14, num_subcarriers]."""
+        with torch.inference_mode():
+            return self.channel.response(self.generators, self.num_rx_ant, 1, self.times, self.frequencies)[:, :, 0]
+
+    def against_sionna(self, effort: Effort) -> Match:
+        generate = sionna_peer.cdl_on_grid(self.channel, self.times, self.frequencies)
+        candidates = [
+            Side(partial(generate, batch), batch, f"CDL, cir_to_ofdm_channel, batch {batch}, eager", ("", batch))
+            for batch in _PEER_BATCHES
+        ]
+        return Match(candidates, partial(self._parity, generate, effort))
+
+    def _parity(self, generate: Any, effort: Effort, chosen: Side) -> Parity:
+        """Mean power and frequency correlation of both against the profile, within four standard errors; memory."""
+        draws = effort.blocks(self.parity_draws)
+        lag = min(34, self.frequencies.size // 2)
+        profile = self.channel.clusters
+        turns = np.exp(-2j * np.pi * lag * _SPACING_HZ * profile.delays_s)
+        expected = complex(profile.powers @ turns)
+        # a slanted element takes half of a vertical wave and half of what is crossed
+        share = (1 + 1 / profile.xpr) / 2
+        parts, ok = [], True
+        for name, draw, scale in (("ours", self.draw, 1.0), ("Sionna", partial(generate, 1), share)):
+            found = np.array([_moments(draw(), lag) for _ in range(draws)]) / scale
+            error = np.abs(found.mean(0) - [1, expected])
+            ok &= bool(np.all(error < 4 * found.std(0) / draws**0.5))
+            parts.append(f"{name} {error[0]:.3f} and {error[1]:.3f}")
+        memory = [peak_bytes(draw) / 2**20 for draw in (self.draw, partial(generate, 1))]
+        what = f"power and correlation at {lag * _SPACING_HZ / 1e6:.2g} MHz"
+        text = f"deviation of {what} from the profile over {draws} draws: {', '.join(parts)}"
+        grown = f"peak memory of a draw: ours {memory[0]:.0f} MiB, Sionna {memory[1]:.0f} MiB"
+        return Parity(f"{text}; {grown}", ok)
+
+
+def _moments(h: torch.Tensor, lag: int) -> tuple[complex, complex]:
+    """Mean power of a draw, and its mean product with itself `lag` subcarriers on."""
+    return complex((h.abs() ** 2).mean()), complex((h[..., lag:] * h[..., :-lag].conj()).mean())
+
+
+CHANNEL_ROWS = (
+    Row(
+        "cdl-4x8",
+        "channels",
+        "CDL-C response, 4x8 dual-polarised panel, 14 x 3276",
+        "draws",
+        Target(3),
+        partial(CdlWork, 4, 8, 273, 200),
+    ),
+)
