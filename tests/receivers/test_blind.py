@@ -9,10 +9,12 @@ import torch
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from receivers import RECEIVERS, PerfectCsi, SlotObservation
-from receivers.classical.blind import Blind, BlindEstimator
-from receivers.classical.delay_grid import delay_grid
+from receivers.classical.blind import Blind
+from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.interference import residual_covariance, shrink
 from receivers.classical.lmmse import WienerInterpolator
+from receivers.classical.subbands import cut_band
+from receivers.classical.time_statistics import mean_correlation
 
 CPU = torch.device("cpu")
 MCS = {2: 2, 4: 16, 6: 20, 8: 27}
@@ -92,7 +94,8 @@ def test_doppler_is_told_from_the_pilots(max_doppler_hz):
     o = batch.observation
     first, last = o.layout.symbols
     estimate = BlindEstimator(max_cfo_hz=0.0)(o)
-    correlation = estimate.time_correlation[0][:, last, 0].real
+    groups = tuple((symbol,) for symbol in o.layout.symbols)
+    correlation = mean_correlation(o, groups, estimate.time_posterior[0], 0.0)[:, last, 0].real
     truth = (batch.truth.h[..., last, :] * batch.truth.h[..., first, :].conj()).mean().real
     power = (batch.truth.h.abs() ** 2).mean()
     assert abs(float(correlation.mean() - truth / power)) < 0.12
@@ -169,11 +172,11 @@ def test_any_bandwidth(num_prb):
 
 def test_subbands_cover_the_band():
     for num_prb in (65, 106, 200, 273, 275):
-        grid = delay_grid(0, 2, 12 * num_prb, CPU)
-        width = 2 * grid.num_pilots
-        subband, inside = grid.owner // width, grid.owner % width
-        assert torch.equal(grid.starts[subband] * 2 + inside, torch.arange(12 * num_prb))
-        assert int(grid.starts[-1]) + grid.num_pilots == 6 * num_prb
+        for unit in (4, 6):
+            subbands = cut_band(12 * num_prb, unit, None, CPU)
+            subband, inside = subbands.owner // subbands.width, subbands.owner % subbands.width
+            assert torch.equal(subbands.starts[subband] + inside, torch.arange(12 * num_prb))
+            assert int(subbands.starts[-1]) + subbands.width == 12 * num_prb
 
 
 def test_neither_noise_power_nor_truth_is_read():
