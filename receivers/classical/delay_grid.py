@@ -8,6 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from scipy.special import gammainc, gammaincinv
 from torch import Tensor
 
 from receivers.classical.subbands import Subbands, cut_band
@@ -62,11 +63,16 @@ class DelayGrid(ABC):
         """Factor on `synthesis` for the pilot vectors of cover code (1, code)."""
 
     @abstractmethod
-    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor | None]:
+    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
         """Tapered delay spectra |.|^2 of pilots [batch, ..., num_pilots], means over what lies between.
 
         Returns for each cover code (1, code) the powers [batch, num_window], in which noise has its variance per pilot;
-        and the powers [batch, n] at delays that no layer with one of the codes can have, or None without such delays.
+        and the powers [batch, n] at delays that no layer with one of the codes can have, n 0 without such delays.
+        """
+
+    @abstractmethod
+    def quiet(self, z: Tensor) -> Tensor:
+        """Upper estimate [batch] of the noise variance per pilot where all delays may be in use: that of the quietest.
         """
 
     @property
@@ -131,7 +137,7 @@ class CombGrid(DelayGrid):
     def phase(self, code: int) -> complex:
         return 1.0 if code > 0 else self.half_shift
 
-    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor | None]:
+    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
         spectrum = torch.fft.ifft(z * self.taper, n=self.num_bins, norm="forward")
         power = (spectrum.real**2 + spectrum.imag**2) / self.num_pilots
         power = power.mean(tuple(range(1, power.ndim - 1)))
@@ -140,7 +146,11 @@ class CombGrid(DelayGrid):
         lobe = torch.arange(-LOBE, LOBE + 1, device=z.device)
         for place in places:
             free[(place[:, None] + lobe).flatten() % self.num_bins] = False
-        return [power[:, place % self.num_bins] for place in places], power[:, free] if bool(free.any()) else None
+        return [power[:, place % self.num_bins] for place in places], power[:, free]
+
+    def quiet(self, z: Tensor) -> Tensor:
+        spectrum = torch.fft.ifft(z * self.taper, n=self.num_bins, norm="forward")
+        return _quiet((spectrum.real**2 + spectrum.imag**2) / self.num_pilots)
 
     def matched(self, z: Tensor, where: Tensor) -> Tensor:
         spectrum = torch.fft.ifft(z, n=self.num_bins, norm="forward") * self.centre
@@ -167,12 +177,14 @@ class PairGrid(DelayGrid):
     all inner products are real. Delays a pair spacing apart differ by the phase within the pairs alone.
 
     index [all pilots] int64: subcarriers. per_subband: pilots of a subband among all.
+    share [num_window] float32: power of a bin that a product with its own code sees; the other code's sees the rest.
     vectors [num_pilots, 2 num_window] complex64: both codes'. gram [2 num_window, 2 num_window] float32.
     tapered: the conjugate of `vectors`, with the taper.
     """
 
     index: Tensor
     per_subband: Tensor
+    share: Tensor
     vectors: Tensor
     tapered: Tensor
     gram: Tensor
@@ -198,12 +210,20 @@ class PairGrid(DelayGrid):
     def phase(self, code: int) -> complex:
         return 1.0 if code > 0 else 1.0j
 
-    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor | None]:
+    def powers(self, z: Tensor, codes: tuple[int, ...]) -> tuple[list[Tensor], Tensor]:
         spectrum = z @ self.tapered
         power = (spectrum.real**2 + spectrum.imag**2) / self.num_pilots
         power = power.mean(tuple(range(1, power.ndim - 1)))
+        # a delay turns the pilots of a pair against each other, and shows in part in the other code
         width = len(self.window)
-        return [power[:, self.place(code) : self.place(code) + width] for code in codes], None
+        plain, coded = power[:, :width], power[:, width:]
+        kept, lost = self.share, 1 - self.share
+        apart = {1: kept * plain - lost * coded, -1: kept * coded - lost * plain}
+        return [(apart[code] / (kept - lost)).clamp_min(0) for code in codes], power[:, :0]
+
+    def quiet(self, z: Tensor) -> Tensor:
+        spectrum = z @ self.tapered
+        return _quiet((spectrum.real**2 + spectrum.imag**2) / self.num_pilots)
 
     def _column(self, where: Tensor) -> Tensor:
         return where - self.window[0]
@@ -239,6 +259,20 @@ def grid_of(layout: PilotLayout, first: int, num_subcarriers: int, device: torch
         bundle = None
     step = layout.pair_spacing or 2 * layout.spacing
     return delay_grid(first, layout.spacing, step, num_subcarriers, bundle, device)
+
+
+def _quiet(power: Tensor) -> Tensor:
+    """Noise variance from the quietest quarter of the bins of [batch, ..., bins], as if noise alone were in them.
+
+    Infinite where so few bins are resolved that a single path reaches all of them.
+    """
+    if power.shape[-1] < 4 * LOBE:
+        return torch.full_like(power[(slice(None), *[0] * (power.ndim - 1))], torch.inf)
+    n = power[0, ..., 0].numel()
+    power = power.mean(tuple(range(1, power.ndim - 1)))
+    lowest = power.sort(1).values[:, : max(1, power.shape[1] // 4)].mean(1)
+    # means over n values are Gamma distributed; of those the mean of the lowest quarter
+    return lowest / float(4 * gammainc(n + 1, gammaincinv(n, 0.25)))
 
 
 def _window(bins_per_symbol: int) -> np.ndarray:
@@ -306,6 +340,7 @@ def _pair_grid(
             device,
         ),
         index=_tensor(all_pilots, torch.int64, device),
+        share=_tensor(np.cos(np.pi * spacing * window / bins_per_symbol) ** 2, torch.float32, device),
         per_subband=_tensor(starts[:, None] + np.arange(len(inside)), torch.int64, device),
         vectors=_tensor(vectors, torch.complex64, device),
         tapered=_tensor(vectors.conj() * taper[:, None], torch.complex64, device),

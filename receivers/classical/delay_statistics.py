@@ -171,13 +171,17 @@ class DelayEstimator:
         total = torch.stack([_power(group.z).mean((1, 2, 3, 4)) for group in pilots]).mean(0)
         for group in pilots:
             free = group.grid.powers(group.z, group.codes)[1]
-            if free is not None:
+            if free.shape[1]:
                 # the taper halves the number of independent values
                 share = 0.5 * group.z[0].numel() * float(np.float32(free.shape[1] / group.grid.num_bins))
                 energy = energy + share * free.mean(1)
                 weight += share
         # so few values say little: the refinement starts from a guess
-        noise = energy / weight if weight >= _MIN_NOISE_SAMPLES else 0.1 * total
+        if weight >= _MIN_NOISE_SAMPLES:
+            noise = energy / weight
+        else:
+            quiet = torch.stack([group.grid.quiet(group.z) for group in pilots]).mean(0)
+            noise = torch.minimum(0.1 * total, quiet)
         return torch.maximum(noise, _NOISE_FLOOR * total + _TINY)
 
     @staticmethod
