@@ -5,22 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-import torch
 from torch import Tensor
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
-from receivers.classical.equalizer import detect
-from receivers.classical.expectation_propagation import ExpectationPropagation
+from receivers.classical.data_aided import refine_with_data
+from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.interference import whiten
-from receivers.classical.two_layer_list import TwoLayerList
+from receivers.classical.phase_tracking import common_phase
 from receivers.interface import Receiver, SlotObservation, Truth
 
 SUBCARRIERS_PER_PRB = 12
-_DETECTORS: dict[str, ExpectationPropagation | TwoLayerList] = {
-    "lmmse": ExpectationPropagation(num_iterations=0),
-    "ep": ExpectationPropagation(),
-    "ml": TwoLayerList(),
-}
 
 
 class Blind(Receiver):
@@ -31,7 +25,11 @@ class Blind(Receiver):
     noise: "white", or "irc" for interference rejection by the noise covariance over the antennas (MMSE-IRC).
     irc_num_prb: resource blocks that share an estimate of that covariance.
     detector: of several layers. "lmmse"; "ep", which refines it by a step of expectation propagation; "ml", exact
-        max-log for two layers, better than "ep" where the code rate is high and worse where it is low.
+        max-log for two layers, better than "ep" where the code rate is high and worse where it is low; "k-best", a tree
+        search with `num_paths` paths; "mmse-pic", "ep" and then up to `num_turbo` rounds of decoding and of detection
+        without the other layers' interference, as the decoder knows it.
+    demapper: "maxlog" or "exact".
+    data_aided: estimate the channel anew in each round of "mmse-pic", from pilots and decoded data.
     """
 
     name = "blind"
@@ -42,7 +40,11 @@ class Blind(Receiver):
         num_iterations: int = 3,
         noise: Literal["white", "irc"] = "white",
         irc_num_prb: int = 4,
-        detector: Literal["lmmse", "ep", "ml"] = "ep",
+        detector: DetectorName = "ep",
+        demapper: DemapperName = "maxlog",
+        num_paths: int = 16,
+        num_turbo: int = 3,
+        data_aided: bool = False,
     ) -> None:
         if not 0 <= max_cfo_hz <= 1000:
             raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 1000")
@@ -52,18 +54,28 @@ class Blind(Receiver):
             raise ValueError(f"noise: got {noise!r}; allowed: white, irc")
         if irc_num_prb < 1:
             raise ValueError(f"irc_num_prb: got {irc_num_prb}; allowed: 1 or more")
-        if detector not in _DETECTORS:
-            raise ValueError(f"detector: got {detector!r}; allowed: {', '.join(_DETECTORS)}")
+        if data_aided and detector != "mmse-pic":
+            raise ValueError(
+                f"data_aided: got true with detector {detector!r}; allowed: with 'mmse-pic', false otherwise"
+            )
         self.max_cfo_hz = max_cfo_hz
         self.num_iterations = num_iterations
         self.noise = noise
         self.irc_num_prb = irc_num_prb
         self.detector = detector
+        self.demapper = demapper
+        self.num_paths = num_paths
+        self.num_turbo = num_turbo
+        self.data_aided = data_aided
+        self._detection = Detection(detector, demapper, num_paths, num_turbo)
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
 
+    @property
+    def uses_decoder(self) -> bool:
+        return self._detection.uses_decoder
+
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
-        if self.detector == "ml" and num_layers > TwoLayerList.max_layers:
-            raise ValueError(f"detector: got 'ml' for {num_layers} layers; allowed: lmmse, ep")
+        self._detection.check(num_layers)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         return self.detect(observation, self.estimate(observation))
@@ -74,36 +86,31 @@ class Blind(Receiver):
         prior_llr, of the same shape: extrinsic LLRs of a decoder; the result is then what the slot adds to them
         (MMSE-PIC with "lmmse").
         """
-        h_hat, err_var = estimate.h_hat, estimate.err_var
+
+        phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
+        if phase is not None:
+            estimate = replace(estimate, h_hat=estimate.h_hat * phase[:, None, :, :, None])
+
+        def refine(left: Tensor, extrinsic: Tensor) -> tuple[SlotObservation, Tensor, Tensor]:
+            slots, known = observation.select(left), estimate.select(left)
+            turned = None if phase is None else phase[left]
+            h, error = refine_with_data(
+                slots,
+                known.h_hat,
+                *known.profiles(),
+                known.correlation(slots),
+                known.noise_var,
+                extrinsic,
+                turned,
+            )
+            return self._in_noise(slots, replace(known, h_hat=h, err_var=error))
+
+        known, h_hat, err_var = self._in_noise(observation, estimate)
+        return self._detection(known, h_hat, err_var, prior_llr, refine if self.data_aided else None)
+
+    def _in_noise(self, observation: SlotObservation, estimate: SlotEstimate) -> tuple[SlotObservation, Tensor, Tensor]:
+        """Observation and estimate as they are in white noise of the estimated power."""
         if self.noise == "irc":
             size = SUBCARRIERS_PER_PRB * self.irc_num_prb
-            known, h_hat, err_var = whiten(observation, h_hat, err_var, estimate.noise_var, size)
-        else:
-            known = replace(observation, noise_var=estimate.noise_var)
-        if observation.transform_precoding and prior_llr is not None:
-            raise ValueError("prior_llr: got LLRs with transform precoding; allowed: none")
-        # spread symbols are not on the subcarriers: only linear detection can go before the despreading
-        linear = self.detector == "lmmse" or observation.num_layers == 1 or observation.transform_precoding
-        if prior_llr is None and linear:
-            return detect(known, h_hat, err_var)
-        return _detect_by(_DETECTORS[self.detector], known, h_hat, err_var, prior_llr)
-
-
-def _detect_by(
-    detector: ExpectationPropagation | TwoLayerList,
-    observation: SlotObservation,
-    h_hat: Tensor,
-    err_var: Tensor,
-    prior_llr: Tensor | None,
-) -> Tensor:
-    """Hand a detector the data REs, the error of the estimate counted as white noise."""
-    data = observation.data_mask.flatten().nonzero().squeeze(-1)
-    amplitude = observation.layer_amplitude
-    error = err_var.flatten(2).index_select(2, data).sum(1)
-    return detector(
-        observation.y.flatten(2).index_select(2, data),
-        h_hat.flatten(3).index_select(3, data) * amplitude,
-        observation.noise_var.unsqueeze(-1) + amplitude**2 * error,
-        observation.bits_per_symbol,
-        prior_llr,
-    )
+            return whiten(observation, estimate.h_hat, estimate.err_var, estimate.noise_var, size)
+        return replace(observation, noise_var=estimate.noise_var), estimate.h_hat, estimate.err_var

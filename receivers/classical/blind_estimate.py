@@ -47,6 +47,32 @@ class SlotEstimate:
     time_posterior: list[Tensor]
     max_cfo_hz: float
 
+    def select(self, slots: Tensor) -> SlotEstimate:
+        """The slots at these places of the batch, int64 [n]."""
+        return SlotEstimate(
+            self.h_hat[slots],
+            self.err_var[slots],
+            self.noise_var[slots],
+            [d[slots] for d in self.delays_s],
+            [p[slots] for p in self.powers],
+            [p[slots] for p in self.time_posterior],
+            self.max_cfo_hz,
+        )
+
+    def correlation(self, observation: SlotObservation) -> Tensor:
+        """Over time between all symbols, complex64 [batch, num_layers, num_ofdm_symbols, num_ofdm_symbols]."""
+        every = tuple((symbol,) for symbol in range(observation.data_mask.shape[0]))
+        known = [mean_correlation(observation, every, p, self.max_cfo_hz) for p in self.time_posterior]
+        return torch.stack(known, dim=1)
+
+    def profiles(self) -> tuple[Tensor, Tensor]:
+        """Delays in seconds and powers of all layers [batch, num_layers, d]; power 0 is padding."""
+        width = max(p.shape[1] for p in self.powers)
+        pad = [width - p.shape[1] for p in self.powers]
+        delays = [torch.nn.functional.pad(d, (0, n)) for d, n in zip(self.delays_s, pad, strict=True)]
+        powers = [torch.nn.functional.pad(p, (0, n)) for p, n in zip(self.powers, pad, strict=True)]
+        return torch.stack(delays, dim=1), torch.stack(powers, dim=1)
+
     def delay_spread_s(self, layer: int) -> Tensor:
         """RMS delay spread of a layer's estimated profile [batch], seconds: blurred by the resolution of the band."""
         weight = self.powers[layer] / self.powers[layer].sum(1, keepdim=True)
@@ -139,9 +165,7 @@ class BlindEstimator:
         """Posterior of Doppler and frequency offset per set; all sets of a single user have it in common."""
         if len(set(observation.layer_to_user)) == 1:
             return [self._posterior(observation, sets[0].groups, modes)] * len(sets)
-        return [
-            self._posterior(observation, group.groups, [mode]) for group, mode in zip(sets, modes, strict=True)
-        ]
+        return [self._posterior(observation, group.groups, [mode]) for group, mode in zip(sets, modes, strict=True)]
 
     def _posterior(
         self, observation: SlotObservation, groups: tuple[tuple[int, ...], ...], modes: list[_Modes]
@@ -178,7 +202,10 @@ class BlindEstimator:
                 for members in mine:
                     left = observation.y.clone()
                     for layer in range(observation.num_layers):
-                        if layer not in members and layout.first_subcarrier[layer] == layout.first_subcarrier[members[0]]:
+                        if (
+                            layer not in members
+                            and layout.first_subcarrier[layer] == layout.first_subcarrier[members[0]]
+                        ):
                             left[:, :, symbols] -= layers.h[layer][:, :, symbols] * sent[layer]
                     group = set_pilots(observation, members, add_symbols=False, y=left)
                     scaled = _scaled(statistics, {layer: group.amplitude / amplitude[layer] for layer in members})

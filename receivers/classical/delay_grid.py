@@ -72,8 +72,7 @@ class DelayGrid(ABC):
 
     @abstractmethod
     def quiet(self, z: Tensor) -> Tensor:
-        """Upper estimate [batch] of the noise variance per pilot where all delays may be in use: that of the quietest.
-        """
+        """Estimate [batch] of the noise variance per pilot where all delays may be in use: from the quietest."""
 
     @property
     @abstractmethod
@@ -173,8 +172,8 @@ class PairGrid(DelayGrid):
     """Pairs of neighbouring pilots with gaps between the pairs, as of DM-RS type 2, multiplied out.
 
     With k the distance of a pilot from the middle of its subband in subcarriers: pilot vectors
-    exp(-2j pi k d / bins_per_symbol), times (j, -j) on the pilots of every pair for cover code (1, -1); with that factor
-    all inner products are real. Delays a pair spacing apart differ by the phase within the pairs alone.
+    exp(-2j pi k d / bins_per_symbol), times (j, -j) on the pilots of every pair for cover code (1, -1); with that
+    factor all inner products are real. Delays a pair spacing apart differ by the phase within the pairs alone.
 
     index [all pilots] int64: subcarriers. per_subband: pilots of a subband among all.
     share [num_window] float32: power of a bin that a product with its own code sees; the other code's sees the rest.
