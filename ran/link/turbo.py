@@ -55,4 +55,4 @@ class TurboDecoder:
         after = decision.coded_llr
         extrinsic = np.where(sure, np.copysign(np.float32(_CERTAIN), after), after - flat)
         extrinsic = extrinsic.reshape(batch, users, size) * codeword.signs
-        return codeword.to_layers(extrinsic), decision.crc_ok.reshape(batch, users).all(1)
+        return codeword.to_layers(extrinsic), np.asarray(decision.crc_ok.reshape(batch, users).all(1))

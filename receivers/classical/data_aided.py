@@ -11,8 +11,6 @@ from receivers.interface import SlotObservation
 # Time modes that are kept have at least this share of the strongest one's power.
 _TIME_RANK = 1e-3
 _MAX_TIME_MODES = 4
-#: Steps of the conjugate gradient method. The error falls by about 5 in each.
-_NUM_STEPS = 6
 
 
 def refine_with_data(
@@ -24,6 +22,7 @@ def refine_with_data(
     noise_var: Tensor,
     prior_llr: Tensor,
     phase: Tensor | None = None,
+    num_steps: int = 6,
 ) -> tuple[Tensor, Tensor]:
     """LMMSE estimate of the channel from all REs: pilots, and data as far as a decoder knows them.
 
@@ -33,6 +32,7 @@ def refine_with_data(
     over_time [batch, num_layers, num_ofdm_symbols, num_ofdm_symbols] complex64: their correlation over time.
     noise_var [batch]. prior_llr [batch, num_layers, num_data_re, bits_per_symbol]: extrinsic LLRs.
     phase [batch, num_layers, num_ofdm_symbols] complex64: rotations that the correlation over time does not know.
+    num_steps: of the conjugate gradient method.
 
     Returns a new h_hat and its error variance [batch, num_layers, num_ofdm_symbols, num_subcarriers].
 
@@ -63,7 +63,7 @@ def refine_with_data(
     residual = matched(observation.y)
     direction = residual / precision.unsqueeze(1)
     size = (residual.conj() * direction).real.sum((2, 3, 4), keepdim=True)
-    for _ in range(_NUM_STEPS):
+    for _ in range(num_steps):
         image = direction + matched(received(channel(direction)))
         step = size / (direction.conj() * image).real.sum((2, 3, 4), keepdim=True).clamp_min(1e-20)
         a, residual = a + step * direction, residual - step * image

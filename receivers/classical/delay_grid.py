@@ -266,7 +266,7 @@ def _quiet(power: Tensor) -> Tensor:
     Infinite where so few bins are resolved that a single path reaches all of them.
     """
     if power.shape[-1] < 4 * LOBE:
-        return torch.full_like(power[(slice(None), *[0] * (power.ndim - 1))], torch.inf)
+        return torch.full_like(power.flatten(1)[:, 0], torch.inf)
     n = power[0, ..., 0].numel()
     power = power.mean(tuple(range(1, power.ndim - 1)))
     lowest = power.sort(1).values[:, : max(1, power.shape[1] // 4)].mean(1)

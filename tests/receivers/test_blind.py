@@ -149,7 +149,7 @@ def test_every_pattern_and_number_of_layers(position, users, layers):
     assert float(wrong.float().mean()) < float(genie_wrong.float().mean()) + 0.02
 
 
-@pytest.mark.parametrize("detector", ["lmmse", "ep", "ml"])
+@pytest.mark.parametrize("detector", ["lmmse", "ep", "ml", "k-best", "mmse-pic"])
 @pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
 def test_every_modulation_is_received_without_errors_at_high_snr(bits_per_symbol, detector):
     link, batch = slots(40.0, 4, layers=2, rx=4, mcs=MCS[bits_per_symbol], channel=tdl("TDLA30", 10.0))
@@ -257,7 +257,11 @@ def test_white_noise_stays_white_under_shrinkage():
         ({"num_iterations": -1}, "num_iterations: got -1; allowed"),
         ({"noise": "pink"}, "noise: got 'pink'; allowed: white, irc"),
         ({"irc_num_prb": 0}, "irc_num_prb: got 0; allowed"),
-        ({"detector": "zf"}, "detector: got 'zf'; allowed: lmmse, ep, ml"),
+        ({"demapper": "soft"}, "demapper: got 'soft'; allowed: maxlog, exact"),
+        ({"num_paths": 0}, "num_paths: got 0; allowed"),
+        ({"num_turbo": 0}, "num_turbo: got 0; allowed"),
+        ({"data_aided": True}, "data_aided: got true with detector 'ep'; allowed: with 'mmse-pic'"),
+        ({"detector": "zf"}, "detector: got 'zf'; allowed: lmmse, ep, ml, k-best"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
@@ -267,5 +271,5 @@ def test_impossible_options_are_refused(options, message):
 
 def test_ml_refuses_more_than_two_layers():
     Blind(detector="ml").check(4, 2, 2)
-    with pytest.raises(ValueError, match="detector: got 'ml' for 3 layers; allowed: lmmse, ep"):
+    with pytest.raises(ValueError, match="detector: got 'ml' for 3 layers; allowed: lmmse, ep, k-best, mmse-pic"):
         Blind(detector="ml").check(4, 3, 4)
