@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -56,6 +56,18 @@ class PilotLayout:
         return tuple(self.symbols[i : i + n] for i in range(0, len(self.symbols), n))
 
 
+class SoftDecoder(Protocol):
+    """The channel decoder of the slots, for receivers that detect and decode in turns."""
+
+    def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """What the code says about the coded bits.
+
+        llr [batch, num_layers, num_data_re, bits_per_symbol] float32, as receivers return them, for any slots of the
+        batch. Returns extrinsic LLRs of the same shape, the LLRs given taken off; bits of blocks that were decoded
+        without errors are certain. And, bool [batch], whether that is true of all blocks of a slot.
+        """
+
+
 @dataclass(frozen=True)
 class SlotObservation:
     """A batch of received slots and what a base station knows about them. No truth in here.
@@ -73,6 +85,7 @@ class SlotObservation:
     subcarrier_spacing_hz: distance of the subcarriers.
     transform_precoding: DFT-s-OFDM. The modulation symbols of every OFDM symbol with data are spread by a DFT over all
         subcarriers (TS 38.211 §6.3.1.4); `receivers.transform_precoding` spreads and despreads.
+    decoder: for receivers that declare `uses_decoder`; each of its calls decodes the slots that it is given once.
     """
 
     y: Tensor
@@ -86,6 +99,7 @@ class SlotObservation:
     symbol_times_s: Tensor
     subcarrier_spacing_hz: float
     transform_precoding: bool = False
+    decoder: SoftDecoder | None = None
 
     @property
     def num_layers(self) -> int:
@@ -98,6 +112,10 @@ class SlotObservation:
     def part(self, start: int, stop: int) -> SlotObservation:
         """The slots `start` to `stop` (excluded) of the batch."""
         return replace(self, y=self.y[start:stop], noise_var=self.noise_var[start:stop])
+
+    def select(self, slots: Tensor) -> SlotObservation:
+        """The slots at these places of the batch, int64 [n]."""
+        return replace(self, y=self.y[slots], noise_var=self.noise_var[slots])
 
     def bundles(self) -> tuple[SlotObservation, ...]:
         """The observation cut into runs of subcarriers over which the layers' channel is continuous."""
@@ -134,6 +152,11 @@ class Receiver(ABC):
     name: ClassVar[str]
     #: A genie: it is handed the truth. Reports label it.
     needs_truth: ClassVar[bool] = False
+
+    @property
+    def uses_decoder(self) -> bool:
+        """Whether the receiver calls `SlotObservation.decoder`, which not every simulator may offer."""
+        return False
 
     @abstractmethod
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:

@@ -20,6 +20,7 @@ from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.snr import noise_var
 from ran.link.streams import stream
+from ran.link.turbo import TurboDecoder
 from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder, Pdsch, SharedChannel
 from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
@@ -292,6 +293,7 @@ class Link:
             symbol_times_s=torch.from_numpy(slot.symbol_times_s),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
             transform_precoding=self.config.pusch.transform_precoding,
+            decoder=TurboDecoder((grid.codeword,), self.decoder.num_iterations),
         )
         return SlotBatch(observation, transport_blocks, coded_bits, x, h)
 

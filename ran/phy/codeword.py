@@ -106,14 +106,31 @@ class Codeword:
         """
         batch, users = transport_blocks.shape[0], self.num_users
         coded = self.transport_block.encode(transport_blocks.reshape(batch * users, -1))
-        scrambled = coded.reshape(batch, users, -1) ^ self.scrambling
+        return self.to_layers(coded.reshape(batch, users, -1) ^ self.scrambling)
+
+    def to_layers(self, values: np.ndarray) -> np.ndarray:
+        """Values of the coded bits [batch, num_users, num_coded_bits] dealt out to layers,
+        [batch, num_users * num_layers, num_data_re, bits_per_symbol], layers of a user together."""
+        batch, users = values.shape[:2]
         # [batch, user, symbol of a layer, layer of the user, bit] -> [batch, user, layer, symbol, bit]
-        per_layer = scrambled.reshape(batch, users, self.num_data_re, self.num_layers, self.bits_per_symbol).transpose(
+        per_layer = values.reshape(batch, users, self.num_data_re, self.num_layers, self.bits_per_symbol).transpose(
             0, 1, 3, 2, 4
         )
         return np.ascontiguousarray(per_layer).reshape(
             batch, users * self.num_layers, self.num_data_re, self.bits_per_symbol
         )
+
+    def from_layers(self, values: np.ndarray) -> np.ndarray:
+        """Inverse of `to_layers`."""
+        batch, users = values.shape[0], self.num_users
+        shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
+        # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
+        return values.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
+
+    @property
+    def signs(self) -> np.ndarray:
+        """-1 where scrambling turns a bit over, float32 [num_users, num_coded_bits]."""
+        return 1 - 2 * self.scrambling.astype(np.float32)
 
     def decode(
         self, llr: np.ndarray, num_iterations: int, precision: Precision, soft_buffer: SoftBuffer | None = None
@@ -124,11 +141,7 @@ class Codeword:
         soft_buffer: of earlier transmissions, for batch * num_users transport blocks; this one is added to it.
         Returns decisions whose leading dimension is batch * num_users, user fastest.
         """
-        batch, users = llr.shape[0], self.num_users
-        shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
-        # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
-        codeword = llr.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
-        codeword = codeword * (1 - 2 * self.scrambling.astype(np.float32))
+        codeword = self.from_layers(llr) * self.signs
         return self.transport_block.decode(
-            codeword.reshape(batch * users, -1), num_iterations, precision=precision, soft_buffer=soft_buffer
+            codeword.reshape(-1, codeword.shape[-1]), num_iterations, precision=precision, soft_buffer=soft_buffer
         )

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from receivers.classical.delay_grid import DelayGrid, combs, delay_grid
-from receivers.interface import SlotObservation
+from receivers.classical.delay_grid import DelayGrid, grid_of
+from receivers.interface import PilotLayout, SlotObservation
 
-# Half width of the taper's main lobe, bins: leakage beyond it is below the sidelobes.
-_LOBE = 5
 # A bin is kept when its power exceeds the noise by this many standard deviations of the measured noise power.
 _THRESHOLD = 4.0
 # Widths of the active set are rounded up to this, so that batches differ little in shape.
@@ -25,39 +24,65 @@ _MIN_NOISE_SAMPLES = 4
 
 
 @dataclass(frozen=True)
-class CombPilots:
-    """Pilots of one comb, its sequence removed.
+class SetPilots:
+    """Pilots of layers that share them and are told apart by their cover code over frequency, the sequence removed.
 
-    layers: the layers on it. shifts [num_layers of the comb]: 0, or half the delay axis for cover code (1, -1).
-    z [batch, num_rx_ant, num_pilot_symbols, num_subbands, num_pilots] complex64: noise as in `y`.
+    layers: those layers. places [num_layers of the set]: where their pilot vectors are, see `DelayGrid`; codes: the
+        second entries of their cover codes over frequency.
+    z [batch, num_rx_ant, num_groups, num_subbands, num_pilots] complex64: noise as in `y`.
+    groups: the pilot symbols behind each entry of z; with double-symbol DM-RS two where they were added up.
     amplitude: of the pilots, by which the layers' channels appear scaled in z.
     """
 
     grid: DelayGrid
     layers: tuple[int, ...]
-    shifts: tuple[int, ...]
+    codes: tuple[int, ...]
     z: Tensor
+    groups: tuple[tuple[int, ...], ...]
     amplitude: float
 
+    @property
+    def places(self) -> tuple[int, ...]:
+        return tuple(self.grid.place(code) for code in self.codes)
 
-def comb_pilots(observation: SlotObservation) -> list[CombPilots]:
-    """Take the pilot sequence off the received combs."""
+
+def layer_sets(layout: PilotLayout, layer_to_user: tuple[int, ...] | None = None) -> list[tuple[int, ...]]:
+    """Layers that share their pilots and the cover code over time; with users given, of one user each."""
+    sets: dict[tuple, list[int]] = {}
+    for layer, first in enumerate(layout.first_subcarrier):
+        over_time = layout.time_cover_code[layer] if layout.num_adjacent_symbols > 1 else None
+        user = None if layer_to_user is None else layer_to_user[layer]
+        sets.setdefault((first, over_time, user), []).append(layer)
+    return [tuple(layers) for layers in sets.values()]
+
+
+def set_pilots(
+    observation: SlotObservation, layers: tuple[int, ...], add_symbols: bool, y: Tensor | None = None
+) -> SetPilots:
+    """Take the sequence off the received pilots of a set of layers.
+
+    add_symbols: add up the two symbols of double-symbol DM-RS, which removes the sets with another cover code over time
+        where the channel stands still. y: in place of the observation's.
+    """
     layout = observation.layout
     symbols, num_subcarriers = list(layout.symbols), observation.data_mask.shape[1]
-    out = []
-    for first, layers in combs(layout).items():
-        grid = delay_grid(first, layout.spacing, num_subcarriers, observation.y.device)
-        base = observation.pilots[layers[0], symbols, first :: layout.spacing]
-        even, odd = layout.cover_code[layers[0]]
-        if even * odd < 0:
-            base = base.clone()
-            base[..., 1::2] *= -1
-        amplitude = base.abs()
-        z = observation.y[:, :, symbols, first :: layout.spacing] * (base.conj() / amplitude)
-        codes = [layout.cover_code[layer] for layer in layers]
-        shifts = [0 if even * odd > 0 else grid.num_bins // 2 for even, odd in codes]
-        out.append(CombPilots(grid, tuple(layers), tuple(shifts), grid.subbands(z), float(amplitude.mean())))
-    return out
+    grid = grid_of(layout, layout.first_subcarrier[layers[0]], num_subcarriers, observation.y.device)
+    base = grid.pilots(observation.pilots[layers[0]], symbols)
+    even, odd = layout.cover_code[layers[0]]
+    if even * odd < 0:
+        base = base.clone()
+        base[..., 1::2] *= -1
+    amplitude = base.abs()
+    received = observation.y if y is None else y
+    z = grid.pilots(received, symbols) * (base.conj() / amplitude)
+    level = float(amplitude.mean())
+    groups: tuple[tuple[int, ...], ...] = tuple((symbol,) for symbol in symbols)
+    if add_symbols and layout.num_adjacent_symbols > 1:
+        groups = layout.symbol_groups
+        z = z.unflatten(2, (len(groups), -1)).sum(3) * len(groups[0]) ** -0.5
+        level *= len(groups[0]) ** 0.5
+    codes = [layout.cover_code[layer] for layer in layers]
+    return SetPilots(grid, layers, tuple(even * odd for even, odd in codes), grid.cut(z), groups, level)
 
 
 def empty_res(observation: SlotObservation) -> Tensor:
@@ -80,7 +105,7 @@ class DelayStatistics:
 
     noise_var [batch] float32.
     bins: per layer, signed bins in use int64 [batch, num_active]; the layers of a user have the same.
-    gamma: per layer, their power float32 [batch, num_active], as it appears in `CombPilots.z`; 0 for padding.
+    gamma: per layer, their power float32 [batch, num_active], as it appears in `SetPilots.z`; 0 for padding.
     """
 
     noise_var: Tensor
@@ -90,9 +115,9 @@ class DelayStatistics:
 
 @dataclass(frozen=True)
 class CombModel:
-    """Covariance of a comb's pilots and their sufficient statistics for it.
+    """Covariance of the pilots of a set and their sufficient statistics for it.
 
-    k [batch, d, d] float32: sqrt(gamma) F^H F sqrt(gamma), d = active bins of all layers of the comb.
+    k [batch, d, d] float32: sqrt(gamma) F^H F sqrt(gamma), d = active bins of all its layers.
     x [batch, snapshots, d] complex64: sqrt(gamma) F^H z.
     root [batch, d]: sqrt(gamma).
     """
@@ -103,20 +128,14 @@ class CombModel:
 
 
 class ActiveBins:
-    """What stays the same while the powers of the active bins of a comb are refined."""
+    """What stays the same while the powers of the active bins of a set are refined."""
 
-    def __init__(self, comb: CombPilots, bins: list[Tensor]) -> None:
-        grid = comb.grid
-        where = torch.cat([b + s for b, s in zip(bins, comb.shifts, strict=True)], dim=1)
-        self.gram = grid.gram[(where.unsqueeze(2) - where.unsqueeze(1)).abs()]
-        spectrum = grid.to_bins(comb.z)
-        index = (where % grid.num_bins)[:, None, None, None].expand(*spectrum.shape[:4], -1)
-        # a turn around the delay axis changes the sign, because the middle lies between two pilots
-        sign = 1.0 - 2.0 * (where < 0)
-        # [batch, rx, symbol, subband, d] -> [batch, snapshots, d]
-        self.matched = torch.gather(spectrum, -1, index).flatten(1, 3) * sign.unsqueeze(1)
-        self.energy = _power(comb.z).sum((1, 2, 3, 4))
-        self.size = comb.z[0].numel()
+    def __init__(self, pilots: SetPilots, bins: list[Tensor]) -> None:
+        where = torch.cat([b + place for b, place in zip(bins, pilots.places, strict=True)], dim=1)
+        self.gram = pilots.grid.inner_products(where)
+        self.matched = pilots.grid.matched(pilots.z, where)
+        self.energy = _power(pilots.z).sum((1, 2, 3, 4))
+        self.size = pilots.z[0].numel()
 
     def model(self, gamma: Tensor) -> CombModel:
         root = gamma.sqrt()
@@ -134,51 +153,49 @@ class DelayEstimator:
         self.num_iterations = num_iterations
 
     def __call__(
-        self, observation: SlotObservation, pilots: list[CombPilots], empty: Tensor
+        self, observation: SlotObservation, pilots: list[SetPilots], empty: Tensor
     ) -> tuple[DelayStatistics, list[ActiveBins]]:
         users = observation.layer_to_user
         empty_energy, empty_count = _power(empty).sum((1, 2)), empty[0].numel()
         noise = self._first_noise(pilots, empty_energy, empty_count)
         bins, gamma = self._first_profile(users, pilots, noise)
-        active = [ActiveBins(comb, [bins[layer] for layer in comb.layers]) for comb in pilots]
+        active = [ActiveBins(group, [bins[layer] for layer in group.layers]) for group in pilots]
         for _ in range(self.num_iterations):
             noise, gamma = self._refine(users, pilots, active, noise, gamma, empty_energy, empty_count)
         return DelayStatistics(noise, bins, gamma), active
 
     @staticmethod
-    def _first_noise(pilots: list[CombPilots], empty_energy: Tensor, empty_count: int) -> Tensor:
+    def _first_noise(pilots: list[SetPilots], empty_energy: Tensor, empty_count: int) -> Tensor:
         """From the delays that no layer can have, and the empty REs."""
         energy, weight = empty_energy, float(empty_count)
-        total = torch.stack([_power(comb.z).mean((1, 2, 3, 4)) for comb in pilots]).mean(0)
-        for comb in pilots:
-            grid, spectrum = comb.grid, comb.grid.powers(comb.z).mean((1, 2, 3))
-            free = torch.ones(grid.num_bins, dtype=torch.bool, device=spectrum.device)
-            lobe = torch.arange(-_LOBE, _LOBE + 1, device=spectrum.device)
-            for shift in comb.shifts:
-                free[((grid.window[:, None] + lobe).flatten() + shift) % grid.num_bins] = False
-            if bool(free.any()):
+        total = torch.stack([_power(group.z).mean((1, 2, 3, 4)) for group in pilots]).mean(0)
+        for group in pilots:
+            free = group.grid.powers(group.z, group.codes)[1]
+            if free.shape[1]:
                 # the taper halves the number of independent values
-                share = 0.5 * comb.z[0].numel() * float(free.float().mean())
-                energy = energy + share * spectrum[:, free].mean(1)
+                share = 0.5 * group.z[0].numel() * float(np.float32(free.shape[1] / group.grid.num_bins))
+                energy = energy + share * free.mean(1)
                 weight += share
         # so few values say little: the refinement starts from a guess
-        noise = energy / weight if weight >= _MIN_NOISE_SAMPLES else 0.1 * total
+        if weight >= _MIN_NOISE_SAMPLES:
+            noise = energy / weight
+        else:
+            quiet = torch.stack([group.grid.quiet(group.z) for group in pilots]).mean(0)
+            noise = torch.minimum(0.1 * total, quiet)
         return torch.maximum(noise, _NOISE_FLOOR * total + _TINY)
 
     @staticmethod
     def _first_profile(
-        users: tuple[int, ...], pilots: list[CombPilots], noise: Tensor
+        users: tuple[int, ...], pilots: list[SetPilots], noise: Tensor
     ) -> tuple[list[Tensor], list[Tensor]]:
         """Bins that stand out of the noise, the same for the layers of a user."""
         profile: dict[int, Tensor] = {}
         snapshots: dict[int, int] = {}
-        for comb in pilots:
-            spectrum = comb.grid.powers(comb.z).mean((1, 2, 3))
-            for layer, shift in zip(comb.layers, comb.shifts, strict=True):
+        for group in pilots:
+            for layer, p in zip(group.layers, group.grid.powers(group.z, group.codes)[0], strict=True):
                 user = users[layer]
-                p = spectrum[:, (comb.grid.window + shift) % comb.grid.num_bins]
                 profile[user] = profile[user] + p if user in profile else p
-                snapshots[user] = snapshots.get(user, 0) + comb.z[0, ..., 0].numel()
+                snapshots[user] = snapshots.get(user, 0) + group.z[0, ..., 0].numel()
         grid = pilots[0].grid
         bins_of, gamma_of = {}, {}
         for user, p in profile.items():
@@ -191,13 +208,13 @@ class DelayEstimator:
             width = int((excess > 0).sum(1).max())
             width = min(-(-width // _GRANULE) * _GRANULE, _MAX_ACTIVE, excess.shape[1])
             gamma, index = excess.topk(width, dim=1)
-            bins_of[user], gamma_of[user] = grid.window[index], gamma / grid.num_bins
+            bins_of[user], gamma_of[user] = grid.window[index], gamma / grid.bins_per_power
         return [bins_of[u] for u in users], [gamma_of[u] for u in users]
 
     @staticmethod
     def _refine(
         users: tuple[int, ...],
-        pilots: list[CombPilots],
+        pilots: list[SetPilots],
         active: list[ActiveBins],
         noise: Tensor,
         gamma: list[Tensor],
@@ -207,16 +224,16 @@ class DelayEstimator:
         residual, dimensions = empty_energy, torch.full_like(noise, float(empty_count))
         energy = torch.zeros_like(noise)
         ratios: dict[int, list[Tensor]] = {}
-        for comb, bins in zip(pilots, active, strict=True):
-            model = bins.model(torch.cat([gamma[layer] for layer in comb.layers], dim=1))
+        for group, bins in zip(pilots, active, strict=True):
+            model = bins.model(torch.cat([gamma[layer] for layer in group.layers], dim=1))
             eye = torch.eye(model.k.shape[1], device=model.k.device)
             inverse = torch.linalg.inv(model.k + noise[:, None, None] * eye)
             # posterior mean of the unit-power bins; share of each bin that the pilots determine
             g = model.x @ inverse.to(model.x.dtype)
             known = (1 - noise.unsqueeze(1) * torch.diagonal(inverse, dim1=1, dim2=2)).clamp(1e-9, 1)
             ratio = _power(g).mean(1) / known
-            widths = [gamma[layer].shape[1] for layer in comb.layers]
-            for layer, part in zip(comb.layers, ratio.split(widths, 1), strict=True):
+            widths = [gamma[layer].shape[1] for layer in group.layers]
+            for layer, part in zip(group.layers, ratio.split(widths, 1), strict=True):
                 ratios.setdefault(users[layer], []).append(part)
             fitted = (g.conj() * (2 * model.x - g @ model.k.to(g.dtype))).real.sum((1, 2))
             residual = residual + (bins.energy - fitted).clamp_min(0)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from receivers.classical.estimate import ChannelEstimate
+from receivers.classical.expectation_propagation import demap
 from receivers.classical.processor import floats, runs_compiled
-from receivers.classical.qam import demap_maxlog
 from receivers.classical.unrolled import MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
 from receivers.transform_precoding import despread
@@ -66,10 +67,12 @@ def detect(observation: SlotObservation, h_hat: Tensor, err_var: Tensor | None) 
     return detect_estimate(observation, ChannelEstimate(h_hat, error_modes=err_var))
 
 
-def detect_estimate(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
-    """`detect` from an estimate that need not be written out on the grid."""
+def detect_estimate(
+    observation: SlotObservation, estimate: ChannelEstimate, rule: Literal["maxlog", "exact"] = "maxlog"
+) -> Tensor:
+    """`detect` from an estimate that need not be written out on the grid; `rule` is that of the demapper."""
     inputs = (observation.y, observation.noise_var, estimate.modes, estimate.error_modes)
-    compiled = observation.num_layers <= MAX_LAYERS and not observation.transform_precoding
+    compiled = observation.num_layers <= MAX_LAYERS and not observation.transform_precoding and rule == "maxlog"
     if compiled and runs_compiled(*inputs):
         return _detect_compiled(observation, estimate)
     num_symbols = observation.data_mask.shape[0]
@@ -77,11 +80,13 @@ def detect_estimate(observation: SlotObservation, estimate: ChannelEstimate) -> 
     if not torch.is_grad_enabled():
         bytes_per_symbol = 8 * estimate.modes[..., 0, :].numel()
         step = max(1, min(num_symbols, STEP_BYTES // bytes_per_symbol))
-    parts = [_detect_symbols(observation, estimate, slice(i, i + step)) for i in range(0, num_symbols, step)]
+    parts = [_detect_symbols(observation, estimate, slice(i, i + step), rule) for i in range(0, num_symbols, step)]
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
 
-def _detect_symbols(observation: SlotObservation, estimate: ChannelEstimate, symbols: slice) -> Tensor:
+def _detect_symbols(
+    observation: SlotObservation, estimate: ChannelEstimate, symbols: slice, rule: Literal["maxlog", "exact"]
+) -> Tensor:
     """LLRs of the data REs of some OFDM symbols."""
     data = observation.data_mask[symbols].flatten().nonzero().squeeze(-1)
     y = observation.y[:, :, symbols].flatten(2).index_select(2, data)
@@ -94,7 +99,7 @@ def _detect_symbols(observation: SlotObservation, estimate: ChannelEstimate, sym
     x_hat, x_noise = lmmse_equalize(y, h, noise)
     if observation.transform_precoding:
         x_hat, x_noise = despread(x_hat, x_noise, observation.data_mask.shape[1])
-    return demap_maxlog(x_hat, x_noise, observation.bits_per_symbol)
+    return demap(x_hat, x_noise, observation.bits_per_symbol, None, rule)
 
 
 def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:

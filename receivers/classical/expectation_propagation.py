@@ -44,7 +44,8 @@ def demap(
     x: Tensor, variance: Tensor, bits_per_symbol: int, prior_llr: Tensor | None, rule: Literal["maxlog", "exact"]
 ) -> Tensor:
     """Extrinsic LLRs [..., bits_per_symbol], beyond the prior: by the best or by all levels of an axis."""
-    if prior_llr is None and rule == "maxlog":
+    if bits_per_symbol == 1 or (prior_llr is None and rule == "maxlog"):
+        # with one bit there is one level each, and no difference
         return demap_maxlog(x, variance, bits_per_symbol)
     log = axis_log_likelihood(x, variance, bits_per_symbol, prior_llr)
     labels = pam_axis(bits_per_symbol // 2, x.device)[1]

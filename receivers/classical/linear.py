@@ -7,8 +7,9 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from receivers.classical.equalizer import detect_estimate
+from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.estimate import ChannelEstimate, estimate_bundles
+from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
 from receivers.classical.processor import floats, runs_compiled
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
@@ -104,9 +105,32 @@ def interpolate_linear(observation: SlotObservation) -> tuple[Tensor, Tensor]:
 
 
 class LsLinear(Receiver):
-    """LS channel estimation, linear interpolation, LMMSE equalisation, max-log demapping."""
+    """LS channel estimation, linear interpolation, LMMSE equalisation, max-log demapping.
+
+    detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
+    """
 
     name = "ls-linear"
 
+    def __init__(
+        self,
+        detector: DetectorName = "lmmse",
+        demapper: DemapperName = "maxlog",
+        num_paths: int = 16,
+        num_turbo: int = 3,
+    ) -> None:
+        self.detector = detector
+        self.demapper = demapper
+        self.num_paths = num_paths
+        self.num_turbo = num_turbo
+        self._detection = Detection(detector, demapper, num_paths, num_turbo)
+
+    @property
+    def uses_decoder(self) -> bool:
+        return self._detection.uses_decoder
+
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
+        self._detection.check(num_layers)
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        return detect_estimate(observation, estimate_linear(observation))
+        return self._detection.of_estimate(observation, tracked(observation, estimate_linear(observation)))

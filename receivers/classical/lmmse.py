@@ -9,8 +9,9 @@ import torch
 from scipy.special import j0
 from torch import Tensor
 
-from receivers.classical.equalizer import detect_estimate
+from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.estimate import ChannelEstimate, estimate_bundles
+from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
@@ -136,20 +137,42 @@ class WienerInterpolator:
 class Lmmse(Receiver):
     """LMMSE channel estimation over frequency and time with a stated prior, LMMSE equalisation, max-log demapping.
 
+    detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
     prior_delay_spread_ns: rms delay spread of the exponential power delay profile assumed, ns.
     prior_max_doppler_hz: maximum Doppler frequency of the Jakes spectrum assumed, Hz.
     """
 
     name = "lmmse"
 
-    def __init__(self, prior_delay_spread_ns: float = 300.0, prior_max_doppler_hz: float = 300.0) -> None:
+    def __init__(
+        self,
+        prior_delay_spread_ns: float = 300.0,
+        prior_max_doppler_hz: float = 300.0,
+        detector: DetectorName = "lmmse",
+        demapper: DemapperName = "maxlog",
+        num_paths: int = 16,
+        num_turbo: int = 3,
+    ) -> None:
         if not prior_delay_spread_ns > 0:
             raise ValueError(f"prior_delay_spread_ns: got {prior_delay_spread_ns}; allowed: above 0")
         if not prior_max_doppler_hz >= 0:
             raise ValueError(f"prior_max_doppler_hz: got {prior_max_doppler_hz}; allowed: 0 or more")
         self.prior_delay_spread_ns = prior_delay_spread_ns
         self.prior_max_doppler_hz = prior_max_doppler_hz
+        self.detector = detector
+        self.demapper = demapper
+        self.num_paths = num_paths
+        self.num_turbo = num_turbo
+        self._detection = Detection(detector, demapper, num_paths, num_turbo)
         self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
 
+    @property
+    def uses_decoder(self) -> bool:
+        return self._detection.uses_decoder
+
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
+        self._detection.check(num_layers)
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        return detect_estimate(observation, self._interpolate.estimate(observation))
+        estimate = tracked(observation, self._interpolate.estimate(observation))
+        return self._detection.of_estimate(observation, estimate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
@@ -39,9 +41,14 @@ class TwoLayerList:
     For each point of one layer the best point of the other is found by rounding, so the list of a layer has one path
     per point and every bit both hypotheses in it; then the layers change places (M. Siti and M. P. Fitz, A novel
     soft-output layered orthogonal lattice detector, ICC 2006).
+
+    rule: "maxlog", or "exact", which sums over the points of both layers, the other layer's axis by axis.
     """
 
     max_layers = 2
+
+    def __init__(self, rule: Literal["maxlog", "exact"] = "maxlog") -> None:
+        self.rule: Literal["maxlog", "exact"] = rule
 
     def __call__(
         self, y: Tensor, h: Tensor, noise_var: Tensor, bits_per_symbol: int, prior_llr: Tensor | None = None
@@ -64,18 +71,27 @@ class TwoLayerList:
         # [layer, batch * n, bit] -> [batch, layer, n, bit]
         return torch.cat(parts, dim=1).unflatten(1, (len(noise_var), -1)).transpose(0, 1)
 
-    @staticmethod
-    def _block(y: Tensor, h: Tensor, points: Tensor, labels: Tensor, bits_per_symbol: int) -> Tensor:
+    def _block(self, y: Tensor, h: Tensor, points: Tensor, labels: Tensor, bits_per_symbol: int) -> Tensor:
         """LLRs [layer, n, bit] from y [rx, n] and h [rx, layer, n] in unit noise."""
         out = []
         for layer in range(h.shape[1]):
-            distance = _paths(y, h[:, layer], h[:, 1 - layer] if h.shape[1] == 2 else None, points, bits_per_symbol)
-            out.append(torch.stack([distance[one].amin(0) - distance[~one].amin(0) for one in labels.T], dim=-1))
+            other = h[:, 1 - layer] if h.shape[1] == 2 else None
+            distance = _paths(y, h[:, layer], other, points, bits_per_symbol, self.rule == "exact")
+            if self.rule == "exact":
+                bits = [(-distance[~one]).logsumexp(0) - (-distance[one]).logsumexp(0) for one in labels.T]
+            else:
+                bits = [distance[one].amin(0) - distance[~one].amin(0) for one in labels.T]
+            out.append(torch.stack(bits, dim=-1))
         return torch.stack(out)
 
 
-def _paths(y: Tensor, h: Tensor, other: Tensor | None, points: Tensor, bits_per_symbol: int) -> Tensor:
-    """Squared distances [points, n] for every point of a layer, up to a constant; y, h, other [rx, n]."""
+def _paths(
+    y: Tensor, h: Tensor, other: Tensor | None, points: Tensor, bits_per_symbol: int, exact: bool = False
+) -> Tensor:
+    """Squared distances [points, n] for every point of a layer, up to a constant; y, h, other [rx, n].
+
+    exact: minus the logarithm of the sum over all points of the other layer, instead of the distance with the best.
+    """
     points = points.unsqueeze(1)
     if other is None:
         error = (h.conj() * y).sum(0) - points * _energy(h).sum(0)
@@ -87,6 +103,11 @@ def _paths(y: Tensor, h: Tensor, other: Tensor | None, points: Tensor, bits_per_
     gain = _energy(h_rest).sum(0).clamp_min(_TINY)
     orthogonal = _energy((h_rest.conj() * y_rest).sum(0) / gain - points) * gain
     centre = along_y - along_h * points
+    if exact:
+        levels = pam_axis(bits_per_symbol // 2, y.device)[0]
+        # [points, n, axis, levels]
+        axes = (torch.view_as_real(centre).unsqueeze(-1) - levels) ** 2 * norm[:, None, None]
+        return orthogonal - (-axes).logsumexp(-1).sum(-1)
     return orthogonal + _energy(centre - _round(centre, bits_per_symbol)) * norm
 
 

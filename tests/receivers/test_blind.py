@@ -9,10 +9,12 @@ import torch
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from receivers import RECEIVERS, PerfectCsi, SlotObservation
-from receivers.classical.blind import Blind, BlindEstimator
-from receivers.classical.delay_grid import delay_grid
+from receivers.classical.blind import Blind
+from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.interference import residual_covariance, shrink
 from receivers.classical.lmmse import WienerInterpolator
+from receivers.classical.subbands import cut_band
+from receivers.classical.time_statistics import mean_correlation
 
 CPU = torch.device("cpu")
 MCS = {2: 2, 4: 16, 6: 20, 8: 27}
@@ -92,7 +94,8 @@ def test_doppler_is_told_from_the_pilots(max_doppler_hz):
     o = batch.observation
     first, last = o.layout.symbols
     estimate = BlindEstimator(max_cfo_hz=0.0)(o)
-    correlation = estimate.time_correlation[0][:, last, 0].real
+    groups = tuple((symbol,) for symbol in o.layout.symbols)
+    correlation = mean_correlation(o, groups, estimate.time_posterior[0], 0.0)[:, last, 0].real
     truth = (batch.truth.h[..., last, :] * batch.truth.h[..., first, :].conj()).mean().real
     power = (batch.truth.h.abs() ** 2).mean()
     assert abs(float(correlation.mean() - truth / power)) < 0.12
@@ -146,7 +149,7 @@ def test_every_pattern_and_number_of_layers(position, users, layers):
     assert float(wrong.float().mean()) < float(genie_wrong.float().mean()) + 0.02
 
 
-@pytest.mark.parametrize("detector", ["lmmse", "ep", "ml"])
+@pytest.mark.parametrize("detector", ["lmmse", "ep", "ml", "k-best", "mmse-pic"])
 @pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
 def test_every_modulation_is_received_without_errors_at_high_snr(bits_per_symbol, detector):
     link, batch = slots(40.0, 4, layers=2, rx=4, mcs=MCS[bits_per_symbol], channel=tdl("TDLA30", 10.0))
@@ -169,11 +172,11 @@ def test_any_bandwidth(num_prb):
 
 def test_subbands_cover_the_band():
     for num_prb in (65, 106, 200, 273, 275):
-        grid = delay_grid(0, 2, 12 * num_prb, CPU)
-        width = 2 * grid.num_pilots
-        subband, inside = grid.owner // width, grid.owner % width
-        assert torch.equal(grid.starts[subband] * 2 + inside, torch.arange(12 * num_prb))
-        assert int(grid.starts[-1]) + grid.num_pilots == 6 * num_prb
+        for unit in (4, 6):
+            subbands = cut_band(12 * num_prb, unit, None, CPU)
+            subband, inside = subbands.owner // subbands.width, subbands.owner % subbands.width
+            assert torch.equal(subbands.starts[subband] + inside, torch.arange(12 * num_prb))
+            assert int(subbands.starts[-1]) + subbands.width == 12 * num_prb
 
 
 def test_neither_noise_power_nor_truth_is_read():
@@ -254,7 +257,11 @@ def test_white_noise_stays_white_under_shrinkage():
         ({"num_iterations": -1}, "num_iterations: got -1; allowed"),
         ({"noise": "pink"}, "noise: got 'pink'; allowed: white, irc"),
         ({"irc_num_prb": 0}, "irc_num_prb: got 0; allowed"),
-        ({"detector": "zf"}, "detector: got 'zf'; allowed: lmmse, ep, ml"),
+        ({"demapper": "soft"}, "demapper: got 'soft'; allowed: maxlog, exact"),
+        ({"num_paths": 0}, "num_paths: got 0; allowed"),
+        ({"num_turbo": 0}, "num_turbo: got 0; allowed"),
+        ({"data_aided": True}, "data_aided: got true with detector 'ep'; allowed: with 'mmse-pic'"),
+        ({"detector": "zf"}, "detector: got 'zf'; allowed: lmmse, ep, ml, k-best"),
     ],
 )
 def test_impossible_options_are_refused(options, message):
@@ -264,5 +271,5 @@ def test_impossible_options_are_refused(options, message):
 
 def test_ml_refuses_more_than_two_layers():
     Blind(detector="ml").check(4, 2, 2)
-    with pytest.raises(ValueError, match="detector: got 'ml' for 3 layers; allowed: lmmse, ep"):
+    with pytest.raises(ValueError, match="detector: got 'ml' for 3 layers; allowed: lmmse, ep, k-best, mmse-pic"):
         Blind(detector="ml").check(4, 3, 4)

@@ -7,7 +7,7 @@ from scipy.special import j0
 
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
-from receivers import Blind, Lmmse, LsLinear, PerfectCsi
+from receivers import Lmmse, LsLinear, PerfectCsi
 from receivers.classical.linear import interpolate_linear
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.pilots import pilot_estimates
@@ -88,13 +88,6 @@ def test_a_precoder_is_part_of_the_channel(tpmi):
     assert abs(power / expected - 1) < 5 / np.sqrt(64 * 16)
     llr = LsLinear()(batch.observation)
     assert torch.equal(llr < 0, batch.truth.coded_bits.bool())
-
-
-@pytest.mark.parametrize("pattern", [p for p in PATTERNS if p[:2] != (1, 1)])
-def test_a_receiver_that_does_not_know_a_pattern_refuses_it(pattern):
-    batch = slots(*pattern, {"name": "rayleigh-block"})
-    with pytest.raises(ValueError, match="blind: got DM-RS of type 2 or of double symbols; allowed: type 1"):
-        Blind()(batch.observation)
 
 
 def test_1024qam_through_the_link():

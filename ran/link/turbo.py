@@ -1,0 +1,58 @@
+"""The decoder as receivers see it that detect and decode in turns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ran.phy.codeword import Codeword
+
+#: LLR of a bit of a code block that was decoded without errors.
+_CERTAIN = 30.0
+
+
+@dataclass(frozen=True)
+class TurboDecoder:
+    """`receivers.SoftDecoder` for the codewords of a slot: descrambling, rate dematching, LDPC, and all of it back.
+
+    codewords: one after the other over the layers. num_iterations: of the LDPC decoder in each call.
+
+    It sees one slot: with HARQ, what earlier transmissions brought is not used between the turns. It decodes in
+    float32, as int8 limits what goes in, and the difference between output and input would be the limit's.
+    """
+
+    codewords: tuple[Codeword, ...]
+    num_iterations: int
+
+    def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """See `receivers.interface.SoftDecoder`."""
+        given, first = llr.cpu().numpy(), 0
+        parts, arrived = [], np.ones(len(given), bool)
+        for codeword in self.codewords:
+            count = codeword.num_users * codeword.num_layers
+            extrinsic, decoded = self._decode(codeword, given[:, first : first + count])
+            first += count
+            parts.append(extrinsic)
+            arrived &= decoded
+        extrinsic = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
+        return torch.from_numpy(extrinsic).to(llr.device), torch.from_numpy(arrived).to(llr.device)
+
+    def _decode(self, codeword: Codeword, llr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Extrinsic LLRs of a codeword's layers, and whether all its blocks arrived, bool [batch]."""
+        block = codeword.transport_block
+        received = codeword.from_layers(llr) * codeword.signs
+        batch, users, size = received.shape
+        flat = received.reshape(batch * users, size)
+        decision = block.decode(flat, self.num_iterations, precision="float32", soft=True)
+        if decision.coded_llr is None:
+            raise RuntimeError("the decoder returned no LLRs of coded bits")
+        # a code block that holds its checks is right, but for the rare undetected error
+        sizes = [matching.num_output_bits for matching in block.rate_matchings]
+        sure = np.repeat(decision.code_block_ok, sizes, axis=1)
+        after = decision.coded_llr
+        extrinsic = np.where(sure, np.copysign(np.float32(_CERTAIN), after), after - flat)
+        extrinsic = extrinsic.reshape(batch, users, size) * codeword.signs
+        return codeword.to_layers(extrinsic), np.asarray(decision.crc_ok.reshape(batch, users).all(1))

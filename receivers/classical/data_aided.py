@@ -1,0 +1,105 @@
+"""Channel estimation from pilots and decoded data together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from receivers.classical.qam import soft_symbols
+from receivers.interface import SlotObservation
+
+# Time modes that are kept have at least this share of the strongest one's power.
+_TIME_RANK = 1e-3
+_MAX_TIME_MODES = 4
+
+
+def refine_with_data(
+    observation: SlotObservation,
+    h_hat: Tensor,
+    delays_s: Tensor,
+    powers: Tensor,
+    over_time: Tensor,
+    noise_var: Tensor,
+    prior_llr: Tensor,
+    phase: Tensor | None = None,
+    num_steps: int = 6,
+) -> tuple[Tensor, Tensor]:
+    """LMMSE estimate of the channel from all REs: pilots, and data as far as a decoder knows them.
+
+    h_hat: an estimate from the pilots, complex64 [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers],
+    for the power that unknown parts of the symbols bring in as noise.
+    delays_s, powers [batch, num_layers, d]: the layers' power delay profiles.
+    over_time [batch, num_layers, num_ofdm_symbols, num_ofdm_symbols] complex64: their correlation over time.
+    noise_var [batch]. prior_llr [batch, num_layers, num_data_re, bits_per_symbol]: extrinsic LLRs.
+    phase [batch, num_layers, num_ofdm_symbols] complex64: rotations that the correlation over time does not know.
+    num_steps: of the conjugate gradient method.
+
+    Returns a new h_hat and its error variance [batch, num_layers, num_ofdm_symbols, num_subcarriers].
+
+    The channel is a sum of products of few functions over frequency and over time with independent coefficients, and
+    the regularised least-squares problem in them is solved by preconditioned conjugate gradients.
+    """
+    sent, spread = _symbols(observation, prior_llr, phase)
+    power = (h_hat.real**2 + h_hat.imag**2).mean(1)
+    weight = 1 / (noise_var[:, None, None] + (power * spread).sum(1))
+    frequency, strength = _frequency_modes(observation, delays_s, powers)
+    time, slowness = _time_modes(over_time)
+    known = ((sent.real**2 + sent.imag**2) * weight.unsqueeze(1)).mean((2, 3))
+    # [batch, layer, time mode, frequency mode]
+    precision = 1 + known[..., None, None] * slowness.unsqueeze(3) * strength.unsqueeze(2)
+
+    def channel(a: Tensor) -> Tensor:
+        return time.unsqueeze(1) @ (a @ frequency.unsqueeze(1))
+
+    def matched(residual: Tensor) -> Tensor:
+        along = sent.conj().unsqueeze(1) * (residual * weight.unsqueeze(1)).unsqueeze(2)
+        return (time.mH.unsqueeze(1) @ along) @ frequency.mH.unsqueeze(1)
+
+    def received(h: Tensor) -> Tensor:
+        return (h * sent.unsqueeze(1)).sum(2)
+
+    # one system per slot and antenna
+    a = torch.zeros_like(matched(observation.y))
+    residual = matched(observation.y)
+    direction = residual / precision.unsqueeze(1)
+    size = (residual.conj() * direction).real.sum((2, 3, 4), keepdim=True)
+    for _ in range(num_steps):
+        image = direction + matched(received(channel(direction)))
+        step = size / (direction.conj() * image).real.sum((2, 3, 4), keepdim=True).clamp_min(1e-20)
+        a, residual = a + step * direction, residual - step * image
+        scaled = residual / precision.unsqueeze(1)
+        previous, size = size, (residual.conj() * scaled).real.sum((2, 3, 4), keepdim=True)
+        direction = scaled + size / previous.clamp_min(1e-20) * direction
+    h = channel(a)
+    at = (time.abs() ** 2) @ (1 / precision) @ (frequency.abs() ** 2)
+    return (h if phase is None else h * phase[:, None, :, :, None]), at
+
+
+def _symbols(observation: SlotObservation, prior_llr: Tensor, phase: Tensor | None) -> tuple[Tensor, Tensor]:
+    """What is sent as far as it is known, [batch, layer, symbol, subcarrier] complex64, and the variance left."""
+    mean, variance = soft_symbols(prior_llr)
+    amplitude, shape = observation.layer_amplitude, observation.data_mask.shape
+    data = observation.data_mask.flatten().nonzero().squeeze(-1)
+    pilots = observation.pilots.expand(len(prior_llr), -1, -1, -1).flatten(2)
+    sent = pilots.index_copy(2, data, amplitude * mean).unflatten(2, shape)
+    spread = torch.zeros_like(pilots.real).index_copy(2, data, amplitude**2 * variance).unflatten(2, shape)
+    return (sent if phase is None else sent * phase.unsqueeze(-1)), spread
+
+
+def _frequency_modes(observation: SlotObservation, delays_s: Tensor, powers: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthogonal functions over frequency [batch, layer, d, num_subcarriers] with unit-power coefficients, and their
+    squared norms."""
+    k = torch.arange(observation.y.shape[-1], device=powers.device, dtype=torch.float32)
+    angle = -2 * torch.pi * observation.subcarrier_spacing_hz * delays_s.unsqueeze(-1) * (k - k.mean())
+    paths = torch.polar(powers.clamp_min(0).sqrt().unsqueeze(-1).expand_as(angle).contiguous(), angle)
+    strength, turn = torch.linalg.eigh(paths @ paths.mH)
+    return turn.mH @ paths, strength.clamp_min(0)
+
+
+def _time_modes(over_time: Tensor) -> tuple[Tensor, Tensor]:
+    """Orthogonal functions over time [batch, layer, num_symbols, q] with unit-power coefficients, and their squared
+    norms [batch, layer, q]."""
+    values, modes = torch.linalg.eigh((over_time + over_time.mH) / 2)
+    values, modes = values[..., -_MAX_TIME_MODES:], modes[..., -_MAX_TIME_MODES:]
+    values = torch.where(values > _TIME_RANK * values[..., -1:], values, 0).clamp_min(0)
+    return modes * values.sqrt().unsqueeze(-2), values

@@ -1,0 +1,141 @@
+"""From a channel estimate to LLRs, by a detector of choice, with or without the decoder in the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
+
+from receivers.classical.equalizer import detect_estimate
+from receivers.classical.estimate import ChannelEstimate
+from receivers.classical.expectation_propagation import ExpectationPropagation
+from receivers.classical.tree_search import KBest
+from receivers.classical.two_layer_list import TwoLayerList
+from receivers.interface import SlotObservation
+
+DetectorName = Literal["lmmse", "ep", "ml", "k-best", "mmse-pic"]
+DemapperName = Literal["maxlog", "exact"]
+
+#: A new channel estimate [like h_hat, like err_var] of some slots, by their places, from extrinsic LLRs of a decoder.
+Refine = Callable[[Tensor, Tensor], tuple[SlotObservation, Tensor, Tensor]]
+
+
+class Detection:
+    """The part of a receiver after channel estimation.
+
+    detector: "lmmse"; "ep", which refines it by a step of expectation propagation; "ml", exact max-log for two layers;
+        "k-best", a tree search; "mmse-pic", "ep" followed by `num_turbo` rounds of decoding and of MMSE detection with
+        the interference of the other layers, as the decoder sees it, taken off.
+    demapper: "maxlog", or "exact", which sums over all levels of an axis, or over all paths of a search.
+    num_paths: of "k-best".
+    """
+
+    def __init__(
+        self,
+        detector: DetectorName = "lmmse",
+        demapper: DemapperName = "maxlog",
+        num_paths: int = 16,
+        num_turbo: int = 3,
+    ) -> None:
+        if detector not in get_args(DetectorName):
+            raise ValueError(f"detector: got {detector!r}; allowed: {', '.join(get_args(DetectorName))}")
+        if demapper not in get_args(DemapperName):
+            raise ValueError(f"demapper: got {demapper!r}; allowed: {', '.join(get_args(DemapperName))}")
+        if num_turbo < 1:
+            raise ValueError(f"num_turbo: got {num_turbo}; allowed: 1 or more")
+        self.detector = detector
+        self.demapper: DemapperName = demapper
+        self.num_turbo = num_turbo
+        self._soft = ExpectationPropagation(0, rule=demapper)
+        self._by_name: dict[str, ExpectationPropagation | TwoLayerList | KBest] = {
+            "lmmse": self._soft,
+            "ep": ExpectationPropagation(rule=demapper),
+            "ml": TwoLayerList(demapper),
+            "k-best": KBest(num_paths, demapper),
+            "mmse-pic": ExpectationPropagation(rule=demapper),
+        }
+
+    @property
+    def uses_decoder(self) -> bool:
+        return self.detector == "mmse-pic"
+
+    def check(self, num_layers: int) -> None:
+        """`ValueError` when so many layers cannot be detected."""
+        if self.detector == "ml" and num_layers > TwoLayerList.max_layers:
+            allowed = ", ".join(name for name in get_args(DetectorName) if name != "ml")
+            raise ValueError(f"detector: got 'ml' for {num_layers} layers; allowed: {allowed}")
+
+    def of_estimate(self, observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
+        """LLRs from an estimate that need not be written out on the grid."""
+        if self._is_linear(observation):
+            return detect_estimate(observation, estimate, self.demapper)
+        return self(observation, *estimate.on_grid())
+
+    def __call__(
+        self,
+        observation: SlotObservation,
+        h_hat: Tensor,
+        err_var: Tensor,
+        prior_llr: Tensor | None = None,
+        refine: Refine | None = None,
+    ) -> Tensor:
+        """LLRs [batch, num_layers, num_data_re, bits_per_symbol], positive means bit 0.
+
+        h_hat [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64.
+        err_var [batch, num_layers, num_ofdm_symbols, num_subcarriers] float32: counted as white noise.
+        prior_llr, of the result's shape: extrinsic LLRs of a decoder; the result is what the slot adds to them.
+        refine: improves the channel estimate between the rounds of "mmse-pic".
+        """
+        if prior_llr is not None and observation.transform_precoding:
+            raise ValueError("prior_llr: got LLRs with transform precoding; allowed: none")
+        if prior_llr is None and self._is_linear(observation):
+            return detect_estimate(observation, ChannelEstimate(h_hat, error_modes=err_var), self.demapper)
+        if prior_llr is None and self.uses_decoder:
+            return self._in_turns(observation, h_hat, err_var, refine)
+        return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, prior_llr)
+
+    def _is_linear(self, observation: SlotObservation) -> bool:
+        # spread symbols are not on the subcarriers: only linear detection can go before the despreading
+        if self.detector == "lmmse" or observation.transform_precoding:
+            return True
+        return observation.num_layers == 1 and not self.uses_decoder
+
+    def _in_turns(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, refine: Refine | None) -> Tensor:
+        """Detection and decoding in turns, for the slots that are not decoded without errors yet."""
+        if observation.decoder is None:
+            raise ValueError("decoder: got None; allowed: observations with a decoder, for detector 'mmse-pic'")
+        llr = _detect_by(self._by_name[self.detector], observation, h_hat, err_var, None)
+        left = torch.arange(len(llr), device=llr.device)
+        for _ in range(self.num_turbo):
+            extrinsic, arrived = observation.decoder(llr[left])
+            left, extrinsic = left[~arrived], extrinsic[~arrived]
+            if not len(left):
+                break
+            if refine is None:
+                slots, h, error = observation.select(left), h_hat[left], err_var[left]
+            else:
+                slots, h, error = refine(left, extrinsic)
+            llr[left] = _detect_by(self._soft, slots, h, error, extrinsic)
+        return llr
+
+
+def _detect_by(
+    detector: ExpectationPropagation | TwoLayerList | KBest,
+    observation: SlotObservation,
+    h_hat: Tensor,
+    err_var: Tensor,
+    prior_llr: Tensor | None,
+) -> Tensor:
+    """Hand a detector the data REs, the error of the estimate counted as white noise."""
+    data = observation.data_mask.flatten().nonzero().squeeze(-1)
+    amplitude = observation.layer_amplitude
+    error = err_var.flatten(2).index_select(2, data).sum(1)
+    return detector(
+        observation.y.flatten(2).index_select(2, data),
+        h_hat.flatten(3).index_select(3, data) * amplitude,
+        observation.noise_var.unsqueeze(-1) + amplitude**2 * error,
+        observation.bits_per_symbol,
+        prior_llr,
+    )
