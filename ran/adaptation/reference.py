@@ -18,7 +18,7 @@ import numpy as np
 
 from ran.adaptation.waterfall import Waterfall, fit
 from ran.errors import bad_value
-from ran.phy.mcs import mcs, num_mcs, transport_block_size
+from ran.phy.mcs import McsEntry, mcs, num_mcs, transport_block_size
 from ran.phy.transport_block import TransportBlock
 from ran.sim.executor import Executor
 from ran.sim.experiment import Experiment
@@ -30,7 +30,7 @@ from ran.sim.simulation import build_simulation
 from ran.sim.validation import validate
 
 FILE = "awgn_reference.json"
-TABLES = (1, 2)
+TABLES = (1, 2, 3, 4)
 #: Code block lengths in bits that are aimed at: below the shortest and above the longest measured nothing is known.
 _LENGTHS = (600, 3700, 8200)
 _SEED = 1
@@ -41,14 +41,17 @@ _SLOTS = 2000
 class CodeBlocks:
     """What decides the error rate of a transport block over AWGN: its MCS, code blocks and their length in bits."""
 
-    mcs_table: int
-    mcs_index: int
+    entry: McsEntry
     num_code_blocks: int
     num_info_bits: int
 
     @classmethod
-    def of(cls, mcs_table: int, mcs_index: int, block: TransportBlock) -> CodeBlocks:
-        return cls(mcs_table, mcs_index, block.num_code_blocks, block.code.num_info_bits)
+    def of(cls, block: TransportBlock) -> CodeBlocks:
+        """Of a transport block whose rate is one of the MCS tables'; `InputError` for another."""
+        entry = McsEntry(block.bits_per_symbol, 1024 * block.target_rate)
+        if entry not in reference_curves():
+            raise bad_value("MCS", f"{entry}", "MCS of TS 38.214 tables 5.1.3.1-1 to -4, whose error rates are known")
+        return cls(entry, block.num_code_blocks, block.code.num_info_bits)
 
     def bler(self, snr_db: np.ndarray | float) -> np.ndarray:
         """Block error rate of the transport block, whose code blocks fail independently; shape of `snr_db`."""
@@ -59,7 +62,7 @@ class CodeBlocks:
     def waterfall(self) -> Waterfall:
         """Of one code block: between the measured lengths K both numbers are taken linear in 1 / sqrt(K), as finite
         length theory has it; outside, the nearest length counts."""
-        curves = reference_curves(self.mcs_table)[self.mcs_index]
+        curves = reference_curves()[self.entry]
         inverse = np.array([length**-0.5 for length, _ in curves])[::-1]
         at = self.num_info_bits**-0.5
         middle = np.interp(at, inverse, [w.middle_db for _, w in curves][::-1])
@@ -72,45 +75,45 @@ class CodeBlocks:
 
 
 @cache
-def reference_curves(mcs_table: int) -> tuple[tuple[tuple[int, Waterfall], ...], ...]:
-    """Per MCS index, code block lengths in bits, ascending, with their waterfalls. `InputError` for other tables."""
-    if mcs_table not in TABLES:
-        raise bad_value(
-            "pusch.mcs_table", mcs_table, f"{', '.join(map(str, TABLES))}: those whose error rates were measured"
-        )
+def reference_curves() -> dict[McsEntry, tuple[tuple[int, Waterfall], ...]]:
+    """Per MCS, code block lengths in bits, ascending, with their waterfalls."""
     stored = json.loads(resources.files("ran.adaptation").joinpath(FILE).read_text(encoding="utf-8"))
-    found: list[list[tuple[int, Waterfall]]] = [[] for _ in range(num_mcs(mcs_table))]
+    found: dict[McsEntry, list[tuple[int, Waterfall]]] = {}
     for curve in stored["curves"]:
-        if curve["mcs_table"] == mcs_table:
-            waterfall = Waterfall(curve["middle_db"], curve["width_db"])
-            found[curve["mcs_index"]].append((curve["num_info_bits"], waterfall))
-    return tuple(tuple(sorted(curves, key=lambda pair: pair[0])) for curves in found)
+        entry = McsEntry(curve["bits_per_symbol"], curve["target_rate_x1024"])
+        waterfall = Waterfall(curve["middle_db"], curve["width_db"])
+        found.setdefault(entry, []).append((curve["num_info_bits"], waterfall))
+    return {entry: tuple(sorted(curves, key=lambda pair: pair[0])) for entry, curves in found.items()}
+
+
+def entries() -> dict[McsEntry, tuple[int, int]]:
+    """Every MCS once, with the first table and index that have it."""
+    found: dict[McsEntry, tuple[int, int]] = {}
+    for table in TABLES:
+        for index in range(num_mcs(table)):
+            found.setdefault(mcs(table, index), (table, index))
+    return found
 
 
 def measure_reference(out: Path, workers: int = 1, listener: Listener | None = None, slots: int = _SLOTS) -> Any:
     """The content of `awgn_reference.json`, measured by runs in folders below `out`; interrupted, it goes on there."""
     listener = listener or Silence()
+    wanted = [(entry, place, n) for entry, place in entries().items() for n in allocations(entry)]
+    first = reference_experiment(*wanted[0][1], wanted[0][2], slots)
     curves = []
-    executor: Executor | None = None
-    try:
-        for mcs_table in TABLES:
-            for mcs_index in range(num_mcs(mcs_table)):
-                for num_prb in allocations(mcs_table, mcs_index):
-                    tested = reference_experiment(mcs_table, mcs_index, num_prb, slots)
-                    if executor is None:
-                        executor = Executor(tested, build_simulation, workers).__enter__()
-                    results = run(tested, out / tested.name, listener=listener, executor=executor)
-                    curves.append(_curve(mcs_table, mcs_index, num_prb, results))
-                    listener.say(str({k: v for k, v in curves[-1].items() if k != "points"}))
-    finally:
-        if executor is not None:
-            executor.close()
+    with Executor(first, build_simulation, workers) as executor:
+        for entry, (table, index), num_prb in wanted:
+            tested = reference_experiment(table, index, num_prb, slots)
+            results = run(tested, out / tested.name, listener=listener, executor=executor)
+            curves.append(_curve(entry, num_prb, results))
+            listener.say(", ".join(f"{key} {value}" for key, value in curves[-1].items() if key != "points"))
     return {
-        "what": "Block error rates of single code blocks over AWGN, one antenna, one layer, and waterfalls fitted",
+        "what": "Block error rates of single code blocks over AWGN, one antenna, one layer: [Es/N0 in dB, blocks, "
+        "errors] per point, and the waterfalls fitted to them",
         "command": "python -m ran.adaptation.fitting reference",
-        "seed": _SEED,
+        "seed": first.seed,
         "slots_per_point": slots,
-        "decoder": curves and tested.decoder.model_dump(mode="json"),
+        "decoder": first.decoder.model_dump(mode="json"),
         "simulation_version": SIMULATION_VERSION,
         "versions": versions(),
         "curves": curves,
@@ -128,38 +131,37 @@ def reference_experiment(mcs_table: int, mcs_index: int, num_prb: int, slots: in
             "num_rx_ant": 1,
             "channel": "awgn",
             "receivers": ["perfect-csi"],
-            "esn0_db": {"auto": {"target_bler": [0.9, 0.01], "step_db": 0.2}},
+            "esn0_db": {"auto": {"target_bler": [0.9, 0.01], "step_db": 0.2, "low_db": -20}},
             "stopping": {"min_block_errors": None, "max_slots": slots, "min_bler": None},
             "seed": _SEED,
         },
     )
 
 
-def allocations(mcs_table: int, mcs_index: int) -> tuple[int, ...]:
+def allocations(entry: McsEntry) -> tuple[int, ...]:
     """Numbers of PRBs whose transport blocks are single code blocks closest to the lengths aimed at."""
-    lengths = {}
-    for num_prb in range(1, 276):
-        block = _block(mcs_table, mcs_index, num_prb)
-        if block.num_code_blocks == 1:
-            lengths[num_prb] = block.code.num_info_bits
+    blocks = {num_prb: _block(entry, num_prb) for num_prb in range(1, 276)}
+    lengths = {n: block.code.num_info_bits for n, block in blocks.items() if block.num_code_blocks == 1}
     return tuple(sorted({min(lengths, key=lambda n: abs(lengths[n] - aim)) for aim in _LENGTHS}))
 
 
-def _block(mcs_table: int, mcs_index: int, num_prb: int) -> TransportBlock:
+@cache
+def _block(entry: McsEntry, num_prb: int) -> TransportBlock:
     """The transport block of `reference_experiment`: 12 symbols carry data, two DM-RS."""
-    entry, num_re = mcs(mcs_table, mcs_index), 144 * num_prb
+    num_re = 144 * num_prb
     size = transport_block_size(num_re, entry.target_rate, entry.bits_per_symbol)
     return TransportBlock(size, num_re * entry.bits_per_symbol, entry.target_rate, entry.bits_per_symbol)
 
 
-def _curve(mcs_table: int, mcs_index: int, num_prb: int, results: RunResults) -> dict[str, Any]:
+def _curve(entry: McsEntry, num_prb: int, results: RunResults) -> dict[str, Any]:
     points = [(p.esn0_db, p.blocks, p.block_errors) for p in results.points]
-    fitted = fit(*zip(*points, strict=True))
+    esn0_db, blocks, errors = zip(*points, strict=True)
+    fitted = fit(esn0_db, blocks, errors)
     return {
-        "mcs_table": mcs_table,
-        "mcs_index": mcs_index,
+        "bits_per_symbol": entry.bits_per_symbol,
+        "target_rate_x1024": entry.target_rate_x1024,
         "num_prb": num_prb,
-        "num_info_bits": _block(mcs_table, mcs_index, num_prb).code.num_info_bits,
+        "num_info_bits": _block(entry, num_prb).code.num_info_bits,
         "middle_db": round(fitted.middle_db, 4),
         "width_db": round(fitted.width_db, 4),
         "points": [list(point) for point in points],
