@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from ran.adaptation import reference
+from ran.adaptation import coefficients, reference
 from ran.sim.files import write_text
 
 _HERE = Path(__file__).resolve().parent
@@ -29,8 +29,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/adaptation-fitting"))
     parser.add_argument("--workers", type=int, default=1)
     arguments = parser.parse_args()
-    made = reference.measure_reference(arguments.out, arguments.workers, _Printed())
-    _write(_HERE / reference.FILE, made)
+    if arguments.what == "reference":
+        _write(_HERE / reference.FILE, reference.measure_reference(arguments.out, arguments.workers, _Printed()))
+    else:
+        _write(_HERE / coefficients.FILE, coefficients.measure_coefficients(_Printed().say))
 
 
 def _write(path: Path, made: dict[str, object]) -> None:
@@ -39,7 +41,7 @@ def _write(path: Path, made: dict[str, object]) -> None:
     for key, value in made.items():
         if isinstance(value, list) and value:
             body = ",\n  ".join(json.dumps(item) for item in value)
-            lines.append(f' {json.dumps(key)}: [\n  {body}\n ]')
+            lines.append(f" {json.dumps(key)}: [\n  {body}\n ]")
         else:
             lines.append(f" {json.dumps(key)}: {json.dumps(value)}")
     write_text(path, "{\n" + ",\n".join(lines) + "\n}\n")

@@ -1,13 +1,13 @@
 """Mutual information of square QAM over white noise: the received bit information rate that MIESM averages.
 
-With equiprobable symbols of Es/N0 gamma the information rate is I(gamma) = 1 - D(gamma) per coded bit, and D falls from 1
-to 0. A square QAM symbol is two PAM symbols in independent noise, so one real integral per level gives D:
+With equiprobable symbols of Es/N0 gamma the information rate is I(gamma) = 1 - D(gamma) per coded bit, and D falls from
+1 to 0. A square QAM symbol is two PAM symbols in independent noise, so one real integral per level gives D:
 
     D = 1 / (L log L) sum_i E_z[log(1 + sum over j != i of exp(-(d_ij^2 + 2 d_ij s z) / (2 s^2)))],  s^2 = 1 / (2 gamma)
 
 with L levels, their distances d_ij and z normal. All terms are positive, so D keeps its relative precision where I is
-nearly 1. What is tabulated is w = log(-log D), which is close to a straight line in dB over the whole range: in very low
-SNR D is 1 - c gamma, in very high SNR exp(-c gamma). Between the nodes it is interpolated linearly.
+nearly 1. What is tabulated is w = log(-log D), which is close to a straight line in dB over the whole range: at very
+low SNR D is 1 - c gamma, at very high SNR exp(-c gamma). Between the nodes it is interpolated linearly.
 """
 
 from __future__ import annotations

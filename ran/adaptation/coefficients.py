@@ -1,0 +1,185 @@
+"""The betas of the effective SINR mappings per MCS, fitted with our own simulator.
+
+`coefficients.json` holds them with how well they fit. `python -m ran.adaptation.fitting coefficients` makes it: over
+random frequency-selective channels that stand still, the SNR is searched at which half of the blocks fail, draw by
+draw, with the genie that knows the channel. beta is what brings the effective SINRs there closest, in the mean square
+of dB, to the SNR at which half of the blocks fail over AWGN.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import ndtri
+
+from ran.adaptation.effective import MAPPINGS, Mapping, effective_sinr_db
+from ran.adaptation.reference import CodeBlocks, entries
+from ran.adaptation.sinr import symbol_sinr_db
+from ran.adaptation.waterfall import fit_middle
+from ran.errors import bad_value
+from ran.link import Link, LinkConfig
+from ran.link.snr import noise_var
+from ran.phy.config import Carrier, Pusch
+from ran.phy.mcs import McsEntry
+from ran.sim.identity import SIMULATION_VERSION
+from ran.sim.provenance import versions
+from receivers import PerfectCsi
+
+FILE = "coefficients.json"
+_SEED = 2
+#: Channels that beta is fitted on: very selective with one antenna, and two layers of unequal SINR.
+CHANNELS = (
+    {"profile": "C", "delay_spread_ns": 300, "num_rx_ant": 1, "num_layers": 1},
+    {"profile": "A", "delay_spread_ns": 100, "num_rx_ant": 2, "num_layers": 2},
+)
+_DRAWS = 12
+_STEPS_DB = (0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.1, 0.1)
+_SLOTS_PER_STEP = 16
+_NUM_PRB = 24
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Channels that stand still, each at the SNR where half of the blocks fail.
+
+    sinr_db: per draw, the SINR of its symbols there; code_blocks: of the blocks sent.
+    """
+
+    sinr_db: tuple[NDArray[np.float32], ...]
+    code_blocks: CodeBlocks
+
+    def errors_db(self, mapping: Mapping, beta: float) -> NDArray[np.float64]:
+        """Effective SINR less the SNR of AWGN with the same error rate, per draw, in dB."""
+        bits = self.code_blocks.entry.bits_per_symbol
+        found = [float(effective_sinr_db(sinr_db, mapping, bits, beta)) for sinr_db in self.sinr_db]
+        return np.array(found) - self.code_blocks.snr_db(0.5)
+
+
+@cache
+def coefficients() -> dict[McsEntry, dict[Mapping, float]]:
+    """beta per MCS and mapping."""
+    stored = json.loads(resources.files("ran.adaptation").joinpath(FILE).read_text(encoding="utf-8"))
+    return {
+        McsEntry(row["bits_per_symbol"], row["target_rate_x1024"]): {m: row[m]["beta"] for m in MAPPINGS}
+        for row in stored["mcs"]
+    }
+
+
+def beta_of(entry: McsEntry, mapping: Mapping) -> float:
+    """beta of an MCS; `InputError` for one that was not fitted."""
+    if entry not in coefficients():
+        raise bad_value("MCS", f"{entry}", "MCS of TS 38.214 tables 5.1.3.1-1 to -4, whose coefficients are known")
+    return coefficients()[entry][mapping]
+
+
+def measure_coefficients(say: Callable[[str], None]) -> Any:
+    """The content of `coefficients.json`, measured and fitted in some minutes."""
+    rows = []
+    for entry, (table, index) in entries().items():
+        sets = [measure_draws(table, index, channel, _DRAWS, _SEED) for channel in CHANNELS]
+        row: dict[str, Any] = {"bits_per_symbol": entry.bits_per_symbol, "target_rate_x1024": entry.target_rate_x1024}
+        for mapping in MAPPINGS:
+            beta = fit_beta(sets, mapping)
+            errors = np.concatenate([draws.errors_db(mapping, beta) for draws in sets])
+            row[mapping] = {"beta": round(beta, 4), "rms_db": round(float(np.sqrt((errors**2).mean())), 3)}
+        rows.append(row)
+        say(json.dumps(row))
+    return {
+        "what": "beta of EESM and MIESM per MCS; rms_db: root mean square of effective SINR less the SNR of AWGN with "
+        "the same error rate, over the draws of the fit",
+        "command": "python -m ran.adaptation.fitting coefficients",
+        "seed": _SEED,
+        "channels": list(CHANNELS),
+        "draws_per_channel": _DRAWS,
+        "slots_per_draw": len(_STEPS_DB) * _SLOTS_PER_STEP,
+        "num_prb": _NUM_PRB,
+        "simulation_version": SIMULATION_VERSION,
+        "versions": versions(),
+        "mcs": rows,
+    }
+
+
+def fit_beta(sets: list[Draws], mapping: Mapping) -> float:
+    """beta with the smallest mean square error in dB over all draws."""
+
+    def loss(log_beta: float) -> float:
+        return float(np.mean(np.concatenate([draws.errors_db(mapping, np.exp(log_beta)) for draws in sets]) ** 2))
+
+    grid = np.linspace(np.log(0.05), np.log(2000), 80)
+    best = grid[int(np.argmin([loss(value) for value in grid]))]
+    step = grid[1] - grid[0]
+    found = minimize_scalar(loss, bounds=(best - step, best + step), method="bounded", options={"xatol": 1e-3})
+    return float(np.exp(found.x))
+
+
+def measure_draws(mcs_table: int, mcs_index: int, channel: dict[str, Any], num_draws: int, seed: int) -> Draws:
+    """Random channels at the SNR where half of the blocks fail, found by simulation draw by draw.
+
+    channel: profile and delay_spread_ns of a TDL, num_rx_ant, num_layers.
+    """
+    link = _still_link(mcs_table, mcs_index, channel)
+    code_blocks = CodeBlocks.of(link.grid.transport_block)
+    scenario = f"coefficients/{channel}"
+    with torch.inference_mode():
+        # the channel alone matters here, not this SNR
+        whole = link.batch(range(num_draws), 0.0, seed, scenario)
+        found = []
+        for draw in range(num_draws):
+            one = whole.select(np.array([draw]))
+
+            def sinr_db(esn0_db: float, one: Any = one) -> NDArray[np.float32]:
+                return symbol_sinr_db(one.observation, one.truth.h, torch.tensor([noise_var(esn0_db)]))[0]
+
+            found.append(sinr_db(_half_fail_db(link, draw, seed, scenario, code_blocks, sinr_db)))
+    return Draws(tuple(found), code_blocks)
+
+
+def _still_link(mcs_table: int, mcs_index: int, channel: dict[str, Any]) -> Link:
+    tdl = {"name": "tdl", "profile": channel["profile"], "delay_spread_ns": channel["delay_spread_ns"]}
+    return Link(
+        LinkConfig(
+            carrier=Carrier(num_prb=_NUM_PRB),
+            pusch=Pusch(mcs_table=mcs_table, mcs_index=mcs_index, num_layers=channel["num_layers"]),  # type: ignore[arg-type]
+            num_rx_ant=channel["num_rx_ant"],
+            channel={**tdl, "max_doppler_hz": 0},
+            num_slots=len(_STEPS_DB) * _SLOTS_PER_STEP,
+        )
+    )
+
+
+def _half_fail_db(
+    link: Link,
+    draw: int,
+    seed: int,
+    scenario: str,
+    code_blocks: CodeBlocks,
+    sinr_db: Callable[[float], NDArray[np.float32]],
+) -> float:
+    """Es/N0 in dB at which half of the blocks of a draw fail: search down and up with new noise at every step, then
+    the waterfall of AWGN's width that explains all counts best."""
+    receiver, wanted = PerfectCsi(), code_blocks.snr_db(0.5)
+    low, high = wanted - 20, wanted + 60
+    for _ in range(30):  # where MIESM without beta expects it
+        middle = (low + high) / 2
+        enough = effective_sinr_db(sinr_db(middle), "miesm", code_blocks.entry.bits_per_symbol, 1.0) > wanted
+        low, high = (low, middle) if enough else (middle, high)
+    esn0_db, counts = middle, []
+    for number, step_db in enumerate(_STEPS_DB):
+        slots = range(number * _SLOTS_PER_STEP, (number + 1) * _SLOTS_PER_STEP)
+        errors = 0
+        for slot in slots:
+            batch = link.batch([draw], esn0_db, seed, scenario, attempt=slot)
+            errors += int(link.count_errors(link.receive(receiver, batch), batch).block_errors[0])
+        counts.append((esn0_db, len(slots), errors))
+        esn0_db += step_db if errors > len(slots) / 2 else -step_db
+    width = (code_blocks.snr_db(0.1) - wanted) / -ndtri(0.1)
+    return fit_middle([c[0] for c in counts], [c[1] for c in counts], [c[2] for c in counts], float(width))
