@@ -42,8 +42,8 @@ CHANNELS = (
     {"profile": "A", "delay_spread_ns": 100, "num_rx_ant": 2, "num_layers": 2},
 )
 _DRAWS = 8
-_STEPS_DB = (0.6, 0.4, 0.3, 0.2, 0.15, 0.1, 0.1)
-_SLOTS_PER_STEP = 16
+_STEPS_DB = (0.4, 0.3, 0.2, 0.15, 0.1)
+_SLOTS_PER_STEP = 12
 _NUM_PRB = 24
 
 
