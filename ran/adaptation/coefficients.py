@@ -42,7 +42,9 @@ CHANNELS = (
     {"profile": "A", "delay_spread_ns": 100, "num_rx_ant": 2, "num_layers": 2},
 )
 _DRAWS = 8
-_STEPS_DB = (0.4, 0.3, 0.2, 0.15, 0.1)
+#: Steps of the search in dB: the first until it has gone too far, then the others.
+_FIRST_STEP_DB, _STEPS_DB = 0.4, (0.2, 0.15, 0.1, 0.1)
+_MOST_STEPS = 16
 _SLOTS_PER_STEP = 12
 _NUM_PRB = 24
 
@@ -100,7 +102,7 @@ def measure_coefficients(say: Callable[[str], None]) -> Any:
         "seed": _SEED,
         "channels": list(CHANNELS),
         "draws_per_channel": _DRAWS,
-        "slots_per_draw": len(_STEPS_DB) * _SLOTS_PER_STEP,
+        "slots_per_step": _SLOTS_PER_STEP,
         "num_prb": _NUM_PRB,
         "simulation_version": SIMULATION_VERSION,
         "versions": versions(),
@@ -151,7 +153,7 @@ def _still_link(mcs_table: int, mcs_index: int, channel: dict[str, Any]) -> Link
             pusch=Pusch(mcs_table=mcs_table, mcs_index=mcs_index, num_layers=channel["num_layers"]),  # type: ignore[arg-type]
             num_rx_ant=channel["num_rx_ant"],
             channel={**tdl, "max_doppler_hz": 0},
-            num_slots=len(_STEPS_DB) * _SLOTS_PER_STEP,
+            num_slots=_MOST_STEPS * _SLOTS_PER_STEP,
         )
     )
 
@@ -172,14 +174,19 @@ def _half_fail_db(
         middle = (low + high) / 2
         enough = effective_sinr_db(sinr_db(middle), "miesm", code_blocks.entry.bits_per_symbol, 1.0) > wanted
         low, high = (low, middle) if enough else (middle, high)
-    esn0_db, counts = middle, []
-    for number, step_db in enumerate(_STEPS_DB):
-        slots = range(number * _SLOTS_PER_STEP, (number + 1) * _SLOTS_PER_STEP)
+    esn0_db, left = middle, list(_STEPS_DB)
+    counts: list[tuple[float, int, int]] = []
+    for number in range(_MOST_STEPS):
         errors = 0
-        for slot in slots:
+        for slot in range(number * _SLOTS_PER_STEP, (number + 1) * _SLOTS_PER_STEP):
             batch = link.batch([draw], esn0_db, seed, scenario, attempt=slot)
             errors += int(link.count_errors(link.receive(receiver, batch), batch).block_errors[0])
-        counts.append((esn0_db, len(slots), errors))
-        esn0_db += step_db if errors > len(slots) / 2 else -step_db
+        counts.append((esn0_db, _SLOTS_PER_STEP, errors))
+        fails = 2 * errors > _SLOTS_PER_STEP
+        turned = any((2 * e > n) != fails for _, n, e in counts)
+        if turned and not left:
+            break
+        step_db = left.pop(0) if turned else _FIRST_STEP_DB
+        esn0_db += step_db if fails else -step_db
     width = (code_blocks.snr_db(0.1) - wanted) / -ndtri(0.1)
     return fit_middle([c[0] for c in counts], [c[1] for c in counts], [c[2] for c in counts], float(width))

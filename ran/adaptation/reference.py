@@ -32,7 +32,7 @@ from ran.sim.validation import validate
 FILE = "awgn_reference.json"
 TABLES = (1, 2, 3, 4)
 #: Code block lengths in bits that are aimed at: below the shortest and above the longest measured nothing is known.
-_LENGTHS = (600, 3700, 8200)
+_LENGTHS = (200, 600, 3700, 8200)
 _SEED = 1
 _SLOTS = 2000
 
