@@ -46,7 +46,9 @@ _DRAWS = 8
 _FIRST_STEP_DB, _STEPS_DB = 0.4, (0.2, 0.15, 0.1, 0.1)
 _MOST_STEPS = 16
 _SLOTS_PER_STEP = 12
-_NUM_PRB = 24
+#: No lifting size of the LDPC codes is a multiple of 23. With 24 PRB a notch in the band met the same place of every
+#: circulant of Z = 288, and some draws needed 1.6 dB more than any mean of SINRs can tell (MCS 12 of table 1).
+_NUM_PRB = 23
 
 
 @dataclass(frozen=True)

@@ -94,9 +94,9 @@ def outcomes(experiment: AdaptationExperiment, series: Series, points: Sequence[
 def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: str) -> list[Outcome]:
     settings, window = experiment.adaptation, point.window
     counted = slice(settings.warm_up_slots, None)
-    bits = np.array([series.link(m).bits_per_block for m in window], np.int64)
+    bits = np.array([series.transport_block(m).tb_size for m in window], np.int64)
     arrived = point.arrived[title]
-    duration = series.link(window[0]).slot_duration_s
+    duration = experiment.carrier.slot_duration_s
 
     def outcome(mode: str, chosen: NDArray[np.int64]) -> Outcome:
         hit = np.take_along_axis(arrived, chosen[..., None], axis=-1)[:, counted, 0]

@@ -15,6 +15,9 @@ from ran.adaptation.sinr import Knowledge, SinrMeter
 from ran.link import Link, LinkConfig, SlotBatch
 from ran.link.allocator import keep_freed_memory
 from ran.link.catalogue import build_receiver, receiver_fingerprint
+from ran.phy.config import Pusch
+from ran.phy.pusch import PuschGrid
+from ran.phy.transport_block import TransportBlock
 from ran.sim.executor import RunStopped
 from ran.sim.identity import digest, physics
 from receivers import Receiver
@@ -52,6 +55,7 @@ class Series:
         keep_freed_memory()
         self.experiment = experiment
         self._links: dict[int, Link] = {}
+        self._blocks: dict[int, TransportBlock] = {}
         self.receivers: dict[str, Receiver] = {}
         self.fingerprints: dict[str, str] = {}
         first, last = self.link(0), self.link(experiment.num_mcs - 1)
@@ -77,7 +81,7 @@ class Series:
             experiment = self.experiment
             config = LinkConfig(
                 carrier=experiment.carrier,
-                pusch=experiment.pusch.model_copy(update={"mcs_index": mcs_index}),
+                pusch=self._pusch(mcs_index),
                 num_rx_ant=experiment.num_rx_ant,
                 channel=experiment.resolved()["channel"],
                 num_slots=experiment.adaptation.num_slots,
@@ -85,8 +89,18 @@ class Series:
             self._links[mcs_index] = Link(config, experiment.decoder)
         return self._links[mcs_index]
 
+    def transport_block(self, mcs_index: int) -> TransportBlock:
+        """What an MCS sends in a slot."""
+        if mcs_index not in self._blocks:
+            grid = PuschGrid.build(self.experiment.carrier, self._pusch(mcs_index), self.experiment.users)
+            self._blocks[mcs_index] = grid.transport_block
+        return self._blocks[mcs_index]
+
     def code_blocks(self, mcs_index: int) -> CodeBlocks:
-        return CodeBlocks.of(self.link(mcs_index).grid.transport_block)
+        return CodeBlocks.of(self.transport_block(mcs_index))
+
+    def _pusch(self, mcs_index: int) -> Pusch:
+        return self.experiment.pusch.model_copy(update={"mcs_index": mcs_index})
 
     def warm_up(self, say: Callable[[str], None]) -> None:
         """Compile what has to be compiled."""
