@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -26,7 +26,7 @@ from ran.adaptation.reference import CodeBlocks, entries
 from ran.adaptation.sinr import symbol_sinr_db
 from ran.adaptation.waterfall import fit_middle
 from ran.errors import bad_value
-from ran.link import Link, LinkConfig
+from ran.link import Link, LinkConfig, SlotBatch, stream
 from ran.link.snr import noise_var
 from ran.phy.config import Carrier, Pusch
 from ran.phy.mcs import McsEntry
@@ -45,7 +45,7 @@ _DRAWS = 8
 #: Steps of the search in dB: the first until it has gone too far, then the others.
 _FIRST_STEP_DB, _STEPS_DB = 0.4, (0.2, 0.15, 0.1, 0.1)
 _MOST_STEPS = 16
-_SLOTS_PER_STEP = 12
+_SLOTS_PER_STEP = 16
 #: No lifting size of the LDPC codes is a multiple of 23. With 24 PRB a notch in the band met the same place of every
 #: circulant of Z = 288, and some draws needed 1.6 dB more than any mean of SINRs can tell (MCS 12 of table 1).
 _NUM_PRB = 23
@@ -130,24 +130,20 @@ def measure_draws(mcs_table: int, mcs_index: int, channel: dict[str, Any], num_d
 
     channel: profile and delay_spread_ns of a TDL, num_rx_ant, num_layers.
     """
-    link = _still_link(mcs_table, mcs_index, channel)
+    link = _link(mcs_table, mcs_index, channel)
     code_blocks = CodeBlocks.of(link.grid.transport_block)
     scenario = f"coefficients/{channel}"
     with torch.inference_mode():
-        # the channel alone matters here, not this SNR
-        whole = link.batch(range(num_draws), 0.0, seed, scenario)
+        # of this batch only the channels are used
+        channels = link.batch(range(num_draws), 0.0, seed, scenario)
         found = []
         for draw in range(num_draws):
-            one = whole.select(np.array([draw]))
-
-            def sinr_db(esn0_db: float, one: Any = one) -> NDArray[np.float32]:
-                return symbol_sinr_db(one.observation, one.truth.h, torch.tensor([noise_var(esn0_db)]))[0]
-
-            found.append(sinr_db(_half_fail_db(link, draw, seed, scenario, code_blocks, sinr_db)))
+            still = _StillChannel(link, channels.select(np.array([draw])), seed, scenario, draw)
+            found.append(still.sinr_db(_half_fail_db(still, code_blocks)))
     return Draws(tuple(found), code_blocks)
 
 
-def _still_link(mcs_table: int, mcs_index: int, channel: dict[str, Any]) -> Link:
+def _link(mcs_table: int, mcs_index: int, channel: dict[str, Any]) -> Link:
     tdl = {"name": "tdl", "profile": channel["profile"], "delay_spread_ns": channel["delay_spread_ns"]}
     return Link(
         LinkConfig(
@@ -155,34 +151,52 @@ def _still_link(mcs_table: int, mcs_index: int, channel: dict[str, Any]) -> Link
             pusch=Pusch(mcs_table=mcs_table, mcs_index=mcs_index, num_layers=channel["num_layers"]),  # type: ignore[arg-type]
             num_rx_ant=channel["num_rx_ant"],
             channel={**tdl, "max_doppler_hz": 0},
-            num_slots=_MOST_STEPS * _SLOTS_PER_STEP,
         )
     )
 
 
-def _half_fail_db(
-    link: Link,
-    draw: int,
-    seed: int,
-    scenario: str,
-    code_blocks: CodeBlocks,
-    sinr_db: Callable[[float], NDArray[np.float32]],
-) -> float:
+@dataclass(frozen=True)
+class _StillChannel:
+    """One channel that many slots meet, each with a block and noise of its own."""
+
+    link: Link
+    slot: SlotBatch
+    seed: int
+    scenario: str
+    draw: int
+
+    def sinr_db(self, esn0_db: float) -> NDArray[np.float32]:
+        return symbol_sinr_db(self.slot.observation, self.slot.truth.h, torch.tensor([noise_var(esn0_db)]))[0]
+
+    def block_errors(self, esn0_db: float, count: int, step: int) -> int:
+        """Of `count` slots; every step has its own random numbers."""
+        grid, variance = self.link.grid, noise_var(esn0_db)
+        generator = stream(self.seed, self.scenario, self.draw, f"step {step}")
+        blocks = generator.integers(2, size=(count, 1, self.link.bits_per_block), dtype=np.uint8)
+        coded_bits = torch.from_numpy(grid.encode(blocks))
+        x = grid.map_to_grid(coded_bits)
+        h = self.slot.truth.h
+        y = (h * x[:, None]).sum(2)
+        noise = generator.standard_normal((*y.shape, 2), dtype=np.float32) * np.float32(np.sqrt(variance / 2))
+        y = y + torch.view_as_complex(torch.from_numpy(noise))
+        observation = replace(self.slot.observation, y=y, noise_var=torch.full((count,), variance))
+        batch = SlotBatch(observation, blocks, coded_bits, x, h.expand(count, -1, -1, -1, -1).contiguous())
+        return int(self.link.count_errors(self.link.receive(PerfectCsi(), batch), batch).block_errors.sum())
+
+
+def _half_fail_db(still: _StillChannel, code_blocks: CodeBlocks) -> float:
     """Es/N0 in dB at which half of the blocks of a draw fail: search down and up with new noise at every step, then
     the waterfall of AWGN's width that explains all counts best."""
-    receiver, wanted = PerfectCsi(), code_blocks.snr_db(0.5)
+    wanted, bits = code_blocks.snr_db(0.5), code_blocks.entry.bits_per_symbol
     low, high = wanted - 20, wanted + 60
     for _ in range(30):  # where MIESM without beta expects it
         middle = (low + high) / 2
-        enough = effective_sinr_db(sinr_db(middle), "miesm", code_blocks.entry.bits_per_symbol, 1.0) > wanted
+        enough = effective_sinr_db(still.sinr_db(middle), "miesm", bits, 1.0) > wanted
         low, high = (low, middle) if enough else (middle, high)
     esn0_db, left = middle, list(_STEPS_DB)
     counts: list[tuple[float, int, int]] = []
-    for number in range(_MOST_STEPS):
-        errors = 0
-        for slot in range(number * _SLOTS_PER_STEP, (number + 1) * _SLOTS_PER_STEP):
-            batch = link.batch([draw], esn0_db, seed, scenario, attempt=slot)
-            errors += int(link.count_errors(link.receive(receiver, batch), batch).block_errors[0])
+    for step in range(_MOST_STEPS):
+        errors = still.block_errors(esn0_db, _SLOTS_PER_STEP, step)
         counts.append((esn0_db, _SLOTS_PER_STEP, errors))
         fails = 2 * errors > _SLOTS_PER_STEP
         turned = any((2 * e > n) != fails for _, n, e in counts)
