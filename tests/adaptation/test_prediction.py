@@ -23,7 +23,7 @@ def test_prediction_on_unseen_channels(mcs_index, channel):
     draws = measure_draws(1, mcs_index, channel, 4, seed=77)
     for mapping in MAPPINGS:
         errors = draws.errors_db(mapping, beta_of(draws.code_blocks.entry, mapping))
-        assert np.sqrt(np.mean(errors**2)) < 0.25  # dB; the fit states 0.05 to 0.15
+        assert np.sqrt(np.mean(errors**2)) < 0.35  # dB; the fit itself states 0.04 to 0.25
 
 
 def test_every_mcs_has_coefficients_and_curves():
