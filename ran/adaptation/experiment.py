@@ -90,6 +90,8 @@ class AdaptationExperiment(Experiment):
             raise ValueError("pusch.transform_precoding: got True; allowed: false, SINRs are those of subcarriers")
         if self.harq is not None:
             raise ValueError("harq: got a block; allowed: none, first transmissions alone are counted")
+        if self.waveform is not None:
+            raise ValueError("waveform: got a block; allowed: none, series stay in the frequency domain")
         if isinstance(self.esn0_db, SnrAuto | SnrRequirement):
             raise ValueError("esn0_db: got a search; allowed: a list of numbers or {start: A, stop: B, step: C}")
         if "stopping" in self.model_fields_set:

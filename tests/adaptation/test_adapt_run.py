@@ -191,6 +191,7 @@ def test_built_in_experiments_load():
         ("users.num_users=2", "users.num_users: got 2; allowed: 1"),
         ("pusch.transform_precoding=true", "pusch.transform_precoding: got True; allowed: false"),
         ("harq={}", "harq: got a block; allowed: none"),
+        ("waveform={}", "waveform: got a block; allowed: none"),
         ("esn0_db=auto", "esn0_db: got a search; allowed: a list of numbers"),
         ("stopping.max_slots=5", "stopping: got a block; allowed: none"),
         (
