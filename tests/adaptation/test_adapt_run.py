@@ -101,12 +101,13 @@ def test_other_physics_in_the_folder_is_refused(small, capsys):
     assert "holds tables of a different experiment: seed is 1 there and 2 here" in capsys.readouterr().err
 
 
-def test_tables_do_not_depend_on_the_number_of_series_or_processes(small, tmp_path):
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_tables_do_not_depend_on_the_number_of_series_or_processes(small, tmp_path, workers):
     file, out = small
     more = load(str(file), [f"adaptation.num_series={SERIES_PER_TABLE}", "esn0_db=[12]"])
     two = load(str(file), ["adaptation.num_series=2", "esn0_db=[12]"])
     _, (of_more,) = run_tables(more, out, workers=1)
-    _, (of_two,) = run_tables(two, tmp_path / "two", workers=2)
+    _, (of_two,) = run_tables(two, tmp_path / "two", workers=workers)
     for title in ("ls-linear", "perfect-csi"):
         np.testing.assert_array_equal(of_two.sinr_db[title], of_more.sinr_db[title][:2])
         common = sorted(set(of_two.window) & set(of_more.window))
