@@ -12,15 +12,19 @@ from ran.errors import unknown_name
 
 def list_(
     kind: Annotated[
-        str, typer.Argument(metavar="KIND", help="receivers, channels, impairments, experiments, weights or recipes.")
+        str,
+        typer.Argument(
+            metavar="KIND", help="receivers, channels, impairments, experiments, adaptations, weights or recipes."
+        ),
     ],
 ) -> None:
-    """List receivers, channels, impairments, experiments, trained weights or recipes, a line each."""
+    """List receivers, channels, impairments, experiments, adaptation experiments, trained weights or recipes."""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "receivers": _receivers,
         "channels": _channels,
         "impairments": _impairments,
         "experiments": _experiments,
+        "adaptations": _adaptations,
         "weights": _weights,
         "recipes": _recipes,
     }
@@ -54,6 +58,12 @@ def _experiments() -> dict[str, str]:
     from ran.sim.experiment import built_in_experiments, load
 
     return {name: load(path).description for name, path in built_in_experiments().items()}
+
+
+def _adaptations() -> dict[str, str]:
+    from ran.adaptation.experiment import built_in_experiments, load
+
+    return {name: load(name).description for name in built_in_experiments()}
 
 
 def _weights() -> dict[str, str]:

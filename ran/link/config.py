@@ -20,9 +20,11 @@ class LinkConfig(Config):
     num_rx_ant: receive antennas of the base station.
     harq: retransmissions of blocks in error; none by default.
     waveform: the time domain, with its offsets; by default slots stay in the frequency domain.
+    num_slots: consecutive slots of a drop over one fading process, a new block in each; only without HARQ.
+        `Link.batch` makes them one by one, `Link.simulate` takes the first.
     """
 
-    younger_fields = ("harq", "waveform")
+    younger_fields = ("harq", "waveform", "num_slots")
 
     carrier: Carrier = Carrier()
     pusch: Pusch = Pusch()
@@ -31,6 +33,7 @@ class LinkConfig(Config):
     channel: Block | tuple[Block, ...]
     harq: Harq | None = None
     waveform: Waveform | None = None
+    num_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @field_validator("channel", mode="before")
     @classmethod

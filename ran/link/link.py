@@ -142,21 +142,24 @@ class Link:
         """Numbers of the slots of a drop, counted on over the ends of frames."""
         first, harq = self.config.carrier.slot_number, self.config.harq
         if harq is None:
-            return [first]
+            return list(range(first, first + self.config.num_slots))
         return [first + attempt * harq.round_trip_slots for attempt in range(harq.max_transmissions)]
 
     def _build_slots(self) -> tuple[_Slot, ...]:
-        """The slots of a drop: one, or with HARQ one per transmission, with its redundancy version and DM-RS."""
+        """The slots of a drop with their DM-RS, with HARQ one per transmission with its redundancy version."""
         carrier, harq = self.config.carrier, self.config.harq
         if harq is not None and self.config.pusch.rv != 0:
             raise InputError(f"pusch.rv: got {self.config.pusch.rv} with harq; allowed: 0, harq.rv counts")
+        if harq is not None and self.config.num_slots != 1:
+            raise InputError(f"num_slots: got {self.config.num_slots} with harq; allowed: 1, harq counts the slots")
         slots = []
         for attempt, number in enumerate(self._slot_numbers):
-            of_slot, grid = carrier, self.grid
+            of_slot, pusch, grid = carrier, self.config.pusch, self.grid
             if harq is not None:
+                pusch = pusch.model_copy(update={"rv": harq.rv_of(attempt)})
+            if len(self._slot_numbers) > 1:
                 in_frame = number % (10 * 2**carrier.numerology)
                 of_slot = carrier.model_copy(update={"slot_number": in_frame})
-                pusch = self.config.pusch.model_copy(update={"rv": harq.rv_of(attempt)})
                 grid = PuschGrid.build(of_slot, pusch, self.config.users)
             times = symbol_times_s(of_slot.numerology, of_slot.slot_number)
             part = slice(attempt * len(times), (attempt + 1) * len(times))
@@ -247,7 +250,7 @@ class Link:
         """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch.
 
         with_channel: keep the channel, which only `truth` needs; without, a batch takes far less memory.
-        attempt: number of the transmission, from 0; above 0 only with HARQ.
+        attempt: number of the transmission or slot, from 0; above 0 only with HARQ or several slots.
         `InputError` when it would not stay within the memory budget.
         """
         self._memory.check(with_channel)
@@ -268,7 +271,8 @@ class Link:
 
         slot = self._slots[attempt]
         grid = slot.grid
-        transport_blocks = _random_bits(streams("bits"), (grid.num_users, self.bits_per_block))
+        bits = f"bits {attempt}" if attempt and self.config.harq is None else "bits"
+        transport_blocks = _random_bits(streams(bits), (grid.num_users, self.bits_per_block))
         coded_bits = torch.from_numpy(grid.encode(transport_blocks)).to(self.device)
         x = transmitted_grid(grid, coded_bits)
         variance = noise_var(esn0_db)

@@ -47,8 +47,8 @@ def write_report(runs: Sequence[RunResults], out: Path) -> Path:
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, content in pictures.items():
-            _write_whole(page.parent / name, content)
-        _write_whole(page, _page(runs, title, pictures).encode())
+            write_whole(page.parent / name, content)
+        write_whole(page, _page(runs, title, pictures).encode())
     except OSError as error:
         where = error.filename or page.parent
         raise InputError(f"report: cannot write {where} ({error.strerror}); allowed: a writable folder") from error
@@ -150,7 +150,7 @@ def _resource(name: str) -> str:
     return files("ran.report").joinpath(name).read_text(encoding="utf-8")
 
 
-def _write_whole(path: Path, content: bytes) -> None:
+def write_whole(path: Path, content: bytes) -> None:
     """Replace `path` in one step; on any failure it stays as it was."""
     new = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:

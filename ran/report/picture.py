@@ -19,7 +19,7 @@ from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, Curve, bler_floor, esca
 from ran.report.summary import TARGET_BLERS
 
 _MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
-_STYLE = {
+STYLE = {
     "font.family": "DejaVu Sans",
     "font.size": 9.5,
     "axes.spines.top": False,
@@ -46,7 +46,7 @@ class _Look:
 
 def bler_png(shown: Sequence[Curve], title: str) -> bytes:
     """BLER over Es/N0 on a logarithmic axis, with intervals; upper limits where no block failed."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, axes = _axes(title, shown)
         floor = bler_floor(shown)
         axes.set_yscale("log")
@@ -85,12 +85,12 @@ def bler_png(shown: Sequence[Curve], title: str) -> bytes:
                     color=look.color,
                 )
         _legend(figure, shown)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def throughput_png(shown: Sequence[Curve], title: str) -> bytes:
     """Throughput over Es/N0, with intervals; dotted, what the link carries when no block is lost."""
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         figure, axes = _axes(title, shown)
         axes.set_ylabel("Throughput [Mbit/s]")
         for peak in sorted({curve.peak_mbps for curve in shown}):
@@ -103,7 +103,7 @@ def throughput_png(shown: Sequence[Curve], title: str) -> bytes:
             _points(axes, look, curve.esn0_db, curve.throughput_mbps, low, high)
         axes.set_ylim(0, 1.06 * max((curve.peak_mbps for curve in shown), default=1.0))
         _legend(figure, shown)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def _axes(title: str, shown: Sequence[Curve]) -> tuple[Figure, Axes]:
@@ -165,7 +165,8 @@ def _legend_columns(labels: Sequence[str]) -> int:
     return max(1, _LEGEND_WIDTH // (max(map(len, labels)) + key))
 
 
-def _png(figure: Figure) -> bytes:
+def png_bytes(figure: Figure) -> bytes:
+    """The figure as PNG; equal figures give equal bytes."""
     # Without matplotlib's version in the file, the same curves give the same bytes.
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
 
@@ -286,6 +286,9 @@ class Experiment(Config):
         return self.model_dump(mode="json")
 
 
+AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
+
+
 def built_in_experiments() -> dict[str, Path]:
     """Name to file of the experiments that ship with the package."""
     folder = Path(str(resources.files("ran.experiments")))
@@ -304,7 +307,7 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     data.setdefault("name", path.stem)
     experiment = validate(Experiment, apply_overrides(data, overrides), str(name_or_path))
     folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
-    return _with_absolute_files(experiment, folder)
+    return with_absolute_files(experiment, folder)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -317,7 +320,9 @@ def _find(name_or_path: str | Path) -> Path:
     raise unknown_name("experiment (a YAML file or a built-in name)", str(name_or_path), built_in)
 
 
-def _with_absolute_files(experiment: Experiment, folder: Path) -> Experiment:
+def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
+    """The experiment with the receivers' relative file names taken relative to `folder`."""
+
     def absolute(value: Any) -> Any:
         is_file = isinstance(value, str) and (".py:" in value or value.endswith(".safetensors"))
         return str(folder / Path(value).expanduser()) if is_file else value

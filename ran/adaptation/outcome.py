@@ -1,0 +1,140 @@
+"""Throughput of every way to choose the MCS, with intervals over the series."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student_t
+
+from ran.adaptation.coefficients import beta_of
+from ran.adaptation.effective import Mapping, effective_sinr_db
+from ran.adaptation.experiment import AdaptationExperiment
+from ran.adaptation.loop import choose, ideal
+from ran.adaptation.run import Point
+from ran.adaptation.series import Series
+
+ENVELOPE, IDEAL = "envelope", "ideal"
+_CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over series and its 95 % interval (Student's t over the series, the independent units)."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one way to choose the MCS brought a receiver at an SNR.
+
+    mode: "fixed MCS n"; "envelope", the fixed MCS with the highest throughput at this SNR; "ideal", per slot the MCS
+        that brings most, known beforehand; "eesm" or "miesm", the inner loop alone; "eesm + olla", both loops.
+    delivered_bits int64 [series]: information bits of the blocks that arrived, over the slots that count.
+    block_errors int64 [series]: of first transmissions. mean_mcs: mean index of the MCS sent.
+    """
+
+    receiver: str
+    mode: str
+    esn0_db: float
+    delivered_bits: NDArray[np.int64]
+    block_errors: NDArray[np.int64]
+    slots: int
+    slot_duration_s: float
+    mean_mcs: float
+
+    @property
+    def throughput_mbps(self) -> Interval:
+        """Delivered bits per air time."""
+        return mean_interval(self.delivered_bits / (self.slots * self.slot_duration_s) / 1e6)
+
+    @property
+    def bler(self) -> Interval:
+        """Of the first transmission."""
+        found = mean_interval(self.block_errors / self.slots)
+        return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
+
+    def gain_percent(self, reference: Outcome) -> Interval | None:
+        """Throughput above that of another outcome on the same series, in percent of it; None where it has none."""
+        ratio = ratio_interval(self.delivered_bits, reference.delivered_bits)
+        if ratio is None:
+            return None
+        return Interval(*(100 * (value - 1) for value in (ratio.value, ratio.low, ratio.high)))
+
+
+def mean_interval(values: NDArray) -> Interval:
+    """Mean of independent values and its interval by Student's t."""
+    mean = float(np.mean(values))
+    half = float(student_t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    return Interval(mean, mean - half, mean + half)
+
+
+def ratio_interval(above: NDArray, below: NDArray) -> Interval | None:
+    """Ratio of the means of paired values, with the linearised variance of a ratio estimate; None where the mean
+    below is 0. What both share cancels out of the interval."""
+    if not np.any(below):
+        return None
+    ratio = float(np.mean(above) / np.mean(below))
+    deviation = mean_interval((above - ratio * below) / np.mean(below))
+    return Interval(ratio, ratio + deviation.low, ratio + deviation.high)
+
+
+def outcomes(experiment: AdaptationExperiment, series: Series, points: Sequence[Point]) -> tuple[Outcome, ...]:
+    """All modes of all receivers at all SNRs."""
+    return tuple(
+        outcome for title in series.receivers for point in points for outcome in _of(experiment, series, point, title)
+    )
+
+
+def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: str) -> list[Outcome]:
+    settings, window = experiment.adaptation, point.window
+    counted = slice(settings.warm_up_slots, None)
+    bits = np.array([series.transport_block(m).tb_size for m in window], np.int64)
+    arrived = point.arrived[title]
+    duration = experiment.carrier.slot_duration_s
+
+    def outcome(mode: str, chosen: NDArray[np.int64]) -> Outcome:
+        hit = np.take_along_axis(arrived, chosen[..., None], axis=-1)[:, counted, 0]
+        sent = chosen[:, counted]
+        return Outcome(
+            receiver=title,
+            mode=mode,
+            esn0_db=point.esn0_db,
+            delivered_bits=(hit * bits[sent]).sum(1),
+            block_errors=(~hit).sum(1),
+            slots=hit.shape[1],
+            slot_duration_s=duration,
+            mean_mcs=float(sent.mean() + window.start),
+        )
+
+    everywhere = np.zeros(arrived.shape[:2], np.int64)
+    fixed = [outcome(f"fixed MCS {m}", everywhere + place) for place, m in enumerate(window)]
+    best = max(range(len(window)), key=lambda place: int(fixed[place].delivered_bits.sum()))
+    found = [*fixed, outcome(ENVELOPE, everywhere + best), outcome(IDEAL, ideal(bits, arrived))]
+    for mapping in settings.mappings:
+        margin_db = margins_db(series, point, title, mapping, settings.target_bler)
+        for mode, outer in ((mapping, None), (f"{mapping} + olla", settings.olla)):
+            sent = choose(margin_db, arrived, settings.delay_slots, settings.target_bler, outer)
+            found.append(outcome(mode, sent))
+    return found
+
+
+def margins_db(series: Series, point: Point, title: str, mapping: Mapping, target_bler: float) -> NDArray[np.float64]:
+    """Effective SINR measured less the SNR at which an MCS has the target BLER, [series, slots, mcs of the window]."""
+    margins = []
+    for mcs_index in point.window:
+        blocks = series.code_blocks(mcs_index)
+        beta = beta_of(blocks.entry, mapping)
+        effective = effective_sinr_db(point.sinr_db[title], mapping, blocks.entry.bits_per_symbol, beta)
+        margins.append(effective - blocks.snr_db(target_bler))
+    return np.stack(margins, axis=-1)
+
+
+def reference_receiver(series: Series) -> str | None:
+    """The receiver that gains are given over: the first that is no genie."""
+    return next((title for title, receiver in series.receivers.items() if not receiver.needs_truth), None)

@@ -1,0 +1,175 @@
+"""The result of `ran adapt` as a table of values, pictures, and one page that opens anywhere."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from ran import __version__
+from ran.adaptation.experiment import AdaptationExperiment
+from ran.adaptation.outcome import ENVELOPE, IDEAL, Interval, Outcome, reference_receiver
+from ran.adaptation.picture import best_loop, bler_png, loops, modes_png, receivers_png
+from ran.adaptation.series import Series
+from ran.errors import InputError
+from ran.report.html import write_whole
+from ran.sim.files import write_text
+
+CSV, PAGE = "results.csv", "report.html"
+
+_COLUMNS = (
+    "receiver",
+    "mode",
+    "esn0_db",
+    "series",
+    "slots_per_series",
+    "blocks",
+    "block_errors",
+    "bler",
+    "bler_low",
+    "bler_high",
+    "mean_mcs",
+    "delivered_bits",
+    "throughput_mbps",
+    "throughput_low",
+    "throughput_high",
+    "gain_percent",
+    "gain_low",
+    "gain_high",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcomes of an experiment. reference: the receiver that gains are given over, in the same mode."""
+
+    experiment: AdaptationExperiment
+    outcomes: tuple[Outcome, ...]
+    reference: str | None
+    genies: frozenset[str]
+
+    @classmethod
+    def of(cls, experiment: AdaptationExperiment, series: Series, outcomes: tuple[Outcome, ...]) -> Results:
+        genies = frozenset(title for title, receiver in series.receivers.items() if receiver.needs_truth)
+        return cls(experiment, outcomes, reference_receiver(series), genies)
+
+    def find(self, receiver: str, mode: str, esn0_db: float) -> Outcome:
+        """The outcome with this receiver, mode and SNR."""
+        return next(o for o in self.outcomes if (o.receiver, o.mode, o.esn0_db) == (receiver, mode, esn0_db))
+
+    def gain(self, outcome: Outcome) -> Interval | None:
+        """Gain over the reference in the same mode; None for itself and where the reference delivers nothing."""
+        if self.reference is None or outcome.receiver == self.reference:
+            return None
+        return outcome.gain_percent(self.find(self.reference, outcome.mode, outcome.esn0_db))
+
+
+def write_results(results: Results, out: Path) -> Path:
+    """Write results.csv, three PNGs and report.html into the folder; returns the path of the page."""
+    pictures = {
+        "receivers": receivers_png(results.outcomes, results.reference, results.genies),
+        "modes": modes_png(results.outcomes, results.genies),
+        "bler": bler_png(results.outcomes, results.genies, results.experiment.adaptation.target_bler),
+    }
+    write_text(out / CSV, _as_csv(results))
+    try:
+        for name, content in pictures.items():
+            write_whole(out / f"{name}.png", content)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
+    write_text(out / PAGE, _as_page(results, pictures))
+    return out / PAGE
+
+
+def _as_csv(results: Results) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for o in results.outcomes:
+        series, errors = len(o.block_errors), int(o.block_errors.sum())
+        gain, bler, throughput = results.gain(o), o.bler, o.throughput_mbps
+        values = [
+            *(o.receiver, o.mode, o.esn0_db, series, o.slots, series * o.slots, errors),
+            *(bler.value, bler.low, bler.high, o.mean_mcs, int(o.delivered_bits.sum())),
+            *(throughput.value, throughput.low, throughput.high),
+            *((gain.value, gain.low, gain.high) if gain else (None,) * 3),
+        ]
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    return text.getvalue()
+
+
+def _as_page(results: Results, pictures: dict[str, bytes]) -> str:
+    experiment = results.experiment
+    page = resources.files("ran.adaptation").joinpath("page.html.j2").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({"page": page}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    outcomes, loop = results.outcomes, best_loop(results.outcomes)
+    return environment.get_template("page").render(
+        title=experiment.name,
+        description=experiment.description,
+        css=Markup(resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")),
+        adaptation=experiment.adaptation,
+        reference=results.reference,
+        loop_mode=loop,
+        receivers=[f"{r} (genie)" if r in results.genies else r for r in dict.fromkeys(o.receiver for o in outcomes)],
+        lines=lines(results),
+        pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
+        modes=[ENVELOPE, IDEAL, *loops(outcomes)],
+        points=[_point(results, o) for o in outcomes if not o.mode.startswith("fixed")],
+        settings=yaml.safe_dump(experiment.resolved(), sort_keys=False, allow_unicode=True, width=100),
+        version=__version__,
+    )
+
+
+def lines(results: Results) -> list[dict[str, Any]]:
+    """Per SNR and receiver: throughput of the envelope, the ideal choice and both loops, gains and BLER, as text."""
+    loop = best_loop(results.outcomes)
+    found = []
+    for esn0_db in results.experiment.snr_grid:
+        cells = []
+        for receiver in dict.fromkeys(o.receiver for o in results.outcomes):
+            envelope, ideal, both = (results.find(receiver, mode, esn0_db) for mode in (ENVELOPE, IDEAL, loop))
+            cells.append(
+                {
+                    "receiver": receiver,
+                    "envelope": f"{envelope.throughput_mbps.value:.2f}",
+                    "ideal": f"{ideal.throughput_mbps.value:.2f}",
+                    "loop": f"{both.throughput_mbps.value:.2f}",
+                    "bler": f"{100 * both.bler.value:.1f}",
+                    "envelope_gain": gain_text(results.gain(envelope)),
+                    "loop_gain": gain_text(results.gain(both)),
+                }
+            )
+        found.append({"esn0_db": f"{esn0_db:g}", "cells": cells})
+    return found
+
+
+def gain_text(gain: Interval | None) -> str:
+    """`+12.3 (+11.0 to +13.6)`, in percent."""
+    return "—" if gain is None else f"{gain.value:+.1f} ({gain.low:+.1f} to {gain.high:+.1f})"
+
+
+def _point(results: Results, o: Outcome) -> dict[str, str]:
+    throughput, bler = o.throughput_mbps, o.bler
+    return {
+        "receiver": o.receiver,
+        "mode": o.mode,
+        "esn0_db": f"{o.esn0_db:g}",
+        "throughput": f"{throughput.value:.3f} ({throughput.low:.3f} to {throughput.high:.3f})",
+        "gain": gain_text(results.gain(o)),
+        "bler": f"{bler.value:.3f} ({bler.low:.3f} to {bler.high:.3f})",
+        "mcs": f"{o.mean_mcs:.1f}",
+    }
