@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ran.errors import InputError
+from ran.report import write_report
 from ran.report.harq import bound_after, normal_approximation, write_harq_picture
 from ran.sim.experiment import load
 from ran.sim.run import run
@@ -32,6 +33,16 @@ def test_simulated_harq_stays_above_the_bound(tmp_path: Path) -> None:
                 assert bler >= bound - 4 * math.sqrt(max(bound * (1 - bound), 1e-3) / point.drops)
     picture = write_harq_picture(runs, tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    page = write_report(runs, tmp_path / "report")
+    assert (page.parent / "harq.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    for phrase in (
+        "<h2>HARQ</h2>",
+        "BLER after 3",
+        "residual",
+        f"{100 * runs[0].points[-1].throughput_fraction:.1f} %",
+    ):
+        assert phrase in text
     plain = run(load("harq-chase", [*changes, "harq=null"]), tmp_path / "plain", workers=1)
     with pytest.raises(InputError, match="without harq"):
         write_harq_picture([plain], tmp_path)
