@@ -31,15 +31,18 @@ def conformance(
     variant: Annotated[
         str, typer.Option(help="38.104 (minimum requirements) or 38.141-1 (test requirements).")
     ] = "38.104",
+    cfo_hz: Annotated[float, typer.Option("--cfo", min=0, max=1e5, help="Largest carrier frequency offset, Hz.")] = 0.0,
+    timing_us: Annotated[float, typer.Option("--timing", min=0, max=100, help="Largest timing offset, µs.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/conformance-RECEIVER-VARIANT]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
 ) -> None:
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
     Exit status 1 when a row fails or stays undecided. Interrupt it at any time: the same command resumes.
-    Rows that a receiver cannot take are listed as refused, with the reason.
+    Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
+    offsets of its own, uniform up to those, and slots pass through the time domain.
     """
-    from ran.conformance.requirements import VARIANTS, select
+    from ran.conformance.requirements import VARIANTS, Offsets, select
     from ran.errors import bad_value, unknown_name
 
     rows = select(tables or [])
@@ -59,7 +62,8 @@ def conformance(
     twice = next((title for title in titles if titles.count(title) > 1), None)
     if twice is not None:
         raise bad_value("--receiver", f"{twice} twice", "different receivers")
-    folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}"
+    offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
+    folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
     with ProgressLine() as listener:
 
@@ -68,7 +72,13 @@ def conformance(
             write_results(outcomes, folder)
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
-        run_rows(Request(rows, blocks, chosen, slots), folder, workers=workers, listener=listener, show=show)
+        run_rows(
+            Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz)),
+            folder,
+            workers=workers,
+            listener=listener,
+            show=show,
+        )
     page = write_results(outcomes, folder)
     _print_table(outcomes)
     print(f"report: {page}")

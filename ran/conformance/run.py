@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ran.conformance.outcome import RowOutcome, row_outcome
-from ran.conformance.requirements import Requirement, Variant, experiment
+from ran.conformance.requirements import Offsets, Requirement, Variant, experiment
 from ran.errors import InputError
 from ran.sim.executor import Executor, available_cores
 from ran.sim.files import write_text
@@ -21,12 +21,13 @@ MARK = "conformance.csv"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be tested: rows, receivers (`{"name": ..., options}`), variant, and slots at most per row's point."""
+    """What is to be tested: rows, receivers (`{"name": ..., options}`), variant, most slots per point, offsets."""
 
     rows: tuple[Requirement, ...]
     receivers: tuple[dict[str, Any], ...]
     variant: Variant = "38.104"
     max_slots: int = 4096
+    offsets: Offsets = Offsets()
 
 
 def run_rows(
@@ -54,7 +55,7 @@ def run_rows(
                 f"row {number} of {len(request.rows)}: {row.name}, {row.modulation} {row.num_layers}x{row.num_rx}"
             )
             for receiver in request.receivers:
-                tested = experiment(row, [receiver], request.variant, request.max_slots)
+                tested = experiment(row, [receiver], request.variant, request.max_slots, request.offsets)
                 title = tested.receivers[0].title
                 try:
                     build(tested)
