@@ -125,13 +125,14 @@ def experiment(
     receivers: Sequence[dict[str, Any]],
     variant: Variant = "38.104",
     max_slots: int = 4096,
-    offsets: Offsets = Offsets(),
+    offsets: Offsets | None = None,
 ) -> Experiment:
     """The row as an experiment: its requirement is searched for the SNR where it would just be met, too.
 
     max_slots: at most so many HARQ processes at the required SNR.
     """
     spread = row.waveform == "DFT-s-OFDM"
+    waveform = offsets.waveform() if offsets else None
     pusch: dict[str, Any] = {"mcs_table": 1, "mcs_index": row.mcs_index, "num_layers": row.num_layers}
     return validate(
         Experiment,
@@ -146,7 +147,7 @@ def experiment(
             "esn0_db": {"requirement": {"esn0_db": row.snr_db(variant), "throughput": THRESHOLD}},
             "stopping": {"min_block_errors": None, "max_slots": max_slots, "min_bler": None},
             "harq": {"max_transmissions": 4, "rv": [0, 2, 3, 1], "round_trip_slots": _ROUND_TRIP_SLOTS[row.scs_khz]},
-            **({"waveform": waveform} if (waveform := offsets.waveform()) else {}),
+            **({"waveform": waveform} if waveform else {}),
         },
         row.name,
     )

@@ -27,7 +27,7 @@ class Request:
     receivers: tuple[dict[str, Any], ...]
     variant: Variant = "38.104"
     max_slots: int = 4096
-    offsets: Offsets = Offsets()
+    offsets: Offsets | None = None
 
 
 def run_rows(
