@@ -6,8 +6,9 @@ from receivers.classical.lmmse import Lmmse
 from receivers.classical.perfect import PerfectCsi
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 from receivers.neural.receiver import NeuralReceiver
+from receivers.onnx.receiver import OnnxReceiver
 
 #: Receivers by the name that an experiment file uses.
 RECEIVERS: dict[str, type[Receiver]] = {cls.name: cls for cls in (PerfectCsi, LsLinear, Lmmse, Blind, NeuralReceiver)}
 
-__all__ = ["RECEIVERS", "PilotLayout", "Receiver", "SlotObservation", "Truth"]
+__all__ = ["RECEIVERS", "OnnxReceiver", "PilotLayout", "Receiver", "SlotObservation", "Truth"]

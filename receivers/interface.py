@@ -171,6 +171,10 @@ class Receiver(ABC):
     def check_pilots(self, layout: PilotLayout) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work with such pilots; called once before a run."""
 
+    def check_slot(self, observation: SlotObservation) -> None:  # noqa: B027
+        """Raise `ValueError` when the receiver cannot work on slots like this one, whose received grid is empty; called
+        once before a run, after the other checks."""
+
     def fingerprint(self) -> str:
         """What identifies the receiver beyond its name and options: the SHA-256 of its weights, or nothing."""
         return ""

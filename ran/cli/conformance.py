@@ -16,22 +16,34 @@ def conformance(
         list[str] | None,
         typer.Option("--table", metavar="TABLE", help="A table (8.2.1.2-4) or row (8.2.1.2-4-row3). [default: all]"),
     ] = None,
-    receiver: Annotated[str, typer.Option(help="A receiver (`ran list receivers`), or FILE.py:CLASS.")] = "blind",
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            metavar="NAME",
+            help="A receiver (`ran list receivers`), FILE.py:CLASS, FILE.onnx, or a block '{name: FILE.onnx, contract: "
+            "aerial-nrx}'. Repeat it for margins side by side. [default: blind]",
+        ),
+    ] = None,
     slots: Annotated[
         int, typer.Option(min=64, max=1_000_000, help="HARQ processes at most to decide about a row.")
     ] = 4096,
     variant: Annotated[
         str, typer.Option(help="38.104 (minimum requirements) or 38.141-1 (test requirements).")
     ] = "38.104",
+    cfo_hz: Annotated[float, typer.Option("--cfo", min=0, max=1e5, help="Largest carrier frequency offset, Hz.")] = 0.0,
+    timing_us: Annotated[float, typer.Option("--timing", min=0, max=100, help="Largest timing offset, µs.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/conformance-RECEIVER-VARIANT]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
 ) -> None:
-    """Test a receiver against the PUSCH requirements of TS 38.104, row by row.
+    """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
     Exit status 1 when a row fails or stays undecided. Interrupt it at any time: the same command resumes.
+    Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
+    offsets of its own, uniform up to those, and slots pass through the time domain.
     """
-    from ran.conformance.requirements import VARIANTS, select
-    from ran.errors import unknown_name
+    from ran.conformance.requirements import VARIANTS, Offsets, select
+    from ran.errors import bad_value, unknown_name
 
     rows = select(tables or [])
     chosen = next((known for known in VARIANTS if known == variant), None)
@@ -41,20 +53,32 @@ def conformance(
     from ran.conformance.page import write_results
     from ran.conformance.run import Request, passed, run_rows
     from ran.link.catalogue import build_receiver
+    from ran.sim.experiment import ReceiverBlock
 
-    block = _block(receiver)
-    build_receiver(block, path="--receiver")
-    title = block["name"].rsplit("/", 1)[-1].replace(".py:", "-")
-    folder = out or Path("runs") / f"conformance-{title}-{chosen}"
+    blocks = tuple(_block(receiver) for receiver in receivers or ["blind"])
+    for block in blocks:
+        build_receiver({key: value for key, value in block.items() if key != "label"}, path="--receiver")
+    titles = [ReceiverBlock.model_validate(block).title for block in blocks]
+    twice = next((title for title in titles if titles.count(title) > 1), None)
+    if twice is not None:
+        raise bad_value("--receiver", f"{twice} twice", "different receivers")
+    offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
+    folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
     with ProgressLine() as listener:
 
         def show(outcome: RowOutcome) -> None:
             outcomes.append(outcome)
             write_results(outcomes, folder)
-            listener.say(f"{outcome.row.name}: {outcome.verdict} {_figures(outcome)}")
+            listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
-        run_rows(Request(rows, block, chosen, slots), folder, workers=workers, listener=listener, show=show)
+        run_rows(
+            Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz)),
+            folder,
+            workers=workers,
+            listener=listener,
+            show=show,
+        )
     page = write_results(outcomes, folder)
     _print_table(outcomes)
     print(f"report: {page}")
@@ -64,10 +88,19 @@ def conformance(
 
 def _block(receiver: str) -> dict[str, Any]:
     """A receiver block; files are named by their whole path, as workers have no current folder to share."""
-    if ".py:" not in receiver:
-        return {"name": receiver}
-    file, _, cls = receiver.rpartition(":")
-    return {"name": f"{Path(file).expanduser().resolve()}:{cls}"}
+    from ran.errors import bad_value
+    from ran.sim.yaml_file import parse
+
+    block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}
+    name = block.get("name") if isinstance(block, dict) else None
+    if not isinstance(name, str):
+        raise bad_value("--receiver", receiver, "a name, or a block {name: ..., and its options}")
+    if name.endswith(".onnx"):
+        return {**block, "name": str(Path(name).expanduser().resolve())}
+    if ".py:" in name:
+        file, _, cls = name.rpartition(":")
+        return {**block, "name": f"{Path(file).expanduser().resolve()}:{cls}"}
+    return block
 
 
 def _figures(outcome: RowOutcome) -> str:
@@ -80,20 +113,27 @@ def _figures(outcome: RowOutcome) -> str:
 
 
 def _print_table(outcomes: list[RowOutcome]) -> None:
+    """A line per row; of several receivers only verdict, SNR and margin, side by side."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from ran.conformance.page import cells, summary
+    from ran.conformance.page import cells, summaries
+    from ran.conformance.side_by_side import by_row
 
-    table = Table(title=summary(outcomes), title_justify="left")
+    lines = by_row(outcomes)
+    alone = len(lines[0]) == 1 if lines else True
+    table = Table(title="\n".join(summaries(outcomes)), title_justify="left")
     for title in ("table", "row", "signal", "PRB", "layers x rx", "channel"):
         table.add_column(title, no_wrap=True)
-    for title in ("required dB", "throughput there", "verdict", "70 % at dB", "margin dB"):
+    table.add_column("required dB", justify="right", no_wrap=True)
+    own = ("throughput there", "verdict", "70 % at dB", "margin dB")
+    for title in own if alone else [outcome.receiver for outcome in lines[0]]:
         table.add_column(title, justify="right", no_wrap=True)
     styles = {"pass": "green", "fail": "bold red", "undecided": "bold yellow", "refused": "dim"}
-    for outcome in outcomes:
-        row, shown = outcome.row, cells(outcome)
+    for line in lines:
+        row, shown = line[0].row, [cells(outcome) for outcome in line]
+        verdicts = [Text(outcome.verdict, style=styles[outcome.verdict]) for outcome in line]
         waveform = "" if row.waveform == "CP-OFDM" else " DFT-s"
         table.add_row(
             row.table,
@@ -102,11 +142,15 @@ def _print_table(outcomes: list[RowOutcome]) -> None:
             f"{row.num_prb}@{row.scs_khz}",
             f"{row.num_layers} x {row.num_rx}",
             f"{row.delay_profile}-{row.max_doppler_hz:g}",
-            shown["required"],
-            shown["fraction"],
-            Text(outcome.verdict, style=styles[outcome.verdict]),
-            shown["at"],
-            shown["margin"],
+            shown[0]["required"],
+            *(
+                [shown[0]["fraction"], verdicts[0], shown[0]["at"], shown[0]["margin"]]
+                if alone
+                else [
+                    verdict if outcome.margin_db is None else Text(f"{cell['margin']} ", style="").append_text(verdict)
+                    for outcome, cell, verdict in zip(line, shown, verdicts, strict=True)
+                ]
+            ),
         )
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=150)).print(table)

@@ -15,7 +15,7 @@ def report(
         typer.Option(help="Folder of the report. [default: the run's folder; runs/report for several runs]"),
     ] = None,
 ) -> None:
-    """Write the report of one or several runs, finished or not."""
+    """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission."""
     from ran.cli.table import print_summary
     from ran.report import write_report
     from ran.sim.results import load_results

@@ -17,6 +17,7 @@ from ran import __version__
 from ran.conformance.curve import svg
 from ran.conformance.outcome import RowOutcome
 from ran.conformance.requirements import THRESHOLD, Variant
+from ran.conformance.side_by_side import by_row, common_margins
 from ran.sim.files import write_text
 
 CSV, PAGE = "conformance.csv", "conformance.html"
@@ -80,10 +81,11 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
     )
     variant: Variant = outcomes[0].variant if outcomes else "38.104"
     return environment.get_template("page").render(
-        receiver=outcomes[0].receiver if outcomes else "—",
+        receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
         variant=variant,
         threshold=f"{THRESHOLD:.0%}",
-        summary=summary(outcomes),
+        summaries=summaries(outcomes),
+        side_by_side=_side_by_side(outcomes),
         rows=[_line(outcome) for outcome in outcomes],
         version=__version__,
     )
@@ -96,6 +98,7 @@ def _line(outcome: RowOutcome) -> dict[str, Any]:
     link = f"{row.num_prb} PRB, {row.scs_khz} kHz{spread}"
     channel = f"{row.delay_profile}-{row.max_doppler_hz:g}"
     return {
+        "receiver": outcome.receiver,
         "table": row.table,
         "row": row.row,
         "name": row.name,
@@ -138,8 +141,44 @@ def cells(outcome: RowOutcome) -> dict[str, str]:
     }
 
 
+def _side_by_side(outcomes: Sequence[RowOutcome]) -> dict[str, Any] | None:
+    """The margins of several receivers; None for a single one."""
+    lines = by_row(outcomes)
+    receivers = list(dict.fromkeys(outcome.receiver for outcome in outcomes))
+    if len(receivers) < 2:
+        return None
+    count, means = common_margins(outcomes)
+    return {
+        "receivers": receivers,
+        "rows": [
+            {
+                "name": line[0].row.name,
+                "what": f"{line[0].row.modulation} {line[0].row.target_rate_x1024}/1024",
+                "antennas": f"{line[0].row.num_layers}×{line[0].row.num_rx}",
+                "margins": [(cells(outcome)["margin"], outcome.verdict, outcome.reason) for outcome in line],
+            }
+            for line in lines
+        ],
+        "count": count,
+        "means": [f"{means[receiver]:+.2f}" if means else "—" for receiver in receivers],
+    }
+
+
+def summaries(outcomes: Sequence[RowOutcome]) -> list[str]:
+    """A line per receiver, and where there are several one that compares them."""
+    receivers = list(dict.fromkeys(outcome.receiver for outcome in outcomes))
+    if len(receivers) < 2:
+        return [summary(outcomes)]
+    lines = [f"{r}: {summary([outcome for outcome in outcomes if outcome.receiver == r])}" for r in receivers]
+    count, means = common_margins(outcomes)
+    if means:
+        compared = ", ".join(f"{receiver} {mean:.2f} dB" for receiver, mean in means.items())
+        lines.append(f"mean margins on the {count} rows that all take: {compared}")
+    return lines
+
+
 def summary(outcomes: Sequence[RowOutcome]) -> str:
-    """Counts of the verdicts and the mean margin, in one line."""
+    """Counts of the verdicts and the mean margin of a receiver, in one line."""
     counts = Counter(outcome.verdict for outcome in outcomes)
     parts = [f"{counts[verdict]} {verdict}" for verdict in ("pass", "fail", "undecided", "refused") if counts[verdict]]
     margins = [outcome.margin_db for outcome in outcomes if outcome.margin_db is not None]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ran.conformance.outcome import RowOutcome, row_outcome
-from ran.conformance.requirements import Requirement, Variant, experiment
+from ran.conformance.requirements import Offsets, Requirement, Variant, experiment
 from ran.errors import InputError
 from ran.sim.executor import Executor, available_cores
 from ran.sim.files import write_text
@@ -21,12 +21,13 @@ MARK = "conformance.csv"
 
 @dataclass(frozen=True)
 class Request:
-    """What is to be tested: rows, receiver (`{"name": ..., options}`), variant, and slots at most per row's point."""
+    """What is to be tested: rows, receivers (`{"name": ..., options}`), variant, most slots per point, offsets."""
 
     rows: tuple[Requirement, ...]
-    receiver: dict[str, Any]
+    receivers: tuple[dict[str, Any], ...]
     variant: Variant = "38.104"
     max_slots: int = 4096
+    offsets: Offsets | None = None
 
 
 def run_rows(
@@ -40,8 +41,9 @@ def run_rows(
 ) -> tuple[RowOutcome, ...]:
     """Simulate what the folder `out` does not hold yet; returns every row's outcome and hands each to `show`.
 
-    A row that the receiver cannot take is not an error: its outcome says why. `InputError` for a folder of something
-    else. Interrupted, the same call goes on.
+    Outcomes come row by row, and of a row receiver by receiver. A row that a receiver cannot take is not an error: its
+    outcome says why. `InputError` for a folder of something else, and for a receiver that can take no row at all.
+    Interrupted, the same call goes on.
     """
     listener = listener or Silence()
     check_folder(out)
@@ -49,26 +51,33 @@ def run_rows(
     executor: Executor | None = None
     try:
         for number, row in enumerate(request.rows, 1):
-            tested = experiment(row, [request.receiver], request.variant, request.max_slots)
             listener.say(
                 f"row {number} of {len(request.rows)}: {row.name}, {row.modulation} {row.num_layers}x{row.num_rx}"
             )
-            try:
-                build(tested)
-            except InputError as error:
-                if not str(error).startswith("receivers."):
-                    raise
-                outcome = RowOutcome(row, request.variant, tested.receivers[0].title, (), str(error))
-            else:
-                if executor is None:
-                    executor = Executor(tested, build, workers or available_cores()).__enter__()
-                results = run(tested, out / row.name, listener=listener, build=build, executor=executor)
-                outcome = row_outcome(row, request.variant, results)
-            outcomes.append(outcome)
-            show(outcome)
+            for receiver in request.receivers:
+                tested = experiment(row, [receiver], request.variant, request.max_slots, request.offsets)
+                title = tested.receivers[0].title
+                try:
+                    build(tested)
+                except InputError as error:
+                    if not str(error).startswith("receivers."):
+                        raise
+                    outcome = RowOutcome(row, request.variant, title, (), str(error))
+                else:
+                    if executor is None:
+                        executor = Executor(tested, build, workers or available_cores()).__enter__()
+                    folder = out / row.name if len(request.receivers) == 1 else out / row.name / title
+                    results = run(tested, folder, listener=listener, build=build, executor=executor)
+                    outcome = row_outcome(row, request.variant, results)
+                outcomes.append(outcome)
+                show(outcome)
     finally:
         if executor is not None:
             executor.close()
+    for title in dict.fromkeys(outcome.receiver for outcome in outcomes):
+        of_receiver = [outcome for outcome in outcomes if outcome.receiver == title]
+        if all(outcome.verdict == "refused" for outcome in of_receiver):
+            raise InputError(f"{of_receiver[0].reason} (and no other row can be taken)")
     return tuple(outcomes)
 
 

@@ -16,7 +16,10 @@ from pydantic import ConfigDict, ValidationError, create_model
 from channels import CHANNELS, Channel
 from channels.impairments import IMPAIRMENTS, Impairment
 from ran.errors import InputError, bad_value, nearest, unknown_name
-from receivers import RECEIVERS, Receiver
+from receivers import RECEIVERS, OnnxReceiver, Receiver
+
+#: How receivers from files are named.
+_FROM_FILES = ("FILE.py:ClassName", "FILE.onnx")
 
 
 def _first_line(cls: type) -> str:
@@ -34,8 +37,8 @@ def impairment_catalogue() -> dict[str, str]:
 
 
 def receiver_catalogue() -> dict[str, str]:
-    """Name and one-line description of every receiver."""
-    return {name: _first_line(cls) for name, cls in RECEIVERS.items()}
+    """Name and one-line description of every receiver, and of a model file as one."""
+    return {name: _first_line(cls) for name, cls in RECEIVERS.items()} | {"FILE.onnx": _first_line(OnnxReceiver)}
 
 
 def options(cls: type) -> dict[str, inspect.Parameter]:
@@ -44,9 +47,10 @@ def options(cls: type) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
-def _construct(cls: type, block: Mapping[str, Any], path: str) -> Any:
-    """Check the options against the constructor's type hints, then call it."""
-    known = options(cls)
+def _construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
+    """Check the options against the constructor's type hints, then call it, with the arguments `preset` besides."""
+    preset = preset or {}
+    known = {name: parameter for name, parameter in options(cls).items() if name not in preset}
     given = {k: v for k, v in block.items() if k != "name"}
     for key in given:
         if key not in known:
@@ -70,7 +74,7 @@ def _construct(cls: type, block: Mapping[str, Any], path: str) -> Any:
         raise bad_value(f"{path}.{key}", first["input"], allowed) from None
     values = {name: getattr(checked, name) for name in known}
     try:
-        return cls(**values)
+        return cls(**values, **preset)
     except InputError:
         raise
     except ValueError as error:
@@ -106,12 +110,14 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
-    """Receiver class by name, or from a file: "my_receiver.py:MyReceiver", relative to `base_dir`."""
+    """Receiver class by name, or from a file: "my_receiver.py:MyReceiver", relative to `base_dir`, or "model.onnx"."""
     if name in RECEIVERS:
         return RECEIVERS[name]
+    if name.endswith(".onnx"):
+        return OnnxReceiver
     file, separator, class_name = name.rpartition(":")
     if not (separator and file.endswith(".py")):
-        raise unknown_name(f"{path}.name", name, [*RECEIVERS, "FILE.py:ClassName"])
+        raise unknown_name(f"{path}.name", name, [*RECEIVERS, *_FROM_FILES])
     location = (base_dir or Path.cwd()) / file
     if not location.is_file():
         raise bad_value(f"{path}.name", name, f"a file that exists; there is no {location}")
@@ -141,13 +147,15 @@ def _load(location: Path, path: str) -> ModuleType:
 def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path: str = "receivers") -> Receiver:
     """Receiver from a block {"name": ..., **options}; `InputError` names the key, the value and what is allowed."""
     name = _name_of(block, path, RECEIVERS)
-    receiver: Receiver = _construct(receiver_class(name, base_dir, path), block, path)
+    cls = receiver_class(name, base_dir, path)
+    preset = {"file": str((base_dir or Path.cwd()) / name)} if cls is OnnxReceiver else {}
+    receiver: Receiver = _construct(cls, block, path, preset)
     return receiver
 
 
 def receiver_fingerprint(name: str, receiver: Receiver, base_dir: Path | None = None) -> str:
     """What identifies a receiver beyond its options: its weights, and its source when it comes from a user's file."""
-    if name in RECEIVERS:
+    if name in RECEIVERS or isinstance(receiver, OnnxReceiver):
         return receiver.fingerprint()
     source = ((base_dir or Path.cwd()) / name.rpartition(":")[0]).read_bytes()
     return hashlib.sha256(source).hexdigest() + receiver.fingerprint()

@@ -235,8 +235,32 @@ class Link:
                 self._memory.check(with_channel=True)
             receiver.check(self.grid.bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
             receiver.check_pilots(self._layout)
+            receiver.check_slot(self._empty_slot())
         except ValueError as error:
             raise InputError(f"receivers.{label}: {error}") from None
+
+    def _empty_slot(self) -> SlotObservation:
+        """What is known of a slot before it is received: a received grid of zeros, unit noise."""
+        shape = (1, self.config.num_rx_ant, *self._data_mask.shape)
+        y = torch.zeros(shape, dtype=torch.complex64, device=self.device)
+        return self._observation(self._slots[0], y, 1.0)
+
+    def _observation(self, slot: _Slot, y: Tensor, variance: float) -> SlotObservation:
+        grid = slot.grid
+        return SlotObservation(
+            y=y,
+            pilots=slot.pilots,
+            layout=self._layout,
+            data_mask=self._data_mask,
+            noise_var=torch.full((len(y),), variance, device=self.device),
+            bits_per_symbol=grid.bits_per_symbol,
+            layer_amplitude=grid.layer_amplitude,
+            layer_to_user=tuple(u for u, ports in enumerate(grid.ports) for _ in ports),
+            symbol_times_s=torch.from_numpy(slot.symbol_times_s),
+            subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
+            transform_precoding=self.config.pusch.transform_precoding,
+            decoder=TurboDecoder((grid.codeword,), self.decoder.num_iterations),
+        )
 
     def batch(
         self,
@@ -285,21 +309,7 @@ class Link:
                 grid.precode(x), attempt, paths, streams, noise_keys, variance, with_channel
             )
             h = None if h is None else grid.layer_channel(h)
-        observation = SlotObservation(
-            y=y,
-            pilots=slot.pilots,
-            layout=self._layout,
-            data_mask=self._data_mask,
-            noise_var=torch.full((len(drops),), variance, device=self.device),
-            bits_per_symbol=grid.bits_per_symbol,
-            layer_amplitude=grid.layer_amplitude,
-            layer_to_user=tuple(u for u, ports in enumerate(grid.ports) for _ in ports),
-            symbol_times_s=torch.from_numpy(slot.symbol_times_s),
-            subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
-            transform_precoding=self.config.pusch.transform_precoding,
-            decoder=TurboDecoder((grid.codeword,), self.decoder.num_iterations),
-        )
-        return SlotBatch(observation, transport_blocks, coded_bits, x, h)
+        return SlotBatch(self._observation(slot, y, variance), transport_blocks, coded_bits, x, h)
 
     @property
     def _tx_antennas(self) -> list[int]:

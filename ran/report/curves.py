@@ -67,6 +67,29 @@ class Curve:
         """Throughput [Mbit/s] of a BLER: the peak times (1 - BLER)."""
         return self.peak_mbps * (1 - bler)
 
+    @property
+    def has_harq(self) -> bool:
+        """Blocks are sent again: the throughput no longer follows from the residual BLER."""
+        return any(len(p.bler_after) > 1 for p in self.points)
+
+    @property
+    def throughput_ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """Lower and upper end [points] of the throughput's intervals."""
+        if not self.has_harq:
+            return self.throughput_at(self.bler_high), self.throughput_at(self.bler_low)
+        ends = np.array([(p.throughput_fraction_low, p.throughput_fraction_high) for p in self.points])
+        return self.peak_mbps * ends[:, 0], self.peak_mbps * ends[:, 1]
+
+    @property
+    def throughput_band(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Throughput on the fine grid and the ends of its intervals; with HARQ straight between the points."""
+        if not self.has_harq:
+            line, high, low = map(self.throughput_at, (self.line_bler, self.band_low, self.band_high))
+            return line, low, high
+        values = (self.throughput_mbps, *self.throughput_ends)
+        line, low, high = (np.interp(self.line_esn0_db, self.esn0_db, value) for value in values)
+        return line, low, high
+
 
 def run_labels(runs: Sequence[RunResults]) -> list[str]:
     """The experiments' names; runs of the same name are numbered."""
@@ -118,7 +141,7 @@ def _curve(
     low = np.array([p.bler_low for p in points], dtype=float)
     high = np.array([p.bler_high for p in points], dtype=float)
     is_genie = receiver in run.genie_receivers
-    air_time_s = points[0].slots * run.experiment.carrier.slot_duration_s
+    air_time_s = points[0].drops * run.experiment.carrier.slot_duration_s
     return Curve(
         label=f"{label} (genie)" if is_genie else label,
         run_index=run_index,
@@ -168,7 +191,8 @@ def esn0_range(shown: Sequence[Curve]) -> tuple[float, float]:
     """
     starts, stops = [], []
     for curve in shown:
-        falling = np.flatnonzero((curve.bler > 0) & (curve.bler < 0.98))
+        first_try = np.array([p.bler_after[0] if p.bler_after else p.bler for p in curve.points])
+        falling = np.flatnonzero((first_try > 0) & (curve.bler < 0.98))
         if len(falling):
             first, last = falling[0], falling[-1]
             reach = max((curve.esn0_db[last] - curve.esn0_db[first]) / 3, 2.0)

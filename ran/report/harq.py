@@ -10,10 +10,11 @@ from pathlib import Path
 from ran.errors import InputError
 from ran.phy.pusch import PuschGrid
 from ran.report.curves import run_labels
+from ran.sim.experiment import Block
 from ran.sim.results import RunResults
 
 _COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
-_STYLES = ("-", "--", "-.")
+_STYLES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 
 
 def normal_approximation(num_bits: int, num_symbols: int, snr: float) -> float:
@@ -40,9 +41,22 @@ def bound_after(results: RunResults, transmissions: int, esn0_db: float) -> floa
 
 
 def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
-    """BLER after 1, 2, ... transmissions against SNR, a line style per run; over AWGN with the bound of the first run.
+    """Write `harq_png` as harq.png into the folder `out`; returns its path."""
+    image = harq_png(runs)
+    path = Path(out) / "harq.png"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(image)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+    return path
 
-    Each run's first receiver is shown. Writes harq.png into the folder `out`; `InputError` for runs without HARQ.
+
+def harq_png(runs: Sequence[RunResults]) -> bytes:
+    """BLER after 1, 2, ... transmissions against SNR; over AWGN with the bound of the first run.
+
+    A colour per number of transmissions, a line style per run or, in a single run, per receiver; of several runs each
+    one's first receiver is shown. `InputError` for runs without HARQ.
     """
     for run in runs:
         if run.experiment.harq is None:
@@ -56,8 +70,7 @@ def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
 
     figure = Figure(figsize=(9, 5.5), layout="constrained")
     axes = figure.subplots()
-    for number, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True)):
-        receiver = run.experiment.receivers[0].title
+    for number, (run, receiver, label) in enumerate(_lines(runs)):
         points = [point for point in run.points if point.receiver == receiver]
         for count in range(run.experiment.max_transmissions):
             known = [(p.esn0_db, p.bler_after[count]) for p in points if p.bler_after[count] > 0]
@@ -66,7 +79,7 @@ def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
             style = _STYLES[number % len(_STYLES)]
             axes.plot([x for x, _ in known], [y for _, y in known], style, color=colour, marker=".", label=name)
     first = runs[0]
-    if first.experiment.channel.model_dump().get("name") == "awgn":  # type: ignore[union-attr]
+    if isinstance(first.experiment.channel, Block) and first.experiment.channel.name == "awgn":
         lowest, highest = first.points[0].esn0_db, first.points[-1].esn0_db
         grid = [lowest + (highest - lowest) * i / 400 for i in range(401)]
         for count in range(first.experiment.max_transmissions):
@@ -78,10 +91,12 @@ def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
     figure.legend(loc="outside lower center", fontsize=8, ncols=4)
     image = io.BytesIO()
     figure.savefig(image, dpi=120)
-    path = Path(out) / "harq.png"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image.getvalue())
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    return path
+    return image.getvalue()
+
+
+def _lines(runs: Sequence[RunResults]) -> list[tuple[RunResults, str, str]]:
+    """Run, receiver and label of every line style."""
+    if len(runs) == 1:
+        return [(runs[0], receiver.title, receiver.title) for receiver in runs[0].experiment.receivers]
+    labels = zip(runs, run_labels(runs), strict=True)
+    return [(run, run.experiment.receivers[0].title, label) for run, label in labels]

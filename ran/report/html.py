@@ -18,6 +18,7 @@ from plotly.offline import get_plotlyjs
 from ran.errors import InputError, bad_value
 from ran.report.crossing import CONFIDENCE, percent
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT, GENIE_DARK, GENIE_LIGHT, curves, run_labels
+from ran.report.harq import harq_png
 from ran.report.picture import bler_png, throughput_png
 from ran.report.plot import bler_figure, throughput_figure
 from ran.report.summary import findings, summary_table
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 
 def write_report(runs: Sequence[RunResults], out: Path) -> Path:
-    """Write report.html, bler.png and throughput.png over one run, or several in the same pictures.
+    """Write report.html, bler.png, throughput.png, and harq.png where there is HARQ, over one run or several together.
 
     out: a folder, made if need be, or the path of the page when it ends in .html (the PNGs go beside it).
     Each file is replaced in one step, so that no reader ever sees half of one. Returns the path of the page.
@@ -44,6 +45,9 @@ def write_report(runs: Sequence[RunResults], out: Path) -> Path:
     shown = curves(runs)
     title = " · ".join(run_labels(runs))
     pictures = {"bler.png": bler_png(shown, title), "throughput.png": throughput_png(shown, title)}
+    with_harq = [run for run in runs if run.experiment.harq is not None]
+    if with_harq:
+        pictures["harq.png"] = harq_png(with_harq)
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, content in pictures.items():
@@ -93,6 +97,7 @@ def _run_view(run: RunResults, label: str, colors: dict[str, int | None]) -> dic
         "colors": colors,
         "notes": _notes(rows),
         "points": run.points,
+        "num_attempts": run.experiment.max_transmissions if run.experiment.harq else 0,
         "genie_receivers": run.genie_receivers,
         "meta": run.meta,
         "is_complete": run.meta.get("complete", "yes") == "yes",

@@ -97,10 +97,8 @@ def throughput_png(shown: Sequence[Curve], title: str) -> bytes:
             axes.axhline(peak, color="#6b7280", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
         for curve in shown:
             look = _look(curve)
-            line, high, low = map(curve.throughput_at, (curve.line_bler, curve.band_low, curve.band_high))
-            _line(axes, curve, line, low, high)
-            high, low = map(curve.throughput_at, (curve.bler_low, curve.bler_high))
-            _points(axes, look, curve.esn0_db, curve.throughput_mbps, low, high)
+            _line(axes, curve, *curve.throughput_band)
+            _points(axes, look, curve.esn0_db, curve.throughput_mbps, *curve.throughput_ends)
         axes.set_ylim(0, 1.06 * max((curve.peak_mbps for curve in shown), default=1.0))
         _legend(figure, shown)
         return png_bytes(figure)

@@ -58,14 +58,13 @@ def throughput_figure(shown: Sequence[Curve]) -> Figure:
     """Throughput over Es/N0 with, dotted, the throughput of a link that loses no block."""
     traces: list[Figure] = []
     for curve in shown:
-        mean, high, low = map(curve.throughput_at, (curve.line_bler, curve.band_low, curve.band_high))
-        ends = [curve.throughput_at(end) for end in (curve.bler_high, curve.bler_low)]
+        ends = curve.throughput_ends
         text = [
             f"{p.throughput_mbps:.3f} [{low_end:.3f}, {high_end:.3f}] Mbit/s"
             for p, low_end, high_end in zip(curve.points, *ends, strict=True)
         ]
         traces += _curve_traces(
-            curve, (mean, low, high), curve.esn0_db, (curve.throughput_mbps, ends[0], ends[1]), text
+            curve, curve.throughput_band, curve.esn0_db, (curve.throughput_mbps, ends[0], ends[1]), text
         )
     peaks = sorted({curve.peak_mbps for curve in shown})
     layout = _layout(shown, "Throughput [Mbit/s]", {"range": [0, 1.08 * max(peaks, default=1.0)]})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
@@ -46,6 +46,8 @@ class ReceiverBlock(Block):
         """What results call this receiver."""
         if self.label is not None:
             return self.label
+        if self.name.endswith(".onnx"):
+            return PurePath(self.name).name
         return self.name.rsplit(":", 1)[-1] if ".py:" in self.name else self.name
 
 
@@ -324,11 +326,13 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     """The experiment with the receivers' relative file names taken relative to `folder`."""
 
     def absolute(value: Any) -> Any:
-        is_file = isinstance(value, str) and (".py:" in value or value.endswith(".safetensors"))
+        is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx")))
         return str(folder / Path(value).expanduser()) if is_file else value
 
     receivers = tuple(
-        receiver.model_validate({key: absolute(value) for key, value in receiver.model_dump().items()})
+        receiver.model_validate(
+            {key: value if key == "label" else absolute(value) for key, value in receiver.model_dump().items()}
+        )
         for receiver in experiment.receivers
     )
     return experiment.model_copy(update={"receivers": receivers})

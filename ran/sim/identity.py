@@ -61,7 +61,7 @@ def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu
 
 
 def _without_folder(value: Any) -> Any:
-    is_file = isinstance(value, str) and (".py:" in value or value.endswith(".safetensors"))
+    is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx")))
     return PurePath(value).name if is_file else value
 
 

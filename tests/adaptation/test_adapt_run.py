@@ -205,7 +205,7 @@ def test_built_in_experiments_load():
         ("adaptation.olla.start_db=11", "start_db 11.0 is not within min_db -10.0 and max_db 10.0"),
         ("adaptation.stepp=1", "adaptation.stepp: unknown key"),
         ("receivers=[ls-liner]", "did you mean 'ls-linear'"),
-        ("pusch.dmrs.config_type=2", "adaptation: measuring the SINR: blind: got DM-RS of type 2"),
+        ("pusch.transform_precoding=true", "transform"),
     ],
 )
 def test_bad_input_is_one_line(change, message, tmp_path, capsys):

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ran.cli.main import main
-from ran.conformance.requirements import experiment, requirements, select
+from ran.conformance.requirements import Offsets, experiment, requirements, select
+from ran.conformance.run import Request, run_rows
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 
@@ -62,6 +63,30 @@ def test_test_requirements_are_looser():
     assert two.snr_db("38.141-1") == pytest.approx(two.required_snr_db + 0.8)
 
 
+# table and row: test requirement in dB, TS 38.141-1 v15.14 §8.2.1.5, §8.2.2.5; from NVIDIA Aerial's 5GModel
+TEST_REQUIREMENTS = {
+    "8.2.1.2-7": {1: -2.2, 2: 10.8, 3: 13.6, 4: -5.2, 5: 7.1, 6: 9.6, 10: 2.2, 11: 20.0, 12: -1.4, 13: 12.4},
+    "8.2.1.2-3": {1: -1.5, 2: 10.6, 3: 13.0, 4: -4.9, 5: 6.8, 6: 9.2, 10: 2.9, 11: 19.1, 12: -1.0, 13: 11.9},
+    "8.2.2.2-2": {1: -1.9, 2: -5.1},
+    "8.2.2.2-1": {1: -1.8, 2: -5.1},
+}
+
+
+@pytest.mark.parametrize("table", TEST_REQUIREMENTS)
+def test_test_requirements_of_the_standard(table):
+    rows = {row.row: row for row in select([table])}
+    for number, expected in TEST_REQUIREMENTS[table].items():
+        assert rows[number].snr_db("38.141-1") == pytest.approx(expected)
+
+
+def test_offsets_pass_through_the_time_domain():
+    row = select(["8.2.1.2-4-row1"])[0]
+    assert "waveform" not in experiment(row, [{"name": "blind"}]).resolved()
+    with_offsets = experiment(row, [{"name": "blind"}], offsets=Offsets(timing_max_s=2.6e-7, cfo_max_hz=200.0))
+    assert with_offsets.waveform.cfo_max_hz == 200.0
+    assert with_offsets.waveform.timing_offset_max_s == 2.6e-7
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -70,6 +95,10 @@ def test_test_requirements_are_looser():
         (["--receiver", "blnd"], "did you mean 'blind'"),
         (["--variant", "38.141"], "--variant: got '38.141'; allowed: 38.104, 38.141-1; did you mean '38.141-1'?"),
         (["--slots", "0"], "--slots"),
+        (["--cfo", "-1"], "--cfo"),
+        (["--receiver", "blind", "--receiver", "blind"], "--receiver: got 'blind twice'; allowed: different receivers"),
+        (["--receiver", "{contract: generic}"], "--receiver: got '{contract: generic}'; allowed: a name, or a block"),
+        (["--receiver", "missing.onnx"], "missing.onnx: cannot be read"),
         (["--receiver", "missing.py:Mine"], "missing.py"),
     ],
 )
@@ -86,6 +115,30 @@ def test_foreign_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "thesis.txt").write_text("keep me")
     assert main(["conformance", "--table", "8.2.2.2-1", "--out", str(tmp_path)]) == 2
     assert "is no conformance folder" in capsys.readouterr().err
+
+
+def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--table", "8.2.1.2-4-row19", "--slots", "64"]
+    chosen = [
+        "--receiver",
+        "neural",
+        "--receiver",
+        "{name: blind, detector: lmmse}",
+        "--cfo",
+        "200",
+        "--timing",
+        "0.26",
+    ]
+    assert main([*arguments, *chosen, "--workers", "1", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "neural: 2 rows: 1 pass, 1 refused" in out
+    assert "mean margins on the 1 rows that all take: neural" in out
+    text = (tmp_path / "conformance.html").read_text()
+    assert "side by side" in text
+    assert "was not trained for 4 layers" in text
+    assert len((tmp_path / "conformance.csv").read_text().splitlines()) == 5
+    with pytest.raises(InputError, match=r"4 layers.*no other row"):
+        run_rows(Request(select(["8.2.1.2-4-row19"]), ({"name": "neural"},)), tmp_path / "other", workers=1)
 
 
 def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

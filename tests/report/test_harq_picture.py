@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from ran.errors import InputError
+from ran.report import write_report
+from ran.report.curves import curves
 from ran.report.harq import bound_after, normal_approximation, write_harq_picture
 from ran.sim.experiment import load
 from ran.sim.run import run
@@ -32,6 +34,25 @@ def test_simulated_harq_stays_above_the_bound(tmp_path: Path) -> None:
                 assert bler >= bound - 4 * math.sqrt(max(bound * (1 - bound), 1e-3) / point.drops)
     picture = write_harq_picture(runs, tmp_path)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    for curve, results in zip(curves(runs), runs, strict=True):
+        # a block in every slot at best, and the line goes through the points
+        block = results.points[0].bits / results.points[0].blocks
+        assert curve.peak_mbps == pytest.approx(block / results.experiment.carrier.slot_duration_s / 1e6)
+        fractions = [point.throughput_fraction for point in results.points]
+        assert (curve.throughput_mbps / curve.peak_mbps).tolist() == pytest.approx(fractions)
+        line, low, high = curve.throughput_band
+        assert (low <= line + 1e-9).all()
+        assert (line <= high + 1e-9).all()
+    page = write_report(runs, tmp_path / "report")
+    assert (page.parent / "harq.png").read_bytes().startswith(b"\x89PNG")
+    text = page.read_text()
+    for phrase in (
+        "<h2>HARQ</h2>",
+        "BLER after 3",
+        "residual",
+        f"{100 * runs[0].points[-1].throughput_fraction:.1f} %",
+    ):
+        assert phrase in text
     plain = run(load("harq-chase", [*changes, "harq=null"]), tmp_path / "plain", workers=1)
     with pytest.raises(InputError, match="without harq"):
         write_harq_picture([plain], tmp_path)

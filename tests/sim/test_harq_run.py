@@ -113,7 +113,7 @@ def build_rows(experiment: Experiment) -> Simulation:
 
 def test_rows_run_resume_and_are_reported(tmp_path: Path) -> None:
     names = ["8.2.1.2-4-row1", "8.2.1.2-4-row19", "8.2.2.2-1"]
-    request = Request(select(names), {"name": "one"}, max_slots=256)
+    request = Request(select(names), ({"name": "one"},), max_slots=256)
     outcomes = run_rows(request, tmp_path / "out", workers=1, build=build_rows)
     assert [outcome.verdict for outcome in outcomes] == ["pass", "refused", "pass", "pass"]
     assert passed(outcomes)
@@ -136,7 +136,7 @@ def row_text(outcome: RowOutcome) -> str:
 def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("keep me")
     with pytest.raises(InputError, match="is no conformance folder"):
-        run_rows(Request(select(["8.2.2.2-1"]), {"name": "one"}), tmp_path, workers=1, build=build_rows)
+        run_rows(Request(select(["8.2.2.2-1"]), ({"name": "one"},)), tmp_path, workers=1, build=build_rows)
     assert (tmp_path / "thesis.txt").read_text() == "keep me"
 
 
