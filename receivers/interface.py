@@ -78,7 +78,7 @@ class SlotObservation:
     layout: where the pilots for channel estimation are.
     data_mask [num_ofdm_symbols, num_subcarriers] bool: REs that carry data, on all layers.
     noise_var [batch] float32: noise variance per RE per antenna, linear.
-    bits_per_symbol: 1 (pi/2-BPSK), 2, 4, 6, 8 or 10 (QPSK to 1024QAM, TS 38.211 §5.1).
+    bits_per_symbol: 1 (pi/2-BPSK), 2, 4, 6, 8 or 10 (QPSK to 1024QAM, TS 38.211 §5.1); the most of all layers.
     layer_amplitude: amplitude of a layer's unit-power symbols, 1/sqrt(layers of the user).
     layer_to_user [num_layers]: which user sends a layer.
     symbol_times_s [num_ofdm_symbols] float64: start of each symbol's useful part after the start of the slot.
@@ -86,6 +86,8 @@ class SlotObservation:
     transform_precoding: DFT-s-OFDM. The modulation symbols of every OFDM symbol with data are spread by a DFT over all
         subcarriers (TS 38.211 §6.3.1.4); `receivers.transform_precoding` spreads and despreads.
     decoder: for receivers that declare `uses_decoder`; each of its calls decodes the slots that it is given once.
+    bits_per_layer [num_layers]: where layers differ, as those of two codewords may: the bits per symbol of each. LLRs
+        of a layer with fewer bits are 0 beyond its own. Empty: `bits_per_symbol` holds for all layers.
     """
 
     y: Tensor
@@ -100,6 +102,13 @@ class SlotObservation:
     subcarrier_spacing_hz: float
     transform_precoding: bool = False
     decoder: SoftDecoder | None = None
+    bits_per_layer: tuple[int, ...] = ()
+
+    @property
+    def modulations(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
+        """Bits per symbol, ascending, and the layers that have them."""
+        each = self.bits_per_layer or (self.bits_per_symbol,) * self.num_layers
+        return tuple((bits, tuple(i for i, b in enumerate(each) if b == bits)) for bits in sorted(set(each)))
 
     @property
     def num_layers(self) -> int:
@@ -135,7 +144,8 @@ class Truth:
     """What only a simulator knows. Handed to receivers that declare `needs_truth`, and to training.
 
     h [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64: the channel.
-    coded_bits [batch, num_layers, num_data_re, bits_per_symbol] uint8: the bits that the LLRs are about.
+    coded_bits [batch, num_layers, num_data_re, bits_per_symbol] uint8: the bits that the LLRs are about; 0 where a
+        layer has fewer.
     """
 
     h: Tensor
@@ -154,6 +164,11 @@ class Receiver(ABC):
     needs_truth: ClassVar[bool] = False
 
     @property
+    def takes_mixed_modulations(self) -> bool:
+        """Whether the receiver heeds `SlotObservation.bits_per_layer`."""
+        return False
+
+    @property
     def uses_decoder(self) -> bool:
         """Whether the receiver calls `SlotObservation.decoder`, which not every simulator may offer."""
         return False
@@ -167,6 +182,14 @@ class Receiver(ABC):
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work on such slots; called once before a run."""
+
+    def check_modulations(self, bits_per_layer: tuple[int, ...]) -> None:
+        """Raise `ValueError` when the receiver cannot demap these layers together; called once before a run."""
+        if len(set(bits_per_layer)) > 1 and not self.takes_mixed_modulations:
+            raise ValueError(
+                f"bits per symbol of the layers: got {', '.join(map(str, bits_per_layer))}; allowed with "
+                f"{self.name!r}: one modulation for all"
+            )
 
     def check_pilots(self, layout: PilotLayout) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work with such pilots; called once before a run."""

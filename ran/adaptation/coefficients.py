@@ -131,7 +131,7 @@ def measure_draws(mcs_table: int, mcs_index: int, channel: dict[str, Any], num_d
     channel: profile and delay_spread_ns of a TDL, num_rx_ant, num_layers.
     """
     link = _link(mcs_table, mcs_index, channel)
-    code_blocks = CodeBlocks.of(link.grid.transport_block)
+    code_blocks = CodeBlocks.of(link.grid.codewords[0].transport_block)
     scenario = f"coefficients/{channel}"
     with torch.inference_mode():
         # of this batch only the channels are used
@@ -172,9 +172,9 @@ class _StillChannel:
         """Of `count` slots; every step has its own random numbers."""
         grid, variance = self.link.grid, noise_var(esn0_db)
         generator = stream(self.seed, self.scenario, self.draw, f"step {step}")
-        blocks = generator.integers(2, size=(count, 1, self.link.bits_per_block), dtype=np.uint8)
-        coded_bits = torch.from_numpy(grid.encode(blocks))
-        x = grid.map_to_grid(coded_bits)
+        blocks = generator.integers(2, size=(count, 1, *self.link.bits_per_block), dtype=np.uint8)
+        coded_bits = torch.from_numpy(grid.code(blocks))
+        x = grid.to_grid(coded_bits)
         h = self.slot.truth.h
         y = (h * x[:, None]).sum(2)
         noise = generator.standard_normal((*y.shape, 2), dtype=np.float32) * np.float32(np.sqrt(variance / 2))

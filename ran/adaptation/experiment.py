@@ -82,11 +82,11 @@ class AdaptationExperiment(Experiment):
 
     @model_validator(mode="after")
     def _can_be_adapted(self) -> AdaptationExperiment:
-        if "mcs_index" in self.pusch.model_fields_set:
-            raise ValueError(f"pusch.mcs_index: got {self.pusch.mcs_index}; allowed: none, it is chosen slot by slot")
+        if "mcs_index" in self.uplink.model_fields_set:
+            raise ValueError(f"pusch.mcs_index: got {self.uplink.mcs_index}; allowed: none, it is chosen slot by slot")
         if self.users.num_users != 1:
             raise ValueError(f"users.num_users: got {self.users.num_users}; allowed: 1, whose MCS is adapted")
-        if self.pusch.transform_precoding:
+        if self.uplink.transform_precoding:
             raise ValueError("pusch.transform_precoding: got True; allowed: false, SINRs are those of subcarriers")
         if self.harq is not None:
             raise ValueError("harq: got a block; allowed: none, first transmissions alone are counted")
@@ -100,7 +100,7 @@ class AdaptationExperiment(Experiment):
 
     @property
     def num_mcs(self) -> int:
-        return num_mcs(self.pusch.mcs_table)
+        return num_mcs(self.uplink.mcs_table)
 
     def resolved(self) -> dict[str, Any]:
         """Plain values with all defaults filled in, without what is left open; validates to an equal experiment."""

@@ -126,7 +126,7 @@ class _Progress:
     tables: dict[Job, Table] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        gain_db = 10 * np.log10(self.experiment.num_rx_ant / self.experiment.pusch.num_layers)
+        gain_db = 10 * np.log10(self.experiment.num_rx_ant / self.experiment.uplink.num_layers)
         middles = [self.series.code_blocks(m).snr_db(0.5) for m in range(self.experiment.num_mcs)]
         start = int(np.sum(np.array(middles) < self.esn0_db + gain_db)) - 1
         self._window = Window(start, self.experiment.num_mcs, self.experiment.adaptation.target_bler / 10)

@@ -100,7 +100,7 @@ class Series:
         return CodeBlocks.of(self.transport_block(mcs_index))
 
     def _pusch(self, mcs_index: int) -> Pusch:
-        return self.experiment.pusch.model_copy(update={"mcs_index": mcs_index})
+        return self.experiment.uplink.model_copy(update={"mcs_index": mcs_index})
 
     def warm_up(self, say: Callable[[str], None]) -> None:
         """Compile what has to be compiled."""

@@ -74,11 +74,15 @@ class SlotWork(Work):
     def _slot_cost(self) -> cost.Cost:
         """Of one slot. How many iterations the decoder needs is measured."""
         grid, num_rx_ant = self.link.grid, self.config.num_rx_ant
-        layers, subcarriers, block = grid.num_layers, self.config.carrier.num_subcarriers, grid.transport_block
+        layers, subcarriers, block = (
+            grid.num_layers,
+            self.config.carrier.num_subcarriers,
+            grid.codewords[0].transport_block,
+        )
         with torch.inference_mode():
             batch = self.link.batch(range(self.link.batch_drops), self.esn0_db, _SEED, _SCENARIO)
             llr = self.link.receive(self.receiver, batch).cpu().numpy()
-        iterations = float(grid.decode(llr, _ITERATIONS, "int8").iterations.mean())
+        iterations = float(grid.decode_blocks(llr, _ITERATIONS, "int8")[0].iterations.mean())
         channel = self.link.channels[0]
         total = cost.transmission(num_rx_ant, layers, NUM_SYMBOLS_PER_SLOT * subcarriers)
         if isinstance(channel, Tdl):
@@ -93,7 +97,7 @@ class SlotWork(Work):
 
     def against_sionna(self, effort: Effort) -> Match:
         config, device = self.config, self.device
-        sender = sionna_peer.transmitter(config.carrier, config.pusch, config.users, device)
+        sender = sionna_peer.transmitter(config.carrier, config.uplink, config.users, device)
         channel = self.link.channels[0]
         if not isinstance(channel, Tdl):
             raise TypeError(f"slot rows use a TDL channel, got {type(channel).__name__}")

@@ -45,7 +45,7 @@ class TdlWork(Work):
 
     def against_sionna(self, effort: Effort) -> Match:
         config = slot_config(self.num_prb, 20, self.num_rx_ant)
-        sender = sionna_peer.transmitter(config.carrier, config.pusch, config.users)
+        sender = sionna_peer.transmitter(config.carrier, config.uplink, config.users)
         generate = sionna_peer.tdl_on_grid(self.channel, self.num_rx_ant, 1, sender.resource_grid)
         candidates = [
             Side(partial(generate, batch), batch, f"20 sinusoids per tap, batch {batch}, eager", ("", batch))
@@ -133,7 +133,7 @@ class EncodeWork(Work):
     """Transport blocks to scrambled coded bits: CRC, segmentation, LDPC, rate matching, scrambling."""
 
     def __init__(self, config: LinkConfig, batch: int) -> None:
-        self.config, self.grid = config, PuschGrid.build(config.carrier, config.pusch, config.users)
+        self.config, self.grid = config, PuschGrid.build(config.carrier, config.uplink, config.users)
         block = self.grid.transport_block
         rng = np.random.default_rng(_SEED)
         self.blocks = rng.integers(0, 2, (max(batch, *_PEER_BATCHES), 1, block.tb_size), dtype=np.uint8)
@@ -142,7 +142,7 @@ class EncodeWork(Work):
         self.cost = of_block * (block.num_code_blocks * batch)
 
     def against_sionna(self, effort: Effort) -> Match:
-        sender = sionna_peer.transmitter(self.config.carrier, self.config.pusch, Users())
+        sender = sionna_peer.transmitter(self.config.carrier, self.config.uplink, Users())
         encode = sender._tb_encoder
         bits = torch.from_numpy(self.blocks.astype(np.float32))
         candidates = [

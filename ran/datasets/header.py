@@ -166,7 +166,10 @@ def _fields(
 def _constants(observation: SlotObservation) -> dict[str, Any]:
     """What of an observation is no array."""
     layout = asdict(observation.layout)
-    names = ("bits_per_symbol", "layer_amplitude", "layer_to_user", "subcarrier_spacing_hz", "transform_precoding")
+    names = ["bits_per_symbol", "layer_amplitude", "layer_to_user", "subcarrier_spacing_hz", "transform_precoding"]
+    # sets of before there were layers of different modulations do not name them
+    if observation.bits_per_layer:
+        names.append("bits_per_layer")
     return {"layout": layout, **{name: getattr(observation, name) for name in names}}
 
 
@@ -231,6 +234,7 @@ def observation_of(header: Header, y: NDArray, noise: NDArray) -> SlotObservatio
         symbol_times_s=torch.from_numpy(header.tables["symbol_times_s"].array),
         subcarrier_spacing_hz=float(constants["subcarrier_spacing_hz"]),
         transform_precoding=bool(constants["transform_precoding"]),
+        bits_per_layer=tuple(constants.get("bits_per_layer", ())),
     )
 
 

@@ -72,7 +72,8 @@ def link_of(experiment: Experiment) -> Link:
 class ChunkWriter:
     """A link whose drops end in a file: what a worker process of `Executor` has."""
 
-    blocks_per_drop = bits_per_block = batch_drops = 1
+    blocks_per_drop = batch_drops = 1
+    bits_per_block = (1,)
     slot_duration_s = 0.0
 
     def __init__(self, link: Link, container: Container) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from ran.phy.config import Carrier, Config, Harq, Pusch, Users
+from ran.errors import InputError
+from ran.phy.config import Carrier, Config, Harq, Pdsch, Pusch, SharedChannel, Users
+from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
 
 #: A channel model or a receiver by name, with its options: {"name": "tdl", "profile": "A", ...}.
@@ -16,24 +18,57 @@ Block = dict[str, Any]
 class LinkConfig(Config):
     """Everything that decides the physics of a slot, except the SNR.
 
+    pusch or pdsch: the uplink of `users`, the default, or the downlink to one user.
+    precoding: of a PDSCH; by default every layer has its own antenna.
     channel: one block for all users, or a list with one block per user.
-    num_rx_ant: receive antennas of the base station.
+    num_rx_ant: receive antennas, of the base station in the uplink, of the user in the downlink.
     harq: retransmissions of blocks in error; none by default.
     waveform: the time domain, with its offsets; by default slots stay in the frequency domain.
     num_slots: consecutive slots of a drop over one fading process, a new block in each; only without HARQ.
         `Link.batch` makes them one by one, `Link.simulate` takes the first.
     """
 
-    younger_fields = ("harq", "waveform", "num_slots")
+    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "num_slots")
 
     carrier: Carrier = Carrier()
-    pusch: Pusch = Pusch()
+    pdsch: Pdsch | None = None
+    pusch: Annotated[Pusch | None, Field(validate_default=True)] = None
     users: Users = Users()
+    precoding: Precoding | None = None
     num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
     channel: Block | tuple[Block, ...]
     harq: Harq | None = None
     waveform: Waveform | None = None
     num_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+    @property
+    def shared_channel(self) -> SharedChannel:
+        """The allocation, of whichever direction."""
+        if self.pdsch is not None:
+            return self.pdsch
+        return self.uplink
+
+    @property
+    def uplink(self) -> Pusch:
+        """The PUSCH; `InputError` where there is a PDSCH instead."""
+        if self.pusch is None:
+            raise InputError("pdsch: got a downlink; allowed: pusch")
+        return self.pusch
+
+    @field_validator("pusch")
+    @classmethod
+    def _uplink_is_the_default(cls, value: Pusch | None, info: ValidationInfo) -> Pusch | None:
+        return Pusch() if value is None and info.data.get("pdsch") is None else value
+
+    @field_validator("precoding", mode="before")
+    @classmethod
+    def _precoding_may_be_a_name(cls, value: Any) -> Any:
+        return precoding_block(value)
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> LinkConfig:
+        check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
+        return self
 
     @field_validator("channel", mode="before")
     @classmethod

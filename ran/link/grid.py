@@ -12,26 +12,31 @@ from torch import Tensor
 from ran.link.memory import SlotMemory
 from ran.link.noise import complex_normals
 from ran.phy.modulation import constellation
-from ran.phy.pusch import PuschGrid
+from ran.phy.shared_grid import SharedGrid
 
 #: Channel response of the drops and the subcarriers given: [drops, num_rx_ant, num_layers, 14, subcarriers] complex64.
 Response = Callable[[slice, slice], Tensor]
 
 
-def transmitted_grid(grid: PuschGrid, coded_bits: Tensor) -> Tensor:
-    """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `PuschGrid.map_to_grid`."""
-    if coded_bits.device.type != "cpu" or grid.pusch.transform_precoding:
-        return grid.map_to_grid(coded_bits)
+def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
+    """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `SharedGrid.to_grid`."""
+    if coded_bits.device.type != "cpu" or grid.transform_precoding:
+        return grid.to_grid(coded_bits)
     from ran.link.kernels import map_to_grid  # numba takes a while to import
 
-    batch, num_layers = coded_bits.shape[:2]
-    points = grid.layer_amplitude * constellation(grid.bits_per_symbol)
     data = np.flatnonzero(grid.data_mask.numpy())
-    x = torch.empty(batch, num_layers, *grid.data_mask.shape, dtype=torch.complex64)
-    pilots = _floats(grid.pilots).reshape(num_layers, -1)
-    points_as_pairs = points.astype(np.complex64).view(np.float32).reshape(-1, 2)
-    map_to_grid(coded_bits.numpy(), points_as_pairs, data, pilots, _floats(x).reshape(batch, num_layers, -1))
-    return x
+    parts, first = [], 0
+    for codeword, bits in zip(grid.codewords, grid.split_layers(coded_bits), strict=True):
+        batch, num_layers = bits.shape[:2]
+        points = (grid.layer_amplitude * constellation(codeword.bits_per_symbol)).astype(np.complex64)
+        part = torch.empty(batch, num_layers, *grid.data_mask.shape, dtype=torch.complex64)
+        pilots = _floats(grid.pilots[first : first + num_layers]).reshape(num_layers, -1)
+        points_as_pairs = points.view(np.float32).reshape(-1, 2)
+        out = _floats(part).reshape(batch, num_layers, -1)
+        map_to_grid(bits.contiguous().numpy(), points_as_pairs, data, pilots, out)
+        parts.append(part)
+        first += num_layers
+    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
 
 
 def received_grid(

@@ -156,9 +156,11 @@ class SharedChannel(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _null_means_default(cls, data: Any) -> Any:
+    def _in_plain_form(cls, data: Any) -> Any:
         if isinstance(data, dict) and data.get("dmrs", ...) is None:
             data = {k: v for k, v in data.items() if k != "dmrs"}
+        if isinstance(data, dict) and isinstance(data.get("dmrs_ports"), list):
+            data = {**data, "dmrs_ports": tuple(data["dmrs_ports"])}
         return data
 
     @property

@@ -14,11 +14,13 @@ from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Pdsch, Precision
 from ran.phy.dmrs import dmrs_grid, dmrs_symbols, ports_of_users
 from ran.phy.modulation import modulate
+from ran.phy.precoders import antenna_grid, layer_channel, scaled
+from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlockDecision
 
 
 @dataclass(frozen=True)
-class PdschGrid:
+class PdschGrid(SharedGrid):
     """Everything about a PDSCH allocation that does not change from slot to slot.
 
     data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64;
@@ -76,8 +78,16 @@ class PdschGrid:
         )
 
     @property
-    def num_layers(self) -> int:
-        return self.pilots.shape[0]
+    def channel(self) -> Pdsch:
+        return self.pdsch
+
+    @property
+    def num_users(self) -> int:
+        return 1
+
+    @property
+    def layer_ports(self) -> tuple[int, ...]:
+        return self.ports
 
     @property
     def num_antenna_ports(self) -> int:
@@ -90,10 +100,12 @@ class PdschGrid:
         return float(1 / np.sqrt(self.num_layers))
 
     @property
-    def layers_of_codewords(self) -> tuple[slice, ...]:
-        """Where the layers of each codeword are among all layers."""
-        counts = self.pdsch.codeword_layers
-        return tuple(slice(sum(counts[:i]), sum(counts[: i + 1])) for i in range(len(counts)))
+    def bundle_subcarriers(self) -> int:
+        """Subcarriers that share a precoder."""
+        return 12 * (self.pdsch.prg_size or self.carrier.num_prb)
+
+    def to_grid(self, coded_bits: Tensor) -> Tensor:
+        return self.map_to_grid(self.split_layers(coded_bits))
 
     def encode(self, transport_blocks: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Encode and scramble: uint8 [batch, tb_size] per codeword -> uint8 [batch, its layers, num_data_re, its bits].
@@ -117,26 +129,20 @@ class PdschGrid:
         x[:, :, self.data_mask.to(symbols.device)] = self.layer_amplitude * symbols
         return x
 
-    def _per_subcarrier(self, device: torch.device) -> Tensor | None:
-        """Precoder of every subcarrier, complex64 [num_subcarriers, num_antenna_ports, num_layers]."""
-        if self.precoder is None:
-            return None
-        size = 12 * (self.pdsch.prg_size or self.carrier.num_prb)
-        prg = torch.arange(self.carrier.num_subcarriers) // size
-        return self.precoder[prg].to(device)
-
     def precode(self, x: Tensor) -> Tensor:
         """Layers to antenna ports: [batch, num_layers, 14, num_subcarriers] -> [batch, num_antenna_ports, ...]."""
-        w = self._per_subcarrier(x.device)
-        return x if w is None else torch.einsum("kpl,blsk->bpsk", w, x)
+        if self.precoder is None:
+            return x
+        return antenna_grid(x, self.precoder[None].to(x.device), self.bundle_subcarriers)
 
     def layer_channel(self, h: Tensor) -> Tensor:
         """The channel that the layers see: the precoder is part of it.
 
         h [batch, num_rx_ant, num_antenna_ports, 14, num_subcarriers] -> [batch, num_rx_ant, num_layers, ...] complex64.
         """
-        w = self._per_subcarrier(h.device)
-        return h if w is None else torch.einsum("brpsk,kpl->brlsk", h, w)
+        if self.precoder is None:
+            return h
+        return layer_channel(h, self.precoder[None].to(h.device), self.bundle_subcarriers)
 
     def decode(
         self, llr: Sequence[np.ndarray], num_iterations: int, precision: Precision
@@ -164,8 +170,7 @@ def _scaled(precoder: np.ndarray, groups: int, num_layers: int) -> Tensor:
             w.shape,
             f"({groups} or 1, {num_layers} or more antenna ports, {num_layers} layers)",
         )
-    norm = np.linalg.norm(w, axis=(1, 2), keepdims=True)
+    norm = np.linalg.norm(w, axis=(1, 2))
     if not (np.isfinite(norm).all() and (norm > 0).all()):
         raise InputError("precoder: got matrices that are zero or not finite; allowed: finite ones that are not zero")
-    scaled = np.broadcast_to(w * np.sqrt(num_layers) / norm, (groups, *w.shape[1:]))
-    return torch.from_numpy(scaled.astype(np.complex64))
+    return scaled(torch.from_numpy(np.broadcast_to(w, (groups, *w.shape[1:])).copy())).to(torch.complex64)

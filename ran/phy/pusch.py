@@ -16,6 +16,7 @@ from ran.phy.dmrs import dmrs_grid, dmrs_symbols, ports_of_users
 from ran.phy.mcs import mcs
 from ran.phy.modulation import modulate
 from ran.phy.ptrs import ptrs_grid, ptrs_subcarriers, ptrs_symbols
+from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlock, TransportBlockDecision
 
 
@@ -25,7 +26,7 @@ def assign_ports(pusch: Pusch, users: Users) -> tuple[tuple[int, ...], ...]:
 
 
 @dataclass(frozen=True)
-class PuschGrid:
+class PuschGrid(SharedGrid):
     """Everything about a PUSCH allocation that does not change from slot to slot.
 
     data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64, DM-RS and PT-RS;
@@ -40,7 +41,7 @@ class PuschGrid:
     data_mask: Tensor
     pilots: Tensor
     precoder: Tensor | None
-    codeword: Codeword
+    codewords: tuple[Codeword, ...]
 
     @classmethod
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> PuschGrid:
@@ -77,8 +78,25 @@ class PuschGrid:
             data_mask=torch.from_numpy(data_mask),
             pilots=torch.from_numpy(pilots.astype(np.complex64)),
             precoder=precoder,
-            codeword=codeword,
+            codewords=(codeword,),
         )
+
+    @property
+    def channel(self) -> Pusch:
+        return self.pusch
+
+    @property
+    def codeword(self) -> Codeword:
+        """The one codeword of all users."""
+        return self.codewords[0]
+
+    @property
+    def layer_ports(self) -> tuple[int, ...]:
+        return tuple(port for user in self.ports for port in user)
+
+    @property
+    def transform_precoding(self) -> bool:
+        return self.pusch.transform_precoding
 
     @property
     def transport_block(self) -> TransportBlock:
@@ -90,10 +108,6 @@ class PuschGrid:
         return self.codeword.scrambling
 
     @property
-    def bits_per_symbol(self) -> int:
-        return self.codeword.bits_per_symbol
-
-    @property
     def target_rate(self) -> float:
         return self.codeword.target_rate
 
@@ -102,23 +116,17 @@ class PuschGrid:
         return len(self.ports)
 
     @property
-    def num_layers(self) -> int:
-        """Layers of all users together."""
-        return self.pilots.shape[0]
-
-    @property
     def num_antennas_per_user(self) -> int:
         """Transmit antennas of a user: its antenna ports, or one per layer without a codebook."""
         return self.pusch.num_layers if self.precoder is None else self.precoder.shape[0]
 
     @property
-    def num_data_re(self) -> int:
-        return int(self.data_mask.sum())
-
-    @property
     def layer_amplitude(self) -> float:
         """Amplitude of a layer's symbols: the layers of a user share its unit power."""
         return float(1 / np.sqrt(self.pusch.num_layers))
+
+    def to_grid(self, coded_bits: Tensor) -> Tensor:
+        return self.map_to_grid(coded_bits)
 
     def encode(self, transport_blocks: np.ndarray) -> np.ndarray:
         """Encode and scramble.

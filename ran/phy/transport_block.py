@@ -140,11 +140,20 @@ class TransportBlock:
         """The same with another redundancy version; None for the one it has."""
         return self if rv is None or rv == self.rv else _with_rv(self, rv)
 
+    @property
+    def _mother_code(self) -> LdpcCode:
+        return LdpcCode(self.base_graph, self.code.lifting_size, self.code.num_info_bits)
+
+    @property
+    def num_mother_bits(self) -> int:
+        """Bits of the mother code of all code blocks."""
+        return self.num_code_blocks * self._mother_code.num_mother_bits
+
     def new_soft_buffer(self, batch: int) -> SoftBuffer:
         """An empty soft buffer for a batch of such transport blocks, to hand to `decode` with each transmission."""
         if batch < 0:
             raise bad_value("batch", batch, "0 or more")
-        mother = LdpcCode(self.base_graph, self.code.lifting_size, self.code.num_info_bits)
+        mother = self._mother_code
         llr = np.zeros((batch, self.num_code_blocks, mother.num_mother_bits), np.float32)
         return SoftBuffer(self.tb_size, mother, llr)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from ran.errors import bad_value
@@ -22,6 +24,9 @@ OVERSAMPLING = {
     (8, 2): (4, 4),
     (16, 1): (4, 1),
 }
+
+
+_BEAMS_OF_MODE_2 = 4
 
 
 def two_port_matrix(num_layers: int, index: int) -> np.ndarray:
@@ -61,17 +66,24 @@ def _high_rank_beams(n1: int, n2: int, num_layers: int) -> tuple[tuple[int, int]
     return ((0, 0), (1, 0), (0, 1), (1, 1)) if n2 > 1 else ((0, 0), (1, 0), (2, 0), (3, 0))
 
 
-def num_indices(n1: int, n2: int, num_layers: int) -> tuple[int, int, int, int]:
-    """How many values i_1,1, i_1,2, i_1,3 and i_2 have (codebook mode 1).
+def num_indices(n1: int, n2: int, num_layers: int, mode: int = 1) -> tuple[int, int, int, int]:
+    """How many values i_1,1, i_1,2, i_1,3 and i_2 have.
 
+    mode: codebookMode, 1 or 2, which differ for 1 and 2 layers only.
     Raises `InputError` for antenna layouts and numbers of layers that the codebook does not have.
     """
     if (n1, n2) not in OVERSAMPLING:
         raise bad_value("n1, n2", (n1, n2), f"{sorted(OVERSAMPLING)} (TS 38.214 table 5.2.2.2.1-2)")
     if not 1 <= num_layers <= min(8, 2 * n1 * n2):
         raise bad_value("num_layers", num_layers, f"1 to {min(8, 2 * n1 * n2)} (TS 38.214 §5.2.2.2.1)")
+    if mode not in (1, 2):
+        raise bad_value("mode", mode, "1, 2 (TS 38.214 §5.2.2.2.1)")
     o1, o2 = OVERSAMPLING[n1, n2]
     beams1, beams2 = n1 * o1, n2 * o2
+    if mode == 2 and num_layers <= 2:
+        # i_2 chooses among four neighbouring beams too
+        second = 1 if num_layers == 1 else len(_second_beams(n1, n2, 2))
+        return beams1 // 2, max(1, beams2 // 2), second, _BEAMS_OF_MODE_2 * (4 if num_layers == 1 else 2)
     if num_layers == 1:
         return beams1, beams2, 1, 4
     if num_layers == 2:
@@ -89,18 +101,21 @@ def num_indices(n1: int, n2: int, num_layers: int) -> tuple[int, int, int, int]:
 
 
 def type_one_matrix(
-    n1: int, n2: int, num_layers: int, i11: int = 0, i12: int = 0, i13: int = 0, i2: int = 0
+    n1: int, n2: int, num_layers: int, i11: int = 0, i12: int = 0, i13: int = 0, i2: int = 0, mode: int = 1
 ) -> np.ndarray:
-    """Precoding matrix of the type I single-panel codebook, mode 1, complex128 [2 n1 n2, num_layers].
+    """Precoding matrix of the type I single-panel codebook, complex128 [2 n1 n2, num_layers].
 
-    n1, n2: antenna columns and rows of one polarisation. i11, i12, i13, i2: the PMI. Columns are orthogonal, the
-    squared norm of the matrix is 1. Source: TS 38.214 tables 5.2.2.2.1-5 to -12, Rel-18.
+    n1, n2: antenna columns and rows of one polarisation. i11, i12, i13, i2: the PMI. mode: codebookMode. Columns are
+    orthogonal, the squared norm of the matrix is 1. Source: TS 38.214 tables 5.2.2.2.1-5 to -12, Rel-18.
     """
-    limits = num_indices(n1, n2, num_layers)
+    limits = num_indices(n1, n2, num_layers, mode)
     for name, value, limit in zip(("i11", "i12", "i13", "i2"), (i11, i12, i13, i2), limits, strict=True):
         if not 0 <= value < limit:
             raise bad_value(f"codebook index {name}", value, f"0 to {limit - 1} (TS 38.214 §5.2.2.2.1)")
     o1, o2 = OVERSAMPLING[n1, n2]
+    if mode == 2 and num_layers <= 2:
+        step, i2 = divmod(i2, limits[3] // _BEAMS_OF_MODE_2)
+        i11, i12 = (2 * i11 + step, 0) if n2 == 1 else (2 * i11 + step % 2, 2 * i12 + step // 2)
 
     def beam(offset: tuple[int, int]) -> np.ndarray:
         horizontal = np.exp(2j * np.pi * np.arange(n1) * (i11 + offset[0] * o1) / (n1 * o1))
@@ -146,3 +161,26 @@ def type_one_matrix(
         pairs = [*first, *rest]
     columns = [np.concatenate([beam(offset), phase * beam(offset)]) for offset, phase in pairs]
     return np.stack(columns, axis=1) / np.sqrt(2 * n1 * n2 * num_layers)
+
+
+@lru_cache(maxsize=8)
+def type_one_codebook(n1: int, n2: int, num_layers: int, mode: int = 1) -> np.ndarray:
+    """All matrices, complex64 [i_1,1 x i_1,2 x i_1,3, i_2, 2 n1 n2, num_layers], read-only.
+
+    n1 = n2 = 1 is the codebook of 2 ports (TS 38.214 table 5.2.2.2.1-1), which has no i_1.
+    """
+    if (n1, n2) == (1, 1):
+        matrices = np.stack([two_port_matrix(num_layers, i) for i in range(4 if num_layers == 1 else 2)])[None]
+    else:
+        a, b, c, d = (range(n) for n in num_indices(n1, n2, num_layers, mode))
+        matrices = np.stack(
+            [
+                np.stack([type_one_matrix(n1, n2, num_layers, i11, i12, i13, i2, mode) for i2 in d])
+                for i11 in a
+                for i12 in b
+                for i13 in c
+            ]
+        )
+    codebook: np.ndarray = matrices.astype(np.complex64)
+    codebook.flags.writeable = False
+    return codebook

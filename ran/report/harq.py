@@ -8,7 +8,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ran.errors import InputError
+from ran.phy.config import Pdsch
+from ran.phy.pdsch import PdschGrid
 from ran.phy.pusch import PuschGrid
+from ran.phy.shared_grid import SharedGrid
 from ran.report.curves import run_labels
 from ran.sim.experiment import Block
 from ran.sim.results import RunResults
@@ -34,10 +37,14 @@ def normal_approximation(num_bits: int, num_symbols: int, snr: float) -> float:
 def bound_after(results: RunResults, transmissions: int, esn0_db: float) -> float:
     """`normal_approximation` for the combined rate: the symbols of so many transmissions, all new parts of a code."""
     experiment = results.experiment
-    grid = PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users)
+    grid: SharedGrid
+    if experiment.pusch is not None:
+        grid = PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users)
+    else:
+        grid = PdschGrid.build(experiment.carrier, experiment.pdsch or Pdsch())
     snr = experiment.num_rx_ant * 10 ** (esn0_db / 10)
-    num_symbols = transmissions * grid.num_data_re * experiment.pusch.num_layers
-    return normal_approximation(grid.transport_block.tb_size, num_symbols, snr)
+    num_symbols = transmissions * grid.num_data_re * grid.codewords[0].num_layers
+    return normal_approximation(grid.block_sizes[0], num_symbols, snr)
 
 
 def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:

@@ -107,18 +107,41 @@ def _run_view(run: RunResults, label: str, colors: dict[str, int | None]) -> dic
 
 def _link_facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
     """The link in a line of facts, as far as the experiment states them."""
-    carrier, pusch = settings.get("carrier", {}), settings.get("pusch", {})
+    carrier, channel = settings.get("carrier", {}), settings.get("pdsch") or settings.get("pusch", {})
     channels = settings.get("channel", {})
     channels = channels if isinstance(channels, list) else [channels]
     facts = {
         "Carrier": f"{carrier.get('num_prb')} PRB at {carrier.get('subcarrier_spacing_khz')} kHz",
-        "MCS": f"{pusch.get('mcs_index')} of table {pusch.get('mcs_table')}",
+        "Shared channel": "PDSCH" if "pdsch" in settings else None,
+        "MCS": f"{_mcs(channel)} of table {channel.get('mcs_table')}",
+        "Precoding": _precoding(settings),
         "Channel": ", ".join(dict.fromkeys(_channel(c) for c in channels)),
         "Users": settings.get("users", {}).get("num_users"),
         "Receive antennas": settings.get("num_rx_ant"),
         "Seed": settings.get("seed"),
     }
     return [(name, str(value)) for name, value in facts.items() if value is not None and "None" not in str(value)]
+
+
+def _mcs(channel: dict[str, Any]) -> str:
+    """The MCS index, or those of two codewords."""
+    second = channel.get("mcs_index_2")
+    return f"{channel.get('mcs_index')}" if second is None else f"{channel.get('mcs_index')} and {second}"
+
+
+def _precoding(settings: dict[str, Any]) -> str | None:
+    """Precoder of a downlink, its antennas, and what the transmitter knows of the channel."""
+    block = settings.get("precoding")
+    if not block:
+        return None
+    antennas = block.get("num_tx_ant") or 2 * block.get("n1", 0) * block.get("n2", 0)
+    text = f"{block['name']}, {antennas} antennas" if antennas else str(block["name"])
+    if "csi_delay_slots" not in block:
+        return text
+    delay, snr_db = block["csi_delay_slots"], block.get("csi_snr_db")
+    if not delay and snr_db is None:
+        return f"{text}, ideal CSI"
+    return f"{text}, CSI {delay} slots old" + ("" if snr_db is None else f" at {snr_db:g} dB")
 
 
 def _channel(block: Any) -> str:

@@ -7,10 +7,11 @@ from importlib import resources
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
-from ran.errors import unknown_name
-from ran.phy.config import Carrier, Config, Decoder, Harq, Pusch, Users
+from ran.errors import InputError, unknown_name
+from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
+from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
 from ran.sim.overrides import apply_overrides
 from ran.sim.validation import validate
@@ -189,7 +190,7 @@ def _tuples(value: Any) -> Any:
 class Experiment(Config):
     """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
 
-    younger_fields = ("harq", "waveform")
+    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform")
 
     name: Annotated[
         str,
@@ -201,8 +202,10 @@ class Experiment(Config):
     ]
     description: str = ""
     carrier: Carrier = Carrier()
-    pusch: Pusch = Pusch()
+    pdsch: Pdsch | None = None
+    pusch: Annotated[Pusch | None, Field(validate_default=True)] = None
     users: Users = Users()
+    precoding: Precoding | None = None
     num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
     channel: Annotated[
         Annotated[Block, Tag("<one>")] | Annotated[tuple[Block, ...], Field(min_length=1), Tag("<per user>")],
@@ -231,6 +234,28 @@ class Experiment(Config):
     harq: Harq | None = None
     waveform: Waveform | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
+
+    @property
+    def uplink(self) -> Pusch:
+        """The PUSCH; `InputError` where there is a PDSCH instead."""
+        if self.pusch is None:
+            raise InputError("pdsch: got a downlink; allowed: pusch")
+        return self.pusch
+
+    @field_validator("pusch")
+    @classmethod
+    def _uplink_is_the_default(cls, value: Pusch | None, info: ValidationInfo) -> Pusch | None:
+        return Pusch() if value is None and info.data.get("pdsch") is None else value
+
+    @field_validator("precoding", mode="before")
+    @classmethod
+    def _precoding_may_be_a_name(cls, value: Any) -> Any:
+        return precoding_block(value)
+
+    @model_validator(mode="after")
+    def _one_direction(self) -> Experiment:
+        check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
+        return self
 
     @field_validator("channel", mode="before")
     @classmethod
@@ -285,7 +310,10 @@ class Experiment(Config):
 
     def resolved(self) -> dict[str, Any]:
         """Plain values with all defaults filled in; validates to an equal experiment."""
-        return self.model_dump(mode="json")
+        values = self.model_dump(mode="json")
+        if self.pdsch is not None:
+            del values["users"]
+        return values
 
 
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)

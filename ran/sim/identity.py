@@ -39,8 +39,8 @@ def _canonical(value: Any) -> Any:
 def physics(experiment: Experiment) -> dict[str, Any]:
     """Everything that decides the physics of a drop, except the SNR."""
     resolved = experiment.resolved()
-    # without retransmissions there is no `harq`, as in experiments from before there was one; likewise `waveform`
-    keys = ("carrier", "pusch", "users", "num_rx_ant", "channel", "harq", "waveform")
+    # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
+    keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
     return {key: resolved[key] for key in keys if key in resolved}
 
 

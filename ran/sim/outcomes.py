@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from ran.sim.store import Segment
+from ran.sim.throughput import Stream
 
 
 class TaskOutcomes:
@@ -20,6 +21,7 @@ class TaskOutcomes:
         self.block_errors = np.zeros(0, np.int64)
         self.bit_errors = np.zeros(0, np.int64)
         self.earlier_errors = np.zeros((0, 0), np.int64)
+        self.second_errors = np.zeros((0, 0), np.int64)
         self._close_gaps()
 
     def add(self, segment: Segment) -> None:
@@ -33,11 +35,27 @@ class TaskOutcomes:
             self.bit_errors = np.concatenate([self.bit_errors, segment.bit_errors])
             earlier = self.earlier_errors if len(self.earlier_errors) else segment.earlier_errors[:0]
             self.earlier_errors = np.concatenate([earlier, segment.earlier_errors])
+            second = self.second_errors if len(self.second_errors) else segment.second_errors[:0]
+            self.second_errors = np.concatenate([second, segment.second_errors])
 
     @property
     def prefix(self) -> int:
         """Number of drops known without a gap."""
         return len(self.block_errors)
+
+    def streams(self, bits_per_block: Sequence[int], drops: int | None = None) -> tuple[Stream, ...]:
+        """Blocks that arrived and transmissions that it took: of all users together, or of either codeword.
+
+        bits_per_block: transport block sizes of a drop.
+        """
+        number = len(bits_per_block)
+        delivered, transmissions = self.delivered(number, drops), self.transmissions(number, drops)
+        second = self.second_errors[:drops]
+        if not second.shape[1]:
+            return (Stream(delivered, transmissions, number, bits_per_block[0]),)
+        of_second = Stream(1 - second[:, -1], 1 + second[:, :-1].sum(1), 1, bits_per_block[1])
+        rest = Stream(delivered - of_second.delivered, transmissions - of_second.transmissions, 1, bits_per_block[0])
+        return rest, of_second
 
     def delivered(self, blocks_per_drop: int, drops: int | None = None) -> np.ndarray:
         """Blocks that arrived, int64 [drops]."""

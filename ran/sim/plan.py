@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
 from ran.sim.experiment import Experiment, Requirement, SnrSearch
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.stopping import drops_expected, drops_used
-from ran.sim.throughput import drops_to_decide, looks
+from ran.sim.throughput import drops_to_decide, fraction_of_maximum, looks
 
 #: A curve that has not halved over so many dB has met its error floor.
 _FLOOR_SPAN_DB = 6.0
@@ -55,13 +55,15 @@ class Curve:
 class Plan:
     """The points of an experiment. Everything here follows from the experiment and the outcomes alone."""
 
-    def __init__(self, experiment: Experiment, blocks_per_drop: int) -> None:
+    def __init__(self, experiment: Experiment, bits_per_block: Sequence[int]) -> None:
+        """bits_per_block: transport block sizes of a drop."""
         self._rule = experiment.stopping
         self._grid = experiment.snr_grid
         self._search = experiment.snr_search
         self._requirement = experiment.requirement
         self._max_transmissions = experiment.max_transmissions
-        self._blocks_per_drop = blocks_per_drop
+        self._bits_per_block = tuple(bits_per_block)
+        self._blocks_per_drop = len(self._bits_per_block)
         self._decided: WeakKeyDictionary[TaskOutcomes, tuple[int, int | None]] = WeakKeyDictionary()
         self.receivers = tuple(receiver.title for receiver in experiment.receivers)
 
@@ -123,8 +125,7 @@ class Plan:
                 need = Need(receiver, esn0_db, expected, limit, certain=True)
                 return Curve(tuple(sorted(points, key=lambda point: point.esn0_db)), (need,))
             points.append(Point(receiver, esn0_db, used, True))
-            delivered = known.delivered(self._blocks_per_drop, used).sum()
-            enough = delivered >= requirement.throughput * known.transmissions(self._blocks_per_drop, used).sum()
+            enough = self._is_enough(known, used, requirement.throughput)
             if direction == 0:
                 direction = -1 if enough else 1
             elif enough == (direction > 0):
@@ -132,17 +133,21 @@ class Plan:
             offset += direction
         return Curve(tuple(sorted(points, key=lambda point: point.esn0_db)), ())
 
+    def _is_enough(self, known: TaskOutcomes, drops: int, threshold: float) -> bool:
+        """Whether the throughput over so many drops is at the threshold or above."""
+        streams = known.streams(self._bits_per_block, drops)
+        if len(streams) == 1:
+            return bool(streams[0].delivered.sum() >= threshold * streams[0].transmissions.sum())
+        return fraction_of_maximum(streams, self._max_transmissions).value >= threshold
+
     def _drops_at_requirement(self, known: TaskOutcomes, limit: int, threshold: float, decides: bool) -> int | None:
         """Drops that count at a point: `limit`, or at the required point as few as decide about it."""
         if not decides:
             return limit if known.prefix >= limit else None
         prefix, used = self._decided.get(known, (-1, None))
         if used is None and prefix != known.prefix:
-            delivered = known.delivered(self._blocks_per_drop)
-            transmissions = known.transmissions(self._blocks_per_drop)
-            used = drops_to_decide(
-                delivered, transmissions, self._blocks_per_drop, self._max_transmissions, threshold, limit
-            )
+            streams = known.streams(self._bits_per_block)
+            used = drops_to_decide(streams, self._max_transmissions, threshold, limit)
             self._decided[known] = (known.prefix, used)
         return used
 

@@ -57,4 +57,4 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
                 errors = int(found.block_errors[place]), int(found.bit_errors[place])
                 outcomes.append(Outcome(title, drop, *errors))
     blocks = link.blocks_per_drop
-    return Replay(esn0_db, drop, batch, scenario, blocks, blocks * link.bits_per_block, tuple(outcomes))
+    return Replay(esn0_db, drop, batch, scenario, blocks, sum(link.bits_per_block), tuple(outcomes))

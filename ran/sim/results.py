@@ -20,7 +20,7 @@ from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
 from ran.sim.statistics import bler_interval
 from ran.sim.store import Store
-from ran.sim.throughput import throughput_fraction
+from ran.sim.throughput import fraction_of_maximum
 from ran.sim.validation import validate
 
 CSV_COLUMNS = (
@@ -54,6 +54,8 @@ class PointResult:
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
     transmissions: of all blocks; delivered blocks per transmission is throughput_fraction, of the maximum throughput,
     with its interval (`ran.sim.throughput`). bler_after: blocks in error after 1, 2, ... transmissions.
+
+    bler_of_codewords: of the first and the second codeword; empty where there is one.
     """
 
     receiver: str
@@ -74,6 +76,7 @@ class PointResult:
     throughput_fraction_low: float = 0.0
     throughput_fraction_high: float = 1.0
     bler_after: tuple[float, ...] = ()
+    bler_of_codewords: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,15 @@ class RunResults:
 
 @dataclass(frozen=True)
 class Dimensions:
-    """How much a drop carries, and how often at most it is sent."""
+    """How much a drop carries, block by block, and how often at most it is sent."""
 
-    blocks_per_drop: int
-    bits_per_block: int
+    bits_per_block: tuple[int, ...]
     slot_duration_s: float
     max_transmissions: int = 1
+
+    @property
+    def blocks_per_drop(self) -> int:
+        return len(self.bits_per_block)
 
 
 def load_results(run_dir: Path) -> RunResults:
@@ -132,8 +138,7 @@ def _from_store(store: Store) -> RunResults:
         experiment = validate(Experiment, json.loads(meta["experiment"]))
         receivers = json.loads(meta["receivers"])
         dimensions = Dimensions(
-            int(json.loads(meta["blocks_per_drop"])),
-            int(json.loads(meta["bits_per_block"])),
+            _block_sizes(json.loads(meta["blocks_per_drop"]), json.loads(meta["bits_per_block"])),
             float(json.loads(meta["slot_duration_s"])),
             experiment.max_transmissions,
         )
@@ -143,7 +148,7 @@ def _from_store(store: Store) -> RunResults:
     except (KeyError, ValueError) as error:
         raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
     outcomes = known_outcomes(store, experiment, receivers)
-    curves = Plan(experiment, dimensions.blocks_per_drop).curves(outcomes)
+    curves = Plan(experiment, dimensions.bits_per_block).curves(outcomes)
     points = tuple(
         point_result(point, outcomes[point.receiver, point.esn0_db], dimensions)
         for curve in curves
@@ -161,6 +166,14 @@ def _from_store(store: Store) -> RunResults:
     return RunResults(experiment, points, genies, dimensions.blocks_per_drop, about)
 
 
+def _block_sizes(blocks_per_drop: int, bits_per_block: int | list[int]) -> tuple[int, ...]:
+    """Sizes of the blocks of a drop; one number stands for blocks of equal size."""
+    sizes = bits_per_block if isinstance(bits_per_block, list) else [bits_per_block] * blocks_per_drop
+    if len(sizes) != blocks_per_drop:
+        raise ValueError(f"{len(sizes)} block sizes for {blocks_per_drop} blocks")
+    return tuple(int(size) for size in sizes)
+
+
 def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> PointResult:
     """Counts and rates of the drops that count."""
     per_drop = known.block_errors[: point.drops]
@@ -170,11 +183,10 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
     per_block = dimensions.blocks_per_drop
     earlier = known.earlier_errors[: point.drops]
     transmissions = known.transmissions(per_block, point.drops)
-    fraction = throughput_fraction(
-        known.delivered(per_block, point.drops), transmissions, per_block, dimensions.max_transmissions
-    )
-    # every block of a drop has a transmission in each of its process's slots
-    air_time_s = int(transmissions.sum()) / per_block * dimensions.slot_duration_s
+    streams = known.streams(dimensions.bits_per_block, point.drops)
+    fraction = fraction_of_maximum(streams, dimensions.max_transmissions)
+    bits_per_s = sum(stream.bits_per_s(dimensions.slot_duration_s) for stream in streams)
+    of_codewords = [1 - int(stream.delivered.sum()) / point.drops for stream in streams]
     return PointResult(
         receiver=point.receiver,
         esn0_db=point.esn0_db,
@@ -186,25 +198,31 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         bler_low=low,
         bler_high=high,
         bit_errors=int(known.bit_errors[: point.drops].sum()),
-        bits=blocks * dimensions.bits_per_block,
-        throughput_mbps=(blocks - block_errors) * dimensions.bits_per_block / air_time_s / 1e6,
+        bits=point.drops * sum(dimensions.bits_per_block),
+        throughput_mbps=bits_per_s / 1e6,
         block_errors_per_drop=per_drop,
         transmissions=int(transmissions.sum()),
         throughput_fraction=fraction.value,
         throughput_fraction_low=fraction.low,
         throughput_fraction_high=fraction.high,
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
+        bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
     )
 
 
 def write_csv(results: RunResults, path: Path) -> None:
-    """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes."""
+    """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
+
+    With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
+    """
     count = results.experiment.max_transmissions if results.experiment.harq else 0
     columns = (*CSV_COLUMNS, *(HARQ_COLUMNS if count else ()))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*columns, *(f"bler_after_{i + 1}" for i in range(count))])
+    codewords = max((len(point.bler_of_codewords) for point in results.points), default=0)
+    after = [f"bler_after_{i + 1}" for i in range(count)]
+    writer.writerow([*columns, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
     for point in results.points:
-        values = [*(getattr(point, column) for column in columns), *point.bler_after[:count]]
+        values = [*(getattr(point, column) for column in columns), *point.bler_after[:count], *point.bler_of_codewords]
         writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])
     write_text(path, text.getvalue())

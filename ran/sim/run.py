@@ -139,7 +139,7 @@ class _Session:
         self._workers = workers
         self._blocks_per_drop = simulation.link.blocks_per_drop
         self._outcomes = known_outcomes(folder.store, experiment, receivers)
-        self._plan = Plan(experiment, simulation.link.blocks_per_drop)
+        self._plan = Plan(experiment, simulation.link.bits_per_block)
         self._scenarios = {esn0_db: scenario_id(experiment, esn0_db) for esn0_db in experiment.snr_grid}
         self._schedule = Schedule(
             simulation.link.batch_drops, workers, self._scenarios.__getitem__, chunk_drops=chunk_slots

@@ -109,12 +109,13 @@ def _description(
 ) -> dict[str, str]:
     """What `load_results` needs so that it can do without the link and the receivers."""
     link = simulation.link
+    sizes = list(link.bits_per_block)
     return {
         "experiment": json.dumps(experiment.resolved()),
         "receivers": json.dumps(receivers),
         "genies": json.dumps(sorted(simulation.genies)),
         "blocks_per_drop": json.dumps(link.blocks_per_drop),
-        "bits_per_block": json.dumps(link.bits_per_block),
+        "bits_per_block": json.dumps(sizes[0] if len(set(sizes)) == 1 else sizes),
         "slot_duration_s": json.dumps(link.slot_duration_s),
         "versions": json.dumps({**versions(), "device": device_title(simulation.device)}),
     }

@@ -11,7 +11,7 @@ from ran.sim.experiment import Experiment
 
 
 class DropOutcomes(Protocol):
-    """What a link returns per receiver: integer arrays [drops], summed over the users of a drop."""
+    """What a link returns per receiver: integer arrays [drops], summed over the blocks of a drop."""
 
     @property
     def block_errors(self) -> Any: ...
@@ -23,6 +23,10 @@ class DropOutcomes(Protocol):
     def earlier_errors(self) -> Any:
         """[drops, transmissions - 1]: blocks in error after every transmission but the last."""
 
+    @property
+    def second_errors(self) -> Any:
+        """[drops, transmissions]: those that belong to a second codeword; [drops, 0] where there is none."""
+
 
 class SimulatedLink(Protocol):
     """What the driver needs of a link; `ran.link.Link` is one."""
@@ -31,7 +35,8 @@ class SimulatedLink(Protocol):
     def blocks_per_drop(self) -> int: ...
 
     @property
-    def bits_per_block(self) -> int: ...
+    def bits_per_block(self) -> tuple[int, ...]:
+        """Transport block sizes of a drop, one per user or codeword."""
 
     @property
     def slot_duration_s(self) -> float: ...
@@ -93,7 +98,9 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         config = LinkConfig(
             carrier=experiment.carrier,
             pusch=experiment.pusch,
+            pdsch=experiment.pdsch,
             users=experiment.users,
+            precoding=experiment.precoding,
             num_rx_ant=experiment.num_rx_ant,
             channel=resolved["channel"],
             harq=experiment.harq,
@@ -108,6 +115,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         link.check_receiver(block.title, receiver)
         receivers[block.title] = receiver.to(device)
         fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
+    link.check_memory(receivers)
 
     def warm_up(say: Callable[[str], None]) -> None:
         from ran.phy import ldpc

@@ -49,6 +49,19 @@ CREATE TABLE IF NOT EXISTS earlier_outcomes (
 """
 
 
+#: Only in runs with two codewords: one row per chunk and transmission (from 0), of the second codeword's blocks.
+_SECOND_SCHEMA = """
+CREATE TABLE IF NOT EXISTS second_codeword_outcomes (
+    task_id TEXT NOT NULL REFERENCES tasks,
+    first_drop INTEGER NOT NULL,
+    transmission INTEGER NOT NULL,
+    block_errors INTEGER NOT NULL,
+    block_errors_per_drop BLOB NOT NULL,
+    UNIQUE (task_id, first_drop, transmission)
+)
+"""
+
+
 @dataclass(frozen=True)
 class Task:
     """One receiver at one SNR point, by the names of `ran.sim.identity`."""
@@ -61,19 +74,22 @@ class Task:
 
 @dataclass(frozen=True)
 class Segment:
-    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], summed over users.
+    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], of all users or codewords.
 
     earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
+    second_errors int64 [drops, transmissions]: with two codewords, the second's part in the errors after each.
     """
 
     first_drop: int
     block_errors: np.ndarray
     bit_errors: np.ndarray
     earlier_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    second_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
     def __post_init__(self) -> None:
-        if self.earlier_errors.size == 0:
-            object.__setattr__(self, "earlier_errors", np.zeros((len(self.block_errors), 0), np.int64))
+        for name in ("earlier_errors", "second_errors"):
+            if getattr(self, name).size == 0:
+                object.__setattr__(self, name, np.zeros((len(self.block_errors), 0), np.int64))
 
 
 class Store:
@@ -149,20 +165,20 @@ class Store:
         )
         with self._errors():
             segments = [self._segment(*row) for row in self._db.execute(query, (task_id,))]
-            earlier = self._earlier_errors(task_id)
-        if not earlier:
-            return segments
-        return [self._with_earlier(segment, earlier.get(segment.first_drop, {})) for segment in segments]
+            earlier = self._by_transmission("earlier_outcomes", task_id)
+            second = self._by_transmission("second_codeword_outcomes", task_id)
+        if earlier:
+            segments = [replace(s, earlier_errors=self._stacked(s, earlier.get(s.first_drop, {}))) for s in segments]
+        if second:
+            segments = [replace(s, second_errors=self._stacked(s, second.get(s.first_drop, {}))) for s in segments]
+        return segments
 
-    def _earlier_errors(self, task_id: str) -> dict[int, dict[int, np.ndarray]]:
-        """Errors per drop by first drop and transmission; nothing without HARQ."""
-        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'earlier_outcomes'"
-        if not self._db.execute(exists).fetchone()[0]:
+    def _by_transmission(self, table: str, task_id: str) -> dict[int, dict[int, np.ndarray]]:
+        """Errors per drop by first drop and transmission; nothing where the run has no such table."""
+        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
+        if not self._db.execute(exists, (table,)).fetchone()[0]:
             return {}
-        query = (
-            "SELECT first_drop, transmission, block_errors, block_errors_per_drop "
-            "FROM earlier_outcomes WHERE task_id = ?"
-        )
+        query = f"SELECT first_drop, transmission, block_errors, block_errors_per_drop FROM {table} WHERE task_id = ?"
         found: dict[int, dict[int, np.ndarray]] = {}
         for first, transmission, total, blob in self._db.execute(query, (task_id,)):
             per_drop = np.frombuffer(blob, "<u2").astype(np.int64) if len(blob) % 2 == 0 else np.zeros(0, np.int64)
@@ -171,12 +187,13 @@ class Store:
             found.setdefault(first, {})[transmission] = per_drop
         return found
 
-    def _with_earlier(self, segment: Segment, earlier: Mapping[int, np.ndarray]) -> Segment:
+    def _stacked(self, segment: Segment, errors: Mapping[int, np.ndarray]) -> np.ndarray:
+        """Errors per drop and transmission of a segment, int64 [drops, transmissions]."""
         drops = len(segment.block_errors)
-        whole = sorted(earlier) == list(range(len(earlier))) and all(len(e) == drops for e in earlier.values())
-        if not whole or not earlier:
+        whole = sorted(errors) == list(range(len(errors))) and all(len(e) == drops for e in errors.values())
+        if not whole or not errors:
             raise InputError(f"{self.path}: damaged: transmissions of the drops from {segment.first_drop} are missing")
-        return replace(segment, earlier_errors=np.stack([earlier[i] for i in sorted(earlier)], axis=1))
+        return np.stack([errors[i] for i in sorted(errors)], axis=1)
 
     def _segment(
         self, first: int, drops: int, blocks: int, bits: int, per_drop: bytes, bits_per_drop: bytes
@@ -214,11 +231,15 @@ class Store:
                 segment.bit_errors.astype("<u4").tobytes(),
             ),
         )
-        if segment.earlier_errors.shape[1]:
-            self._db.execute(_HARQ_SCHEMA)
-        for transmission, errors in enumerate(segment.earlier_errors.T):
-            record = (task.task_id, first, transmission, int(errors.sum()), errors.astype("<u2").tobytes())
-            self._db.execute("INSERT INTO earlier_outcomes VALUES (?, ?, ?, ?, ?)", record)
+        for table, schema, per_transmission in (
+            ("earlier_outcomes", _HARQ_SCHEMA, segment.earlier_errors),
+            ("second_codeword_outcomes", _SECOND_SCHEMA, segment.second_errors),
+        ):
+            if per_transmission.shape[1]:
+                self._db.execute(schema)
+            for transmission, errors in enumerate(per_transmission.T):
+                record = (task.task_id, first, transmission, int(errors.sum()), errors.astype("<u2").tobytes())
+                self._db.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", record)
 
     def _set_meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -32,6 +33,58 @@ class Fraction:
         if self.low >= threshold:
             return "pass"
         return "fail" if self.high < threshold else "undecided"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Blocks of one kind over drops: those of all users, or those of one of two codewords.
+
+    delivered, transmissions int [drops]: blocks that arrived, and transmissions of blocks. blocks_per_drop, bits: how
+    many blocks a drop has, and the size of each.
+    """
+
+    delivered: np.ndarray
+    transmissions: np.ndarray
+    blocks_per_drop: int
+    bits: int
+
+    def first(self, drops: int) -> Stream:
+        """The first drops."""
+        return replace(self, delivered=self.delivered[:drops], transmissions=self.transmissions[:drops])
+
+    def bits_per_s(self, slot_duration_s: float) -> float:
+        """Bits of delivered blocks per air time: each block of a drop is sent in every slot of its process."""
+        air_time_s = int(self.transmissions.sum()) / self.blocks_per_drop * slot_duration_s
+        return int(self.delivered.sum()) * self.bits / air_time_s
+
+
+def fraction_of_maximum(streams: Sequence[Stream], max_transmissions: int) -> Fraction:
+    """Throughput of all streams together as a fraction of its maximum.
+
+    A process sends each of its codewords until it arrives, and then the next block of that codeword: so codewords have
+    throughputs of their own, sum over c of bits_c E[delivered_c] / E[transmissions_c]. The interval of several streams
+    is that of the ratios' first-order expansion, in which a drop's share is sum over c of
+    weight_c (delivered_c - fraction_c transmissions_c) / E[transmissions_c]; as in `throughput_fraction` one drop at
+    its best and one at its worst are counted with it.
+    """
+    if len(streams) == 1:
+        one = streams[0]
+        return throughput_fraction(one.delivered, one.transmissions, one.blocks_per_drop, max_transmissions)
+    count = len(streams[0].delivered)
+    if count == 0:
+        return Fraction(float("nan"), 0.0, 1.0)
+    most = sum(s.bits * s.blocks_per_drop for s in streams)
+    value, shares = 0.0, np.zeros(count + 2)
+    for s in streams:
+        weight = s.bits * s.blocks_per_drop / most
+        d = np.append(s.delivered, [s.blocks_per_drop, 0]).astype(float)
+        t = np.append(s.transmissions, [s.blocks_per_drop, s.blocks_per_drop * max_transmissions]).astype(float)
+        mean_t = t[:count].mean()
+        fraction = d[:count].mean() / mean_t
+        value += weight * fraction
+        shares += weight * (d - fraction * t) / mean_t
+    half = Z_ALL_LOOKS * float(np.sqrt((shares**2).sum() * (count / max(count - 1, 1)))) / count
+    return Fraction(value, float(np.clip(value - half, 0, 1)), float(np.clip(value + half, 0, 1)))
 
 
 def throughput_fraction(
@@ -66,22 +119,15 @@ def throughput_fraction(
     return Fraction(total_d / total_t, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
 
 
-def drops_to_decide(
-    delivered: np.ndarray,
-    transmissions: np.ndarray,
-    blocks_per_drop: int,
-    max_transmissions: int,
-    threshold: float,
-    limit: int,
-) -> int | None:
+def drops_to_decide(streams: Sequence[Stream], max_transmissions: int, threshold: float, limit: int) -> int | None:
     """Drops that count: the first look at which the fraction is decided, or `limit`; None when it needs more drops.
 
     It looks at given numbers of drops only, so the answer is the same however many more are known.
     """
     for look in looks(limit):
-        if look > len(delivered):
+        if look > len(streams[0].delivered):
             return None
-        fraction = throughput_fraction(delivered[:look], transmissions[:look], blocks_per_drop, max_transmissions)
+        fraction = fraction_of_maximum([stream.first(look) for stream in streams], max_transmissions)
         if look == limit or fraction.verdict(threshold) != "undecided":
             return look
     return None

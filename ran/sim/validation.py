@@ -58,9 +58,7 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
     given = shown(problem["input"])
     kind = problem["type"]
     if kind == "extra_forbidden":
-        node = _resolve(schema, location[:-1])
-        choices = [_dereference(choice, schema) for choice in node.get("anyOf", [node])]  # a block or null
-        keys = [key for choice in choices for key in choice.get("properties", {})]
+        keys = [key for c in _choices(_resolve(schema, location[:-1]), schema) for key in c.get("properties", {})]
         match = nearest(str(location[-1]), keys)
         hint = f"; did you mean {match!r}?" if match else ""
         return f"{path}: unknown key, got {given}; allowed: {', '.join(keys)}{hint}"
@@ -88,7 +86,7 @@ def _resolve(schema: dict[str, Any], location: tuple[int | str, ...]) -> dict[st
     """The part of a JSON schema that describes the value at `location`; empty when there is none."""
     node = _dereference(schema, schema)
     for key in location:
-        choices = [_dereference(choice, schema) for choice in node.get("anyOf", node.get("oneOf", [node]))]
+        choices = _choices(node, schema)
         if isinstance(key, str) and key.startswith("<"):
             tagged = [choice for choice in choices if choice.get("title", "").startswith(key)]
             node = tagged[0] if tagged else node
@@ -107,6 +105,13 @@ def _resolve(schema: dict[str, Any], location: tuple[int | str, ...]) -> dict[st
             return {}
         node = _dereference(node, schema)
     return node
+
+
+def _choices(node: dict[str, Any], schema: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a part of a schema may be: one or several alternatives, none of which is a choice itself."""
+    node = _dereference(node, schema)
+    nested = node.get("anyOf") or node.get("oneOf")
+    return [choice for item in nested for choice in _choices(item, schema)] if nested else [node]
 
 
 def _dereference(node: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:

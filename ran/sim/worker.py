@@ -103,6 +103,7 @@ def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> D
             np.asarray(drops.block_errors, np.int64),
             np.asarray(drops.bit_errors, np.int64),
             np.asarray(drops.earlier_errors, np.int64),
+            np.asarray(drops.second_errors, np.int64),
         )
         for title, drops in found.items()
     }

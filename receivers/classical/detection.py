@@ -61,6 +61,11 @@ class Detection:
     def uses_decoder(self) -> bool:
         return self.detector == "mmse-pic"
 
+    @property
+    def takes_mixed_modulations(self) -> bool:
+        """Whether layers may differ in modulation."""
+        return self.detector == "lmmse"
+
     def check(self, num_layers: int) -> None:
         """`ValueError` when so many layers cannot be detected."""
         if self.detector == "ml" and num_layers > TwoLayerList.max_layers:

@@ -99,7 +99,29 @@ def _detect_symbols(
     x_hat, x_noise = lmmse_equalize(y, h, noise)
     if observation.transform_precoding:
         x_hat, x_noise = despread(x_hat, x_noise, observation.data_mask.shape[1])
-    return demap(x_hat, x_noise, observation.bits_per_symbol, None, rule)
+    return _demap_layers(x_hat, x_noise, observation.modulations, rule)
+
+
+def _demap_layers(
+    x_hat: Tensor,
+    noise_var: Tensor,
+    modulations: tuple[tuple[int, tuple[int, ...]], ...],
+    rule: Literal["maxlog", "exact"],
+) -> Tensor:
+    """LLRs of layers whose modulations may differ, float32 [batch, num_layers, n, most bits], 0 beyond a layer's own.
+
+    x_hat, noise_var [batch, num_layers, n]; modulations: of `SlotObservation`.
+    """
+    if len(modulations) == 1:
+        return demap(x_hat, noise_var, modulations[0][0], None, rule)
+    most = max(bits for bits, _ in modulations)
+    out: list[Tensor | None] = [None] * x_hat.shape[1]
+    for bits, layers in modulations:
+        chosen = list(layers)
+        llr = demap(x_hat[:, chosen], noise_var[:, chosen], bits, None, rule)
+        for place, layer in enumerate(layers):
+            out[layer] = torch.nn.functional.pad(llr[:, place], (0, most - bits))
+    return torch.stack([llr for llr in out if llr is not None], dim=1)
 
 
 def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
@@ -110,8 +132,11 @@ def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) ->
     if error is None:
         error = torch.empty(batch, num_layers, 0, observation.data_mask.shape[1])
         error_over_time = torch.empty(num_symbols, 0)
-    llr = torch.empty(batch, num_layers, observation.num_data_re, observation.bits_per_symbol)
-    _detection_kernel(num_layers, observation.bits_per_symbol // 2)(
+    # bits that a layer does not have are not written
+    new = torch.zeros if len(observation.modulations) > 1 else torch.empty
+    llr = new(batch, num_layers, observation.num_data_re, observation.bits_per_symbol)
+    bits_of = {layer: bits for bits, layers in observation.modulations for layer in layers}
+    _detection_kernel(tuple(bits_of[layer] // 2 for layer in range(num_layers)))(
         floats(observation.y),
         floats(estimate.modes),
         floats(every_symbol if estimate.over_time is None else estimate.over_time),
@@ -127,10 +152,10 @@ def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) ->
 
 
 @cache
-def _detection_kernel(num_layers: int, bits_per_axis: int) -> Callable[..., None]:
-    """The kernel for this many layers and bits, compiled when first called."""
+def _detection_kernel(bits_per_axis: tuple[int, ...]) -> Callable[..., None]:
+    """The kernel for layers with half as many bits per symbol each, compiled when first called."""
     from receivers.jit import generated_module  # numba takes a while to import
 
-    source = detection_source(num_layers, bits_per_axis)
-    kernel: Callable[..., None] = generated_module(f"detect_{num_layers}_{bits_per_axis}", source).detect
+    name = f"detect_{len(bits_per_axis)}_{'_'.join(str(bits) for bits in sorted(set(bits_per_axis)))}"
+    kernel: Callable[..., None] = generated_module(name, detection_source(bits_per_axis)).detect
     return kernel

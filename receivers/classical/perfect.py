@@ -35,6 +35,10 @@ class PerfectCsi(Receiver):
     def uses_decoder(self) -> bool:
         return self._detection.uses_decoder
 
+    @property
+    def takes_mixed_modulations(self) -> bool:
+        return self._detection.takes_mixed_modulations
+
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
         self._detection.check(num_layers)
 

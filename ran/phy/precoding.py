@@ -1,0 +1,193 @@
+"""How a PDSCH is precoded, and which shared channel an experiment has."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+
+from ran.errors import nearest
+from ran.phy.config import Config, Pdsch, Pusch, Users
+from ran.phy.type_one_codebook import num_indices
+
+MAX_TX_ANT = 32
+
+NumTxAnt = Annotated[int, Field(ge=1, le=MAX_TX_ANT)]
+
+
+class Identity(Config):
+    """Every layer has its own antenna."""
+
+    model_config = ConfigDict(title="<identity>")
+
+    name: Literal["identity"] = "identity"
+
+    def num_antennas(self, num_layers: int) -> int:
+        """Transmit antennas."""
+        return num_layers
+
+
+class Csi(Config):
+    """What the transmitter knows of the channel when it precodes.
+
+    csi_delay_slots: the channel is known as it was so many slots earlier, at symbol 7. 0, the default, is ideal CSI:
+        the channel of the very slot, which no transmitter has.
+    csi_snr_db: power of the channel over that of the error in it, per RE and antenna pair; null, the default: no error.
+    """
+
+    csi_delay_slots: Annotated[int, Field(ge=0, le=1000)] = 0
+    csi_snr_db: Annotated[float, Field(ge=-60, le=100)] | None = None
+
+
+class Svd(Csi):
+    """Right singular vectors of the channel, one matrix per PRG; all layers have equal power.
+
+    num_tx_ant: transmit antennas. of: the channel at the PRG's centre, or its average over the PRG.
+    """
+
+    model_config = ConfigDict(title="<svd>")
+
+    name: Literal["svd"]
+    num_tx_ant: NumTxAnt
+    of: Literal["average", "centre"] = "average"
+
+    def num_antennas(self, num_layers: int) -> int:
+        """Transmit antennas."""
+        return self.num_tx_ant
+
+
+class Eigen(Csi):
+    """Strongest eigenvectors of the transmit covariance of the whole band, one matrix for all PRGs.
+
+    num_tx_ant: transmit antennas.
+    """
+
+    model_config = ConfigDict(title="<eigen>")
+
+    name: Literal["eigen"]
+    num_tx_ant: NumTxAnt
+
+    def num_antennas(self, num_layers: int) -> int:
+        """Transmit antennas."""
+        return self.num_tx_ant
+
+
+class Panel(Config):
+    """An array of two polarisations with n1 columns and n2 rows: 2 n1 n2 antennas, the first polarisation first.
+
+    n1, n2: 1 and 1, or a pair of TS 38.214 table 5.2.2.2.1-2. mode: codebookMode, 1 or 2.
+    """
+
+    n1: Annotated[int, Field(ge=1, le=16)]
+    n2: Annotated[int, Field(ge=1, le=4)] = 1
+    mode: Literal[1, 2] = 1
+
+    def num_antennas(self, num_layers: int) -> int:
+        """Transmit antennas."""
+        return 2 * self.n1 * self.n2
+
+    @model_validator(mode="after")
+    def _panel_exists(self) -> Panel:
+        if (self.n1, self.n2) != (1, 1):
+            num_indices(self.n1, self.n2, 1)
+        return self
+
+
+class TypeOne(Csi, Panel):
+    """The best matrix of the type I single-panel codebook by mutual information (TS 38.214 §5.2.2.2.1, Rel-18).
+
+    The beams (i_1) are chosen for the whole band, the co-phasing (i_2) for every PRG.
+    """
+
+    model_config = ConfigDict(title="<type-one>")
+
+    name: Literal["type-one"]
+
+
+class Random(Config):
+    """Another orthonormal matrix in every PRG and slot, uniformly distributed: what no knowledge of the channel costs.
+
+    num_tx_ant: transmit antennas.
+    """
+
+    model_config = ConfigDict(title="<random>")
+
+    name: Literal["random"]
+    num_tx_ant: NumTxAnt
+
+    def num_antennas(self, num_layers: int) -> int:
+        """Transmit antennas."""
+        return self.num_tx_ant
+
+
+class RandomTypeOne(Panel):
+    """Another matrix of the type I codebook in every PRG and slot, all PMI equally likely (as in TS 38.101-4 §5.2)."""
+
+    model_config = ConfigDict(title="<random-type-one>")
+
+    name: Literal["random-type-one"]
+
+
+PRECODINGS = ("identity", "svd", "eigen", "type-one", "random", "random-type-one")
+
+
+def _form(value: Any) -> str | None:
+    name = value.get("name") if isinstance(value, dict) else getattr(value, "name", None)
+    return f"<{name}>" if name in PRECODINGS else None
+
+
+#: One of the above, by its name.
+Precoding = Annotated[
+    Annotated[Identity, Tag("<identity>")]
+    | Annotated[Svd, Tag("<svd>")]
+    | Annotated[Eigen, Tag("<eigen>")]
+    | Annotated[TypeOne, Tag("<type-one>")]
+    | Annotated[Random, Tag("<random>")]
+    | Annotated[RandomTypeOne, Tag("<random-type-one>")],
+    Discriminator(_form),
+    Field(
+        json_schema_extra={"allowed": f"a block {{name: ..., and its options}} with a name of {', '.join(PRECODINGS)}"}
+    ),
+]
+
+
+def precoding_block(value: Any) -> Any:
+    """A precoding by name alone as a block; `ValueError` for a name that does not exist."""
+    block = {"name": value} if isinstance(value, str) else value
+    name = block.get("name") if isinstance(block, dict) else None
+    if isinstance(name, str) and name not in PRECODINGS:
+        match = nearest(name, PRECODINGS)
+        hint = f"; did you mean {match!r}?" if match else ""
+        raise ValueError(f"name: got {name!r}; allowed: {', '.join(PRECODINGS)}{hint}")
+    return block
+
+
+def check_shared_channel(
+    pusch: Pusch | None, pdsch: Pdsch | None, users: Users, precoding: Precoding | None, num_rx_ant: int
+) -> None:
+    """`ValueError` unless there is exactly one shared channel, and what is given besides belongs to it."""
+    if pdsch is None:
+        if precoding is not None:
+            raise ValueError(f"precoding: got {precoding.name!r} with pusch; allowed: only with pdsch (see pusch.tpmi)")
+        return
+    if pusch is not None:
+        raise ValueError("pdsch: got both pusch and pdsch; allowed: exactly one of them")
+    if users != Users():
+        raise ValueError(
+            f"users: got {users.num_users} users with pdsch; allowed: none, users are for the uplink alone"
+        )
+    if precoding is None:
+        return
+    layers, antennas = pdsch.num_layers, precoding.num_antennas(pdsch.num_layers)
+    if layers > antennas:
+        raise ValueError(
+            f"pdsch.num_layers: got {layers} layers on {antennas} transmit antennas; allowed: 1 to {antennas} "
+            "(TS 38.214 §5.2.2.2)"
+        )
+    if isinstance(precoding, Panel) and antennas > 2:
+        num_indices(precoding.n1, precoding.n2, layers, precoding.mode)
+    if isinstance(precoding, Svd) and layers > num_rx_ant:
+        raise ValueError(
+            f"pdsch.num_layers: got {layers} layers of svd with {num_rx_ant} receive antennas; allowed: 1 to "
+            f"{num_rx_ant}, the rank of the channel"
+        )

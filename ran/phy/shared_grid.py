@@ -1,0 +1,163 @@
+"""What the resource grids of a PUSCH and a PDSCH have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from torch import Tensor
+
+from ran.phy.codeword import Codeword
+from ran.phy.config import Carrier, Precision, SharedChannel
+from ran.phy.harq import SoftBuffer
+from ran.phy.transport_block import TransportBlockDecision
+
+Values = TypeVar("Values", np.ndarray, Tensor)
+
+
+class SharedGrid(ABC):
+    """Codewords, the layers that carry them, and their resource elements.
+
+    Codewords may differ in size and modulation. Arrays over all of them are as large as the largest needs, and zero
+    beyond what a codeword fills: transport blocks [batch, num_blocks, largest size], bits and LLRs [batch, num_layers,
+    num_data_re, most bits per symbol]. Blocks and layers of the first codeword come first.
+
+    codewords: one of all users alike, or up to two of one user.
+    data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64.
+    """
+
+    carrier: Carrier
+    dmrs_symbols: tuple[int, ...]
+    data_mask: Tensor
+    pilots: Tensor
+    codewords: tuple[Codeword, ...]
+
+    @property
+    @abstractmethod
+    def channel(self) -> SharedChannel:
+        """The allocation."""
+
+    @property
+    @abstractmethod
+    def layer_ports(self) -> tuple[int, ...]:
+        """DM-RS port of every layer."""
+
+    @property
+    @abstractmethod
+    def num_users(self) -> int: ...
+
+    @property
+    @abstractmethod
+    def layer_amplitude(self) -> float:
+        """Amplitude of a layer's symbols: the layers of a user share its unit power."""
+
+    @abstractmethod
+    def to_grid(self, coded_bits: Tensor) -> Tensor:
+        """Modulate and place data and pilots.
+
+        coded_bits uint8 [batch, num_layers, num_data_re, most bits per symbol].
+        Returns x complex64 [batch, num_layers, 14, num_subcarriers].
+        """
+
+    @property
+    def transform_precoding(self) -> bool:
+        """Whether the data are DFT-s-OFDM."""
+        return False
+
+    @property
+    def num_layers(self) -> int:
+        """Layers of all users together."""
+        return self.pilots.shape[0]
+
+    @property
+    def num_data_re(self) -> int:
+        return int(self.data_mask.sum())
+
+    @property
+    def layer_to_user(self) -> tuple[int, ...]:
+        """Which user has a layer."""
+        per_user = self.num_layers // self.num_users
+        return tuple(layer // per_user for layer in range(self.num_layers))
+
+    @property
+    def block_sizes(self) -> tuple[int, ...]:
+        """Bits of every transport block."""
+        return tuple(c.transport_block.tb_size for c in self.codewords for _ in range(c.num_users))
+
+    @property
+    def bits_per_layer(self) -> tuple[int, ...]:
+        """Bits per symbol of every layer."""
+        return tuple(c.bits_per_symbol for c in self.codewords for _ in range(c.num_users * c.num_layers))
+
+    @property
+    def bits_per_symbol(self) -> int:
+        """Bits per symbol of the layers, the most where they differ."""
+        return max(c.bits_per_symbol for c in self.codewords)
+
+    @property
+    def num_coded_bits(self) -> int:
+        """Coded bits of all transport blocks together."""
+        return sum(c.scrambling.size for c in self.codewords)
+
+    @property
+    def num_mother_bits(self) -> int:
+        """Bits of the LDPC mother codes of all transport blocks: what soft buffers hold."""
+        return sum(c.num_users * c.transport_block.num_mother_bits for c in self.codewords)
+
+    @property
+    def layers_of_codewords(self) -> tuple[slice, ...]:
+        """Where the layers of each codeword are among all layers."""
+        return _slices([c.num_users * c.num_layers for c in self.codewords])
+
+    @property
+    def blocks_of_codewords(self) -> tuple[slice, ...]:
+        """Where the transport blocks of each codeword are among all."""
+        return _slices([c.num_users for c in self.codewords])
+
+    def split_layers(self, values: Values) -> list[Values]:
+        """Bits or LLRs of all layers as those of each codeword [batch, its layers, num_data_re, its bits]."""
+        if len(self.codewords) == 1:
+            return [values]
+        pairs = zip(self.layers_of_codewords, self.codewords, strict=True)
+        return [values[:, layers, :, : c.bits_per_symbol] for layers, c in pairs]
+
+    def split_blocks(self, blocks: np.ndarray) -> list[np.ndarray]:
+        """Transport blocks [batch, num_blocks, largest size] as those of each codeword."""
+        pairs = zip(self.blocks_of_codewords, self.codewords, strict=True)
+        return [blocks[:, part, : c.transport_block.tb_size] for part, c in pairs]
+
+    def code(self, transport_blocks: np.ndarray) -> np.ndarray:
+        """Encode and scramble uint8 [batch, num_blocks, largest size].
+
+        Returns uint8 [batch, num_layers, num_data_re, most bits per symbol].
+        """
+        parts = zip(self.codewords, self.split_blocks(transport_blocks), strict=True)
+        coded = [codeword.encode(blocks) for codeword, blocks in parts]
+        if len(coded) == 1:
+            return coded[0]
+        out = np.zeros((len(coded[0]), self.num_layers, self.num_data_re, self.bits_per_symbol), np.uint8)
+        for bits, layers in zip(coded, self.layers_of_codewords, strict=True):
+            out[:, layers, :, : bits.shape[-1]] = bits
+        return out
+
+    def decode_blocks(
+        self,
+        llr: np.ndarray,
+        num_iterations: int,
+        precision: Precision,
+        soft_buffers: Sequence[SoftBuffer] | None = None,
+    ) -> list[TransportBlockDecision]:
+        """Descramble and decode LLRs float32 [batch, num_layers, num_data_re, most bits per symbol].
+
+        soft_buffers: of earlier transmissions, one per codeword; this transmission is added to them.
+        Returns a decision per codeword whose leading dimension is batch * users of the codeword, user fastest.
+        """
+        buffers = [None] * len(self.codewords) if soft_buffers is None else soft_buffers
+        parts = zip(self.codewords, self.split_layers(llr), buffers, strict=True)
+        return [c.decode(values, num_iterations, precision, buffer) for c, values, buffer in parts]
+
+
+def _slices(counts: Sequence[int]) -> tuple[slice, ...]:
+    return tuple(slice(sum(counts[:i]), sum(counts[: i + 1])) for i in range(len(counts)))
