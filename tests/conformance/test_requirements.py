@@ -35,7 +35,7 @@ def test_payload_of_the_reference_channel(row):
         harq=tested.harq,
     )
     link = Link(config)
-    assert link.bits_per_block == PAYLOADS[row.frc.split("-")[2], row.num_layers][row.num_prb]
+    assert link.bits_per_block == (PAYLOADS[row.frc.split("-")[2], row.num_layers][row.num_prb],)
     assert link.grid.num_layers == row.num_layers == row.num_tx
     assert tested.requirement.esn0_db == row.required_snr_db
     assert tested.harq.rv == (0, 2, 3, 1)

@@ -111,7 +111,7 @@ def test_high_snr_has_no_errors_and_low_snr_only_errors():
     bad = tested.simulate(receivers, range(32), -30.0, 1, "s")["p"]
     assert bad.block_errors.sum() == 32
     # about half of the bits are wrong
-    n = 32 * tested.bits_per_block
+    n = 32 * sum(tested.bits_per_block)
     assert abs(bad.bit_errors.sum() / n - 0.5) < 5 * 0.5 / np.sqrt(n) + 0.05
 
 

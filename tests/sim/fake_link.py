@@ -26,6 +26,7 @@ class FakeOutcomes:
     block_errors: np.ndarray
     bit_errors: np.ndarray
     earlier_errors: np.ndarray
+    second_errors: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class FakeReceiver:
 
 
 class FakeLink:
-    bits_per_block = BITS_PER_BLOCK
     slot_duration_s = 1e-3
 
     def __init__(self, num_users: int = 1, batch_drops: int = 4, slot_s: float = 0.0, transmissions: int = 1) -> None:
         self._transmissions = transmissions
         self.blocks_per_drop = num_users
+        self.bits_per_block = (BITS_PER_BLOCK,) * num_users
         self.batch_drops = batch_drops
         self._slot_s = slot_s
 
@@ -79,7 +80,9 @@ class FakeLink:
                 for transmission in range(self._transmissions):
                     failed[transmission, row] = uniform < receiver.bler(esn0_db) / 2**transmission
             errors = failed.sum(-1).astype(np.int32)
-            found[title] = FakeOutcomes(errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T)
+            found[title] = FakeOutcomes(
+                errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T, np.zeros((len(drops), 0), np.int32)
+            )
         return found
 
 

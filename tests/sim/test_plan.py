@@ -28,7 +28,7 @@ class Simulator:
         simulation = fake_link.build(experiment)
         self.link, self.receivers = simulation.link, simulation.receivers
         self.experiment = experiment
-        self.plan = Plan(experiment, self.link.blocks_per_drop)
+        self.plan = Plan(experiment, self.link.bits_per_block)
         self.schedule = Schedule(self.link.batch_drops, workers, lambda e: scenario_id(experiment, e), chunk)
         self.known: Known = {}
         self.in_flight: list[Chunk] = []

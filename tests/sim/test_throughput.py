@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ran.sim.throughput import Fraction, drops_to_decide, looks, throughput_fraction
+from ran.sim.throughput import Fraction, Stream, drops_to_decide, looks, throughput_fraction
 
 
 def processes(rng: np.random.Generator, drops: int, failure: float) -> tuple[np.ndarray, np.ndarray]:
@@ -57,7 +57,7 @@ def test_wrong_verdicts_at_the_threshold_are_rare() -> None:
     decided = 0
     for _ in range(runs):
         delivered, transmissions = processes(rng, limit, failure)
-        used = drops_to_decide(delivered, transmissions, 1, 4, true_fraction(failure), limit)
+        used = drops_to_decide([Stream(delivered, transmissions, 1, 1000)], 4, true_fraction(failure), limit)
         assert used is not None
         fraction = throughput_fraction(delivered[:used], transmissions[:used], 1, 4)
         decided += fraction.verdict(true_fraction(failure)) != "undecided"
@@ -66,11 +66,12 @@ def test_wrong_verdicts_at_the_threshold_are_rare() -> None:
 
 def test_decision_looks_at_the_prefix_alone() -> None:
     delivered, transmissions = processes(np.random.default_rng(3), 4096, 0.27)
-    used = drops_to_decide(delivered, transmissions, 1, 4, 0.7, 4096)
+    stream = Stream(delivered, transmissions, 1, 1000)
+    used = drops_to_decide([stream], 4, 0.7, 4096)
     assert used in looks(4096)
     assert 256 < used < 4096
-    assert drops_to_decide(delivered[:used], transmissions[:used], 1, 4, 0.7, 4096) == used
-    assert drops_to_decide(delivered[: used - 1], transmissions[: used - 1], 1, 4, 0.7, 4096) is None
+    assert drops_to_decide([stream.first(used)], 4, 0.7, 4096) == used
+    assert drops_to_decide([stream.first(used - 1)], 4, 0.7, 4096) is None
 
 
 def test_looks_double_up_to_the_limit() -> None:
