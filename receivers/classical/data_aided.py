@@ -40,6 +40,23 @@ def refine_with_data(
     the regularised least-squares problem in them is solved by preconditioned conjugate gradients.
     """
     sent, spread = _symbols(observation, prior_llr, phase)
+    h, error = fit_to_symbols(observation, h_hat, delays_s, powers, over_time, noise_var, sent, spread, num_steps)
+    return (h if phase is None else h * phase[:, None, :, :, None]), error
+
+
+def fit_to_symbols(
+    observation: SlotObservation,
+    h_hat: Tensor,
+    delays_s: Tensor,
+    powers: Tensor,
+    over_time: Tensor,
+    noise_var: Tensor,
+    sent: Tensor,
+    spread: Tensor,
+    num_steps: int = 6,
+) -> tuple[Tensor, Tensor]:
+    """`refine_with_data` from symbols: the mean of what is sent, complex64 [batch, num_layers, num_ofdm_symbols,
+    num_subcarriers], and its variance, of the same shape."""
     power = (h_hat.real**2 + h_hat.imag**2).mean(1)
     weight = 1 / (noise_var[:, None, None] + (power * spread).sum(1))
     frequency, strength = _frequency_modes(observation, delays_s, powers)
@@ -72,7 +89,7 @@ def refine_with_data(
         direction = scaled + size / previous.clamp_min(1e-20) * direction
     h = channel(a)
     at = (time.abs() ** 2) @ (1 / precision) @ (frequency.abs() ** 2)
-    return (h if phase is None else h * phase[:, None, :, :, None]), at
+    return h, at
 
 
 def _symbols(observation: SlotObservation, prior_llr: Tensor, phase: Tensor | None) -> tuple[Tensor, Tensor]:

@@ -7,26 +7,11 @@ from torch import Tensor, nn
 
 from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
-from receivers.classical.qam import soft_symbols
 from receivers.interface import SlotObservation
-from receivers.transform_precoding import spread
+from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
+from receivers.neural.soft_grid import soft_grid
 
 _NUM_FEATURES = 10
-
-
-class _Separable(nn.Module):
-    """Depthwise, then pointwise convolution over [OFDM symbol, node]."""
-
-    def __init__(self, num_in: int, num_out: int, dilation: int) -> None:
-        super().__init__()
-        self.depthwise = nn.Conv2d(
-            num_in, num_in, (3, 5), padding=(1, 2 * dilation), dilation=(1, dilation), groups=num_in
-        )
-        self.pointwise = nn.Conv2d(num_in, num_out, 1)
-
-    def forward(self, z: Tensor) -> Tensor:
-        out: Tensor = self.pointwise(self.depthwise(z))
-        return out
 
 
 class _Block(nn.Module):
@@ -34,11 +19,9 @@ class _Block(nn.Module):
 
     def __init__(self, num_channels: int, dilation: int) -> None:
         super().__init__()
-        self.spread = _Separable(num_channels, 2 * num_channels, dilation)
+        self.spread = Separable(num_channels, 2 * num_channels, dilation)
         self.common = nn.Conv2d(num_channels, 2 * num_channels, 1)
-        self.merge = nn.Conv2d(2 * num_channels, num_channels, 1)
-        nn.init.zeros_(self.merge.weight)
-        nn.init.zeros_(self.merge.bias)  # type: ignore[arg-type]
+        self.merge = zeroed(nn.Conv2d(2 * num_channels, num_channels, 1))
 
     def forward(self, z: Tensor, num_rx_ant: int) -> Tensor:
         # z: [batch * layer * rx, channel, symbol, node]
@@ -53,11 +36,9 @@ class _Correction(nn.Module):
 
     def __init__(self, num_channels: int, dilations: tuple[int, ...]) -> None:
         super().__init__()
-        self.enter = _Separable(_NUM_FEATURES, num_channels, 1)
+        self.enter = Separable(_NUM_FEATURES, num_channels, 1)
         self.blocks = nn.ModuleList([_Block(num_channels, d) for d in dilations])
-        self.leave = nn.Conv2d(num_channels, 3, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)  # type: ignore[arg-type]
+        self.leave = zeroed(nn.Conv2d(num_channels, 3, 1))
 
     def forward(self, features: Tensor, num_rx_ant: int) -> Tensor:
         z = self.enter(features)
@@ -105,7 +86,7 @@ class HybridReceiver(nn.Module):
             llr = detect(observation, h_hat, err_var)
             outputs.append((llr, h_hat))
             if number + 1 < len(self.passes):
-                x, known = self._soft_grid(observation, llr)
+                x, known = soft_grid(observation, llr)[:2]
         return outputs
 
     def _correct(
@@ -130,19 +111,19 @@ class HybridReceiver(nn.Module):
         times = observation.symbol_times_s.to(noise) * 1e3
         common = torch.stack(
             [
-                _pairs(energy),
-                _pairs(known),
-                _pairs(torch.log10(err_var / power + 1e-6)),
+                pairs(energy),
+                pairs(known),
+                pairs(torch.log10(err_var / power + 1e-6)),
                 torch.log10(noise / power).expand(batch, num_layers, num_symbols, num_subcarriers // 2),
                 (times[:, None] - 0.25).expand(batch, num_layers, num_symbols, num_subcarriers // 2),
-                _pairs(torch.log10(err_var / noise + 1e-6)),
+                pairs(torch.log10(err_var / noise + 1e-6)),
             ],
             dim=2,
         )
         features = torch.cat(
             [
-                _pairs(torch.view_as_real(estimate).movedim(-1, 3)),
-                _pairs(torch.view_as_real(matched).movedim(-1, 3)),
+                pairs(torch.view_as_real(estimate).movedim(-1, 3)),
+                pairs(torch.view_as_real(matched).movedim(-1, 3)),
                 common.unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1),
             ],
             dim=3,
@@ -150,37 +131,8 @@ class HybridReceiver(nn.Module):
         # depthwise convolutions run several times faster on a CPU with channels last
         features = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
         out = correction(features, num_rx_ant)
-        out = _unpair(out).unflatten(0, (batch, num_layers, num_rx_ant))
+        out = unpair(out).unflatten(0, (batch, num_layers, num_rx_ant))
         scale = err_var.sqrt().unsqueeze(2)
         change = torch.complex(out[:, :, :, 0] * scale, out[:, :, :, 1] * scale)
         err_var = err_var * torch.exp(out[:, :, :, 2].mean(2).clamp(-4, 4))
         return h_hat + change.transpose(1, 2), err_var
-
-    def _soft_grid(self, observation: SlotObservation, llr: Tensor) -> tuple[Tensor, Tensor]:
-        """Soft symbols on the grid beside the pilots, and how far each RE is known, both per layer."""
-        mean, variance = soft_symbols(llr)
-        if observation.transform_precoding:
-            # on the subcarriers every symbol of an OFDM symbol is as well known as all of them together
-            num_subcarriers = observation.data_mask.shape[1]
-            mean = spread(mean, num_subcarriers)
-            blocks = variance.unflatten(-1, (-1, num_subcarriers))
-            variance = blocks.mean(-1, keepdim=True).expand(blocks.shape).flatten(-2)
-        batch = llr.shape[0]
-        data = observation.data_mask.flatten().nonzero().squeeze(-1)
-        x = observation.pilots.expand(batch, -1, -1, -1).flatten(2)
-        known = (x.real**2 + x.imag**2 > 0).float()
-        x = x.index_copy(2, data, observation.layer_amplitude * mean)
-        known = known.index_copy(2, data, 1 - variance.clamp(max=1))
-        shape = observation.data_mask.shape
-        return x.unflatten(2, shape), known.unflatten(2, shape)
-
-
-def _pairs(values: Tensor) -> Tensor:
-    """Mean over pairs of neighbouring subcarriers, the nodes of the networks."""
-    return values.unflatten(-1, (-1, 2)).mean(-1)
-
-
-def _unpair(values: Tensor) -> Tensor:
-    """Linear interpolation from nodes [n, channel, symbol, node] back to subcarriers."""
-    size = (values.shape[-2], 2 * values.shape[-1])
-    return nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=False)

@@ -7,22 +7,29 @@ from torch import Tensor, nn
 
 from receivers.interface import Receiver, SlotObservation, Truth
 from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.refined_blind import RefinedBlindReceiver
 from receivers.neural.weights import load_weights
 
 #: Architectures by the name that model cards and recipes use.
-ARCHITECTURES: dict[str, type[nn.Module]] = {"hybrid": HybridReceiver}
+ARCHITECTURES: dict[str, type[nn.Module]] = {"hybrid": HybridReceiver, "refined-blind": RefinedBlindReceiver}
 #: Grid positions (antennas x layers x REs) that go through the network together on a CPU.
 _POSITIONS_AT_ONCE = 2**16
 _MODULATION = {1: "pi/2-BPSK", 2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM", 10: "1024QAM"}
 
 
 class NeuralReceiver(Receiver):
-    """Neural receiver with trained weights: a name that the package ships, or a path to a .safetensors file."""
+    """Neural receiver with trained weights: a name that the package ships, or a path to a .safetensors file.
+
+    num_turbo: rounds in which receiver and channel decoder take turns; for architecture refined-blind.
+    """
 
     name = "neural"
 
-    def __init__(self, weights: str = "pusch-hybrid") -> None:
+    def __init__(self, weights: str = "pusch-hybrid", num_turbo: int = 0) -> None:
+        if num_turbo < 0:
+            raise ValueError(f"num_turbo: got {num_turbo}; allowed: 0 or more")
         self.weights = weights
+        self.num_turbo = num_turbo
         loaded = load_weights(weights)
         self.card = loaded.card
         self._sha256 = loaded.sha256
@@ -37,6 +44,13 @@ class NeuralReceiver(Receiver):
             first = str(error).splitlines()[-1].strip()
             raise ValueError(f"weights: {weights!r} does not fit architecture {kind!r}: {first}") from None
         self.model.eval()
+        if num_turbo and not hasattr(self.model, "in_turns"):
+            able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
+            raise ValueError(f"num_turbo: got {num_turbo} with architecture {kind!r}; allowed: 0, or {able}")
+
+    @property
+    def uses_decoder(self) -> bool:
+        return self.num_turbo > 0
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
         known = self.card["bits_per_symbol"]
@@ -50,6 +64,11 @@ class NeuralReceiver(Receiver):
                 f"weights: {self.weights!r} was not trained for {num_layers} layers; "
                 f"allowed: {', '.join(str(n) for n in self.card['num_layers'])}"
             )
+
+    def check_slot(self, observation: SlotObservation) -> None:
+        check = getattr(self.model, "check_slot", None)
+        if check is not None:
+            check(observation)
 
     def fingerprint(self) -> str:
         return self._sha256
@@ -65,5 +84,11 @@ class NeuralReceiver(Receiver):
         if observation.y.is_cuda:
             size = batch
         with torch.no_grad():
-            parts = [self.model(observation.part(i, i + size))[-1][0] for i in range(0, batch, size)]
-        return torch.cat(parts)
+            return torch.cat([self._llr(observation.part(i, i + size)) for i in range(0, batch, size)])
+
+    def _llr(self, observation: SlotObservation) -> Tensor:
+        if self.num_turbo:
+            in_turns: Tensor = self.model.in_turns(observation, self.num_turbo)  # type: ignore[operator]
+            return in_turns
+        llr: Tensor = self.model(observation)[-1][0]
+        return llr

@@ -1,0 +1,248 @@
+"""A convolutional receiver that starts from the `blind` receiver and learns what it misses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
+from receivers.classical.data_aided import fit_to_symbols
+from receivers.classical.detection import DemapperName, Detection
+from receivers.classical.phase_tracking import common_phase
+from receivers.interface import SlotObservation
+from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
+from receivers.neural.soft_grid import soft_grid
+
+_NUM_FEATURES = 12
+# Real and imaginary part of the correction, the step towards the suggestion, log error variance, log scale of LLRs.
+_NUM_OUTPUTS = 5
+
+
+class _Block(nn.Module):
+    """Residual block; what antennas and layers have in common is shared through their means.
+
+    A mean does not know an order, so neither does the block: layers and antennas may be permuted.
+    """
+
+    def __init__(self, num_channels: int, dilation: int) -> None:
+        super().__init__()
+        self.spread = Separable(num_channels, 2 * num_channels, dilation)
+        self.over_antennas = nn.Conv2d(num_channels, 2 * num_channels, 1)
+        self.over_layers = nn.Conv2d(num_channels, 2 * num_channels, 1)
+        self.merge = zeroed(nn.Conv2d(2 * num_channels, num_channels, 1))
+
+    def forward(self, z: Tensor, num_layers: int, num_rx_ant: int) -> Tensor:
+        # z: [batch * layer * rx, channel, symbol, node]
+        of_layer = z.unflatten(0, (-1, num_rx_ant)).mean(1)
+        common = self.over_antennas(of_layer)
+        if num_layers > 1:
+            of_slot = of_layer.unflatten(0, (-1, num_layers)).mean(1)
+            common = common + self.over_layers(of_slot).repeat_interleave(num_layers, dim=0)
+        common = common.repeat_interleave(num_rx_ant, dim=0)
+        out: Tensor = z + self.merge(torch.relu(self.spread(z) + common))
+        return out
+
+
+class _Correction(nn.Module):
+    """From the features of every layer at every antenna to `_NUM_OUTPUTS` numbers, zero before training."""
+
+    def __init__(self, num_channels: int, dilations: Sequence[int]) -> None:
+        super().__init__()
+        self.enter = Separable(_NUM_FEATURES, num_channels, 1)
+        self.blocks = nn.ModuleList([_Block(num_channels, d) for d in dilations])
+        self.leave = zeroed(nn.Conv2d(num_channels, _NUM_OUTPUTS, 1))
+
+    def forward(self, features: Tensor, num_layers: int, num_rx_ant: int) -> Tensor:
+        z = self.enter(features)
+        for block in self.blocks:
+            z = block(z, num_layers, num_rx_ant)
+        out: Tensor = self.leave(z)
+        return out
+
+
+@dataclass(frozen=True)
+class _State:
+    """What is known after a pass.
+
+    observation: with the estimated noise power. phase [batch, layer, symbol]: of PT-RS, or None.
+    h, err_var, llr: as receivers have them.
+    """
+
+    observation: SlotObservation
+    estimate: SlotEstimate
+    phase: Tensor | None
+    h: Tensor
+    err_var: Tensor
+    llr: Tensor
+
+    def select(self, slots: Tensor) -> _State:
+        phase = None if self.phase is None else self.phase[slots]
+        return _State(
+            self.observation.select(slots),
+            self.estimate.select(slots),
+            phase,
+            self.h[slots],
+            self.err_var[slots],
+            self.llr[slots],
+        )
+
+
+class RefinedBlindReceiver(nn.Module):
+    """Unrolled receiver: the `blind` receiver, then passes of data-aided estimation, correction and detection.
+
+    The first estimate takes all statistics from the slot: noise, delays early and late, Doppler, frequency offset. In
+    every pass the soft symbols of the LLRs so far serve as pilots for a Wiener filter with the same statistics. Its
+    result is a suggestion only, since the errors of decided symbols and of the channel agree; one small network per
+    pass, shared among antennas and layers, sees it beside the estimate, the residual, what is known of each RE and the
+    noise. It states a correction, how far to follow the suggestion, the error variance and a factor on the LLRs.
+    Equalisation and demapping are those of the classical receivers. The output layers start at zero: an untrained
+    model is the `blind` receiver.
+
+    PRBs, antennas, layers, modulation and the pattern of pilots are free.
+
+    num_channels: width of the networks. dilations: frequency dilation of each residual block. num_passes: passes.
+    max_cfo_hz: largest frequency offset that is looked for. demapper: "maxlog" or "exact".
+    """
+
+    def __init__(
+        self,
+        num_channels: int = 24,
+        dilations: Sequence[int] = (1, 2, 4),
+        num_passes: int = 2,
+        max_cfo_hz: float = 200.0,
+        demapper: DemapperName = "maxlog",
+    ) -> None:
+        super().__init__()
+        self.first_estimate = BlindEstimator(max_cfo_hz)
+        self.detection = Detection("ep", demapper)
+        self.passes = nn.ModuleList([_Correction(num_channels, tuple(dilations)) for _ in range(num_passes)])
+
+    def networks(self) -> list[nn.Module]:
+        """The trained parts without complex numbers: what may be compiled or computed in bfloat16."""
+        return list(self.passes)
+
+    def check_slot(self, observation: SlotObservation) -> None:
+        """`ValueError` for slots whose channel is cut into bundles, over whose ends the networks would smooth."""
+        if len(observation.bundles()) > 1:
+            size = observation.layout.bundle_subcarriers
+            raise ValueError(f"got a precoder that changes every {size} subcarriers; allowed: one for the whole band")
+
+    def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
+        """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
+        state = self._start(observation)
+        outputs = []
+        for correction in self.passes:
+            state = self._pass(correction, state, state.llr, None)
+            outputs.append((state.llr, state.h))
+        return outputs
+
+    def in_turns(self, observation: SlotObservation, num_turns: int) -> Tensor:
+        """LLRs after up to `num_turns` rounds of decoding, and estimation and detection with what the decoder knows.
+
+        The network of the last pass serves in every round. Slots leave the loop once they are decoded.
+        """
+        if observation.decoder is None:
+            raise ValueError("decoder: got None; allowed: observations with a decoder, for num_turbo above 0")
+        state = self._start(observation)
+        for correction in self.passes:
+            state = self._pass(correction, state, state.llr, None)
+        llr = state.llr
+        left = torch.arange(len(llr), device=llr.device)
+        for _ in range(num_turns):
+            extrinsic, arrived = observation.decoder(llr[left])
+            stay = (~arrived).nonzero().squeeze(1)
+            left, extrinsic, state = left[stay], extrinsic[stay], state.select(stay)
+            if not len(left):
+                break
+            state = self._pass(self.passes[-1], state, extrinsic, extrinsic)
+            llr[left] = state.llr
+        return llr
+
+    def _start(self, observation: SlotObservation) -> _State:
+        with torch.no_grad():
+            estimate = self.first_estimate(observation)
+            h, known = estimate.h_hat, replace(observation, noise_var=estimate.noise_var)
+            phase = common_phase(known, h, estimate.noise_var)
+            if phase is not None:
+                h = h * phase[:, None, :, :, None]
+            llr = self.detection(known, h, estimate.err_var)
+        return _State(known, estimate, phase, h, estimate.err_var, llr)
+
+    def _pass(self, correction: nn.Module, state: _State, known_llr: Tensor, prior_llr: Tensor | None) -> _State:
+        """known_llr: of what the symbols are taken to be; prior_llr: what of it the detection may use."""
+        observation = state.observation
+        x, known, rest = soft_grid(observation, known_llr)
+        suggested, err_suggested = self._suggestion(state, x, rest)
+        features = self._features(state, x, known, rest, suggested, err_suggested)
+        batch, num_rx_ant, num_layers = state.h.shape[:3]
+        # depthwise convolutions run several times faster on a CPU with channels last
+        flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        out = unpair(correction(flat, num_layers, num_rx_ant).float()).unflatten(0, (batch, num_layers, num_rx_ant))
+        scale = state.err_var.sqrt().unsqueeze(2)
+        own = torch.complex(out[:, :, :, 0] * scale, out[:, :, :, 1] * scale).transpose(1, 2)
+        step = out[:, :, :, 2].transpose(1, 2)
+        h = state.h + own + step * (suggested - state.h)
+        err_var = state.err_var * torch.exp(out[:, :, :, 3].mean(2).clamp(-4, 4))
+        llr = self.detection(observation, h, err_var, prior_llr)
+        if prior_llr is None:
+            llr = llr * self._llr_scale(observation, out[:, :, :, 4].mean(2))
+        return replace(state, h=h, err_var=err_var, llr=llr)
+
+    @staticmethod
+    def _suggestion(state: _State, x: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
+        """Wiener filter over pilots and soft symbols: channel and error variance. Gradients end here."""
+        observation, estimate, phase = state.observation, state.estimate, state.phase
+        with torch.no_grad():
+            sent = x if phase is None else x * phase.unsqueeze(-1)
+            statistics = (*estimate.profiles(), estimate.correlation(observation))
+            h, error = fit_to_symbols(observation, state.h, *statistics, estimate.noise_var, sent, rest)
+            return (h if phase is None else h * phase[:, None, :, :, None]), error
+
+    @staticmethod
+    def _features(
+        state: _State, x: Tensor, known: Tensor, rest: Tensor, suggested: Tensor, err_suggested: Tensor
+    ) -> Tensor:
+        """What the networks see, [batch, layer, rx, feature, symbol, node].
+
+        All features are ratios: a common factor on the received grid changes nothing.
+        """
+        observation, h, err_var = state.observation, state.h, state.err_var
+        num_rx_ant = h.shape[1]
+        # of every layer: users may be far and near. [batch, layer, 1, 1]
+        power = (h.real**2 + h.imag**2).mean((1, 3, 4))[..., None, None] + 1e-12
+        noise = observation.noise_var[:, None, None, None]
+        # what the residual is expected to hold: noise, errors of the channel, symbols that are not known
+        strength = (h.real**2 + h.imag**2).mean(1)
+        # [batch, 1, symbol, subcarrier]
+        expected = noise + ((x.real**2 + x.imag**2) * err_var + strength * rest).sum(1, keepdim=True)
+        residual = (observation.y - (h * x.unsqueeze(1)).sum(2)) / expected.sqrt()
+        # [batch, layer, rx, symbol, subcarrier]
+        matched = (residual.unsqueeze(2) * (x.conj() * known).unsqueeze(1)).transpose(1, 2)
+        estimate = h.transpose(1, 2) / power.unsqueeze(2).sqrt()
+        ahead = (suggested - h).transpose(1, 2) / (err_var + err_suggested).add(1e-12).sqrt().unsqueeze(2)
+        times = (observation.symbol_times_s.to(noise) * 1e3 - 0.25)[:, None].expand_as(err_var)
+        common = torch.stack(
+            [
+                known * (x.real**2 + x.imag**2),
+                known,
+                torch.log10(err_var / power + 1e-6),
+                torch.log10(err_suggested / power + 1e-6),
+                (torch.log10(noise / power)).expand_as(err_var),
+                times,
+            ],
+            dim=2,
+        )
+        own = [pairs(torch.view_as_real(part).movedim(-1, 3)) for part in (estimate, matched, ahead)]
+        return torch.cat([*own, pairs(common).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)], dim=3)
+
+    @staticmethod
+    def _llr_scale(observation: SlotObservation, log_scale: Tensor) -> Tensor:
+        """Factor on LLRs [batch, num_layers, num_data_re, 1] from its logarithm on the grid."""
+        if observation.transform_precoding:
+            # every symbol is spread over its OFDM symbol
+            log_scale = log_scale.mean(-1, keepdim=True).expand_as(log_scale)
+        data = observation.data_mask.flatten().nonzero().squeeze(-1)
+        return torch.exp(log_scale.flatten(2).index_select(2, data).clamp(-2, 2)).unsqueeze(-1)
