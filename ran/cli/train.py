@@ -18,11 +18,16 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for the curves of the model card. [default: one per core]")
     ] = None,
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Train no further: write the weights of the last checkpoint.")
+    ] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard besides.")] = False,
 ) -> None:
     """Train a neural receiver by a recipe; write its weights and model card.
 
-    Interrupt it at any time: the same command resumes from the last checkpoint.
+    Interrupt it at any time: the same command resumes from the last checkpoint. On several GPUs or machines start it by
+    torchrun: torchrun --nproc-per-node 4 -m ran.cli.main train ...
     """
     from ran.training.train import run
 
-    run(recipe, out, list(overrides or []), device, workers)
+    run(recipe, out, list(overrides or []), device, workers, finish, tensorboard)

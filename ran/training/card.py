@@ -98,7 +98,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"Made by `ran train {card['name']}`. The slots were drawn from:",
         "",
         "```json",
-        json.dumps({key: training[key] for key in ("slots", "cases", "data") if key in training}, indent=1),
+        json.dumps({key: training[key] for key in ("slots", "cases", "offsets", "data") if key in training}, indent=1),
         "```",
     ]
     for measured in card["measured"]:

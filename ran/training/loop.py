@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import os
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from ran.training.arithmetic import prepare
+from ran.training.board import Board
+from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
+from ran.training.step_log import StepLog
+from ran.training.validation import Validation
 
 _LOG_FIELDS = ("step", "loss", "bit_cross_entropy", "channel_mse_over_noise", "learning_rate", "slots", "seconds")
+_VALIDATION_FIELDS = ("step", "part", "blocks", "block_errors", "bit_cross_entropy")
 
 
 def learning_rate(step: int, schedule: Schedule) -> float:
@@ -25,33 +31,53 @@ def learning_rate(step: int, schedule: Schedule) -> float:
 
 
 def slot_loss(
-    outputs: list[tuple[Tensor, Tensor]], bits: Tensor, h: Tensor, noise_var: Tensor, s: Schedule
+    outputs: list[tuple[Tensor, Tensor | None]], bits: Tensor, h: Tensor, noise_var: Tensor, s: Schedule
 ) -> dict[str, Tensor]:
     """Weighted bit cross-entropy of the passes plus a little channel error relative to the noise."""
     target = 1.0 - bits.float()  # a positive LLR means bit 0
+    outputs = outputs[-len(s.loss_weights) :]
     entropies = [nn.functional.binary_cross_entropy_with_logits(llr, target) for llr, _ in outputs]
     scale = noise_var[:, None, None, None, None]
-    errors = [((estimate - h).abs() ** 2 / scale).mean() for _, estimate in outputs]
+    errors = [((estimate - h).abs() ** 2 / scale).mean() for _, estimate in outputs if estimate is not None]
     weights = s.loss_weights[-len(outputs) :]
     bce = torch.stack([w * e for w, e in zip(weights, entropies, strict=True)]).sum()
+    if not errors:  # a model that states no channel
+        return {"loss": bce, "bce": entropies[-1].detach(), "mse": bce.new_tensor(math.nan)}
     mse = torch.stack(errors).mean()
     return {"loss": bce + s.channel_mse * mse, "bce": entropies[-1].detach(), "mse": errors[-1].detach()}
 
 
 class Trainer:
-    """One training run in a folder: `checkpoint.pt` (resumed from when there) and `train.csv`."""
+    """One training run in a folder: `checkpoint.pt` (resumed from when there), `train.csv` and `validation.csv`.
 
-    def __init__(self, recipe: Recipe, model: nn.Module, out: Path, device: str = "cpu") -> None:
+    processes: those that train together; the first of them writes. board: takes the same numbers as the logs.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        model: nn.Module,
+        out: Path,
+        device: str = "cpu",
+        processes: Processes = ALONE,
+        board: Board | None = None,
+    ) -> None:
         self.recipe = recipe
         self.out = out
-        self.device = torch.device(device)
+        self.device = torch.device(processes.device(device))
+        self.processes = processes
+        self.board = board
         self.model = model.to(self.device)
+        prepare(self.model, recipe.schedule.precision, recipe.schedule.compile)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         s = recipe.schedule
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=s.learning_rate, weight_decay=s.weight_decay)
-        self.slots = slot_source(recipe, self.device)
+        self.slots = slot_source(recipe, self.device, processes)
+        self.validation = Validation(recipe.validation, recipe.seed, recipe.name, self.device)
         self.step = 0
         self.seconds = 0.0
+        #: Step, bit cross-entropy and average weights of the best look at the held-out slots.
+        self.best: dict[str, Any] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -65,6 +91,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
+            "best": self.best,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -78,27 +105,41 @@ class Trainer:
         self.average = state["average"]
         self.step = state["step"]
         self.seconds = state["seconds"]
-        self._cut_log()
+        self.best = state.get("best")
+        if self.processes.is_first:
+            self.log.cut(self.step)
+            self.validation_log.cut(self.step)
 
-    def _cut_log(self) -> None:
-        """Drop log lines of steps that a kill undid."""
-        path = self.out / "train.csv"
-        if path.is_file():
-            with path.open(newline="") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) <= self.step]
-            with path.open("w", newline="") as file:
-                writer = csv.DictWriter(file, _LOG_FIELDS)
-                writer.writeheader()
-                writer.writerows(rows)
+    @property
+    def log(self) -> StepLog:
+        return StepLog(self.out / "train.csv", _LOG_FIELDS)
 
-    def _log(self, row: dict[str, float]) -> None:
-        path = self.out / "train.csv"
-        new = not path.is_file()
-        with path.open("a", newline="") as file:
-            writer = csv.DictWriter(file, _LOG_FIELDS)
-            if new:
-                writer.writeheader()
-            writer.writerow(row)
+    @property
+    def validation_log(self) -> StepLog:
+        return StepLog(self.out / "validation.csv", _VALIDATION_FIELDS)
+
+    def result(self) -> tuple[dict[str, Tensor], int]:
+        """The weights to keep, and the step that they are from: of the best look, or the last average."""
+        return (self.average, self.step) if self.best is None else (self.best["average"], self.best["step"])
+
+    def validate(self) -> None:
+        """Look at the held-out slots with the average weights, and keep these when they are the best so far."""
+        trained = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average)
+        looks = self.validation(self.model)
+        self.model.load_state_dict(trained)
+        entropy = sum(look.bit_cross_entropy for look in looks) / len(looks)
+        if self.best is None or entropy < self.best["bit_cross_entropy"]:
+            average = {k: v.clone() for k, v in self.average.items()}
+            self.best = {"step": self.step, "bit_cross_entropy": entropy, "average": average}
+        if not self.processes.is_first:
+            return
+        for number, look in enumerate(looks):
+            self.validation_log.add({"step": self.step, "part": number, **vars(look)})
+            if self.board is not None:
+                bler = look.block_errors / look.blocks
+                values = {f"bler_{number}": bler, f"bit_cross_entropy_{number}": look.bit_cross_entropy}
+                self.board.add("validation", self.step, values)
 
     def one_step(self) -> dict[str, float]:
         """Take the slots of the step and one optimiser step."""
@@ -112,6 +153,7 @@ class Trainer:
         losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
         self.optimizer.zero_grad()
         losses["loss"].backward()
+        self.processes.average([p.grad for p in self.model.parameters() if p.grad is not None])
         nn.utils.clip_grad_norm_(self.model.parameters(), s.gradient_clip, error_if_nonfinite=True)
         self.optimizer.step()
         decay = min(s.ema_decay, (1 + self.step) / (10 + self.step))
@@ -134,10 +176,18 @@ class Trainer:
         began = time.perf_counter() - self.seconds
         while self.step < s.steps:
             row = self.one_step()
+            last = self.step == s.steps
+            if s.validate_every and (self.step % s.validate_every == 0 or last):
+                self.validate()
             self.seconds = time.perf_counter() - began
             row["seconds"] = round(self.seconds, 2)
-            if self.step % s.log_every == 0 or self.step == s.steps:
-                self._log(row)
-            if self.step % s.checkpoint_every == 0 or self.step == s.steps:
+            if not self.processes.is_first:
+                continue
+            if self.step % s.log_every == 0 or last:
+                self.log.add(row)
+                if self.board is not None:
+                    self.board.add("train", self.step, {k: v for k, v in row.items() if k != "step"})
+            if self.step % s.checkpoint_every == 0 or last:
                 self.save()
             progress(row)
+        self.processes.wait()

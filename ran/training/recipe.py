@@ -10,14 +10,26 @@ from ran.link import LinkConfig
 from ran.link.streams import stream
 from ran.phy.config import Config
 from ran.training import distribution
+from ran.training.arithmetic import Precision
+from ran.training.offsets import Offsets
+from ran.training.validation import HeldOut
 
 
 class Schedule(Config):
     """Optimisation: AdamW, linear warm-up, cosine decay to zero, exponential moving average of the weights.
 
-    loss_weights: weight of each pass's bit cross-entropy. channel_mse: weight of the channel error relative to the
-    noise, averaged over the passes.
+    loss_weights: weight of each pass's bit cross-entropy; of a model with more passes only the last ones count, of one
+        with fewer the last weights. channel_mse: weight of the channel error relative to the noise, averaged over the
+        passes, for models that state a channel.
+    snr_bonus_db, snr_bonus_steps: the slots of the first steps are this much stronger than drawn, fading linearly to
+        nothing: a curriculum.
+    validate_every: look at the recipe's `validation` every so many steps; 0 is never. The weights are then those of
+        the look with the least bit cross-entropy.
+    precision: of the networks' arithmetic. compile: by torch.compile. Where neither changes, nor the machine, the
+        weights do not.
     """
+
+    younger_fields = ("snr_bonus_db", "snr_bonus_steps", "validate_every", "precision", "compile")
 
     steps: Annotated[int, Field(ge=1)]
     batch_slots: Annotated[int, Field(ge=1)] = 16
@@ -30,6 +42,15 @@ class Schedule(Config):
     channel_mse: Annotated[float, Field(ge=0)] = 0.03
     checkpoint_every: Annotated[int, Field(ge=1)] = 200
     log_every: Annotated[int, Field(ge=1)] = 20
+    snr_bonus_db: Annotated[float, Field(ge=0)] = 0.0
+    snr_bonus_steps: Annotated[int, Field(ge=0)] = 0
+    validate_every: Annotated[int, Field(ge=0)] = 0
+    precision: Precision = "float32"
+    compile: bool = False
+
+    def snr_bonus(self, step: int) -> float:
+        """What a step's slots are stronger than drawn, dB."""
+        return self.snr_bonus_db * max(0.0, 1 - step / self.snr_bonus_steps) if self.snr_bonus_steps else 0.0
 
 
 class Recipe(Config):
@@ -40,12 +61,14 @@ class Recipe(Config):
     data: a data set of `ran data` instead of `slots`: its training part, again and again in new order.
     cases: changes laid over `slots`, one of which is chosen per step; they tie what belongs together, such as a
         modulation and its SNR range.
+    offsets: timing and frequency offsets put on the slots.
+    validation: held-out slots, see `schedule.validate_every`.
     model: architecture and its options, {"name": "hybrid", ...}.
     bits_per_symbol, num_layers: what the weights may be used for; goes into the model card.
     evaluate: experiments whose curves go into the model card.
     """
 
-    younger_fields = ("data",)
+    younger_fields = ("data", "offsets", "validation")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -53,6 +76,8 @@ class Recipe(Config):
     slots: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     cases: tuple[dict[str, Any], ...] = ({},)
+    offsets: Offsets = Offsets()
+    validation: tuple[HeldOut, ...] = ()
     model: dict[str, Any]
     bits_per_symbol: tuple[int, ...]
     num_layers: tuple[int, ...] = (1,)
@@ -64,6 +89,12 @@ class Recipe(Config):
         if bool(self.slots) == (self.data is not None):
             given = "both" if self.slots else "neither"
             raise ValueError(f"slots, data: got {given}; allowed: one of them")
+        if self.data is not None and self.offsets != Offsets():
+            raise ValueError("offsets: got some with data; allowed: with slots, those of data are as recorded")
+        if self.schedule.validate_every and not self.validation:
+            raise ValueError(
+                f"schedule.validate_every: got {self.schedule.validate_every} without validation; allowed: 0"
+            )
         distribution.check(self.slots, "slots")
         for i, case in enumerate(self.cases):
             distribution.check(case, f"cases.{i}")
@@ -75,4 +106,4 @@ class Recipe(Config):
         case = self.cases[int(generator.integers(len(self.cases)))]
         drawn = distribution.draw(distribution.merge(self.slots, case), generator)
         esn0_db = float(drawn.pop("esn0_db"))
-        return LinkConfig.model_validate(drawn), esn0_db
+        return LinkConfig.model_validate(drawn), esn0_db + self.schedule.snr_bonus(step)

@@ -12,6 +12,8 @@ from ran.datasets.container import content_hash, open_container
 from ran.datasets.reader import ChunkShuffle, DropDataset
 from ran.errors import InputError
 from ran.link import Link
+from ran.training.offsets import Offsets
+from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe
 from receivers import SlotObservation, Truth
 
@@ -19,25 +21,30 @@ from receivers import SlotObservation, Truth
 class SimulatedSlots:
     """New slots in every step, of a configuration that is drawn for the step."""
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, processes: Processes) -> None:
         self.recipe = recipe
         self.device = device
+        self.processes = processes
 
     def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
-        """The slots of a step; they depend on the recipe and the step alone."""
+        """This process's slots of a step; they depend on the recipe and the step alone."""
         config, esn0_db = self.recipe.slot_config(step)
         link = Link(config, device=str(self.device))
         size = self.recipe.schedule.batch_slots
-        drops = range(step * size, (step + 1) * size)
-        batch = link.batch(drops, esn0_db, self.recipe.seed, f"train/{self.recipe.name}")
+        drops = self.processes.share(range(step * size, (step + 1) * size))
+        seed, name = self.recipe.seed, f"train/{self.recipe.name}"
+        batch = link.batch(drops, esn0_db, seed, name)
+        if self.recipe.offsets != Offsets():
+            batch = self.recipe.offsets.applied(batch, drops, seed, name)
         return batch.observation, batch.truth
 
 
 class RecordedSlots:
     """Slots of a data set's training part, in an order that is new in every epoch."""
 
-    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+    def __init__(self, recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> None:
         self.device = device
+        self.processes = processes
         self.dataset = DropDataset(Path(str(recipe.data)), "train")
         for name in ("y", "h", "coded_bits"):
             if name not in self.dataset.fields:
@@ -53,20 +60,23 @@ class RecordedSlots:
             )
 
     def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
-        """The slots of a step; they depend on the file, the recipe's seed and the step alone."""
+        """This process's slots of a step; they depend on the file, the recipe's seed and the step alone."""
         epoch, place = divmod(step, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = self._order.epoch = epoch
             self._batches = list(self._order)
-        observation, truth = self.dataset.observation(self._batches[place])
+        batch = self._batches[place]
+        own = [batch[i] for i in self.processes.share(range(len(batch)))]
+        observation, truth = self.dataset.observation(own)
         if truth is None:
             raise InputError(f"data: {self.dataset.path} holds no channel; allowed: slots written with their channel")
         return _moved(observation, self.device), _moved(truth, self.device)
 
 
-def slot_source(recipe: Recipe, device: torch.device) -> SimulatedSlots | RecordedSlots:
+def slot_source(recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> SimulatedSlots | RecordedSlots:
     """What a recipe trains on."""
-    return SimulatedSlots(recipe, device) if recipe.data is None else RecordedSlots(recipe, device)
+    kind = SimulatedSlots if recipe.data is None else RecordedSlots
+    return kind(recipe, device, processes)
 
 
 def data_provenance(recipe: Recipe) -> dict[str, Any]:

@@ -26,8 +26,10 @@ from ran.sim.overrides import apply_overrides
 from ran.sim.provenance import versions
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
+from ran.training.board import Board
 from ran.training.loop import Trainer
-from ran.training.recipe import Recipe
+from ran.training.processes import Processes
+from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
 from receivers.neural.receiver import ARCHITECTURES
 
@@ -67,7 +69,13 @@ def build_model(recipe: Recipe) -> nn.Module:
 
 
 def run(
-    recipe_name: str, out: Path, overrides: Iterable[str] = (), device: str = "cpu", workers: int | None = None
+    recipe_name: str,
+    out: Path,
+    overrides: Iterable[str] = (),
+    device: str = "cpu",
+    workers: int | None = None,
+    finish: bool = False,
+    tensorboard: bool = False,
 ) -> Path:
     """Train, or go on training, in the folder `out`; returns the path of the weights.
 
@@ -76,15 +84,24 @@ def run(
 
     The same recipe in the same folder resumes; another recipe's folder is refused.
     On one machine with one thread count the weights depend on the recipe alone, interruptions included.
+
+    finish: do not train on; write the weights of the last checkpoint. tensorboard: write its logs besides.
+    Under torchrun every process takes its share of each step's slots, and the first one writes.
     """
     recipe = load_recipe(recipe_name, overrides)
     checked_device(device)
     _check_slots(recipe)
     model = build_model(recipe)
-    _claim(out, recipe)
+    processes = Processes.started(device)
+    if processes.is_first:
+        _claim(out, recipe)
+    processes.wait()
     keep_freed_memory()
-    console = Console(stderr=True)
-    trainer = Trainer(recipe, model, out, device)
+    console = Console(stderr=True, quiet=not processes.is_first)
+    board = Board(out) if tensorboard and processes.is_first else None
+    trainer = Trainer(recipe, model, out, device, processes, board)
+    if finish and not trainer.checkpoint.is_file():
+        raise InputError(f"--finish: {out} holds no checkpoint yet; allowed: a folder with {trainer.checkpoint.name}")
     if trainer.checkpoint.is_file():
         trainer.resume()
         console.print(f"resuming at step {trainer.step} of {recipe.schedule.steps}")
@@ -102,11 +119,16 @@ def run(
         elif row["step"] % 200 == 0 or row["step"] == steps:
             console.print(line, highlight=False)
 
-    trainer.run(progress)
+    if not finish:
+        trainer.run(progress)
     if console.is_terminal:
         console.print()
-    model.load_state_dict(trainer.average)
-    weights = write_weights(recipe, model, trainer.seconds, out)
+    tensors, step = trainer.result()
+    model.load_state_dict(tensors)
+    weights = out / f"{recipe.name}.safetensors"
+    if not processes.is_first:
+        return weights
+    write_weights(recipe, model, trainer, step, out)
     if recipe.evaluate:
         from ran.training.card import measure
 
@@ -172,8 +194,8 @@ def _claim(out: Path, recipe: Recipe) -> None:
         raise InputError(f"--out: {out}: {error.strerror}; allowed: a folder that can be written") from None
 
 
-def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -> Path:
-    """Write NAME.safetensors and its card NAME.json."""
+def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int, out: Path) -> None:
+    """Write NAME.safetensors and its card NAME.json; step: that the weights are from."""
     data = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
     s = recipe.schedule
     card: dict[str, Any] = {
@@ -190,9 +212,12 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
             "cases": list(recipe.cases),
             **data_provenance(recipe),
             "seed": recipe.seed,
-            "steps": s.steps,
-            "slots_seen": s.steps * s.batch_slots,
-            "seconds": round(seconds),
+            "steps": step,
+            "slots_seen": step * s.batch_slots,
+            "steps_planned": s.steps,
+            "steps_taken": trainer.step,
+            **_beside(recipe),
+            "seconds": round(trainer.seconds),
             **json.loads((out / _VERSIONS).read_text()),
         },
         "measured": [],
@@ -202,4 +227,11 @@ def write_weights(recipe: Recipe, model: nn.Module, seconds: float, out: Path) -
     temporary.write_bytes(data)
     os.replace(temporary, path)
     write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
-    return path
+
+
+def _beside(recipe: Recipe) -> dict[str, Any]:
+    """What the card says of slots and schedule beyond the distributions, where it is not the default."""
+    written = recipe.model_dump(mode="json")
+    found = {"offsets": written["offsets"]} if "offsets" in written else {}
+    younger = {key: written["schedule"][key] for key in Schedule.younger_fields if key in written["schedule"]}
+    return found | ({"schedule": younger} if younger else {})
