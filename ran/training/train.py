@@ -27,6 +27,7 @@ from ran.sim.provenance import versions
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 from ran.training.board import Board
+from ran.training.distribution import merge
 from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
@@ -44,14 +45,27 @@ def recipe_names() -> list[str]:
 
 
 def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
-    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied."""
+    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied.
+
+    A file may name a built-in recipe as its `base`, over which its own keys are laid.
+    """
     if name_or_path in recipe_names():
-        path = Path(str(_BUILT_IN / f"{name_or_path}.yaml"))
+        path = _built_in(name_or_path)
     else:
         path = Path(name_or_path)
         if not path.suffix and not path.exists():
             raise unknown_name("recipe", name_or_path, [*recipe_names(), "a .yaml file"])
-    return validate(Recipe, apply_overrides(read_mapping(path), overrides), str(path))
+    mapping = read_mapping(path)
+    base = mapping.pop("base", None)
+    if base is not None:
+        if base not in recipe_names():
+            raise unknown_name("base", str(base), recipe_names())
+        mapping = merge(read_mapping(_built_in(base)), mapping)
+    return validate(Recipe, apply_overrides(mapping, overrides), str(path))
+
+
+def _built_in(name: str) -> Path:
+    return Path(str(_BUILT_IN / f"{name}.yaml"))
 
 
 def build_model(recipe: Recipe) -> nn.Module:

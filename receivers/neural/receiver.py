@@ -6,12 +6,19 @@ import torch
 from torch import Tensor, nn
 
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.message_passing import MessagePassingReceiver
 from receivers.neural.refined_blind import RefinedBlindReceiver
 from receivers.neural.weights import load_weights
 
 #: Architectures by the name that model cards and recipes use.
-ARCHITECTURES: dict[str, type[nn.Module]] = {"hybrid": HybridReceiver, "refined-blind": RefinedBlindReceiver}
+ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "hybrid": HybridReceiver,
+    "refined-blind": RefinedBlindReceiver,
+    "deeprx": DeepRxReceiver,
+    "message-passing": MessagePassingReceiver,
+}
 #: Grid positions (antennas x layers x REs) that go through the network together on a CPU.
 _POSITIONS_AT_ONCE = 2**16
 _MODULATION = {1: "pi/2-BPSK", 2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM", 10: "1024QAM"}
