@@ -27,7 +27,7 @@ def prepare(model: nn.Module, precision: Precision, compiled: bool) -> None:
         raise InputError(f"{asked} with a model whose networks are not apart; allowed: another model, or the default")
     for network in networks():
         if compiled:
-            network.compile(dynamic=True)
+            network.compile(dynamic=False)
         if precision == "bfloat16":
             network.forward = _in_bfloat16(network.forward)
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
 from receivers.classical.qam import soft_symbols
+from receivers.classical.subbands import cut_band
 from receivers.interface import SlotObservation
 
 # Time modes that are kept have at least this share of the strongest one's power.
@@ -56,7 +59,65 @@ def fit_to_symbols(
     num_steps: int = 6,
 ) -> tuple[Tensor, Tensor]:
     """`refine_with_data` from symbols: the mean of what is sent, complex64 [batch, num_layers, num_ofdm_symbols,
-    num_subcarriers], and its variance, of the same shape."""
+    num_subcarriers], and its variance, of the same shape.
+
+    Subband by subband, as the profiles were estimated: delays that are apart as far as a subband resolves do not
+    describe a wider band, nor one function a channel that jumps.
+    """
+    h, error = torch.empty_like(h_hat), torch.empty_like(spread)
+    for band, kept in _subbands(observation):
+        part = replace(
+            observation,
+            y=observation.y[..., band],
+            pilots=observation.pilots[..., band],
+            data_mask=observation.data_mask[:, band],
+        )
+        found = _fit_subband(
+            part,
+            h_hat[..., band],
+            delays_s,
+            powers,
+            over_time,
+            noise_var,
+            sent[..., band],
+            spread[..., band],
+            num_steps,
+        )
+        inside = slice(kept.start - band.start, kept.stop - band.start)
+        h[..., kept], error[..., kept] = found[0][..., inside], found[1][..., inside]
+    return h, error
+
+
+def _subbands(observation: SlotObservation) -> list[tuple[slice, slice]]:
+    """Subbands of the band, and the subcarriers that are taken from each."""
+    layout, num_subcarriers = observation.layout, observation.data_mask.shape[1]
+    unit, bundle = layout.pair_spacing or 2 * layout.spacing, layout.bundle_subcarriers
+    if bundle is None or bundle >= num_subcarriers:
+        bundle = None
+    even = num_subcarriers if bundle is None else num_subcarriers - num_subcarriers % bundle
+    cut = cut_band(even, unit, bundle, torch.device("cpu"))
+    owner = cut.owner // cut.width if len(cut) > 1 else torch.zeros(even, dtype=torch.int64)
+    found = []
+    for i, start in enumerate(cut.starts.tolist()):
+        own = (owner == i).nonzero().squeeze(1)
+        found.append((slice(start, start + cut.width), slice(int(own[0]), int(own[-1]) + 1)))
+    if even < num_subcarriers:
+        rest = slice(even, num_subcarriers)
+        found.append((rest, rest))
+    return found
+
+
+def _fit_subband(
+    observation: SlotObservation,
+    h_hat: Tensor,
+    delays_s: Tensor,
+    powers: Tensor,
+    over_time: Tensor,
+    noise_var: Tensor,
+    sent: Tensor,
+    spread: Tensor,
+    num_steps: int,
+) -> tuple[Tensor, Tensor]:
     power = (h_hat.real**2 + h_hat.imag**2).mean(1)
     weight = 1 / (noise_var[:, None, None] + (power * spread).sum(1))
     frequency, strength = _frequency_modes(observation, delays_s, powers)
