@@ -58,6 +58,11 @@ class LinkState:
         return self.shadowing_db - self.path_loss_db - self.penetration_db
 
 
+def conditions(links: Links, los: np.ndarray) -> np.ndarray:
+    """Condition of every link: users in buildings have O2I, whatever the way to the wall is like."""
+    return np.where(links.indoor, O2I, np.where(los, LOS, NLOS))
+
+
 def link_states(
     environment: Environment,
     parameters: Parameters,
@@ -74,7 +79,7 @@ def link_states(
     los = numbers.los < environment.los_probability(links)
     if wanted in (LOS, NLOS):
         los = np.full_like(los, wanted == LOS)
-    condition = np.where(links.indoor, O2I, np.where(los, LOS, NLOS))
+    condition = conditions(links, los)
     loss = environment.path_loss_db(links, los, numbers.path_loss)
     model = penetration or environment.penetration
     walls = _penetration_db(environment, model, links, numbers)

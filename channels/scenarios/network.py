@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from channels.arrays import AntennaArray, direction
 from channels.scenarios.environment import Environment, Penetration
-from channels.scenarios.large_scale import LinkNumbers, LinkState, link_states
+from channels.scenarios.field import correlated_fields
+from channels.scenarios.large_scale import LinkNumbers, LinkState, conditions, link_states
 from channels.scenarios.layout import SECTOR_AZIMUTHS_DEG, HexagonalLayout
 from channels.scenarios.links import Links
-from channels.scenarios.parameters import parameters
+from channels.scenarios.parameters import ORDER, Parameters, parameters
 from channels.waves import SPEED_OF_LIGHT_MPS
 
 #: Floors of buildings: 4 to 8, 3 m each (TR 36.873 table 6-1, which TR 38.901 table 7.8-1 takes over).
@@ -70,13 +71,15 @@ def drop_users(
     antenna: AntennaArray,
     indoor_ratio: float | None = None,
     penetration: Penetration | None = None,
+    correlated: bool = False,
 ) -> NetworkDrop:
     """Users uniformly over all cells of a layout, and their gains to all sectors.
 
     antenna: of every sector, with one port, facing along x: each sector turns it to its direction. Users have an
     isotropic, vertically polarised antenna; the gain is that in the direction of the user. indoor_ratio: share of
-    users in buildings; left out: the scenario's own. Shadowing is the same for the sectors of a site, and independent
-    between users and between sites.
+    users in buildings; left out: the scenario's own. Large-scale parameters are the same for the sectors of a site and
+    independent between sites, and between users unless `correlated`: then those of users in the same condition are
+    alike over the distances of table 7.5-6, which takes some ten times as long.
     """
     ratio = environment.indoor_ratio if indoor_ratio is None else indoor_ratio
     uniforms = generator.random((num_users, 9))
@@ -102,11 +105,29 @@ def drop_users(
         building=np.broadcast_to(generator.random((num_users, 1)), shape),
         wall=np.broadcast_to(generator.standard_normal((num_users, 1)), shape),
     )
-    state = link_states(environment, parameters(environment), links, numbers, penetration)
+    constants = parameters(environment)
+    if correlated:
+        los = numbers.los < environment.los_probability(links)
+        normals = _alike(conditions(links, los), constants, way, generator)
+        numbers = replace(numbers, normals=normals)
+    state = link_states(environment, constants, links, numbers, penetration)
     azimuth = np.arctan2(way[..., 1], way[..., 0])
     antenna_db = sector_gain_db(antenna, environment, links.zenith_at_base_rad, azimuth)
     gain = (state.gain_db[..., None] + antenna_db).reshape(num_users, -1)
     return NetworkDrop(users, height, indoor, inside, state, gain)
+
+
+def _alike(
+    condition: np.ndarray, constants: Parameters, way_m: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Normal numbers of the links, [num_users, num_sites, 7]: every site has its own fields per condition."""
+    normals = np.empty((*condition.shape, len(ORDER)))
+    for site in range(condition.shape[1]):
+        for place, distance_m in enumerate(constants.distance_m):
+            fields = correlated_fields(generator, distance_m, way_m[:, site])
+            here = condition[:, site] == place
+            normals[here, site] = fields.T[here]
+    return normals
 
 
 def floor_height_m(uniforms: np.ndarray) -> np.ndarray:
