@@ -66,7 +66,7 @@ class IndoorFactory(Environment):
     """InF: a hall with clutter. hall: "SL", "DL", "SH", "DH" or "HH" of table 7.2-4.
 
     First letter: sparse or dense clutter; second: the base station among (1.5 m) or above it (8 m). "HH": both ends
-    above it, always in sight. size_m: length, width, height; clutter_density from 0 to below 1; clutter_size_m;
+    above it, always in sight. hall_size_m: length, width, height; clutter_density from 0 to below 1; clutter_size_m;
     clutter_height_m. Left out: table 7.8-7.
     """
 
@@ -79,7 +79,7 @@ class IndoorFactory(Environment):
         self,
         carrier_frequency_hz: float,
         hall: Literal["SL", "DL", "SH", "DH", "HH"] = "SH",
-        size_m: Sequence[float] | None = None,
+        hall_size_m: Sequence[float] | None = None,
         clutter_density: float | None = None,
         clutter_size_m: float | None = None,
         clutter_height_m: float | None = None,
@@ -89,10 +89,10 @@ class IndoorFactory(Environment):
             raise unknown_name("hall", hall, _FACTORIES)
         self.hall = hall
         size, density, extent, height = _FACTORIES[hall]
-        if size_m is not None:
-            if len(size_m) != 3 or not all(math.isfinite(side) and side > 0 for side in size_m):
-                raise bad_value("size_m", list(size_m), "length, width and height, numbers above 0")
-            size = (float(size_m[0]), float(size_m[1]), float(size_m[2]))
+        if hall_size_m is not None:
+            if len(hall_size_m) != 3 or not all(math.isfinite(side) and side > 0 for side in hall_size_m):
+                raise bad_value("hall_size_m", list(hall_size_m), "length, width and height, numbers above 0")
+            size = (float(hall_size_m[0]), float(hall_size_m[1]), float(hall_size_m[2]))
         self.size_m, self.room_m = size, size[:2]
         self.clutter_density = _within("clutter_density", clutter_density, density, 0.0, 0.99)
         self.clutter_size_m = _within("clutter_size_m", clutter_size_m, extent, 0.1, 100.0)

@@ -61,7 +61,10 @@ class HexagonalLayout:
         return np.stack([np.zeros(2), *copies])
 
     def from_sites_m(self, users_m: np.ndarray) -> np.ndarray:
-        """From the nearest copy of every site to every user, float64 [num_users, num_sites, 2]."""
+        """From the nearest copy of every site to every user, float64 [num_users, num_sites, 2].
+
+        users_m [num_users, 2]: within the cells of the cluster.
+        """
         way = users_m[:, None] - self.sites_m
         copies = way[:, :, None] - self.shifts_m
         nearest = np.argmin((copies**2).sum(-1), -1)

@@ -125,6 +125,8 @@ def _cell(
             allowed = f"least and largest distance within {least:g} to {most:g} for {environment.name} ({source})"
             raise bad_value("distance_m", list(distance_m), allowed)
         given = (float(distance_m[0]), float(distance_m[1]))
+    if penetration not in (None, "low", "high", "mixed"):
+        raise unknown_name("o2i_loss", penetration, ("low", "high", "mixed"))
     wanted = None if condition is None else CONDITIONS.index(condition)
     return Cell(inter_site_distance_m, given, float(ratio), wanted, penetration)
 
