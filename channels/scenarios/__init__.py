@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from channels.scenarios.layout import HexagonalLayout
 from channels.scenarios.models import Inf, Inh, Rma, ScenarioChannel, Uma, Umi
-from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm
+from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm, serving_spreads
 from channels.scenarios.urban import UrbanMacro, UrbanMicro
 
 __all__ = [
@@ -20,4 +20,5 @@ __all__ = [
     "UrbanMicro",
     "drop_users",
     "noise_power_dbm",
+    "serving_spreads",
 ]

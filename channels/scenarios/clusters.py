@@ -129,6 +129,30 @@ def draw_clusters(
     )
 
 
+def measured_spreads(
+    clusters: ClusterDraw, azimuth_at_base_rad: np.ndarray, zenith_at_base_rad: np.ndarray
+) -> dict[str, np.ndarray]:
+    """Root mean square delay spread in s, "ds", and circular angle spreads in radians, "asd", "asa", "zsd", "zsa".
+
+    Of all rays and the line of sight, float64 [batch] each. Angle spreads as in TR 38.901 annex A.1.
+    """
+    los = clusters.los_power
+    mean = (clusters.powers * clusters.delays_s).sum(1)
+    square = (clusters.powers * clusters.delays_s**2).sum(1)
+    found = {"ds": np.sqrt(np.maximum(square - mean**2, 0.0))}
+    of_los = {
+        "aod": azimuth_at_base_rad,
+        "aoa": azimuth_at_base_rad + np.pi,
+        "zod": zenith_at_base_rad,
+        "zoa": np.pi - zenith_at_base_rad,
+    }
+    weights = clusters.power_of_ray[..., None] * clusters.in_part
+    for name, angles in clusters.rays_rad.items():
+        vector = (weights * np.exp(1j * angles)).sum((1, 2)) + los * np.exp(1j * of_los[name])
+        found[f"{name[0]}s{name[2]}"] = np.sqrt(-2 * np.log(np.minimum(np.abs(vector), 1.0)))
+    return found
+
+
 def _delays_and_powers(
     state: LinkState, parameters: Parameters, uniform: np.ndarray, normal: np.ndarray, there: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:

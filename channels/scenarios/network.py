@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
 from channels.arrays import AntennaArray, direction
+from channels.scenarios.clusters import draw_clusters, measured_spreads, numbers_needed
 from channels.scenarios.environment import Environment, Penetration
 from channels.scenarios.field import correlated_fields
 from channels.scenarios.large_scale import LinkNumbers, LinkState, conditions, link_states
@@ -56,6 +57,23 @@ class NetworkDrop:
         others = np.maximum(power.sum(-1) - best, np.finfo(np.float64).tiny)
         noise = 0.0 if power_dbm is None or noise_dbm is None else 10 ** ((noise_dbm - power_dbm) / 10)
         return 10 * np.log10(best / (others + noise))
+
+
+def serving_spreads(
+    environment: Environment, layout: HexagonalLayout, drop: NetworkDrop, generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Spreads of the clusters towards every user's serving site, float64 [num_users]; see `measured_spreads`."""
+    users = np.arange(len(drop.users_m))
+    site = drop.serving // len(SECTOR_AZIMUTHS_DEG)
+    way = layout.from_sites_m(drop.users_m)[users, site]
+    azimuth = np.arctan2(way[:, 1], way[:, 0])
+    zenith = np.arctan2(np.hypot(way[:, 0], way[:, 1]), drop.height_m - environment.base_height_m)
+    state = LinkState(**{field.name: getattr(drop.state, field.name)[users, site] for field in fields(LinkState)})
+    constants = parameters(environment)
+    num_uniform, num_normal = numbers_needed(int(constants.num_clusters.max()))
+    uniforms, normals = generator.random((len(users), num_uniform)), generator.standard_normal((len(users), num_normal))
+    clusters = draw_clusters(state, constants, azimuth, zenith, uniforms, normals)
+    return measured_spreads(clusters, azimuth, zenith)
 
 
 def noise_power_dbm(bandwidth_hz: float, noise_figure_db: float) -> float:
@@ -124,9 +142,9 @@ def _alike(
     normals = np.empty((*condition.shape, len(ORDER)))
     for site in range(condition.shape[1]):
         for place, distance_m in enumerate(constants.distance_m):
-            fields = correlated_fields(generator, distance_m, way_m[:, site])
+            values = correlated_fields(generator, distance_m, way_m[:, site])
             here = condition[:, site] == place
-            normals[here, site] = fields.T[here]
+            normals[here, site] = values.T[here]
     return normals
 
 

@@ -42,11 +42,11 @@ def summary(results: Sequence[Calibration]) -> str:
         return "no setup with references"
     met = sum(entry.is_met is True for entry in compared)
     worst = {
-        metric: max((abs(e.deviation_db or 0.0) for e in compared if e.metric == metric), default=0.0)
+        metric: max((abs(e.deviation or 0.0) for e in compared if e.metric == metric), default=0.0)
         for metric in TOLERANCE_DB
     }
     figures = ", ".join(
-        f"{METRICS[m].lower()} at most {worst[m]:.2f} dB off ({TOLERANCE_DB[m]} allowed)" for m in worst
+        f"{METRICS[m].title.lower()} at most {worst[m]:.2f} dB off ({TOLERANCE_DB[m]} allowed)" for m in worst
     )
     return f"{met} of {len(compared)} references met: {figures}"
 
@@ -54,19 +54,28 @@ def summary(results: Sequence[Calibration]) -> str:
 def _as_csv(results: Sequence[Calibration]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    header = "setup metric percent value_db low_db high_db reference_db deviation_db tolerance_db users drops seed"
+    header = "setup metric unit percent value low high reference deviation tolerance users drops seed"
     writer.writerow(header.split())
     for result in results:
-        for metric in METRICS:
+        for metric in result.values:
             for percent in PERCENTILES:
                 entry = result.percentile(metric, percent)
                 compared: tuple[float | None, ...] = (None, None, None)
-                if entry.reference_db is not None:
-                    compared = (entry.reference_db, entry.deviation_db, entry.tolerance_db)
-                numbers = (entry.value_db, entry.low_db, entry.high_db, *compared)
+                if entry.reference is not None:
+                    compared = (entry.reference, entry.deviation, entry.tolerance)
+                numbers = (entry.value, entry.low, entry.high, *compared)
                 shown = ["" if number is None else f"{number:.3f}" for number in numbers]
                 writer.writerow(
-                    [result.setup.name, metric, percent, *shown, result.num_users, result.drops, result.seed]
+                    [
+                        result.setup.name,
+                        metric,
+                        METRICS[metric].unit,
+                        percent,
+                        *shown,
+                        result.num_users,
+                        result.drops,
+                        result.seed,
+                    ]
                 )
     return text.getvalue()
 
@@ -84,7 +93,7 @@ def _as_page(results: Sequence[Calibration]) -> str:
     return environment.get_template("page").render(
         summary=summary(results),
         results=[_result(result) for result in results],
-        figures=[(title, Markup(distribution_svg(results, metric))) for metric, title in METRICS.items()],
+        figures=[(METRICS[name].title, Markup(distribution_svg(results, name))) for name in results[0].values],
         colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
         tolerance=TOLERANCE_DB,
         css=Markup(css),
@@ -106,13 +115,13 @@ def _result(result: Calibration) -> dict[str, Any]:
         "facts": facts,
         "rows": [
             {"metric": METRICS[metric], "cells": [_cell(result.percentile(metric, p)) for p in (5, 25, 50, 75, 95)]}
-            for metric in METRICS
+            for metric in result.values
         ],
     }
 
 
 def _cell(entry: Percentile) -> dict[str, str]:
     met = {True: "met", False: "missed", None: ""}[entry.is_met]
-    reference = "" if entry.reference_db is None else f"{entry.reference_db:.1f} ({entry.deviation_db:+.2f})"
-    interval = f"{entry.low_db:.2f} to {entry.high_db:.2f}"
-    return {"value": f"{entry.value_db:.2f}", "interval": interval, "reference": reference, "met": met}
+    reference = "" if entry.reference is None else f"{entry.reference:.1f} ({entry.deviation:+.2f})"
+    interval = f"{entry.low:.2f} to {entry.high:.2f}"
+    return {"value": f"{entry.value:.2f}", "interval": interval, "reference": reference, "met": met}

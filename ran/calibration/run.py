@@ -9,9 +9,9 @@ import numpy as np
 from scipy.stats import binom
 
 from channels.arrays import antenna_array
-from channels.scenarios import HexagonalLayout, drop_users, noise_power_dbm
+from channels.scenarios import HexagonalLayout, drop_users, noise_power_dbm, serving_spreads
 from channels.waves import SPEED_OF_LIGHT_MPS
-from ran.calibration.setups import TOLERANCE_DB, Setup
+from ran.calibration.setups import METRICS, TOLERANCE_DB, Setup
 from ran.link.streams import stream
 
 #: Users of a drop: ten per sector (TR 38.901 table 7.8-1 with TR 36.873 table 6-1).
@@ -24,26 +24,26 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Percentile:
-    """A percentile with the interval that holds the true one with 95 %, dB, and the reference where there is one."""
+    """A percentile and the interval that holds the true one with 95 %, in the metric's unit; the reference, if any."""
 
     metric: str
     percent: int
-    value_db: float
-    low_db: float
-    high_db: float
-    reference_db: float | None
-    tolerance_db: float | None
+    value: float
+    low: float
+    high: float
+    reference: float | None
+    tolerance: float | None
 
     @property
-    def deviation_db(self) -> float | None:
-        return None if self.reference_db is None else self.value_db - self.reference_db
+    def deviation(self) -> float | None:
+        return None if self.reference is None else self.value - self.reference
 
     @property
     def is_met(self) -> bool | None:
         """Whether the reference is met; None without one."""
-        if self.deviation_db is None or self.tolerance_db is None:
+        if self.deviation is None or self.tolerance is None:
             return None
-        return abs(self.deviation_db) <= self.tolerance_db
+        return abs(self.deviation) <= self.tolerance
 
 
 @dataclass(frozen=True)
@@ -78,8 +78,11 @@ class Calibration:
         return [self.percentile(metric, percent) for metric in of for percent in of[metric]]
 
 
-def calibrate(setup: Setup, drops: int, seed: int) -> Calibration:
-    """Simulate `drops` drops; each depends on the setup, the seed and its number alone."""
+def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False) -> Calibration:
+    """Simulate `drops` drops; each depends on the setup, the seed and its number alone.
+
+    spreads: delay and angle spreads of the serving links as well.
+    """
     environment = setup.environment(setup.carrier_frequency_hz)
     layout = HexagonalLayout(setup.num_sites, setup.inter_site_distance_m)
     block = {
@@ -92,14 +95,22 @@ def calibrate(setup: Setup, drops: int, seed: int) -> Calibration:
     sector = antenna_array(block, SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
     noise = noise_power_dbm(setup.bandwidth_hz, setup.noise_figure_db)
     users = USERS_PER_SECTOR * layout.num_sectors
-    parts: dict[str, list[np.ndarray]] = {"coupling_loss": [], "sir": [], "sinr": []}
+    parts: dict[str, list[np.ndarray]] = {}
     for index in range(drops):
         generator = stream(seed, setup.name, index, "network")
         drop = drop_users(environment, layout, generator, users, sector, setup.indoor_ratio)
-        parts["coupling_loss"].append(drop.coupling_loss_db)
-        parts["sir"].append(drop.geometry_db())
-        parts["sinr"].append(drop.geometry_db(setup.power_dbm, noise))
-    return Calibration(setup, drops, seed, {name: np.sort(np.concatenate(part)) for name, part in parts.items()})
+        found = {
+            "coupling_loss": drop.coupling_loss_db,
+            "sir": drop.geometry_db(),
+            "sinr": drop.geometry_db(setup.power_dbm, noise),
+        }
+        if spreads:
+            found |= serving_spreads(environment, layout, drop, stream(seed, setup.name, index, "clusters"))
+        for name, values in found.items():
+            parts.setdefault(name, []).append(values * METRICS[name].factor)
+    return Calibration(
+        setup, drops, seed, {name: np.sort(np.concatenate(parts[name])) for name in METRICS if name in parts}
+    )
 
 
 def _interval(num: int, share: float) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,11 +12,27 @@ from ran.errors import unknown_name
 
 #: How far a percentile may be from that of the companies' median curve, dB.
 TOLERANCE_DB = {"coupling_loss": 1.5, "sir": 0.6}
-#: Metrics by name, and what they are.
+
+
+@dataclass(frozen=True)
+class Metric:
+    """What is measured of every user. factor: from the unit of the library to the one that is shown."""
+
+    title: str
+    unit: str
+    factor: float = 1.0
+
+
+#: Metrics by name: those of table 7.8-1, then the spreads of the serving link of table 7.8-2.
 METRICS = {
-    "coupling_loss": "Coupling loss, serving sector",
-    "sir": "Geometry without noise",
-    "sinr": "Geometry with noise",
+    "coupling_loss": Metric("Coupling loss, serving sector", "dB"),
+    "sir": Metric("Geometry without noise", "dB"),
+    "sinr": Metric("Geometry with noise", "dB"),
+    "ds": Metric("Delay spread", "ns", 1e9),
+    "asd": Metric("Azimuth spread of departure", "degrees", math.degrees(1)),
+    "asa": Metric("Azimuth spread of arrival", "degrees", math.degrees(1)),
+    "zsd": Metric("Zenith spread of departure", "degrees", math.degrees(1)),
+    "zsa": Metric("Zenith spread of arrival", "degrees", math.degrees(1)),
 }
 
 

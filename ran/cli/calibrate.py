@@ -18,6 +18,7 @@ def calibrate(
     ] = None,
     drops: Annotated[int, typer.Option(min=1, max=100_000, help="Drops of 570 users.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drops.")] = 0,
+    spreads: Annotated[bool, typer.Option("--spreads", help="Delay and angle spreads as well (table 7.8-2).")] = False,
     out: Annotated[Path, typer.Option(help="Folder for page, picture and table.")] = Path("runs/calibration"),
 ) -> None:
     """Compare path loss, antennas and cell selection with the calibration curves of 3GPP.
@@ -30,7 +31,7 @@ def calibrate(
     from ran.calibration.page import summary, write_results
     from ran.calibration.run import calibrate as run
 
-    results = [run(setup, drops, seed) for setup in chosen]
+    results = [run(setup, drops, seed, spreads) for setup in chosen]
     page = write_results(results, out)
     _print_table(results)
     print(summary(results))
@@ -45,18 +46,17 @@ def _print_table(results: list[Calibration]) -> None:
 
     from ran.calibration.setups import METRICS
 
-    table = Table(title="dB; in brackets the deviation from the reference", title_justify="left")
+    table = Table(title="in brackets the deviation from the reference", title_justify="left")
     table.add_column("setup", no_wrap=True)
     table.add_column("metric", no_wrap=True)
     percents = (5, 50, 95)
     for percent in percents:
         table.add_column(f"{percent} %", justify="right", no_wrap=True)
     for result in results:
-        for metric, title in METRICS.items():
+        for metric in result.values:
             entries = [result.percentile(metric, percent) for percent in percents]
-            cells = [
-                f"{e.value_db:.2f}" + ("" if e.deviation_db is None else f" ({e.deviation_db:+.2f})") for e in entries
-            ]
+            cells = [f"{e.value:.2f}" + ("" if e.deviation is None else f" ({e.deviation:+.2f})") for e in entries]
+            title = f"{METRICS[metric].title}, {METRICS[metric].unit}"
             table.add_row(result.setup.name, title, *cells)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=120)).print(table)

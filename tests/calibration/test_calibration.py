@@ -50,8 +50,8 @@ def test_noise_and_intervals() -> None:
     result = calibrate(SETUPS["uma-30ghz"], drops=2, seed=0)
     assert (result.values["sinr"] <= result.values["sir"]).all()
     entry = result.percentile("sir", 50)
-    assert entry.low_db < entry.value_db < entry.high_db
-    assert entry.reference_db is None
+    assert entry.low < entry.value < entry.high
+    assert entry.reference is None
     assert entry.is_met is None
 
 
@@ -66,10 +66,24 @@ def test_files(tmp_path: Path) -> None:
     rows = list(csv.DictReader((page.parent / "calibration.csv").open(encoding="utf-8")))
     assert len(rows) == 2 * 3 * 21
     median = next(r for r in rows if (r["setup"], r["metric"], r["percent"]) == ("umi-6ghz", "coupling_loss", "50"))
-    assert float(median["reference_db"]) == -112.2
-    assert float(median["deviation_db"]) == pytest.approx(float(median["value_db"]) + 112.2, abs=2e-3)
+    assert float(median["reference"]) == -112.2
+    assert float(median["deviation"]) == pytest.approx(float(median["value"]) + 112.2, abs=2e-3)
     again = write_results(results, tmp_path / "again")
     assert again.read_bytes() == page.read_bytes()
+
+
+def test_spreads_follow_the_large_scale_parameters(tmp_path: Path) -> None:
+    """The same geometry with and without; medians between those of the conditions' tables (UMi, 6 GHz)."""
+    plain = calibrate(SETUPS["umi-6ghz"], drops=1, seed=5)
+    result = calibrate(SETUPS["umi-6ghz"], drops=1, seed=5, spreads=True)
+    assert list(result.values) == ["coupling_loss", "sir", "sinr", "ds", "asd", "asa", "zsd", "zsa"]
+    np.testing.assert_array_equal(plain.values["sir"], result.values["sir"])
+    # medians of the table at 6 GHz: LOS 37 ns, NLOS 88 ns, O2I 240 ns; 15 to 22 and 40 to 58 degrees
+    assert 60 < result.percentile("ds", 50).value < 260
+    assert 10 < result.percentile("asd", 50).value < 30
+    assert 35 < result.percentile("asa", 50).value < 70
+    assert result.percentile("zsd", 50).value < result.percentile("zsa", 50).value < 20
+    assert write_results([result], tmp_path).read_text(encoding="utf-8").count("<polyline") == 8
 
 
 def test_select() -> None:
