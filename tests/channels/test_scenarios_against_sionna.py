@@ -89,7 +89,7 @@ def places_of(environment) -> np.ndarray:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("frequency_hz", [0.8e9, 6.5e9, 30e9])
+@pytest.mark.parametrize("frequency_hz", [0.8e9, 30e9])
 def test_path_loss_line_of_sight_and_large_scale_means(case: str, frequency_hz: float) -> None:
     if case == "rma" and frequency_hz > 7e9:
         frequency_hz = 3e9
@@ -162,7 +162,7 @@ def test_walls(case: str, loss: str, indoor_m: float) -> None:
     assert abs(mixed.mean() - both) < 5 * mixed.std() / draws**0.5
 
 
-DRAWS = 1500
+DRAWS = 1000
 
 
 @lru_cache(maxsize=8)
