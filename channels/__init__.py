@@ -11,10 +11,12 @@ from channels.interface import Channel
 from channels.paths import GridPart, LargeScale, PathAngles, Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
 from channels.rayleigh import RayleighBlock
+from channels.scenarios import Inf, Inh, Rma, Uma, Umi
 from channels.tdl import Tdl
 
+_MODELS: tuple[type[Channel], ...] = (Awgn, RayleighBlock, Tdl, Cdl, Hst, Umi, Uma, Rma, Inh, Inf)
 #: Every channel model by the name that experiments use.
-CHANNELS: dict[str, type[Channel]] = {model.name: model for model in (Awgn, RayleighBlock, Tdl, Cdl, Hst)}
+CHANNELS: dict[str, type[Channel]] = {model.name: model for model in _MODELS}
 
 
 def catalogue() -> dict[str, str]:
@@ -29,12 +31,17 @@ __all__ = [
     "Channel",
     "GridPart",
     "Hst",
+    "Inf",
+    "Inh",
     "LargeScale",
     "PathAngles",
     "Paths",
     "PowerDelayProfile",
     "RayleighBlock",
+    "Rma",
     "Tdl",
+    "Uma",
+    "Umi",
     "catalogue",
     "power_delay_profile",
     "profile_names",

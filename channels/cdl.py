@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -11,28 +11,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from channels.arrays import AntennaArray, antenna_array
+from channels.array_channel import ArrayChannel
 from channels.arrays import angles as angles_of
 from channels.arrays import direction as direction_of
 from channels.cluster_profiles import ClusterProfile, cluster_profile
 from channels.cluster_response import Ends, cluster_modes, mean_pair_power, snapshot
-from channels.errors import bad_value, non_negative, unknown_name
-from channels.interface import Channel
+from channels.errors import bad_value, non_negative
 from channels.near_field import NearField
 from channels.near_field import near_field as near_field_of
-from channels.path_grid import delay_phases, many_pairs_to_grid, time_nodes
-from channels.paths import BUDGET_BYTES, GridPart, LargeScale, PathAngles, Paths
-from channels.request import checked_axis
-from channels.waves import SPEED_OF_LIGHT_MPS
+from channels.paths import LargeScale, PathAngles, Paths
 
 #: Where the model is valid (TR 38.901 §7.7, Rel-18).
 _FREQUENCIES_HZ = (0.5e9, 100e9)
-_MAX_BANDWIDTH_HZ = 2e9
-#: Largest response that is computed in one piece on a CPU.
-_RESPONSE_BYTES = 2 << 30
 
 
-class Cdl(Channel):
+class Cdl(ArrayChannel):
     """Clustered delay line: CDL-A to CDL-E of TR 38.901 between two antenna arrays, far or near.
 
     profile: "A" to "E" (tables 7.7.1-1 to 7.7.1-5, Rel-19). delay_spread_ns: RMS delay spread, scales the delays.
@@ -55,6 +48,7 @@ class Cdl(Channel):
     """
 
     name = "cdl"
+    shared_delays = True
 
     def __init__(
         self,
@@ -73,18 +67,12 @@ class Cdl(Channel):
         normalise: bool = True,
         near_field: dict[str, Any] | None = None,
     ) -> None:
-        if direction not in ("uplink", "downlink"):
-            raise unknown_name("direction", direction, ("uplink", "downlink"))
         low, high = _FREQUENCIES_HZ
         if isinstance(carrier_frequency_hz, bool) or not low <= carrier_frequency_hz <= high:
             raise bad_value("carrier_frequency_hz", carrier_frequency_hz, "0.5e9 to 100e9 (TR 38.901 §7.7)")
+        super().__init__(carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
         self.profile = profile
         self.delay_spread_ns = delay_spread_ns
-        self.carrier_frequency_hz = carrier_frequency_hz
-        self.direction = direction
-        self.rx_array = rx_array
-        self.tx_array = tx_array
-        self.speed_mps = speed_mps
         self.travel_azimuth_deg = travel_azimuth_deg
         self.travel_zenith_deg = travel_zenith_deg
         self.angle_spreads_deg = angle_spreads_deg
@@ -92,8 +80,6 @@ class Cdl(Channel):
         self.k_factor_db = k_factor_db
         self.normalise = normalise
         self.near_field = near_field
-        self.wavelength_m = SPEED_OF_LIGHT_MPS / carrier_frequency_hz
-        self.doppler_hz = non_negative("speed_mps", speed_mps) / self.wavelength_m
         for what, given in (("travel_azimuth_deg", travel_azimuth_deg), ("travel_zenith_deg", travel_zenith_deg)):
             if given is not None and not math.isfinite(given):
                 raise bad_value(what, given, "a finite number of degrees")
@@ -103,98 +89,6 @@ class Cdl(Channel):
         )
         self._near = None if near_field is None else _near_field(near_field, self.clusters)
         self._powers: dict[tuple[int, int], float] = {}
-        self._given = {what: self._array(what, block) for what, block in self._blocks() if block is not None}
-
-    def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
-        """As in the base class; an array that is given has as many ports as it has."""
-        super().check(num_rx_ant, num_tx_ant)
-        for what, asked in (("rx", num_rx_ant), ("tx", num_tx_ant)):
-            array = self._given.get(f"{what}_array")
-            if array is not None and array.num_ports != asked:
-                raise bad_value(f"num_{what}_ant", asked, f"{array.num_ports}, the ports of {what}_array")
-
-    def response(
-        self,
-        generators: Sequence[np.random.Generator],
-        num_rx_ant: int,
-        num_tx_ant: int,
-        symbol_times_s: np.ndarray,
-        subcarrier_frequencies_hz: np.ndarray,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """Independent draws, complex64 [batch, num_rx_ant, num_tx_ant, num_ofdm_symbols, num_subcarriers].
-
-        Random numbers of a drop: those of `channels.rays.draw_rays`, then those of the near field. `ValueError` for a
-        response of more than 2 GiB on a CPU: `grid_parts` gives it piece by piece.
-        """
-        times, frequencies = self._axes(symbol_times_s, subcarrier_frequencies_hz)
-        size = 8 * len(generators) * num_rx_ant * num_tx_ant * times.size * frequencies.size
-        if size > _RESPONSE_BYTES and torch.device(device).type == "cpu":
-            raise bad_value(
-                "response",
-                f"{len(generators)} draws x {num_rx_ant} x {num_tx_ant} antennas x {times.size} symbols x "
-                f"{frequencies.size} subcarriers, {size / 2**30:.1f} GiB",
-                f"{_RESPONSE_BYTES / 2**30:g} GiB at once; take grid_parts, or fewer draws or subcarriers",
-            )
-        nodes, basis = time_nodes(times, self.doppler_hz)
-        modes = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
-        phases = delay_phases(self.clusters.delays_s.tobytes(), frequencies.tobytes(), str(device))
-        grid = many_pairs_to_grid(modes, _on(basis, device), phases)
-        return grid.view(len(generators), num_rx_ant, num_tx_ant, times.size, frequencies.size)
-
-    def response_within(
-        self,
-        generators: Sequence[np.random.Generator],
-        num_rx_ant: int,
-        num_tx_ant: int,
-        process_times_s: np.ndarray,
-        part: slice,
-        subcarrier_frequencies_hz: np.ndarray,
-        device: torch.device | str = "cpu",
-    ) -> Tensor:
-        """As in the base class: rays turn on by themselves, so other times need not be looked at."""
-        times = checked_axis("symbol_times_s", process_times_s)[part]
-        return self.response(generators, num_rx_ant, num_tx_ant, times, subcarrier_frequencies_hz, device)
-
-    def paths(
-        self,
-        generators: Sequence[np.random.Generator],
-        num_rx_ant: int,
-        num_tx_ant: int,
-        times_s: np.ndarray,
-        device: torch.device | str = "cpu",
-    ) -> Paths:
-        """The clusters of the draws, with angles and large-scale quantities; see the base class.
-
-        The line of sight is part of the first cluster. Angles are of the clusters' centres.
-        """
-        times, _ = self._axes(times_s, np.zeros(1))
-        nodes, basis = time_nodes(times, self.doppler_hz)
-        modes = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
-        gains = modes.transpose(-1, -2)
-        over_time = _on(basis, device)
-        if over_time is not None:
-            gains = gains @ over_time.T.to(modes.dtype)
-        gains = gains.reshape(len(generators), num_rx_ant, num_tx_ant, -1, times.size)
-        return self._described(gains, device)
-
-    def grid_parts(
-        self,
-        generators: Sequence[np.random.Generator],
-        num_rx_ant: int,
-        num_tx_ant: int,
-        symbol_times_s: np.ndarray,
-        subcarrier_frequencies_hz: np.ndarray,
-        device: torch.device | str = "cpu",
-        budget_bytes: int = BUDGET_BYTES,
-    ) -> Iterator[GridPart]:
-        """As in the base class, from the values at few times."""
-        times, frequencies = self._axes(symbol_times_s, subcarrier_frequencies_hz)
-        nodes, basis = time_nodes(times, self.doppler_hz)
-        modes = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
-        gains = modes.transpose(-1, -2).view(len(generators), num_rx_ant, num_tx_ant, -1, nodes.size)
-        paths = self._described(gains, device)
-        yield from paths.grid_parts(torch.from_numpy(frequencies).to(device), budget_bytes, _on(basis, device))
 
     def track(
         self,
@@ -218,37 +112,12 @@ class Cdl(Channel):
             ends, self.clusters, generators, time_s, self._velocity, self._near, device
         )
         gains = modes.transpose(-1, -2).reshape(len(generators), num_rx_ant, num_tx_ant, -1, 1)
-        paths = self._described(gains, device)
+        paths = self._described(gains, None, device)
         zenith, azimuth = angles_of(at_terminal)
         moved = {"zod_rad": zenith, "aod_rad": azimuth}
         if self.direction == "downlink":
             moved = {"zoa_rad": zenith, "aoa_rad": azimuth}
         return replace(paths, delays_s=delays, angles=replace(self._angles(device), **moved))
-
-    def arrays(self, num_rx_ant: int, num_tx_ant: int) -> tuple[AntennaArray, AntennaArray]:
-        """The receiver's and the transmitter's array."""
-        self.check(num_rx_ant, num_tx_ant)
-        found = []
-        for (what, _), number in zip(self._blocks(), (num_rx_ant, num_tx_ant), strict=True):
-            key = what if what in self._given else f"{what} of {number}"
-            if key not in self._given:
-                self._given[key] = self._array(what, {"num_elements": number})
-            found.append(self._given[key])
-        return found[0], found[1]
-
-    def _blocks(self) -> tuple[tuple[str, dict[str, Any] | None], ...]:
-        return ("rx_array", self.rx_array), ("tx_array", self.tx_array)
-
-    def _array(self, what: str, block: dict[str, Any]) -> AntennaArray:
-        base = (what == "rx_array") == (self.direction == "uplink")
-        return antenna_array(block, self.wavelength_m, what, (0.0, 0.0, 0.0) if base else (180.0, 0.0, 0.0))
-
-    def _axes(self, times_s: np.ndarray, frequencies_hz: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        times = checked_axis("symbol_times_s", times_s)
-        frequencies = checked_axis("subcarrier_frequencies_hz", frequencies_hz)
-        if (width := float(np.ptp(frequencies))) > _MAX_BANDWIDTH_HZ:
-            raise bad_value("subcarrier_frequencies_hz", width, "2e9 from first to last (TR 38.901 §7.7)")
-        return times, frequencies
 
     def _modes(
         self,
@@ -257,14 +126,17 @@ class Cdl(Channel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
-    ) -> Tensor:
-        """Gains at the nodes, complex64 [batch, num_rx_ant * num_tx_ant, num_nodes, num_clusters]."""
+    ) -> tuple[Tensor, None]:
+        """Random numbers of a drop: those of `channels.rays.draw_rays`, then those of the near field."""
         ends = self._ends(num_rx_ant, num_tx_ant)
-        return cluster_modes(ends, self.clusters, generators, nodes_s, self._velocity, self._near, device)
+        modes = cluster_modes(ends, self.clusters, generators, nodes_s, self._velocity, self._near, device)
+        return modes, None
+
+    def _delays_s(self, drawn: None) -> np.ndarray:
+        return self.clusters.delays_s[None]
 
     def _ends(self, num_rx_ant: int, num_tx_ant: int) -> Ends:
-        rx, tx = self.arrays(num_rx_ant, num_tx_ant)
-        base, terminal = (rx, tx) if self.direction == "uplink" else (tx, rx)
+        base, terminal = self._base_and_terminal(num_rx_ant, num_tx_ant)
         power = self._power(num_rx_ant, num_tx_ant) if self.normalise else 1.0
         return Ends(base, terminal, self.direction == "uplink", self.wavelength_m, power)
 
@@ -280,15 +152,9 @@ class Cdl(Channel):
         sizes = [n if f"{w}_array" in self._given else 1 for w, n in (("rx", num_rx_ant), ("tx", num_tx_ant))]
         key = (sizes[0], sizes[1])
         if key not in self._powers:
-            rx, tx = self.arrays(*key)
-            base, terminal = (rx, tx) if self.direction == "uplink" else (tx, rx)
+            base, terminal = self._base_and_terminal(*key)
             self._powers[key] = mean_pair_power(base, terminal, self.clusters, self.wavelength_m)
         return self._powers[key]
-
-    @property
-    def _ends_of_tables(self) -> tuple[str, str]:
-        """Last letters of the tables' angles at the receiver and at the transmitter."""
-        return ("d", "a") if self.direction == "uplink" else ("a", "d")
 
     def _angles(self, device: torch.device | str) -> PathAngles:
         """Centres of the clusters, [1, num_clusters] each."""
@@ -297,7 +163,7 @@ class Cdl(Channel):
         centres = [torch.from_numpy(self.clusters.centres_rad[name].copy()).to(device)[None] for name in names]
         return PathAngles(*centres)
 
-    def _described(self, gains: Tensor, device: torch.device | str) -> Paths:
+    def _described(self, gains: Tensor, drawn: None, device: torch.device | str) -> Paths:
         clusters = self.clusters
         arrival, departure = self._ends_of_tables
 
@@ -318,10 +184,6 @@ class Cdl(Channel):
         )
         delays = torch.from_numpy(clusters.delays_s.copy()).to(device)[None]
         return Paths(gains, delays, self._angles(device), large_scale)
-
-
-def _on(matrix: np.ndarray | None, device: torch.device | str) -> Tensor | None:
-    return None if matrix is None else torch.from_numpy(np.ascontiguousarray(matrix, np.float32)).to(device)
 
 
 def _near_field(block: dict[str, Any], clusters: ClusterProfile) -> NearField:

@@ -25,7 +25,9 @@ class _Scenario:
     speed_mps: float
 
 
-#: Tables G.3-1 and G.3-2 of TS 38.104, Rel-18: open space, and tunnel for multi-antennas.
+#: Tables G.3-1 and G.3-2 of TS 38.104, Rel-18: open space, and tunnel for multi-antennas. No public copy of the two
+#: was found. What agrees: 700 m, 150 m and 500 km/h with TS 38.521-4 table B.3.3-1, 300 m and 2 m with TS 36.141 table
+#: B.3-1, the equations with TS 36.141 §B.3.
 _SCENARIOS = {
     "1-NR350": _Scenario(700, 150, 350 / 3.6),
     "3-NR350": _Scenario(300, 2, 350 / 3.6),
@@ -40,7 +42,8 @@ class Hst(Channel):
     scenario: "1-NR350", "3-NR350", "1-NR500" or "3-NR500" of TS 38.104 annex G.3, Rel-18.
     max_doppler_hz: maximum Doppler shift, which the annex gives per subcarrier spacing: 1340 Hz at 15 kHz and 2334 Hz
         at 30 kHz for 350 km/h, 1740 Hz and 3334 Hz for 500 km/h. It includes both ways of a terminal that follows the
-        base station's carrier.
+        base station's carrier: 1740 Hz and 3334 Hz are twice the 870 Hz and 1667 Hz of TS 38.521-4 table B.3.3-1,
+        2334 Hz is twice v / c at the same 3.6 GHz, 1340 Hz is that of TS 36.141 table B.3-1.
     start_s: time on the trajectory at which a draw begins; left out, uniformly random over a period.
 
     The gain is 1 and its phase the integral of the Doppler shift, from a random start. All receive antennas see the

@@ -24,8 +24,9 @@ class Visibility:
     that sees such a cluster; uniform between. slope_db: loss per wavelength beyond the edge of the part.
     floor_db: largest loss.
 
-    The visible part is a rectangle in the plane of the array, of random shape and place. Rel-19 prescribes a visible
-    part with a loss beyond it per element; the parameters here are ours, to be set by who has measurements.
+    The visible part is a rectangle in the plane of the array, of random shape and place. Rel-19 has a visibility
+    probability, a visibility region and a factor of attenuation per element (arXiv 2506.17887, by its authors); its
+    numbers were in no public source at hand: the parameters here are ours, to be set by who has measurements.
     """
 
     probability: float = 0.5

@@ -79,7 +79,7 @@ class Paths:
 
         subcarrier_frequencies_hz float64 [num_subcarriers]: offsets from the carrier.
         """
-        phases = _phases(self.delays_s, subcarrier_frequencies_hz).to(self.gains.dtype)
+        phases = path_phases(self.delays_s, subcarrier_frequencies_hz).to(self.gains.dtype)
         batch, num_rx, num_tx, num_paths, num_times = self.gains.shape
         # [batch, num_rx_ant * num_tx_ant * num_times, num_paths]
         rows = self.gains.transpose(-1, -2).reshape(batch, -1, num_paths)
@@ -116,7 +116,7 @@ class Paths:
         for drop in range(batch):
             for first in range(0, num_subcarriers, subcarriers):
                 band = slice(first, min(first + subcarriers, num_subcarriers))
-                phases = _phases(delays[drop], subcarrier_frequencies_hz[band])
+                phases = path_phases(delays[drop], subcarrier_frequencies_hz[band])
                 for antenna in range(0, num_rx, antennas):
                     part = slice(antenna, min(antenna + antennas, num_rx))
                     # [1, antennas * num_tx_ant, num_modes, num_paths]
@@ -126,7 +126,7 @@ class Paths:
                     yield GridPart(slice(drop, drop + 1), part, band, grid)
 
 
-def _phases(delays_s: Tensor, frequencies_hz: Tensor) -> Tensor:
+def path_phases(delays_s: Tensor, frequencies_hz: Tensor) -> Tensor:
     """exp(-2j pi f delay), complex64 [..., num_paths, num_subcarriers]."""
     cycles = delays_s[..., None] * frequencies_hz
     # whole cycles are taken off in double precision

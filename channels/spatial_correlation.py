@@ -9,7 +9,8 @@ import numpy as np
 from channels.errors import unknown_name
 from channels.fading import pivoted_factor
 
-#: Correlation of the outermost antennas at the base station, alpha, and at the terminal, beta.
+#: Correlation of the outermost antennas at the base station, alpha, and at the terminal, beta (table G.2.3.1.2-1);
+#: compared with py5gphy.
 LEVELS = {"low": (0.0, 0.0), "medium": (0.9, 0.3), "high": (0.9, 0.9)}
 #: Variance per antenna, relative to 1, that a factor may leave out.
 _TOLERANCE = 1e-9

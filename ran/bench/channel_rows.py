@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from channels import Cdl
+from channels import Cdl, Umi
 from ran.bench import cost, sionna_peer
 from ran.bench.peak_memory import peak_bytes
 from ran.bench.row import Effort, Match, Parity, Row, Side, Target, Work
@@ -71,6 +71,49 @@ class CdlWork(Work):
         return Parity(f"{text}; {grown}", ok)
 
 
+class UmiWork(Work):
+    """Users of a street canyon without a line of sight, each from one antenna to crossed pairs on a panel, uplink."""
+
+    def __init__(self, rows: int, columns: int, num_users: int, num_prb: int, parity_draws: int) -> None:
+        self.num_rx_ant, self.num_users, self.parity_draws = 2 * rows * columns, num_users, parity_draws
+        array = {"rows": rows, "columns": columns, "polarisation": "cross"}
+        self.channel = Umi(_CARRIER_HZ, rx_array=array, speed_mps=3.0, distance_m=[20.0, 150.0], condition="nlos")
+        self.times = symbol_times_s(1, 0)
+        subcarriers = 12 * num_prb
+        self.frequencies = (np.arange(subcarriers) - (subcarriers - 1) / 2) * _SPACING_HZ
+        self.generators = [np.random.default_rng([_SEED, user]) for user in range(num_users)]
+        self.side = Side(self.draw, num_users, f"{num_users} users at once")
+        num_paths = int(self.channel.parameters.num_clusters.max()) + 4
+        one = cost.ray_response(self.num_rx_ant, num_paths, 20, self.times, self.channel.doppler_hz, subcarriers)
+        self.cost = cost.Cost(flops=num_users * one.flops, bytes=num_users * one.bytes)
+
+    def draw(self) -> torch.Tensor:
+        """complex64 [num_users, num_rx_ant, 14, num_subcarriers]."""
+        with torch.inference_mode():
+            return self.channel.response(self.generators, self.num_rx_ant, 1, self.times, self.frequencies)[:, :, 0]
+
+    def against_sionna(self, effort: Effort) -> Match:
+        generate = sionna_peer.umi_on_grid(self.channel, self.num_users, self.times, self.frequencies)
+        side = Side(generate, self.num_users, f"UMi, cir_to_ofdm_channel, {self.num_users} users, eager")
+        return Match([side], partial(self._parity, generate, effort))
+
+    def _parity(self, generate: Any, effort: Effort, chosen: Side) -> Parity:
+        """Frequency correlation of both over their own power, within four standard errors of one another; memory."""
+        draws = effort.blocks(self.parity_draws)
+        lag = min(34, self.frequencies.size // 2)
+        found = {}
+        for name, draw in (("ours", self.draw), ("Sionna", generate)):
+            users = [_moments(user, lag) for _ in range(draws) for user in draw()]
+            found[name] = np.array([product.real / power.real for power, product in users])
+        error = abs(found["ours"].mean() - found["Sionna"].mean())
+        deviation = (sum(values.var() / len(values) for values in found.values())) ** 0.5
+        memory = [peak_bytes(draw) / 2**20 for draw in (self.draw, generate)]
+        means = ", ".join(f"{name} {values.mean():.3f}" for name, values in found.items())
+        text = f"correlation at {lag * _SPACING_HZ / 1e6:.2g} MHz over {len(found['ours'])} users: {means}"
+        grown = f"peak memory of a draw: ours {memory[0]:.0f} MiB, Sionna {memory[1]:.0f} MiB"
+        return Parity(f"{text}; {grown}", bool(error < 4 * deviation))
+
+
 def _moments(h: torch.Tensor, lag: int) -> tuple[complex, complex]:
     """Mean power of a draw, and its mean product with itself `lag` subcarriers on."""
     return complex((h.abs() ** 2).mean()), complex((h[..., lag:] * h[..., :-lag].conj()).mean())
@@ -84,5 +127,13 @@ CHANNEL_ROWS = (
         "draws",
         Target(3),
         partial(CdlWork, 4, 8, 273, 200),
+    ),
+    Row(
+        "umi-64x16",
+        "channels",
+        "UMi drops of 16 users, 4x8 dual-polarised panel, 14 x 612",
+        "drops",
+        Target(3),
+        partial(UmiWork, 4, 8, 16, 51, 40),
     ),
 )

@@ -82,10 +82,17 @@ def tdl_response(
 def cdl_response(
     num_pairs: int, clusters: ClusterProfile, times_s: np.ndarray, max_doppler_hz: float, num_subcarriers: int
 ) -> Cost:
+    """One draw of a clustered delay line; see `ray_response`."""
+    return ray_response(num_pairs, clusters.num_clusters, clusters.num_rays, times_s, max_doppler_hz, num_subcarriers)
+
+
+def ray_response(
+    num_pairs: int, num_paths: int, num_rays: int, times_s: np.ndarray, max_doppler_hz: float, num_subcarriers: int
+) -> Cost:
     """One draw: sums over rays at few times, then two matrix products, and the response written."""
-    num_nodes, num_times, num_rays = len(time_nodes(times_s, max_doppler_hz)[0]), len(times_s), clusters.num_rays
-    of_rays = 8 * 2 * num_rays * clusters.num_clusters * num_nodes
-    on_grid = 8 * num_nodes * clusters.num_clusters * num_subcarriers + 4 * num_times * num_nodes * num_subcarriers
+    num_nodes, num_times = len(time_nodes(times_s, max_doppler_hz)[0]), len(times_s)
+    of_rays = 8 * 2 * num_rays * num_paths * num_nodes
+    on_grid = 8 * num_nodes * num_paths * num_subcarriers + 4 * num_times * num_nodes * num_subcarriers
     return Cost(flops=float(num_pairs * (of_rays + on_grid)), bytes=8.0 * num_pairs * num_times * num_subcarriers)
 
 

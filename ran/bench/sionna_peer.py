@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from channels import Cdl, Tdl
+from channels import Cdl, Tdl, Umi
 from ran.phy.config import Carrier, Pusch, Users
 from ran.phy.pusch import assign_ports
 
@@ -85,26 +85,15 @@ def cdl_on_grid(channel: Cdl, times_s: np.ndarray, frequencies_hz: np.ndarray) -
     Called with a batch size it returns the response on the grid [batch, num_rx_ant, num_times, num_subcarriers].
     """
     from sionna.phy.channel import cir_to_ofdm_channel
-    from sionna.phy.channel.tr38901 import CDL, PanelArray
-
-    def panel(rows: int, columns: int, polarisation: str) -> Any:
-        return PanelArray(
-            num_rows_per_panel=rows,
-            num_cols_per_panel=columns,
-            polarization="single" if polarisation == "V" else "dual",
-            polarization_type=polarisation,
-            antenna_pattern="omni",
-            carrier_frequency=channel.carrier_frequency_hz,
-            device="cpu",
-        )
+    from sionna.phy.channel.tr38901 import CDL
 
     block = channel.rx_array or {}
     model = CDL(
         channel.profile,
         channel.delay_spread_ns * 1e-9,
         channel.carrier_frequency_hz,
-        panel(1, 1, "V"),
-        panel(block["rows"], block["columns"], "cross"),
+        _panel(channel, 1, 1, "V"),
+        _panel(channel, block["rows"], block["columns"], "cross"),
         "uplink",
         min_speed=channel.speed_mps,
         max_speed=channel.speed_mps,
@@ -117,6 +106,67 @@ def cdl_on_grid(channel: Cdl, times_s: np.ndarray, frequencies_hz: np.ndarray) -
         with torch.no_grad():
             response: torch.Tensor = cir_to_ofdm_channel(frequencies, *model(batch, len(times_s), rate))
         return response[:, 0, :, 0, 0]
+
+    return generate
+
+
+def _panel(channel: Cdl | Umi, rows: int, columns: int, polarisation: str) -> Any:
+    from sionna.phy.channel.tr38901 import PanelArray
+
+    return PanelArray(
+        num_rows_per_panel=rows,
+        num_cols_per_panel=columns,
+        polarization="single" if polarisation == "V" else "dual",
+        polarization_type=polarisation,
+        antenna_pattern="omni",
+        carrier_frequency=channel.carrier_frequency_hz,
+        device="cpu",
+    )
+
+
+def umi_on_grid(channel: Umi, num_users: int, times_s: np.ndarray, frequencies_hz: np.ndarray) -> Any:
+    """Sionna's UMi for our uplink `channel` of outdoor users without a line of sight, from one vertical antenna each.
+
+    Every call drops new users; it returns the response on the grid [num_users, num_rx_ant, num_times, num_subcarriers].
+    """
+    from sionna.phy.channel import cir_to_ofdm_channel
+    from sionna.phy.channel.tr38901 import UMi
+
+    block = channel.rx_array or {}
+    model = UMi(
+        channel.carrier_frequency_hz,
+        "low",
+        _panel(channel, 1, 1, "V"),
+        _panel(channel, block["rows"], block["columns"], "cross"),
+        "uplink",
+        enable_pathloss=False,
+        enable_shadow_fading=False,
+        device="cpu",
+    )
+    frequencies = torch.from_numpy(frequencies_hz.astype(np.float32))
+    rate = (len(times_s) - 1) / float(times_s[-1] - times_s[0])
+    seeds = np.random.default_rng(0)
+    none = torch.zeros(1, num_users, 3)
+
+    def generate() -> torch.Tensor:
+        links = channel.drops([np.random.default_rng(int(seeds.integers(1 << 62))) for _ in range(num_users)])
+        distance, azimuth = links.links.distance_2d_m, links.azimuth_rad
+        places = np.stack([distance * np.cos(azimuth), distance * np.sin(azimuth), links.links.user_height_m], -1)
+        travel = links.travel_azimuth_rad
+        velocity = channel.speed_mps * np.stack([np.cos(travel), np.sin(travel), 0 * travel], -1)
+        model.set_topology(
+            ut_loc=torch.from_numpy(places).float()[None],
+            bs_loc=torch.tensor([[[0.0, 0.0, 10.0]]]),
+            ut_orientations=none,
+            bs_orientations=none[:, :1],
+            ut_velocities=torch.from_numpy(velocity).float()[None],
+            in_state=torch.zeros(1, num_users, dtype=torch.bool),
+            los=False,
+        )
+        with torch.no_grad():
+            response: torch.Tensor = cir_to_ofdm_channel(frequencies, *model(len(times_s), rate))
+        # [1, 1, num_rx_ant, num_users, 1, num_times, num_subcarriers]
+        return response[0, 0, :, :, 0].transpose(0, 1)
 
     return generate
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import adapt, bench, conformance, data, doctor, listing, report, sim, train
+from ran.cli import adapt, bench, calibrate, conformance, data, doctor, listing, report, sim, train
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -40,6 +40,7 @@ app.command("sim")(sim.sim)
 app.command("list")(listing.list_)
 app.command("report")(report.report)
 app.command("bench")(bench.bench)
+app.command("calibrate")(calibrate.calibrate)
 app.command("conformance")(conformance.conformance)
 app.command("adapt")(adapt.adapt)
 app.command("train")(train.train)

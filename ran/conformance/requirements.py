@@ -29,7 +29,8 @@ Variant = Literal["38.104", "38.141-1"]
 VARIANTS: tuple[Variant, ...] = get_args(Variant)
 #: Test tolerance in dB that TS 38.141-1 adds for one transmit antenna and for more (annex C). Found confirmed where a
 #: public suite holds test requirements of v15.14 beside minimum requirements (NVIDIA Aerial 5GModel, tables 8.2.1.5-3,
-#: 8.2.1.5-7, 8.2.2.5-1, 8.2.2.5-2 with 1 and 2 transmit antennas, tests/conformance). For 4 it is not known from there.
+#: 8.2.1.5-7, 8.2.2.5-1, 8.2.2.5-2 with 1 and 2 transmit antennas, tests/conformance). For 4 no public source was
+#: found; the value for 2 stands in.
 _TOLERANCE_DB = (0.6, 0.8)
 _BITS = {"QPSK": 2, "16QAM": 4, "64QAM": 6}
 #: Slots from a transmission to the next: 8 ms at 15 kHz (FDD with 8 processes), 5 ms at 30 kHz (the period of the TDD

@@ -305,7 +305,9 @@ class Link:
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> DropOutcomes:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""
-        decisions = self.grid.decode_blocks(llr.cpu().numpy(), self.decoder.num_iterations, self.decoder.precision)
+        grid, how = self.grid, (self.decoder.num_iterations, self.decoder.precision)
+        # a GPU decodes what it holds
+        decisions = grid.decode_blocks(llr, *how) if llr.is_cuda else grid.decode_blocks(llr.numpy(), *how)
         wrong, failed = compare(self.grid, decisions, batch.transport_blocks)
         return DropOutcomes.of_failures(failed[:, None], wrong.sum(-1), self.has_two_codewords)
 

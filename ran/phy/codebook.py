@@ -36,7 +36,8 @@ _CODEBOOKS: dict[tuple[int, int], tuple[str, ...]] = {
         *("++++ +-+- ++-- +--+", "++jj +-jk ++kk +-kj"),
     ),
 }
-# TS 38.211 table 6.3.1.5-2, transform precoding enabled
+# TS 38.211 table 6.3.1.5-2, transform precoding enabled. Compared with OpenAirInterface (gNB_scheduler_srs.c) and a
+# port of MATLAB's; the other tables with Sionna.
 _SINGLE_LAYER_4_TRANSFORM = (
     *_SINGLE_LAYER_4[:12],
     *("+++-", "++jj", "++-+", "++kk", "+j+j", "+jj+", "+j-k", "+jk-"),

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from ran.errors import InputError
 from ran.phy.config import Carrier, Precision, SharedChannel
@@ -16,6 +19,8 @@ from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.phy.sequences import gold_sequence
 from ran.phy.transport_block import TransportBlock, TransportBlockDecision
 
+#: An array, or a tensor.
+Values = TypeVar("Values", np.ndarray, Tensor)
 _LARGEST_ORDER = {1: 6, 2: 8, 3: 6, 4: 10}  # of each MCS table
 
 
@@ -120,12 +125,12 @@ class Codeword:
             batch, users * self.num_layers, self.num_data_re, self.bits_per_symbol
         )
 
-    def from_layers(self, values: np.ndarray) -> np.ndarray:
-        """Inverse of `to_layers`."""
+    def from_layers(self, values: Values) -> Values:
+        """Inverse of `to_layers`, of an array or a tensor."""
         batch, users = values.shape[0], self.num_users
         shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
         # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
-        return values.reshape(shape).transpose(0, 1, 3, 2, 4).reshape(batch, users, -1)
+        return values.reshape(shape).swapaxes(2, 3).reshape(batch, users, -1)
 
     @property
     def signs(self) -> np.ndarray:
@@ -133,15 +138,19 @@ class Codeword:
         return 1 - 2 * self.scrambling.astype(np.float32)
 
     def decode(
-        self, llr: np.ndarray, num_iterations: int, precision: Precision, soft_buffer: SoftBuffer | None = None
+        self, llr: np.ndarray | Tensor, num_iterations: int, precision: Precision, soft_buffer: SoftBuffer | None = None
     ) -> TransportBlockDecision:
         """Collect from layers, descramble and decode.
 
-        llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
+        llr [batch, num_users * num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0; a tensor on a
+            GPU is decoded there.
         soft_buffer: of earlier transmissions, for batch * num_users transport blocks; this one is added to it.
         Returns decisions whose leading dimension is batch * num_users, user fastest.
         """
-        codeword = self.from_layers(llr) * self.signs
+        if isinstance(llr, np.ndarray):
+            codeword: Any = self.from_layers(llr) * self.signs
+        else:
+            codeword = self.from_layers(llr) * torch.from_numpy(self.signs).to(llr.device)
         return self.transport_block.decode(
             codeword.reshape(-1, codeword.shape[-1]), num_iterations, precision=precision, soft_buffer=soft_buffer
         )

@@ -118,10 +118,10 @@ def dmrs_sequence(carrier: Carrier, channel: SharedChannel, symbol: int, first_o
     """
     length = carrier.num_subcarriers // PAIR_SPACING[channel.dmrs.config_type] * 2
     if isinstance(channel, Pusch) and channel.transform_precoding:
-        if channel.dmrs.low_papr_type == 2:
-            return low_papr_type_2(dmrs_c_init(carrier, channel, first_of_pair), length)
         symbol_number = NUM_SYMBOLS_PER_SLOT * carrier.slot_number + first_of_pair
         group, number = hopping(channel.dmrs.hopping, _n_id(carrier, channel), symbol_number, length)
+        if channel.dmrs.low_papr_type == 2:
+            return low_papr_type_2(group, dmrs_c_init(carrier, channel, first_of_pair), length)
         return low_papr_type_1(group, number, length)
     bits = gold_sequence(dmrs_c_init(carrier, channel, symbol), 2 * length).astype(np.float32)
     return ((1 - 2 * bits[0::2]) + 1j * (1 - 2 * bits[1::2])) * np.sqrt(0.5)

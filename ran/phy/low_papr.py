@@ -12,11 +12,25 @@ from ran.phy.sequences import gold_sequence
 
 
 @cache
-def _short_phases() -> dict[tuple[int, int], np.ndarray]:
-    """phi of TS 38.211 tables 5.2.2.2-1 to -4 by length and group."""
-    text = (resources.files("ran.phy") / "low_papr_phases.csv").read_text()
+def _short_table(name: str) -> dict[tuple[int, int], np.ndarray]:
+    """Rows of a file of tables by length and group.
+
+    low_papr_phases.csv: phi of TS 38.211 tables 5.2.2.2-1 to -4, compared entry by entry with OpenAirInterface
+    (ul_ref_seq_nr.h) and, in the one that is wrong there (length 24, group 18, first), with srsRAN and others.
+    low_papr_type_2.csv: phi of table 5.2.3.2-1 (length 6) and b of tables 5.2.3.2-2 to -4, from one public source, a
+    viewer of fronthaul IQ data in JavaScript, which has that entry right; rows 0 to 2 of length 12 are also those of
+    US 2022/0094583.
+    """
+    text = (resources.files("ran.phy") / name).read_text()
     rows = [line.split(",") for line in text.split() if not line.startswith("length")]
     return {(int(row[0]), int(row[1])): np.array([int(value) for value in row[2:]]) for row in rows}
+
+
+def _check(group: int, length: int, clause: str) -> None:
+    if not 0 <= group <= 29:
+        raise bad_value("sequence group u", group, f"0 to 29 (TS 38.211 {clause})")
+    if length < 6 or length % 6:
+        raise bad_value("length of a low-PAPR sequence", length, f"multiples of 6 (TS 38.211 {clause})")
 
 
 def _largest_prime_below(number: int) -> int:
@@ -28,15 +42,12 @@ def low_papr_type_1(group: int, number: int, length: int) -> np.ndarray:
 
     group: u, 0 to 29. number: v, 0 or 1 (1 only from length 72). length: 6, 12, 18, 24, 30, or from 36 on.
     """
-    if not 0 <= group <= 29:
-        raise bad_value("sequence group u", group, "0 to 29 (TS 38.211 §5.2.2)")
+    _check(group, length, "§5.2.2")
     if number not in (0, 1) or (number == 1 and length < 72):
         raise bad_value("sequence number v", number, "0, or 1 for lengths from 72 (TS 38.211 §5.2.2)")
-    if length < 6 or length % 6:
-        raise bad_value("length of a low-PAPR sequence", length, "multiples of 6 (TS 38.211 §5.2.2)")
     n = np.arange(length)
     if length < 30:
-        return np.exp(0.25j * np.pi * _short_phases()[length, group])
+        return np.exp(0.25j * np.pi * _short_table("low_papr_phases.csv")[length, group])
     if length == 30:
         return np.exp(-1j * np.pi * (group + 1) * (n + 1) * (n + 2) / 31)
     prime = _largest_prime_below(length)
@@ -48,19 +59,21 @@ def low_papr_type_1(group: int, number: int, length: int) -> np.ndarray:
     return np.exp(-1j * np.pi * (root * m * (m + 1) % (2 * prime)) / prime)
 
 
-def low_papr_type_2(c_init: int, length: int) -> np.ndarray:
-    """Sequence of TS 38.211 §5.2.3.1, Rel-18, complex128 [length], unit mean power: the DFT of pi/2-BPSK symbols.
+def low_papr_type_2(group: int, c_init: int, length: int) -> np.ndarray:
+    """Sequence of TS 38.211 §5.2.3, Rel-18, complex128 [length], unit mean power: the DFT of pi/2-BPSK symbols.
 
-    length: from 30 on. Shorter ones need tables 5.2.3.2-1 to -4, which are not here.
+    group: u, 0 to 29, which counts for lengths below 30. c_init: of the Gold sequence, which counts from 30 on.
+    length: a multiple of 6. With length 6 the symbols are 8-PSK. Powers differ between subcarriers; some sequences of
+    the standard have none on some (group 26 of length 12 is periodic and occupies every third alone).
     """
-    if length < 30:
-        raise bad_value(
-            "length of a low-PAPR sequence of type 2",
-            length,
-            "30 or more, which takes 5 PRBs or more (TS 38.211 §5.2.3.1); use dmrs.low_papr_type 1 on fewer",
-        )
-    bits = gold_sequence(c_init, length).astype(float)
-    symbols = (1 - 2 * bits) * np.exp(0.5j * np.pi * (np.arange(length) % 2)) * np.exp(0.25j * np.pi)
+    _check(group, length, "§5.2.3")
+    if length == 6:
+        symbols = np.exp(0.125j * np.pi * _short_table("low_papr_type_2.csv")[length, group])
+    else:
+        short = length < 30
+        bits = _short_table("low_papr_type_2.csv")[length, group] if short else gold_sequence(c_init, length)
+        turns = np.exp(0.5j * np.pi * (np.arange(length) % 2)) * np.exp(0.25j * np.pi)
+        symbols = (1 - 2 * bits.astype(float)) * turns
     return np.fft.fft(symbols, norm="ortho")
 
 

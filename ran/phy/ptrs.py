@@ -9,7 +9,8 @@ from ran.phy.codebook import precoding_matrix
 from ran.phy.config import Carrier, Pusch
 from ran.phy.dmrs import dmrs_sequence, dmrs_symbols, num_ports, pilot_subcarriers
 
-# k_ref^RE by DM-RS port and resourceElementOffset, TS 38.211 table 6.4.1.2.2.1-1
+# k_ref^RE by DM-RS port and resourceElementOffset, TS 38.211 table 6.4.1.2.2.1-1; compared with OpenAirInterface
+# (ptrs_nr.c) and with MATLAB's
 _FIRST_RE: dict[int, tuple[tuple[int, int, int, int], ...]] = {
     1: ((0, 2, 6, 8), (2, 4, 8, 10), (1, 3, 7, 9), (3, 5, 9, 11)),
     2: ((0, 1, 6, 7), (1, 6, 7, 0), (2, 3, 8, 9), (3, 8, 9, 2), (4, 5, 10, 11), (5, 10, 11, 4)),
@@ -49,7 +50,11 @@ def ptrs_subcarriers(carrier: Carrier, pusch: Pusch, n_rnti: int, port: int) -> 
 
 
 def ptrs_amplitude(pusch: Pusch) -> float:
-    """Amplitude of PT-RS relative to a data symbol of its layer (TS 38.214 table 6.2.3.1-3, Rel-18, one PT-RS port)."""
+    """Amplitude of PT-RS relative to a data symbol of its layer (TS 38.214 table 6.2.3.1-3, Rel-18, one PT-RS port).
+
+    Powers with full coherence and without any are those of US 11115932 and US 10999031; 3 dB for 4 layers with
+    partial coherence follows from their principle, power from muted layers.
+    """
     if pusch.ptrs is None or pusch.num_layers == 1:
         return 1.0
     boost = pusch.num_layers

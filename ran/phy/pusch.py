@@ -12,7 +12,7 @@ from ran.errors import InputError
 from ran.phy.codebook import precoding_matrix
 from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Precision, Pusch, Users
-from ran.phy.dmrs import dmrs_grid, dmrs_symbols, ports_of_users
+from ran.phy.dmrs import dmrs_grid, dmrs_symbols, pilot_subcarriers, ports_of_users
 from ran.phy.mcs import mcs
 from ran.phy.modulation import modulate
 from ran.phy.ptrs import ptrs_grid, ptrs_subcarriers, ptrs_symbols
@@ -51,6 +51,7 @@ class PuschGrid(SharedGrid):
         data_mask = data_res(carrier, pusch)
         amplitude = 1 / np.sqrt(pusch.num_layers)
         pilots = np.stack([amplitude * dmrs_grid(carrier, pusch, port) for user in ports for port in user])
+        _check_pilots(carrier, pusch, pilots, [port for user in ports for port in user])
         if pusch.ptrs is not None:
             layer = pusch.ptrs.layer
             pilots[layer] += amplitude * ptrs_grid(carrier, pusch, pusch.n_rnti, ports[0][layer])
@@ -203,3 +204,21 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
         raise InputError(
             f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65519"
         )
+
+
+def _check_pilots(carrier: Carrier, pusch: Pusch, pilots: np.ndarray, ports: list[int]) -> None:
+    """Receivers divide by pilots, [num_layers, 14, num_subcarriers]: all must have power.
+
+    Low-PAPR sequences of type 2 have it on all subcarriers only for some groups: a tenth of the mean is common, and
+    exactly none occurs in TS 38.211 tables 5.2.3.2-1, -2 and -4.
+    """
+    for of_layer, port in zip(pilots, ports, strict=True):
+        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, carrier.num_subcarriers)
+        power = np.abs(of_layer[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]) ** 2
+        silent = int((power < 1e-6 * power.mean()).sum())
+        if silent:
+            raise InputError(
+                f"dmrs.low_papr_type: got 2 with {carrier.num_prb} PRBs and a sequence group that leaves {silent} of "
+                f"{power.size} pilots without power (TS 38.211 §5.2.3.2); allowed: another dmrs.n_id, whose remainder "
+                "by 30 is the group, or type 1"
+            )

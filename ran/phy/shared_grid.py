@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar
 
 import numpy as np
 from torch import Tensor
 
-from ran.phy.codeword import Codeword
+from ran.phy.codeword import Codeword, Values
 from ran.phy.config import Carrier, Precision, SharedChannel
 from ran.phy.harq import SoftBuffer
 from ran.phy.transport_block import TransportBlockDecision
-
-Values = TypeVar("Values", np.ndarray, Tensor)
 
 
 class SharedGrid(ABC):
@@ -144,7 +141,7 @@ class SharedGrid(ABC):
 
     def decode_blocks(
         self,
-        llr: np.ndarray,
+        llr: Values,
         num_iterations: int,
         precision: Precision,
         soft_buffers: Sequence[SoftBuffer] | None = None,

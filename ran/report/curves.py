@@ -63,6 +63,15 @@ class Curve:
         """bool [points]: the point has a BLER that a logarithmic axis can show."""
         return self.bler > 0
 
+    @property
+    def falling_bler(self) -> np.ndarray:
+        """`line_bler` up to the first of the last points without any error, NaN beyond: only limits are known there."""
+        with_errors = np.flatnonzero(self.bler > 0)
+        first_without = with_errors[-1] + 1 if len(with_errors) else 0
+        if first_without >= len(self.bler):
+            return self.line_bler
+        return np.where(self.line_esn0_db <= self.esn0_db[first_without], self.line_bler, np.nan)
+
     def throughput_at(self, bler: np.ndarray) -> np.ndarray:
         """Throughput [Mbit/s] of a BLER: the peak times (1 - BLER)."""
         return self.peak_mbps * (1 - bler)

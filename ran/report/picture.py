@@ -72,7 +72,7 @@ def bler_png(shown: Sequence[Curve], title: str) -> bytes:
         for curve in shown:
             look = _look(curve)
             seen = curve.has_errors
-            _line(axes, curve, curve.line_bler, curve.band_low, curve.band_high)
+            _line(axes, curve, curve.falling_bler, curve.band_low, curve.band_high)
             low = np.maximum(curve.bler_low, floor / 10)
             _points(axes, look, curve.esn0_db[seen], curve.bler[seen], low[seen], curve.bler_high[seen])
             if not seen.all():

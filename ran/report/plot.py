@@ -31,7 +31,7 @@ def bler_figure(shown: Sequence[Curve]) -> Figure:
         seen = curve.has_errors
         # An interval may reach 0, which a logarithmic axis cannot show; a decade below the axis is as good.
         bottom = floor / 10
-        line = (curve.line_bler, np.maximum(curve.band_low, bottom), np.maximum(curve.band_high, bottom))
+        line = (curve.falling_bler, np.maximum(curve.band_low, bottom), np.maximum(curve.band_high, bottom))
         points = (curve.bler[seen], np.maximum(curve.bler_low, bottom)[seen], curve.bler_high[seen])
         text = [_bler_text(p) for p in curve.points if p.bler > 0]
         traces += _curve_traces(curve, line, curve.esn0_db[seen], points, text)
@@ -96,7 +96,7 @@ def _curve_traces(curve: Curve, line: _Band, x: np.ndarray, points: _Band, text:
         | {
             "meta": common["meta"] | {"role": "line"},
             "x": list(curve.line_esn0_db),
-            "y": list(line_y),
+            "y": [None if np.isnan(value) else value for value in line_y],
             "mode": "lines",
             "line": line_look,
             "hoverinfo": "skip",

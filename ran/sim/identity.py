@@ -13,7 +13,7 @@ from ran.sim.device import device_kind
 from ran.sim.experiment import Experiment, ReceiverBlock
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
-SIMULATION_VERSION = 1
+SIMULATION_VERSION = 2
 
 
 def canonical_json(value: Any) -> str:

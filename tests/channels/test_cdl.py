@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,28 @@ def test_profiles_have_the_shape_of_the_tables() -> None:
     last = cluster_profile("E", 1.0)
     assert last.delays_s[-1] == pytest.approx(20.6419)
     assert 10 * math.log10(last.xpr) == pytest.approx(8)
+
+
+@pytest.mark.parametrize(
+    ("name", "sums", "spreads"),
+    # sums over a table's columns and its per-cluster parameters in NeoRadium (cdl.py, from TR 38.901 V17.1), with whose
+    # rows ours were compared one by one; ours were taken from Sionna
+    [
+        ("A", (58.1474, -282.9, -16.9, 251.1, 2193.7, 1982.7), (5, 11, 3, 3, 10)),
+        ("B", (34.1999, -153.8, -557.8, -143.0, 2478.3, 1575.7), (10, 22, 3, 7, 8)),
+        ("C", (62.0402, -229.8, 115.4, 876.4, 2382.2, 1647.7), (2, 15, 3, 7, 7)),
+        ("D", (53.226, -293.0, 241.5, 249.3, 1294.8, 1122.5), (5, 8, 3, 3, 11)),
+        ("E", (53.1268, -310.16, 362.2, -710.4, 1504.7, 1236.0), (5, 11, 3, 7, 8)),
+    ],
+)
+def test_tables_have_the_sums_of_another_simulator(name: str, sums: Any, spreads: Any) -> None:
+    def rows(file: str) -> list[list[float]]:
+        lines = resources.files("channels").joinpath(file).read_text().splitlines()[1:]
+        cells = [line.split(",") for line in lines if line.startswith(name)]
+        return [[float(cell) for cell in line[1:] if cell not in ("cluster", "los")] for line in cells]
+
+    assert np.sum(rows("cdl_clusters.csv"), axis=0) == pytest.approx(sums, abs=1e-9)
+    assert rows("cdl_rays.csv") == [list(spreads)]
 
 
 @pytest.mark.parametrize("name", cluster_profile_names())

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import channels
-from channels import CHANNELS, Awgn, Cdl, Channel, Hst, RayleighBlock, Tdl
+from channels import CHANNELS, Awgn, Cdl, Channel, Hst, Inf, Inh, RayleighBlock, Rma, Tdl, Uma, Umi
 
 TIMES = np.arange(14) * 0.5e-3 / 14
 FREQUENCIES = (np.arange(48) - 23.5) * 30e3
@@ -26,6 +26,11 @@ MODELS = {
     "hst": Hst("1-NR350", max_doppler_hz=2334),
     "cdl": Cdl("A", delay_spread_ns=100, carrier_frequency_hz=3.5e9, speed_mps=3),
     "cdl-los": Cdl("E", delay_spread_ns=30, carrier_frequency_hz=28e9, speed_mps=100, direction="downlink"),
+    "umi": Umi(3.5e9, speed_mps=3),
+    "uma": Uma(6e9, speed_mps=1, direction="downlink"),
+    "rma": Rma(0.7e9, speed_mps=30),
+    "inh": Inh(28e9),
+    "inf": Inf(3.7e9, "DL", speed_mps=1),
     "cdl-near": Cdl("D", 100, 10e9, speed_mps=1, near_field={"distance_m": 15}),
 }
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from channels import Tdl
-from channels.spatial_correlation import correlation_factor, correlation_matrix
+from channels.spatial_correlation import correlation_factor, correlation_matrix, levels
 
 
 def generators(count: int) -> list[np.random.Generator]:
@@ -34,6 +34,20 @@ def test_the_printed_matrix_of_two_by_two_antennas_at_high_correlation() -> None
     wide = np.kron(correlation_matrix(2, 0.9), correlation_matrix(4, 0.9))
     np.testing.assert_allclose(wide[0, 1:4], [0.9883, 0.9542, 0.8999], atol=2e-4)
     np.testing.assert_allclose(wide[0, 4:], [0.8999, 0.8894, 0.8587, 0.8099], atol=2e-4)
+
+
+def test_the_printed_matrices_of_medium_correlation_and_of_four_by_four_antennas() -> None:
+    """First rows of TS 38.104 tables G.2.3.1.2-3 and -2 as the tests of py5gphy (nr_spatial_correlation_matrix) print
+    them; those of 4 x 4 antennas are moved by 1.2e-4."""
+    alpha, beta = levels("medium")
+    medium = np.kron(correlation_matrix(2, beta), correlation_matrix(4, alpha))
+    printed = [1, 0.9884, 0.9543, 0.9, 0.3, 0.2965, 0.2863, 0.27]
+    np.testing.assert_allclose(medium[0], printed, atol=5.1e-5)
+    alpha, beta = levels("high")
+    high = np.kron(correlation_matrix(4, beta), correlation_matrix(4, alpha))
+    printed = [0.9882, 0.9767, 0.9430, 0.8894, 1, 0.9882, 0.9541, 0.8999]
+    np.testing.assert_allclose(high[4, :8], printed, atol=2e-4)
+    assert levels("low") == (0, 0)
 
 
 @pytest.mark.parametrize("num_antennas", [1, 2, 4, 8, 32, 64])

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
+from ran.phy.codebook import num_tpmi, precoding_matrix
 from ran.phy.config import Carrier, Dmrs, Ptrs, Pusch, Users
 from ran.phy.ptrs import ptrs_amplitude, ptrs_subcarriers, ptrs_symbols
 from ran.phy.pusch import PuschGrid
@@ -54,6 +55,46 @@ def test_subcarriers(num_prb, density, n_rnti, config_type, port, offset, expect
         ptrs=Ptrs(frequency_density=density, re_offset=offset),
     )
     assert list(ptrs_subcarriers(Carrier(num_prb=num_prb), pusch, n_rnti, port)) == expected
+
+
+# Table 6.4.1.2.2.1-1 of TS 38.211 by DM-RS port: four offsets of configuration type 1, four of type 2, as
+# OpenAirInterface (ptrs_nr.c) has it
+FIRST_RE = """
+    0 2 6 8   0 1 6 7
+    2 4 8 10  1 6 7 0
+    1 3 7 9   2 3 8 9
+    3 5 9 11  3 8 9 2
+    - - - -   4 5 10 11
+    - - - -   5 10 11 4
+"""
+
+
+def test_first_subcarriers_are_those_of_the_table():
+    for port, row in enumerate(FIRST_RE.strip().splitlines()):
+        for column, value in enumerate(row.split()):
+            config_type, offset = divmod(column, 4)
+            pusch = Pusch(
+                dmrs=Dmrs(config_type=config_type + 1, num_cdm_groups_without_data=config_type + 2),
+                ptrs=Ptrs(re_offset=offset),
+            )
+            if value == "-":
+                with pytest.raises(InputError, match="allowed: 0 to 3"):
+                    ptrs_subcarriers(Carrier(num_prb=1), pusch, 1, port)
+            else:
+                assert list(ptrs_subcarriers(Carrier(num_prb=1), pusch, 1, port)) == [int(value)]
+
+
+def test_power_is_what_muted_layers_leave():
+    """What TS 38.214 table 6.2.3.1-3 counts with one PT-RS port: layers on the antennas of that of the PT-RS are muted.
+
+    The claims of US 11115932 (3, 4.77 and 6 dB with full coherence) and US 10999031 (0 dB without) say the same.
+    """
+    for num_antenna_ports, num_layers in [(2, 2), (4, 2), (4, 3), (4, 4)]:
+        for tpmi in range(num_tpmi(num_layers, num_antenna_ports)):
+            keys = {"num_layers": num_layers, "num_antenna_ports": num_antenna_ports, "tpmi": tpmi, "ptrs": {}}
+            occupied = precoding_matrix(num_layers, num_antenna_ports, tpmi, False) != 0
+            sharing = int((occupied[:, :1] & occupied).any(0).sum())
+            assert ptrs_amplitude(Pusch.model_validate(keys)) ** 2 == pytest.approx(sharing)
 
 
 @pytest.mark.parametrize(

@@ -111,3 +111,17 @@ def test_dmrs_beyond_the_allocation_is_refused():
 def test_impossible_ports_are_refused(pusch, users, message):
     with pytest.raises(InputError, match=message):
         assign_ports(pusch, users)
+
+
+def test_tensors_are_decoded_like_arrays():
+    grid = PuschGrid.build(Carrier(num_prb=4), Pusch(num_layers=2), Users(num_users=2))
+    rng = np.random.default_rng(3)
+    blocks = rng.integers(0, 2, (3, 2, grid.transport_block.tb_size), dtype=np.uint8)
+    llr = 2.0 - 4.0 * grid.encode(blocks) + 0.9 * rng.standard_normal(grid.encode(blocks).shape)
+    of_array, of_tensor = (
+        grid.decode_blocks(values, 6, "int8")[0]
+        for values in (llr.astype(np.float32), torch.from_numpy(llr.astype(np.float32)))
+    )
+    np.testing.assert_array_equal(of_array.bits.reshape(blocks.shape), blocks)
+    for name in ("bits", "crc_ok", "iterations"):
+        np.testing.assert_array_equal(getattr(of_tensor, name), getattr(of_array, name))

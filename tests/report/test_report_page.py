@@ -224,3 +224,16 @@ def test_findings_do_not_claim_what_the_interval_does_not_hold():
     worse = synthetic.run({"a": 5.0, "b": 6.0}, GRID, 300, np.random.default_rng(3))
     assert "b needs 1.0" in findings(summary_table(worse))[0]
     assert "dB more Es/N0 than a" in findings(summary_table(worse))[0]
+
+
+def test_the_line_ends_at_the_first_point_without_errors():
+    """Beyond it nothing is known but limits; a line would claim an error floor."""
+    run = make_run()
+    quiet = [synthetic.point("neural", 30.0 + i, np.zeros(500, int)) for i in range(4)]
+    [curve] = [c for c in curves([replace(run, points=(*run.points, *quiet))]) if c.label == "neural"]
+    last_error = curve.esn0_db[np.flatnonzero(curve.bler > 0)[-1]]
+    first_without = curve.esn0_db[curve.esn0_db > last_error][0]
+    drawn = curve.line_esn0_db[~np.isnan(curve.falling_bler)]
+    assert drawn[0] == curve.line_esn0_db[0]
+    assert last_error < drawn[-1] <= first_without
+    assert np.isnan(curve.falling_bler[curve.line_esn0_db > first_without]).all()

@@ -1,0 +1,24 @@
+"""Scenarios of TR 38.901: environments, links, large-scale parameters, clusters, networks of cells."""
+
+from __future__ import annotations
+
+from channels.scenarios.layout import HexagonalLayout
+from channels.scenarios.models import Inf, Inh, Rma, ScenarioChannel, Uma, Umi
+from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm, serving_spreads
+from channels.scenarios.urban import UrbanMacro, UrbanMicro
+
+__all__ = [
+    "HexagonalLayout",
+    "Inf",
+    "Inh",
+    "NetworkDrop",
+    "Rma",
+    "ScenarioChannel",
+    "Uma",
+    "Umi",
+    "UrbanMacro",
+    "UrbanMicro",
+    "drop_users",
+    "noise_power_dbm",
+    "serving_spreads",
+]

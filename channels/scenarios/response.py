@@ -1,0 +1,136 @@
+"""From clusters of drops to gains of antenna pairs: sums over rays (TR 38.901 §7.5 steps 10 and 11, Rel-19)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from channels.arrays import AntennaArray, direction
+from channels.scenarios.link_drop import LinkDrop
+from channels.waves import turns
+
+
+@dataclass(frozen=True)
+class Ends:
+    """Arrays of base station and terminal. The terminal's is turned to every drop's own bearing."""
+
+    base: AntennaArray
+    terminal: AntennaArray
+    receives_at_base: bool
+    wavelength_m: float
+    speed_mps: float
+    normalise: bool
+
+
+def path_gains(ends: Ends, drop: LinkDrop, times_s: np.ndarray, device: torch.device | str) -> Tensor:
+    """Gains of all antenna pairs, complex64 [batch, num_rx_ant * num_tx_ant, num_times, num_paths].
+
+    normalise: every drop has unit mean power over antenna pairs and start phases; without it gains hold path loss,
+    shadowing, walls and the antennas' own gains.
+    """
+    clusters = drop.clusters
+    batch, num_paths, num_rays = clusters.xpr.shape
+
+    def on(values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+
+    bearing = drop.bearing_rad[:, None, None]
+    at_base = direction(on(clusters.rays_rad["zod"]), on(clusters.rays_rad["aod"])).flatten(1, 2)
+    at_terminal = direction(on(clusters.rays_rad["zoa"]), on(clusters.rays_rad["aoa"] - bearing)).flatten(1, 2)
+    terminal = ends.terminal.response(at_terminal, ends.wavelength_m)
+    # what crosses over is weaker; phases: zenith to zenith, zenith to azimuth and so on
+    amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
+    crossed = amplitude / np.sqrt(clusters.xpr)
+    strength = np.stack([amplitude, crossed, crossed, amplitude], -1)
+    start = on(clusters.start_turns).to(torch.float32) * (2 * math.pi)
+    coupling = torch.polar(on(strength).to(torch.float32), start).unflatten(-1, (2, 2))
+    # the direction of travel counts from the terminal's bearing, as its rays do; both are uniformly random
+    times = on(np.asarray(times_s, np.float64))
+    travel = on(drop.travel_azimuth_rad)
+    velocity = ends.speed_mps * direction(torch.full_like(travel, math.pi / 2), travel)
+
+    def turned(toward: Tensor) -> Tensor:
+        metres = torch.einsum("b...x,bx->b...", toward, velocity)[..., None] * times
+        return turns(metres / ends.wavelength_m)
+
+    # [batch, num_paths, num_rays, 2, terminal ports]
+    far = coupling @ terminal.unflatten(2, (num_paths, num_rays)).permute(0, 2, 3, 4, 1)
+    doppler = turned(at_terminal.unflatten(1, (num_paths, num_rays)))
+    moving = (far[..., None] * doppler[:, :, :, None, None, :]).flatten(-2)
+    gains = _received(ends.base, at_base, ends.wavelength_m, moving)
+    gains = gains.unflatten(-1, (-1, len(times)))  # [batch, num_paths, base, terminal, num_times]
+    los_base, los_terminal, los_toward = _line_of_sight(ends, drop, device)
+    los = los_base[:, :, None] * los_terminal[:, None] @ torch.ones(2, device=device).to(torch.complex64)
+    gains[:, 0] += los[..., None] * turned(los_toward)[:, None, None]
+    factor = _factor(ends, drop, at_base, at_terminal, strength, los)
+    gains = gains * factor.view(-1, 1, 1, 1, 1)
+    order = (0, 2, 3, 4, 1) if ends.receives_at_base else (0, 3, 2, 4, 1)
+    return gains.permute(*order).reshape(batch, -1, len(times), num_paths)
+
+
+def _line_of_sight(ends: Ends, drop: LinkDrop, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor]:
+    """Fields of both arrays towards one another, complex64 [batch, ports, 2], and the direction from the terminal.
+
+    The base station's holds amplitude, start phase and the signs of eq. (7.5-29).
+    """
+    zenith, azimuth = drop.links.zenith_at_base_rad, drop.azimuth_rad
+
+    def toward(zenith: np.ndarray, azimuth: np.ndarray) -> Tensor:
+        return direction(torch.from_numpy(zenith), torch.from_numpy(azimuth)).to(device)
+
+    at_base, at_terminal = toward(zenith, azimuth), toward(np.pi - zenith, azimuth + np.pi - drop.bearing_rad)
+    signs = torch.tensor([1.0, -1.0], device=device)
+    cycles = torch.from_numpy(-drop.links.distance_3d_m / ends.wavelength_m).to(device)
+    amplitude = torch.from_numpy(np.sqrt(drop.clusters.los_power)).to(device, torch.float32) * turns(cycles)
+    base = ends.base.response(at_base[:, None], ends.wavelength_m)[:, :, 0] * signs * amplitude[:, None, None]
+    return base, ends.terminal.response(at_terminal[:, None], ends.wavelength_m)[:, :, 0], at_terminal
+
+
+def _received(array: AntennaArray, toward: Tensor, wavelength_m: float, waves: Tensor) -> Tensor:
+    """Sums over rays at the array's ports, complex64 [batch, num_paths, num_ports, num_waves].
+
+    toward float64 [batch, num_paths * num_rays, 3]; waves complex64 [batch, num_paths, num_rays, 2, num_waves]: both
+    field components. An element's field depends on its slant alone, so that the phases of a large array meet few
+    fields and need no components.
+    """
+    batch, num_paths, num_rays, _, num_waves = waves.shape
+    fields = array.fields(toward).to(waves.dtype).unflatten(1, (num_paths, num_rays))  # [..., num_slants, 2]
+    of_slant = (fields @ waves).flatten(-2)
+    # [batch, num_paths, num_elements, num_rays]
+    steering = array.steering(toward, wavelength_m).unflatten(2, (num_paths, num_rays)).permute(0, 2, 1, 3)
+    all_slants = (steering @ of_slant).unflatten(-1, (-1, num_waves))
+    places = torch.as_tensor(np.unique(array.slants_rad, return_inverse=True)[1].reshape(-1), device=toward.device)
+    index = places.view(-1, 1, 1).expand(batch, num_paths, -1, 1, num_waves)
+    elements = all_slants.gather(-2, index)[..., 0, :]
+    if array.weights is None:
+        return elements
+    return torch.as_tensor(array.weights, dtype=elements.dtype, device=toward.device) @ elements
+
+
+def _port_powers(array: AntennaArray, toward: Tensor, wavelength_m: float) -> Tensor:
+    """Power of both field components, mean over ports, float32 [batch, num_rays, 2]."""
+    if array.weights is not None:
+        return array.response(toward, wavelength_m).abs().square().mean(1)
+    counts = torch.as_tensor(np.unique(array.slants_rad, return_counts=True)[1] / array.num_elements)
+    return (array.fields(toward).square() * counts.to(toward.device)[:, None]).sum(-2).to(torch.float32)
+
+
+def _factor(
+    ends: Ends, drop: LinkDrop, at_base: Tensor, at_terminal: Tensor, strength: np.ndarray, los: Tensor
+) -> Tensor:
+    """By what a drop's gains are multiplied, float32 [batch]."""
+    if not ends.normalise:
+        return torch.from_numpy(10 ** (drop.state.gain_db / 20)).to(at_base.device, torch.float32)
+    # mean over start phases: powers of rays add up
+    own = _port_powers(ends.base, at_base, ends.wavelength_m).unflatten(1, strength.shape[1:3])
+    other = _port_powers(ends.terminal, at_terminal, ends.wavelength_m).unflatten(1, strength.shape[1:3])
+    power = torch.from_numpy(strength**2).to(at_base.device, torch.float32).unflatten(-1, (2, 2))
+    of_rays = own[..., :, None] * power * other[..., None, :]
+    # double precision, and drop by drop: a sum over a batch is not rounded alike for every size of it
+    total = torch.stack([rays.double().sum() for rays in of_rays])
+    total = total + torch.stack([pairs.abs().double().square().mean() for pairs in los])
+    return total.clamp(min=torch.finfo(torch.float32).tiny).rsqrt().to(torch.float32)

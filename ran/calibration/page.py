@@ -1,0 +1,127 @@
+"""Results of a calibration as a table of values, a picture, and one page that opens anywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from ran import __version__
+from ran.calibration.picture import distribution_svg, distributions_png
+from ran.calibration.run import PERCENTILES, Calibration, Percentile
+from ran.calibration.setups import METRICS, TOLERANCE_DB
+from ran.errors import InputError
+from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.sim.files import write_text
+
+CSV, PNG, PAGE = "calibration.csv", "calibration.png", "calibration.html"
+
+
+def write_results(results: Sequence[Calibration], out: Path) -> Path:
+    """Write calibration.csv, .png and .html into the folder, made if need be; returns the path of the page."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / PNG).write_bytes(distributions_png(results))
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
+    write_text(out / CSV, _as_csv(results))
+    write_text(out / PAGE, _as_page(results))
+    return out / PAGE
+
+
+def summary(results: Sequence[Calibration]) -> str:
+    """How many references are met, in one line."""
+    compared = [entry for result in results for entry in result.against_reference()]
+    if not compared:
+        return "no setup with references"
+    met = sum(entry.is_met is True for entry in compared)
+    worst = {
+        metric: max((abs(e.deviation or 0.0) for e in compared if e.metric == metric), default=0.0)
+        for metric in TOLERANCE_DB
+    }
+    figures = ", ".join(
+        f"{METRICS[m].title.lower()} at most {worst[m]:.2f} dB off ({TOLERANCE_DB[m]} allowed)" for m in worst
+    )
+    return f"{met} of {len(compared)} references met: {figures}"
+
+
+def _as_csv(results: Sequence[Calibration]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    header = "setup metric unit percent value low high reference deviation tolerance users drops seed"
+    writer.writerow(header.split())
+    for result in results:
+        for metric in result.values:
+            for percent in PERCENTILES:
+                entry = result.percentile(metric, percent)
+                compared: tuple[float | None, ...] = (None, None, None)
+                if entry.reference is not None:
+                    compared = (entry.reference, entry.deviation, entry.tolerance)
+                numbers = (entry.value, entry.low, entry.high, *compared)
+                shown = ["" if number is None else f"{number:.3f}" for number in numbers]
+                writer.writerow(
+                    [
+                        result.setup.name,
+                        metric,
+                        METRICS[metric].unit,
+                        percent,
+                        *shown,
+                        result.num_users,
+                        result.drops,
+                        result.seed,
+                    ]
+                )
+    return text.getvalue()
+
+
+def _as_page(results: Sequence[Calibration]) -> str:
+    page = resources.files("ran.calibration").joinpath("page.html.j2").read_text(encoding="utf-8")
+    css = resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({"page": page}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("page").render(
+        summary=summary(results),
+        results=[_result(result) for result in results],
+        figures=[(METRICS[name].title, Markup(distribution_svg(results, name))) for name in results[0].values],
+        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
+        tolerance=TOLERANCE_DB,
+        css=Markup(css),
+        version=__version__,
+    )
+
+
+def _result(result: Calibration) -> dict[str, Any]:
+    setup = result.setup
+    facts = {
+        "Layout": f"{setup.num_sites} sites x 3 sectors, {setup.inter_site_distance_m:g} m apart, wrap-around",
+        "Sector": f"10 elements, beam at {setup.beam_zenith_deg:g}°, {setup.power_dbm:g} dBm",
+        "Noise": f"{setup.bandwidth_hz / 1e6:g} MHz, noise figure {setup.noise_figure_db:g} dB",
+        "Users": f"{result.num_users}, {setup.indoor_ratio:.0%} in buildings, {result.drops} drops, seed {result.seed}",
+    }
+    return {
+        "title": setup.title,
+        "name": setup.name,
+        "facts": facts,
+        "rows": [
+            {"metric": METRICS[metric], "cells": [_cell(result.percentile(metric, p)) for p in (5, 25, 50, 75, 95)]}
+            for metric in result.values
+        ],
+    }
+
+
+def _cell(entry: Percentile) -> dict[str, str]:
+    met = {True: "met", False: "missed", None: ""}[entry.is_met]
+    reference = "" if entry.reference is None else f"{entry.reference:.1f} ({entry.deviation:+.2f})"
+    interval = f"{entry.low:.2f} to {entry.high:.2f}"
+    return {"value": f"{entry.value:.2f}", "interval": interval, "reference": reference, "met": met}

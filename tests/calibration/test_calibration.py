@@ -1,0 +1,113 @@
+"""`ran calibrate`: percentiles against the published ones, files, and one line for bad input."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import binom
+
+from ran.calibration.page import write_results
+from ran.calibration.run import USERS_PER_SECTOR, calibrate
+from ran.calibration.setups import SETUPS, TOLERANCE_DB, select
+from ran.cli.main import main
+
+
+@pytest.mark.parametrize("name", ["umi-6ghz", "uma-6ghz"])
+def test_percentiles_meet_the_references(name: str) -> None:
+    """A small run: the reference lies within its tolerance of what 4560 users allow at a false-alarm level of 1e-6."""
+    result = calibrate(SETUPS[name], drops=8, seed=3)
+    number = 8 * 57 * USERS_PER_SECTOR
+    assert result.num_users == number
+    for metric, references in SETUPS[name].reference.items():
+        values = result.values[metric]
+        for percent, reference in references.items():
+            low, high = binom.ppf([5e-7, 1 - 5e-7], number, percent / 100).astype(int)
+            assert values[low] - TOLERANCE_DB[metric] <= reference <= values[high] + TOLERANCE_DB[metric]
+            # and not much wider than the tolerance itself
+            assert values[high] - values[low] < 10
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["umi-6ghz", "uma-6ghz"])
+def test_many_drops_meet_the_references(name: str) -> None:
+    result = calibrate(SETUPS[name], drops=100, seed=1)
+    assert all(entry.is_met for entry in result.against_reference())
+
+
+def test_drops_depend_on_their_own_number_alone() -> None:
+    one = calibrate(SETUPS["umi-6ghz"], drops=1, seed=9)
+    two = calibrate(SETUPS["umi-6ghz"], drops=2, seed=9)
+    for metric, values in one.values.items():
+        assert np.isin(values, two.values[metric]).all()
+    other = calibrate(SETUPS["umi-6ghz"], drops=1, seed=10)
+    assert not np.isin(other.values["sir"], one.values["sir"]).any()
+
+
+def test_noise_and_intervals() -> None:
+    result = calibrate(SETUPS["uma-30ghz"], drops=2, seed=0)
+    assert (result.values["sinr"] <= result.values["sir"]).all()
+    entry = result.percentile("sir", 50)
+    assert entry.low < entry.value < entry.high
+    assert entry.reference is None
+    assert entry.is_met is None
+
+
+def test_files(tmp_path: Path) -> None:
+    results = [calibrate(SETUPS[name], drops=1, seed=2) for name in ("umi-6ghz", "uma-30ghz")]
+    page = write_results(results, tmp_path / "deep" / "folder")
+    text = page.read_text(encoding="utf-8")
+    assert "UMi, 6 GHz" in text
+    assert "reference -112.2" in text
+    assert text.count("<polyline") == 6
+    assert (page.parent / "calibration.png").read_bytes().startswith(b"\x89PNG")
+    rows = list(csv.DictReader((page.parent / "calibration.csv").open(encoding="utf-8")))
+    assert len(rows) == 2 * 3 * 21
+    median = next(r for r in rows if (r["setup"], r["metric"], r["percent"]) == ("umi-6ghz", "coupling_loss", "50"))
+    assert float(median["reference"]) == -112.2
+    assert float(median["deviation"]) == pytest.approx(float(median["value"]) + 112.2, abs=2e-3)
+    again = write_results(results, tmp_path / "again")
+    assert again.read_bytes() == page.read_bytes()
+
+
+def test_spreads_follow_the_large_scale_parameters(tmp_path: Path) -> None:
+    """The same geometry with and without; medians between those of the conditions' tables (UMi, 6 GHz)."""
+    plain = calibrate(SETUPS["umi-6ghz"], drops=1, seed=5)
+    result = calibrate(SETUPS["umi-6ghz"], drops=1, seed=5, spreads=True)
+    assert list(result.values) == ["coupling_loss", "sir", "sinr", "ds", "asd", "asa", "zsd", "zsa"]
+    np.testing.assert_array_equal(plain.values["sir"], result.values["sir"])
+    # medians of the table at 6 GHz: LOS 37 ns, NLOS 88 ns, O2I 240 ns; 15 to 22 and 40 to 58 degrees
+    assert 60 < result.percentile("ds", 50).value < 260
+    assert 10 < result.percentile("asd", 50).value < 30
+    assert 35 < result.percentile("asa", 50).value < 70
+    assert result.percentile("zsd", 50).value < result.percentile("zsa", 50).value < 20
+    assert write_results([result], tmp_path).read_text(encoding="utf-8").count("<polyline") == 8
+
+
+def test_select() -> None:
+    assert [setup.name for setup in select([])] == list(SETUPS)
+    assert [setup.name for setup in select(["uma-6ghz", "umi-6ghz", "uma-6ghz"])] == ["uma-6ghz", "umi-6ghz"]
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", "umi-30ghz", "--drops", "1", "--seed", "4", "--out", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "umi-30ghz" in out
+    assert str(tmp_path / "calibration.html") in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["umi-5ghz"], "setup: got 'umi-5ghz'; allowed: uma-30ghz, uma-6ghz, umi-30ghz, umi-6ghz; did you mean"),
+        (["umi-6ghz", "--drops", "0"], "--drops"),
+        (["umi-6ghz", "--drops", "1", "--out", "/proc/nowhere"], "--out: cannot write"),
+    ],
+)
+def test_bad_input(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["calibrate", *arguments]) == 2
+    err = capsys.readouterr().err
+    assert text in err
+    assert err.count("\n") == 1
