@@ -21,6 +21,8 @@ from ran.training.step_log import StepLog
 from ran.training.validation import Validation
 
 _LOG_FIELDS = ("step", "loss", "bit_cross_entropy", "channel_mse_over_noise", "learning_rate", "slots", "seconds")
+# Cross-entropy in nats that counts as good: below, a slot is decoded anyway.
+_LOG_FLOOR = 0.1
 _VALIDATION_FIELDS = ("step", "part", "blocks", "block_errors", "bit_cross_entropy")
 
 
@@ -36,15 +38,23 @@ def slot_loss(
     """Weighted bit cross-entropy of the passes plus a little channel error relative to the noise."""
     target = 1.0 - bits.float()  # a positive LLR means bit 0
     outputs = outputs[-len(s.loss_weights) :]
-    entropies = [nn.functional.binary_cross_entropy_with_logits(llr, target) for llr, _ in outputs]
+    entropies = [_bit_loss(llr, target, s) for llr, _ in outputs]
     scale = noise_var[:, None, None, None, None]
     errors = [((estimate - h).abs() ** 2 / scale).mean() for _, estimate in outputs if estimate is not None]
     weights = s.loss_weights[-len(outputs) :]
-    bce = torch.stack([w * e for w, e in zip(weights, entropies, strict=True)]).sum()
+    loss = torch.stack([w * e for w, e in zip(weights, entropies, strict=True)]).sum()
+    with torch.no_grad():
+        bce = nn.functional.binary_cross_entropy_with_logits(outputs[-1][0], target)
     if not errors:  # a model that states no channel
-        return {"loss": bce, "bce": entropies[-1].detach(), "mse": bce.new_tensor(math.nan)}
-    mse = torch.stack(errors).mean()
-    return {"loss": bce + s.channel_mse * mse, "bce": entropies[-1].detach(), "mse": errors[-1].detach()}
+        return {"loss": loss, "bce": bce, "mse": loss.new_tensor(math.nan)}
+    return {"loss": loss + s.channel_mse * torch.stack(errors).mean(), "bce": bce, "mse": errors[-1].detach()}
+
+
+def _bit_loss(llr: Tensor, target: Tensor, s: Schedule) -> Tensor:
+    if s.loss == "mean":
+        return nn.functional.binary_cross_entropy_with_logits(llr, target)
+    losses = nn.functional.binary_cross_entropy_with_logits(llr, target, reduction="none")
+    return torch.log(losses.mean((1, 2, 3)) + _LOG_FLOOR).mean()
 
 
 class Trainer:
@@ -144,15 +154,19 @@ class Trainer:
     def one_step(self) -> dict[str, float]:
         """Take the slots of the step and one optimiser step."""
         s = self.recipe.schedule
-        with torch.no_grad():
-            observation, truth = self.slots(self.step)
         rate = learning_rate(self.step, s)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        outputs = self.model(observation)
-        losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
         self.optimizer.zero_grad()
-        losses["loss"].backward()
+        means: dict[str, float] = {"loss": 0.0, "bce": 0.0, "mse": 0.0}
+        for number in range(s.draws_per_step):
+            with torch.no_grad():
+                observation, truth = self.slots(self.step * s.draws_per_step + number)
+            outputs = self.model(observation)
+            losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
+            (losses["loss"] / s.draws_per_step).backward()
+            for key, value in losses.items():
+                means[key] += float(value.detach()) / s.draws_per_step
         self.processes.average([p.grad for p in self.model.parameters() if p.grad is not None])
         nn.utils.clip_grad_norm_(self.model.parameters(), s.gradient_clip, error_if_nonfinite=True)
         self.optimizer.step()
@@ -163,11 +177,11 @@ class Trainer:
         self.step += 1
         return {
             "step": self.step,
-            "loss": float(losses["loss"].detach()),
-            "bit_cross_entropy": float(losses["bce"]),
-            "channel_mse_over_noise": float(losses["mse"]),
+            "loss": means["loss"],
+            "bit_cross_entropy": means["bce"],
+            "channel_mse_over_noise": means["mse"],
             "learning_rate": rate,
-            "slots": self.step * s.batch_slots,
+            "slots": self.step * s.slots_per_step,
         }
 
     def run(self, progress: Callable[[dict[str, float]], None]) -> None:

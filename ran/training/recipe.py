@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -25,11 +25,22 @@ class Schedule(Config):
         nothing: a curriculum.
     validate_every: look at the recipe's `validation` every so many steps; 0 is never. The weights are then those of
         the look with the least bit cross-entropy.
+    draws_per_step: configurations drawn for each step, `batch_slots` slots of each; their gradients are averaged.
+    loss: "mean" bit cross-entropy of the slots; or "log", the mean of its logarithm (above 0.1 nat), in which a slot
+        counts by what of its loss goes: slots in deep fades, which no receiver saves, do not drown the others.
     precision: of the networks' arithmetic. compile: by torch.compile. Where neither changes, nor the machine, the
         weights do not.
     """
 
-    younger_fields = ("snr_bonus_db", "snr_bonus_steps", "validate_every", "precision", "compile")
+    younger_fields = (
+        "snr_bonus_db",
+        "snr_bonus_steps",
+        "validate_every",
+        "draws_per_step",
+        "loss",
+        "precision",
+        "compile",
+    )
 
     steps: Annotated[int, Field(ge=1)]
     batch_slots: Annotated[int, Field(ge=1)] = 16
@@ -45,8 +56,14 @@ class Schedule(Config):
     snr_bonus_db: Annotated[float, Field(ge=0)] = 0.0
     snr_bonus_steps: Annotated[int, Field(ge=0)] = 0
     validate_every: Annotated[int, Field(ge=0)] = 0
+    draws_per_step: Annotated[int, Field(ge=1)] = 1
+    loss: Literal["mean", "log"] = "mean"
     precision: Precision = "float32"
     compile: bool = False
+
+    @property
+    def slots_per_step(self) -> int:
+        return self.batch_slots * self.draws_per_step
 
     def snr_bonus(self, step: int) -> float:
         """What a step's slots are stronger than drawn, dB."""
@@ -57,9 +74,9 @@ class Recipe(Config):
     """Everything that decides what a training produces.
 
     slots: a link configuration (carrier, pusch, users, num_rx_ant, channel) and `esn0_db`, whose leaves may be
-        distributions; one configuration is drawn per step and shared by the slots of that step.
+        distributions; one configuration is drawn for `schedule.batch_slots` slots, by default one per step.
     data: a data set of `ran data` instead of `slots`: its training part, again and again in new order.
-    cases: changes laid over `slots`, one of which is chosen per step; they tie what belongs together, such as a
+    cases: changes laid over `slots`, one of which is chosen per draw; they tie what belongs together, such as a
         modulation and its SNR range.
     offsets: timing and frequency offsets put on the slots.
     validation: held-out slots, see `schedule.validate_every`.
@@ -100,10 +117,10 @@ class Recipe(Config):
             distribution.check(case, f"cases.{i}")
         return self
 
-    def slot_config(self, step: int) -> tuple[LinkConfig, float]:
-        """Link configuration and Es/N0 in dB of one step; depends on the seed and the step alone."""
-        generator = stream(self.seed, f"train/{self.name}", step, "configuration")
+    def slot_config(self, draw: int) -> tuple[LinkConfig, float]:
+        """Link configuration and Es/N0 in dB of one draw; depends on the seed and its number alone."""
+        generator = stream(self.seed, f"train/{self.name}", draw, "configuration")
         case = self.cases[int(generator.integers(len(self.cases)))]
         drawn = distribution.draw(distribution.merge(self.slots, case), generator)
         esn0_db = float(drawn.pop("esn0_db"))
-        return LinkConfig.model_validate(drawn), esn0_db + self.schedule.snr_bonus(step)
+        return LinkConfig.model_validate(drawn), esn0_db + self.schedule.snr_bonus(draw // self.schedule.draws_per_step)

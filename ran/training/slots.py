@@ -19,19 +19,19 @@ from receivers import SlotObservation, Truth
 
 
 class SimulatedSlots:
-    """New slots in every step, of a configuration that is drawn for the step."""
+    """New slots in every draw, of a configuration that is drawn for them."""
 
     def __init__(self, recipe: Recipe, device: torch.device, processes: Processes) -> None:
         self.recipe = recipe
         self.device = device
         self.processes = processes
 
-    def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
-        """This process's slots of a step; they depend on the recipe and the step alone."""
-        config, esn0_db = self.recipe.slot_config(step)
+    def __call__(self, draw: int) -> tuple[SlotObservation, Truth]:
+        """This process's slots of a draw; they depend on the recipe and its number alone."""
+        config, esn0_db = self.recipe.slot_config(draw)
         link = Link(config, device=str(self.device))
         size = self.recipe.schedule.batch_slots
-        drops = self.processes.share(range(step * size, (step + 1) * size))
+        drops = self.processes.share(range(draw * size, (draw + 1) * size))
         seed, name = self.recipe.seed, f"train/{self.recipe.name}"
         batch = link.batch(drops, esn0_db, seed, name)
         if self.recipe.offsets != Offsets():
@@ -59,9 +59,9 @@ class RecordedSlots:
                 f"training slots of {recipe.data}"
             )
 
-    def __call__(self, step: int) -> tuple[SlotObservation, Truth]:
-        """This process's slots of a step; they depend on the file, the recipe's seed and the step alone."""
-        epoch, place = divmod(step, self.batches_per_epoch)
+    def __call__(self, draw: int) -> tuple[SlotObservation, Truth]:
+        """This process's slots of a draw; they depend on the file, the recipe's seed and its number alone."""
+        epoch, place = divmod(draw, self.batches_per_epoch)
         if epoch != self._epoch:
             self._epoch = self._order.epoch = epoch
             self._batches = list(self._order)
