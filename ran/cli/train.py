@@ -18,6 +18,10 @@ def train(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes for the curves of the model card. [default: one per core]")
     ] = None,
+    init: Annotated[
+        str | None,
+        typer.Option(metavar="WEIGHTS", help="Begin with these weights: a shipped name, or a .safetensors file."),
+    ] = None,
     finish: Annotated[
         bool, typer.Option("--finish", help="Train no further: write the weights of the last checkpoint.")
     ] = False,
@@ -30,4 +34,5 @@ def train(
     """
     from ran.training.train import run
 
-    run(recipe, out, list(overrides or []), device, workers, finish, tensorboard)
+    changes = [*(overrides or []), *([] if init is None else [f"init={init}"])]
+    run(recipe, out, changes, device, workers, finish, tensorboard)

@@ -98,7 +98,9 @@ def card_text(card: dict[str, Any]) -> str:
         f"Made by `ran train {card['name']}`. The slots were drawn from:",
         "",
         "```json",
-        json.dumps({key: training[key] for key in ("slots", "cases", "offsets", "data") if key in training}, indent=1),
+        json.dumps(
+            {key: training[key] for key in ("slots", "cases", "offsets", "data", "init") if key in training}, indent=1
+        ),
         "```",
     ]
     for measured in card["measured"]:

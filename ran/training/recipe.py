@@ -80,12 +80,13 @@ class Recipe(Config):
         modulation and its SNR range.
     offsets: timing and frequency offsets put on the slots.
     validation: held-out slots, see `schedule.validate_every`.
+    init: weights to begin with, a shipped name or a .safetensors file, of the same architecture; by default none.
     model: architecture and its options, {"name": "hybrid", ...}.
     bits_per_symbol, num_layers: what the weights may be used for; goes into the model card.
     evaluate: experiments whose curves go into the model card.
     """
 
-    younger_fields = ("data", "offsets", "validation")
+    younger_fields = ("data", "offsets", "validation", "init")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -95,6 +96,7 @@ class Recipe(Config):
     cases: tuple[dict[str, Any], ...] = ({},)
     offsets: Offsets = Offsets()
     validation: tuple[HeldOut, ...] = ()
+    init: str | None = None
     model: dict[str, Any]
     bits_per_symbol: tuple[int, ...]
     num_layers: tuple[int, ...] = (1,)

@@ -33,6 +33,7 @@ from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
 from receivers.neural.receiver import ARCHITECTURES
+from receivers.neural.weights import load_weights
 
 #: What the training began with; goes into the card also when it is resumed later.
 _VERSIONS = "versions.json"
@@ -69,7 +70,7 @@ def _built_in(name: str) -> Path:
 
 
 def build_model(recipe: Recipe) -> nn.Module:
-    """The untrained model of a recipe; its initial weights depend on the recipe's seed alone."""
+    """The model that a recipe begins with; its weights depend on the recipe's seed alone, or are those of `init`."""
     options = dict(recipe.model)
     name = str(options.pop("name", ""))
     if name not in ARCHITECTURES:
@@ -77,9 +78,18 @@ def build_model(recipe: Recipe) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         try:
-            return ARCHITECTURES[name](**options)
+            model = ARCHITECTURES[name](**options)
         except TypeError as error:
             raise InputError(f"model: {str(error).split('() ', 1)[-1]}") from None
+    if recipe.init is not None:
+        try:
+            given = load_weights(recipe.init)
+        except ValueError as error:
+            raise InputError(f"init: {error}") from None
+        if given.card["architecture"] != recipe.model:
+            raise InputError(f"init: {recipe.init!r} belongs to {given.card['architecture']}; allowed: {recipe.model}")
+        model.load_state_dict(given.tensors)
+    return model
 
 
 def run(
@@ -247,5 +257,8 @@ def _beside(recipe: Recipe) -> dict[str, Any]:
     """What the card says of slots and schedule beyond the distributions, where it is not the default."""
     written = recipe.model_dump(mode="json")
     found = {"offsets": written["offsets"]} if "offsets" in written else {}
+    if recipe.init is not None:
+        given = load_weights(recipe.init)
+        found["init"] = {"name": given.name, "sha256": given.sha256}
     younger = {key: written["schedule"][key] for key in Schedule.younger_fields if key in written["schedule"]}
     return found | ({"schedule": younger} if younger else {})

@@ -248,6 +248,21 @@ def test_recipes_may_build_on_another(tmp_path):
         load_recipe(str(path))
 
 
+def test_a_training_may_begin_with_weights(recipe_file, tmp_path):
+    quick = ["validation=[]", "schedule.validate_every=0", "schedule.steps=1"]
+    first = run(recipe_file, tmp_path / "first", quick)
+    recipe = load_recipe(recipe_file, [f"init={first}"])
+    begun = build_model(recipe).state_dict()
+    assert all(torch.equal(begun[key], value) for key, value in load_file(first).items())
+    second = run(recipe_file, tmp_path / "second", [*quick, f"init={first}"])
+    sha256 = json.loads(first.with_suffix(".json").read_text())["sha256"]
+    assert json.loads(second.with_suffix(".json").read_text())["training"]["init"]["sha256"] == sha256
+    with pytest.raises(InputError, match=r"init: 'pusch-hybrid' belongs to .*; allowed: "):
+        build_model(load_recipe(recipe_file, ["init=pusch-hybrid"]))
+    with pytest.raises(InputError, match=r"init: weights: got 'nothing'"):
+        build_model(load_recipe(recipe_file, ["init=nothing"]))
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [
