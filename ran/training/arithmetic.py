@@ -10,6 +10,8 @@ from torch import nn
 
 from ran.errors import InputError
 
+_KINDS_OF_SLOTS = 256
+
 Precision = Literal["float32", "bfloat16"]
 
 
@@ -25,11 +27,21 @@ def prepare(model: nn.Module, precision: Precision, compiled: bool) -> None:
     if networks is None:
         asked = "schedule.compile: got true" if compiled else f"schedule.precision: got {precision!r}"
         raise InputError(f"{asked} with a model whose networks are not apart; allowed: another model, or the default")
+    if compiled:
+        _let_recompile()
     for network in networks():
         if compiled:
+            # one compilation for every kind of slot: with open sizes it met wrong strides on a CPU (torch 2.13)
             network.compile(dynamic=False)
         if precision == "bfloat16":
             network.forward = _in_bfloat16(network.forward)
+
+
+def _let_recompile() -> None:
+    """Lift the number of kinds of slots beyond which torch gives up compiling."""
+    from torch._dynamo import config  # takes a while to import
+
+    config.recompile_limit = max(config.recompile_limit, _KINDS_OF_SLOTS)
 
 
 def _in_bfloat16(forward: Any) -> Any:
