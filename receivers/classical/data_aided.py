@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -14,6 +15,8 @@ from receivers.interface import SlotObservation
 # Time modes that are kept have at least this share of the strongest one's power.
 _TIME_RANK = 1e-3
 _MAX_TIME_MODES = 4
+# Variance of a symbol that counts as known.
+_LEAST_VARIANCE = 1e-6
 
 
 def refine_with_data(
@@ -59,11 +62,46 @@ def fit_to_symbols(
     num_steps: int = 6,
 ) -> tuple[Tensor, Tensor]:
     """`refine_with_data` from symbols: the mean of what is sent, complex64 [batch, num_layers, num_ofdm_symbols,
-    num_subcarriers], and its variance, of the same shape.
+    num_subcarriers], and its variance, of the same shape, known from elsewhere than the received grid.
 
     Subband by subband, as the profiles were estimated: delays that are apart as far as a subband resolves do not
     describe a wider band, nor one function a channel that jumps.
     """
+    statistics = (delays_s, powers, over_time, noise_var)
+    return _by_subbands(_fit_known, observation, h_hat, statistics, sent, spread, num_steps)
+
+
+def fit_to_decisions(
+    observation: SlotObservation,
+    h_hat: Tensor,
+    delays_s: Tensor,
+    powers: Tensor,
+    over_time: Tensor,
+    noise_var: Tensor,
+    sent: Tensor,
+    spread: Tensor,
+    num_steps: int = 8,
+) -> tuple[Tensor, Tensor]:
+    """As `fit_to_symbols`, for symbols that were detected in this very grid with the channel `h_hat`: one step of
+    expectation maximisation, the channel that best explains pilots and data where the data are averaged over what they
+    may be.
+
+    What is left unknown of a detected symbol agrees with the noise of its RE. As noise it would be counted twice; here
+    its variance, and between layers its covariance, stand beside the products of the means.
+    """
+    statistics = (delays_s, powers, over_time, noise_var)
+    return _by_subbands(_fit_detected, observation, h_hat, statistics, sent, spread, num_steps)
+
+
+def _by_subbands(
+    fit: Callable[..., tuple[Tensor, Tensor]],
+    observation: SlotObservation,
+    h_hat: Tensor,
+    statistics: tuple[Tensor, ...],
+    sent: Tensor,
+    spread: Tensor,
+    num_steps: int,
+) -> tuple[Tensor, Tensor]:
     h, error = torch.empty_like(h_hat), torch.empty_like(spread)
     for band, kept in _subbands(observation):
         part = replace(
@@ -72,17 +110,7 @@ def fit_to_symbols(
             pilots=observation.pilots[..., band],
             data_mask=observation.data_mask[:, band],
         )
-        found = _fit_subband(
-            part,
-            h_hat[..., band],
-            delays_s,
-            powers,
-            over_time,
-            noise_var,
-            sent[..., band],
-            spread[..., band],
-            num_steps,
-        )
+        found = fit(part, h_hat[..., band], statistics, sent[..., band], spread[..., band], num_steps)
         inside = slice(kept.start - band.start, kept.stop - band.start)
         h[..., kept], error[..., kept] = found[0][..., inside], found[1][..., inside]
     return h, error
@@ -107,22 +135,77 @@ def _subbands(observation: SlotObservation) -> list[tuple[slice, slice]]:
     return found
 
 
-def _fit_subband(
+def _fit_known(
     observation: SlotObservation,
     h_hat: Tensor,
-    delays_s: Tensor,
-    powers: Tensor,
-    over_time: Tensor,
-    noise_var: Tensor,
+    statistics: tuple[Tensor, ...],
     sent: Tensor,
     spread: Tensor,
     num_steps: int,
 ) -> tuple[Tensor, Tensor]:
     power = (h_hat.real**2 + h_hat.imag**2).mean(1)
-    weight = 1 / (noise_var[:, None, None] + (power * spread).sum(1))
+    weight = 1 / (statistics[3][:, None, None] + (power * spread).sum(1))
+    return _solve(observation, statistics, sent, weight, None, num_steps)
+
+
+def _fit_detected(
+    observation: SlotObservation,
+    h_hat: Tensor,
+    statistics: tuple[Tensor, ...],
+    sent: Tensor,
+    spread: Tensor,
+    num_steps: int,
+) -> tuple[Tensor, Tensor]:
+    weight = (1 / statistics[3][:, None, None]).expand(len(sent), *sent.shape[2:])
+    return _solve(observation, statistics, sent, weight, _covariance(h_hat, weight, spread), num_steps)
+
+
+def _covariance(h: Tensor, weight: Tensor, spread: Tensor) -> Tensor:
+    """Of what is left unknown of the layers of a RE after detection, complex64 [batch, layer, layer, symbol,
+    subcarrier], positive semidefinite, with the variances `spread`.
+
+    The precision of Gaussian symbols has the correlation of the layers' channels beside its diagonal. With two layers
+    the variances then determine the covariance. With more, the precision's diagonal is taken as large as the variances
+    ask for at least, and the covariance scaled to them.
+    """
+    num_layers = spread.shape[1]
+    if num_layers == 1:
+        return spread.unsqueeze(1).to(h.dtype)
+    gram = torch.einsum("brikn,brjkn->bijkn", h.conj(), h) * weight[:, None, None]
+    if num_layers == 2:
+        product = spread.unsqueeze(1) * spread.unsqueeze(2)
+        strength = gram.real**2 + gram.imag**2
+        between = -gram * (2 * product / (1 + (1 + 4 * product * strength).sqrt()))
+        own = torch.diag_embed(spread.movedim(1, -1)).movedim((-2, -1), (1, 2))
+        different = ~torch.eye(2, dtype=torch.bool, device=h.device)
+        return torch.where(different[:, :, None, None], between, own.to(h.dtype))
+    # [batch, symbol, subcarrier, layer, layer]
+    precision = gram.movedim((1, 2), (-2, -1))
+    needed = 1 / spread.movedim(1, -1).clamp_min(_LEAST_VARIANCE)
+    more = (needed - torch.diagonal(precision, dim1=-2, dim2=-1).real).clamp_min(1)
+    covariance = torch.linalg.inv(precision + torch.diag_embed(more))
+    found = torch.diagonal(covariance, dim1=-2, dim2=-1).real
+    scale = (spread.movedim(1, -1) / found.clamp_min(_LEAST_VARIANCE**2)).sqrt()
+    return (covariance * scale.unsqueeze(-1) * scale.unsqueeze(-2)).movedim((-2, -1), (1, 2))
+
+
+def _solve(
+    observation: SlotObservation,
+    statistics: tuple[Tensor, ...],
+    sent: Tensor,
+    weight: Tensor,
+    left: Tensor | None,
+    num_steps: int,
+) -> tuple[Tensor, Tensor]:
+    """Regularised least squares by preconditioned conjugate gradients; weight [batch, symbol, subcarrier] of every RE,
+    left: covariance of the layers' symbols beside the products of their means."""
+    delays_s, powers, over_time, _ = statistics
     frequency, strength = _frequency_modes(observation, delays_s, powers)
     time, slowness = _time_modes(over_time)
-    known = ((sent.real**2 + sent.imag**2) * weight.unsqueeze(1)).mean((2, 3))
+    energy = sent.real**2 + sent.imag**2
+    if left is not None:
+        energy = energy + torch.diagonal(left, dim1=1, dim2=2).real.movedim(-1, 1)
+    known = (energy * weight.unsqueeze(1)).mean((2, 3))
     # [batch, layer, time mode, frequency mode]
     precision = 1 + known[..., None, None] * slowness.unsqueeze(3) * strength.unsqueeze(2)
 
@@ -133,8 +216,12 @@ def _fit_subband(
         along = sent.conj().unsqueeze(1) * (residual * weight.unsqueeze(1)).unsqueeze(2)
         return (time.mH.unsqueeze(1) @ along) @ frequency.mH.unsqueeze(1)
 
-    def received(h: Tensor) -> Tensor:
-        return (h * sent.unsqueeze(1)).sum(2)
+    def explained(h: Tensor) -> Tensor:
+        along = matched((h * sent.unsqueeze(1)).sum(2))
+        if left is None:
+            return along
+        rest = torch.einsum("brjkn,bjikn->brikn", h, left) * weight[:, None, None]
+        return along + (time.mH.unsqueeze(1) @ rest) @ frequency.mH.unsqueeze(1)
 
     # one system per slot and antenna
     a = torch.zeros_like(matched(observation.y))
@@ -142,7 +229,7 @@ def _fit_subband(
     direction = residual / precision.unsqueeze(1)
     size = (residual.conj() * direction).real.sum((2, 3, 4), keepdim=True)
     for _ in range(num_steps):
-        image = direction + matched(received(channel(direction)))
+        image = direction + explained(channel(direction))
         step = size / (direction.conj() * image).real.sum((2, 3, 4), keepdim=True).clamp_min(1e-20)
         a, residual = a + step * direction, residual - step * image
         scaled = residual / precision.unsqueeze(1)

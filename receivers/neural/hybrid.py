@@ -7,9 +7,9 @@ from torch import Tensor, nn
 
 from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
+from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
-from receivers.neural.soft_grid import soft_grid
 
 _NUM_FEATURES = 10
 

@@ -9,12 +9,13 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
-from receivers.classical.data_aided import fit_to_symbols
+from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
 from receivers.classical.detection import DemapperName, Detection
 from receivers.classical.phase_tracking import common_phase
+from receivers.classical.semi_blind import reestimated
+from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
-from receivers.neural.soft_grid import soft_grid
 
 _NUM_FEATURES = 12
 # Real and imaginary part of the correction, the step towards the suggestion, log error variance, log scale of LLRs.
@@ -93,30 +94,32 @@ class _State:
 class RefinedBlindReceiver(nn.Module):
     """Unrolled receiver: the `blind` receiver, then passes of data-aided estimation, correction and detection.
 
-    The first estimate takes all statistics from the slot: noise, delays early and late, Doppler, frequency offset. In
-    every pass the soft symbols of the LLRs so far serve as pilots for a Wiener filter with the same statistics. Its
-    result is a suggestion only, since the errors of decided symbols and of the channel agree; one small network per
-    pass, shared among antennas and layers, sees it beside the estimate, the residual, what is known of each RE and the
-    noise. It states a correction, how far to follow the suggestion, the error variance and a factor on the LLRs.
-    Equalisation and demapping are those of the classical receivers. The output layers start at zero: an untrained
-    model is the `blind` receiver.
+    The first estimate takes all statistics from the slot: noise, delays early and late, Doppler, frequency offset; and
+    then its decisions, by expectation maximisation. In every pass another such step with the LLRs so far is a
+    suggestion; one small network per pass, shared among antennas and layers, sees it beside the estimate, the residual,
+    what is known of each RE and the noise. It states a correction, how far to follow the suggestion, the error variance
+    and a factor on the LLRs. Equalisation and demapping are those of the classical receivers. The output layers start
+    at zero: an untrained model is the `blind` receiver with as many re-estimations.
 
     PRBs, antennas, layers, modulation and the pattern of pilots are free.
 
     num_channels: width of the networks. dilations: frequency dilation of each residual block. num_passes: passes.
-    max_cfo_hz: largest frequency offset that is looked for. demapper: "maxlog" or "exact".
+    num_reestimations: rounds before the passes. max_cfo_hz: largest frequency offset that is looked for.
+    demapper: "maxlog" or "exact".
     """
 
     def __init__(
         self,
         num_channels: int = 24,
         dilations: Sequence[int] = (1, 2, 4),
-        num_passes: int = 2,
+        num_passes: int = 1,
+        num_reestimations: int = 2,
         max_cfo_hz: float = 200.0,
         demapper: DemapperName = "maxlog",
     ) -> None:
         super().__init__()
         self.first_estimate = BlindEstimator(max_cfo_hz)
+        self.num_reestimations = num_reestimations
         self.detection = Detection("ep", demapper)
         self.passes = nn.ModuleList([_Correction(num_channels, tuple(dilations)) for _ in range(num_passes)])
 
@@ -164,8 +167,10 @@ class RefinedBlindReceiver(nn.Module):
     def _start(self, observation: SlotObservation) -> _State:
         with torch.no_grad():
             estimate = self.first_estimate(observation)
-            h, known = estimate.h_hat, replace(observation, noise_var=estimate.noise_var)
-            phase = common_phase(known, h, estimate.noise_var)
+            known = replace(observation, noise_var=estimate.noise_var)
+            phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
+            estimate = reestimated(known, estimate, self.detection, self.num_reestimations, phase)
+            h = estimate.h_hat
             if phase is not None:
                 h = h * phase[:, None, :, :, None]
             llr = self.detection(known, h, estimate.err_var)
@@ -175,7 +180,7 @@ class RefinedBlindReceiver(nn.Module):
         """known_llr: of what the symbols are taken to be; prior_llr: what of it the detection may use."""
         observation = state.observation
         x, known, rest = soft_grid(observation, known_llr)
-        suggested, err_suggested = self._suggestion(state, x, rest)
+        suggested, err_suggested = self._suggestion(state, x, rest, from_decoder=prior_llr is not None)
         features = self._features(state, x, known, rest, suggested, err_suggested)
         batch, num_rx_ant, num_layers = state.h.shape[:3]
         # depthwise convolutions run several times faster on a CPU with channels last
@@ -192,13 +197,14 @@ class RefinedBlindReceiver(nn.Module):
         return replace(state, h=h, err_var=err_var, llr=llr)
 
     @staticmethod
-    def _suggestion(state: _State, x: Tensor, rest: Tensor) -> tuple[Tensor, Tensor]:
-        """Wiener filter over pilots and soft symbols: channel and error variance. Gradients end here."""
+    def _suggestion(state: _State, x: Tensor, rest: Tensor, from_decoder: bool) -> tuple[Tensor, Tensor]:
+        """Channel and error variance from pilots and soft symbols. Gradients end here."""
         observation, estimate, phase = state.observation, state.estimate, state.phase
         with torch.no_grad():
             sent = x if phase is None else x * phase.unsqueeze(-1)
             statistics = (*estimate.profiles(), estimate.correlation(observation))
-            h, error = fit_to_symbols(observation, state.h, *statistics, estimate.noise_var, sent, rest)
+            fit = fit_to_symbols if from_decoder else fit_to_decisions
+            h, error = fit(observation, state.h, *statistics, estimate.noise_var, sent, rest)
             return (h if phase is None else h * phase[:, None, :, :, None]), error
 
     @staticmethod
