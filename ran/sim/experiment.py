@@ -368,6 +368,6 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
         for receiver in experiment.receivers
     )
     given = experiment.channel if isinstance(experiment.channel, tuple) else (experiment.channel,)
-    blocks = tuple(block.model_validate(_tuples(absolute(block.model_dump()))) for block in given)
+    blocks = tuple(block.model_validate(absolute(block.model_dump())) for block in given)
     channel = blocks if isinstance(experiment.channel, tuple) else blocks[0]
     return experiment.model_copy(update={"receivers": receivers, "channel": channel})
