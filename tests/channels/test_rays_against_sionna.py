@@ -112,7 +112,7 @@ def test_spherical_waves_come_nearer_to_rays_of_every_antenna(cache: None) -> No
     """Sionna then traces between every pair of antennas; ours bend the wavefront of the centre's rays."""
     reference = ports_of_theirs(theirs(synthetic=False))
     spherical = relative_error(ours(np.zeros(1), spherical=True), reference)
-    assert spherical < 2e-2
+    assert spherical < 5e-3
     assert spherical < relative_error(ours(np.zeros(1)), reference)
 
 
