@@ -35,22 +35,53 @@ class HybridGraph(nn.Module):
         layer_amplitude: Tensor,
     ) -> Tensor:
         """LLRs [batch, num_layers, num_symbols, num_subcarriers, bits_per_symbol]; see the contract for the inputs."""
+        return self.refine(y, pilots, data_mask, noise_var, h_hat, err_var, symbol_times_ms, layer_amplitude)[0]
+
+    def refine(
+        self,
+        y: Tensor,
+        pilots: Tensor,
+        data_mask: Tensor,
+        noise_var: Tensor,
+        h_hat: Tensor,
+        err_var: Tensor,
+        symbol_times_ms: Tensor,
+        layer_amplitude: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The LLRs, and the channel estimate of the last pass in the shape of `h_hat`."""
         known = ((pilots**2).sum(-1) > 0).to(y.dtype).unsqueeze(0)
         x = pilots.unsqueeze(0)
         # both depend on the batch from the second pass on
         known, x = known + torch.zeros_like(err_var), x + torch.zeros_like(h_hat[:, 0])
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
-            features, scale = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
-            h_hat, err_var = _correct(correction, features, scale, h_hat, err_var)
+            h_hat, err_var = correct(correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
             x_hat, x_noise = _equalise(y, h_hat * layer_amplitude, noise_var, layer_amplitude**2 * err_var.sum(1))
-            llr = _demap(x_hat, x_noise, self.bits_per_symbol)
+            llr = demap(x_hat, x_noise, self.bits_per_symbol)
             if number + 1 < len(self.passes):
                 mean, variance = _soft_symbols(llr)
                 x = torch.where(data_mask[..., None] > 0, layer_amplitude * mean, pilots)
                 at_pilots = ((pilots**2).sum(-1) > 0).to(y.dtype)
                 known = torch.where(data_mask > 0, 1 - variance.clamp(max=1.0), at_pilots)
-        return llr
+        return llr, h_hat
+
+
+def correct(
+    correction: nn.Module,
+    y: Tensor,
+    noise_var: Tensor,
+    h_hat: Tensor,
+    err_var: Tensor,
+    x: Tensor,
+    known: Tensor,
+    symbol_times_ms: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One pass: a better channel estimate and its error, from what is known of the sent grid.
+
+    x [batch, num_layers, num_symbols, num_subcarriers, 2]: sent grid. known [.., without the last axis]: how far, 0 to 1.
+    """
+    features, scale = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
+    return _correct(correction, features, scale, h_hat, err_var)
 
 
 def _product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
@@ -146,7 +177,7 @@ def _equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[T
     return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=_TINY)
 
 
-def _demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:
+def demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:
     """Max-log LLRs of square QAM; `receivers.classical.qam.demap_maxlog` derives them."""
     scale = axis_scale(bits_per_symbol // 2)
     x = x_hat / scale
