@@ -8,24 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
+
+from ran.cli.default_command import group_with_default
 
 if TYPE_CHECKING:
     from ran.datasets.request import DataRequest
     from ran.datasets.write import Progress
 
 
-class _WriteByDefault(TyperGroup):
-    """`ran data EXPERIMENT ...` is `ran data write EXPERIMENT ...`."""
-
-    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]  # click's own types
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["write", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_WriteByDefault,
+    cls=group_with_default("write"),
     no_args_is_help=True,
     help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|sigmf FILE`.",
 )

@@ -85,7 +85,5 @@ class ChestGraph(nn.Module):
         sent = torch.einsum("s,lkc,bl->blskc", self.place.sum(1), comb, active)
         known = (sent[..., 0].abs() > 0).to(h.dtype)
         x = torch.cat([sent, torch.zeros_like(sent)], dim=-1)
-        refined, _ = correct(
-            self.correction, y, _AMPLITUDE**2 * noise, h_hat, err_var, x, known, self.times_ms
-        )
+        refined, _ = correct(self.correction, y, _AMPLITUDE**2 * noise, h_hat, err_var, x, known, self.times_ms)
         return refined * there * gain.unsqueeze(-1)

@@ -143,9 +143,7 @@ CUPHY_CHEST = Contract(
     source="NVIDIA Aerial CUDA-Accelerated RAN 26-1, cuPHY",
 )
 
-CONTRACTS: dict[str, Contract] = {
-    c.name: c for c in (GENERIC, AERIAL_NRX, OAI_NRX, OAI_DEMAPPER, LLRNET, CUPHY_CHEST)
-}
+CONTRACTS: dict[str, Contract] = {c.name: c for c in (GENERIC, AERIAL_NRX, OAI_NRX, OAI_DEMAPPER, LLRNET, CUPHY_CHEST)}
 
 
 def recognise(inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> Contract:
