@@ -43,7 +43,8 @@ _LITERT_RUN = """from ai_edge_litert.interpreter import Interpreter
 
 interpreter = Interpreter(model_path=model)
 interpreter.allocate_tensors()
-details = {{int("".join(c for c in d["name"].partition(":")[0] if c.isdigit()) or 0): d for d in interpreter.get_input_details()}}
+details = interpreter.get_input_details()
+details.sort(key=lambda detail: int("".join(c for c in detail["name"].partition(":")[0] if c.isdigit()) or 0))
 for number, array in enumerate(feeds.values()):
     interpreter.set_tensor(details[number]["index"], array.reshape(details[number]["shape"]))
 interpreter.invoke()

@@ -87,6 +87,8 @@ def compare_bler(
         esn0_db,
         num_slots,
         num_slots * link.blocks_per_drop,
-        *(int(errors[label].sum()) for label in receivers),
+        int(errors["before"].sum()),
+        int(errors["module"].sum()),
+        int(errors["after"].sum()),
         int((errors["module"] != errors["after"]).sum()),
     )

@@ -38,7 +38,7 @@ def to_f16(path: Path) -> None:
     others = sorted({node.op_type for node in model.graph.node} - set(_F16_OPS))
     if not any(node.op_type == "Conv" for node in model.graph.node):
         raise InputError("--dtype: got 'f16' for a model without networks; allowed: f32")
-    smaller = convert_float_to_float16(model, keep_io_types=True, op_block_list=others, disable_shape_infer=True)
+    smaller = convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
     _save(smaller, {**about, "dtype": "f16"}, path)
 
 

@@ -59,15 +59,16 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
         b = file.bler
         lines += [
             "",
-            f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the receiver "
-            f"before export, {b.module} with the exported module in torch, {b.after} with the file. "
+            f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the "
+            f"receiver before export, {b.module} with the exported module in torch, {b.after} with the file. "
             f"{b.other_decisions} of {b.num_slots} slots decode otherwise with the file than with the module.",
         ]
     if file.loss is not None:
         told = str(file.loss) + " dB" if file.loss.value_db is not None else f"not known: {file.loss.reason}"
         lines += [
             "",
-            f"Loss of {request.dtype} against f32 at a BLER of 10 %, paired: {told} (limit {request.max_loss_db:g} dB).",
+            f"Loss of {request.dtype} against f32 at a BLER of 10 %, paired: {told} "
+            f"(limit {request.max_loss_db:g} dB).",
         ]
     if file.latency_before is not None and file.latency_after is not None:
         lines += [

@@ -111,7 +111,8 @@ def _file(
     found.latency_before = slot_latency(receiver, observation, request.latency_slots)
     found.latency_after = slot_latency(file, observation, request.latency_slots)
     found.problems += [
-        f"LLRs differ by up to {llr.max_difference:.3g} of {llr.max_llr:.3g}, correlation {llr.correlation:.6f} ({llr.slots})"
+        f"LLRs differ by up to {llr.max_difference:.3g} of {llr.max_llr:.3g}, correlation {llr.correlation:.6f} "
+        f"({llr.slots})"
         for llr in found.llrs
         if not llr.ok(request.dtype)
     ]

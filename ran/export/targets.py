@@ -54,7 +54,7 @@ _ALL = (
             "pusch.dmrs.additional_position=2",
             "pusch.dmrs.num_cdm_groups_without_data=1",
         ),
-        esn0_db=11.0,
+        esn0_db=13.0,
     ),
     Target(
         "oai-demapper", "oai-demapper", "demapper of the same kit: 16QAM", dtypes=("f32",), per_prb=False, esn0_db=5.0
@@ -81,7 +81,7 @@ _ALL = (
         "TensorFlow SavedModel",
         runtime="TensorFlow",
         dtypes=("f32",),
-        refusal="torch has no converter to SavedModel that is kept up; litert gives TensorFlow's interpreter a .tflite file",
+        refusal="torch has no converter to it that is kept up; TensorFlow's interpreter runs the file of litert",
     ),
 )
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}

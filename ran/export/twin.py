@@ -1,4 +1,4 @@
-"""A model and its twin behind one interface: the module in torch, or what the exported file's own runtime makes of it."""
+"""A model and its twin behind one interface: the module in torch, and the exported file in its own runtime."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,9 @@ MANIFEST = "manifest.txt"
 def write_vectors(folder: Path, feeds: dict[str, NDArray], outputs: dict[str, NDArray]) -> None:
     """Write vectors.npz, a .bin per tensor, and the manifest that C programs read."""
     folder.mkdir()
-    np.savez(
-        folder / "vectors.npz",
-        **{f"in_{k}": v for k, v in feeds.items()},
-        **{f"out_{k}": v for k, v in outputs.items()},
-    )  # type: ignore[arg-type]
+    arrays: dict[str, Any] = {f"in_{name}": array for name, array in feeds.items()}
+    arrays |= {f"out_{name}": array for name, array in outputs.items()}
+    np.savez(folder / "vectors.npz", **arrays)
     lines = []
     for kind, tensors in (("input", feeds), ("output", outputs)):
         for name, array in tensors.items():

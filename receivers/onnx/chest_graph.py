@@ -62,10 +62,10 @@ class ChestGraph(nn.Module):
         return torch.einsum("st,brlskc->brlktc", self.place, on_grid)
 
     def _group(self, h: Tensor, first: int, wiener: nn.Module) -> Tensor:
-        active = ((h**2).sum((2, 3, 4, 5)) > 0).to(h.dtype)
+        active = ((h * h).sum((2, 3, 4, 5)) > 0).to(h.dtype)
         count = active.sum(1).clamp(min=1.0)
         pairs = mean_of_pairs(h)
-        power = (pairs**2).sum(-1).mean((2, 3, 4)).sum(1) / count
+        power = (pairs * pairs).sum(-1).mean((2, 3, 4)).sum(1) / count
         # the mean of two pilots has half their noise
         noise = 2 * noise_of(pairs, (2, 3, 4)).sum(1) / count
         noise = at_least(noise, power)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 DType = Literal["float32", "float16", "int32"]
@@ -68,21 +69,18 @@ class Contract:
         return known
 
     def clauses(self, inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> list[tuple[str, str | None]]:
-        """Names, order, types and shapes clause by clause: what is asked, and what stands against it (None: nothing)."""
+        """Names, order, types and shapes one by one: what is asked, and what stands against it (None: nothing)."""
         found: list[tuple[str, str | None]] = []
         known: dict[str, int] = {}
         for kind, specs, tensors in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
             names = ", ".join(spec.name for spec in specs if not spec.optional)
             order = ", in order" if self.ordered and kind == "input" else ""
-            found.append(
-                (f"{kind}s {names}{order}", _error(lambda k=kind, s=specs, t=tensors: self._check_names(k, s, t)))
-            )
+            found.append((f"{kind}s {names}{order}", _error(partial(self._check_names, kind, specs, tensors))))
             by_name = {tensor.name: tensor for tensor in tensors}
             for spec in specs:
                 if spec.name in by_name:
-                    tensor = by_name[spec.name]
                     text = f"{kind} {spec.name} {spec.dtype} [{', '.join(map(str, spec.axes))}]"
-                    found.append((text, _error(lambda k=kind, s=spec, t=tensor: _match(k, s, t, known))))
+                    found.append((text, _error(partial(_match, kind, spec, by_name[spec.name], known))))
         return found
 
     def _check_names(self, kind: str, specs: Sequence[TensorSpec], found: Sequence[TensorOfFile]) -> None:

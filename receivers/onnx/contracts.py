@@ -125,7 +125,7 @@ CUPHY_CHEST = Contract(
             "z",
             "float32",
             ("batch", "num_pilots", 4, 4, "num_pilot_symbols", 2),
-            "raw LS estimates at the pilots of each layer (antenna after layer), DM-RS sequence and cover code removed; "
+            "raw LS estimates at each layer's pilots (antenna after layer), DM-RS sequence and cover code removed; "
             "0 for a layer that is not there",
         ),
     ),

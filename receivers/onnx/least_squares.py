@@ -26,7 +26,7 @@ def noise_of(h: Tensor, axes: tuple[int, ...]) -> Tensor:
     pilots and an exponential profile of 300 ns it is 41 dB below the channel, of 100 ns 70 dB.
     """
     third = h[..., 3:, :] - 3 * h[..., 2:-1, :] + 3 * h[..., 1:-2, :] - h[..., :-3, :]
-    out: Tensor = (third**2).sum(-1).mean(axes) / _THIRD_DIFFERENCE
+    out: Tensor = (third * third).sum(-1).mean(axes) / _THIRD_DIFFERENCE
     return out
 
 
@@ -66,7 +66,7 @@ class WienerGraph(nn.Module):
         modes = torch.einsum("tp,brpkc->brtkc", self.time_analysis, _matmul(pairs, self.analysis))
         modes = _matmul(modes * gain[:, None, :, :, None], self.synthesis)
         h_hat = torch.einsum("st,brtkc->brskc", self.over_time, modes)
-        explained = torch.matmul(self.over_time**2, torch.matmul(gain, self.power))
+        explained = torch.matmul(self.over_time * self.over_time, torch.matmul(gain, self.power))
         return h_hat, (1 - explained).clamp(min=1e-9)
 
 

@@ -25,10 +25,10 @@ _LARGEST_OAI = 127.0
 class NeuralRxGraph(nn.Module):
     """A trained `HybridReceiver` for slots shaped as `like`, fed with LS estimates at pilots; one layer.
 
-    joined: the tensors of `oai-nrx`, otherwise of `aerial-nrx`. num_planes: LLR planes; those beyond the constellation's
-    bits are 0. The number of PRBs, the allocated symbols, DM-RS symbols and subcarriers are fixed: a slot with DM-RS
-    elsewhere, or a layer that is not active, gets LLRs of 0. The DM-RS sequence is not needed: conj(pilot) times the
-    received pilot is the LS estimate times the pilot's power, which is measured.
+    joined: the tensors of `oai-nrx`, otherwise of `aerial-nrx`. num_planes: LLR planes; those beyond the
+    constellation's bits are 0. The number of PRBs, the allocated symbols, DM-RS symbols and subcarriers are fixed: a
+    slot with DM-RS elsewhere, or a layer that is not active, gets LLRs of 0. The DM-RS sequence is not needed:
+    conj(pilot) times the received pilot is the LS estimate times the pilot's power, which is measured.
     """
 
     def __init__(
@@ -87,14 +87,14 @@ class NeuralRxGraph(nn.Module):
 
     def _receive(self, y: Tensor, h: Tensor) -> tuple[Tensor, Tensor]:
         noise = noise_of(h, (1, 2, 3))
-        power = (h**2).sum(-1).mean((1, 2, 3))
+        power = (h * h).sum(-1).mean((1, 2, 3))
         noise = at_least(noise, power)
         # the prior is of unit power; [1, 1, 1, 1, 1]
         gain = at_least(power - noise, power).sqrt()[:, None, None, None, None]
         y, h, noise = y / gain, h / gain, noise / gain.flatten() ** 2
         h_hat, err_var = self.wiener(mean_of_pairs(h), noise / 2)
         received = torch.einsum("st,brskc->brtkc", self.place, y)[..., self.first :: 2, :]
-        boost = (received**2).sum() / ((h**2).sum() + 1e-30)
+        boost = (received * received).sum() / ((h * h).sum() + 1e-30)
         amplitude = boost.sqrt()
         # conj(pilot) y, had all pilots been real
         turned = torch.einsum("st,brtkc->brskc", self.place, on_subcarriers(amplitude * h, self.first))

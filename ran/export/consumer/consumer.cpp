@@ -3,8 +3,9 @@
 //   g++ -std=c++17 -O2 -I INCLUDE consumer.cpp -o consumer -L LIB -l:libonnxruntime.so -Wl,-rpath,LIB
 //   ./consumer model.onnx vectors [tolerance]
 //
-// INCLUDE holds onnxruntime_c_api.h (Debian: libonnxruntime-dev; or the release archives of onnxruntime). LIB holds
-// libonnxruntime.so; the one in the Python package onnxruntime/capi serves too, under its full name with version.
+// INCLUDE holds onnxruntime_c_api.h, LIB libonnxruntime.so (Debian: libonnxruntime-dev; or onnxruntime's releases). The
+// library in the Python package, onnxruntime/capi/libonnxruntime.so.VERSION, serves too: link to it from LIB under the
+// names libonnxruntime.so and libonnxruntime.so.1.
 // Exit status 0: every output is within tolerance * max(1, largest expected value). 1: it is not. 2: it did not run.
 #include <onnxruntime_c_api.h>
 
