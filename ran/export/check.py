@@ -22,13 +22,23 @@ from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS
 from receivers.onnx.model import OnnxModel
 from receivers.onnx.neural_rx import NeuralRxModel, allocation
-from receivers.onnx.probe import MOST_WRONG, OTHER_AXES, OTHER_SIGN, REVERSED_BITS, REVERSED_LAYERS, Reading, read_slot
+from receivers.onnx.probe import (
+    MOST_WRONG,
+    OTHER_AXES,
+    OTHER_SIGN,
+    REVERSED_BITS,
+    REVERSED_LAYERS,
+    Reading,
+    probe_slot,
+    read_slot,
+)
 from receivers.onnx.receiver import Feeder, feeder
 
 #: How far off the unit of LLRs may be; 1.44 would be base 2, 256 fixed point.
 _SCALE = (1 / 3, 3.0)
 _LARGEST_OAI = 128.0
-_SCALE_SLOTS, _MOST_SCALE_DB = 16, 26.0
+#: Share of wrong bits that tells how sure LLRs ought to be.
+_ENOUGH_WRONG = 0.03
 #: A common factor on the inputs may turn so many bits that are decided by rounding.
 _MOST_TURNED = 0.01
 #: MCS of table 1 of TS 38.214 §5.1.3.1 for a modulation, with some code left.
@@ -170,16 +180,16 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
     text = f"LLRs in units of the {contract.llr_scale}"
     if not readable:
         return [Clause(text, None, "not measured on LLRs that are read otherwise")]
-    esn0_db = 2.0 + 3.0 * link.grid.bits_per_symbol / 2 + (6.0 if link.config.num_rx_ant == 1 else 0.0)
+    like, esn0_db = empty_slot(link), 8.0 + 3.0 * link.grid.bits_per_symbol
     while True:
-        batch = link.batch(range(_SCALE_SLOTS), esn0_db, 1, SCENARIO, with_channel=False)
+        # a channel that stands still: in fading, a few errors of one odd slot would decide the fit
+        observation, bits = probe_slot(like, esn0_db)
         with torch.no_grad():
-            llr = fed(batch.observation).double().numpy().ravel()
-        signed = llr * (1 - 2.0 * batch.coded_bits.numpy().ravel())
-        # a few errors of one odd slot would decide the fit
-        if (signed < 0).mean() > 0.02 or esn0_db < -10:
+            llr = _runner(fed)(observation, _order(contract)).double().numpy().ravel()
+        signed = llr * np.where(bits.numpy().ravel(), -1.0, 1.0)
+        if (signed < 0).mean() > _ENOUGH_WRONG or esn0_db < -20:
             break
-        esn0_db -= 3.0
+        esn0_db -= 2.0
     found = minimize_scalar(lambda a: np.logaddexp(0, -np.exp(a) * signed).mean(), bounds=(-9, 5), method="bounded")
     factor = float(np.exp(-found.x))
     clauses = [Clause(text, _SCALE[0] <= factor <= _SCALE[1], f"{factor:.3g} times that, at {esn0_db:g} dB")]

@@ -27,10 +27,10 @@ _DELAYS_NS, _AMPLITUDES = (60.0, 400.0), (0.9, 0.4)
 Run = Callable[[SlotObservation, PilotOrder], Tensor]
 
 
-def probe_slot(like: SlotObservation) -> tuple[SlotObservation, Tensor]:
-    """A slot shaped as `like` over a two-path channel that stands still, with little noise; and its bits.
+def probe_slot(like: SlotObservation, esn0_db: float | None = None) -> tuple[SlotObservation, Tensor]:
+    """A slot shaped as `like` over a two-path channel that stands still; and its bits.
 
-    Antennas see the layers from different directions, such that they can be told apart. Bits are bool [1, num_layers,
+    esn0_db: by default so high that the slot is read with ease. Antennas see the layers from different directions, such that they can be told apart. Bits are bool [1, num_layers,
     num_data_re, bits_per_symbol].
     """
     generator = torch.Generator().manual_seed(0)
@@ -46,7 +46,7 @@ def probe_slot(like: SlotObservation) -> tuple[SlotObservation, Tensor]:
     steering = torch.exp(1j * (turns + 0.7 * torch.arange(num_rx_ant)[:, None]))
     h = steering[:, :, None] * (paths[0] + 1j * paths[1])
     # QPSK needs 14 dB to be read with ease, every doubling of the constellation 3 dB more
-    noise_var = 10 ** -((8 + 3 * like.bits_per_symbol) / 10)
+    noise_var = 10 ** -((8 + 3 * like.bits_per_symbol if esn0_db is None else esn0_db) / 10)
     noise = torch.randn(num_rx_ant, *like.data_mask.shape, 2, generator=generator) * (noise_var / 2) ** 0.5
     y = torch.einsum("rlk,lsk->rsk", h.to(x.dtype), x) + torch.view_as_complex(noise)
     return replace(like, y=y[None].to(like.y.device), noise_var=torch.full_like(like.noise_var[:1], noise_var)), bits
