@@ -56,7 +56,9 @@ class HybridGraph(nn.Module):
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
             h_hat, err_var = correct(correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
-            x_hat, x_noise = _equalise(y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1))
+            x_hat, x_noise = _equalise(
+                y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1)
+            )
             llr = demap(x_hat, x_noise, self.bits_per_symbol)
             if number + 1 < len(self.passes):
                 mean, variance = _soft_symbols(llr)

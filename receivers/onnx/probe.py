@@ -30,8 +30,8 @@ Run = Callable[[SlotObservation, PilotOrder], Tensor]
 def probe_slot(like: SlotObservation, esn0_db: float | None = None) -> tuple[SlotObservation, Tensor]:
     """A slot shaped as `like` over a two-path channel that stands still; and its bits.
 
-    esn0_db: by default so high that the slot is read with ease. Antennas see the layers from different directions, such that they can be told apart. Bits are bool [1, num_layers,
-    num_data_re, bits_per_symbol].
+    esn0_db: by default so high that the slot is read with ease. Antennas see the layers from different directions, such
+    that they can be told apart. Bits are bool [1, num_layers, num_data_re, bits_per_symbol].
     """
     generator = torch.Generator().manual_seed(0)
     num_rx_ant, num_layers = like.y.shape[1], like.num_layers
