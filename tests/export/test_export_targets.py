@@ -76,7 +76,7 @@ def test_vectors_follow_the_contract(target, made):
         np.testing.assert_array_equal(np.fromfile(folder / file, little).reshape(array.shape), array)
 
 
-@pytest.mark.parametrize("target", ["aerial-nrx", "torch"])
+@pytest.mark.parametrize("target", ["aerial-nrx", "onnx"])
 def test_python_consumer(target, made):
     folder = made[target].folder
     (file,) = made[target].files
