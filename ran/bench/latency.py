@@ -101,7 +101,7 @@ def measure(
             alone = slot_latency(_WithoutFeeding(receiver, observation), observation, num_slots)
         runtime = "onnxruntime" if is_file else "torch"
         rows.append(
-            LatencyRow(Path(name).name, runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
+            LatencyRow(_title(name), runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
         )
         show(rows[-1])
     return rows
@@ -115,6 +115,12 @@ def _receiver(name: str) -> Receiver:
     from ran.errors import unknown_name
 
     raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.safetensors"])
+
+
+def _title(name: str) -> str:
+    """A name; of a file also its folder's, as exports are all called alike."""
+    path = Path(name)
+    return "/".join(path.resolve().parts[-2:]) if path.suffix else name
 
 
 def budgets_s() -> dict[int, float]:
@@ -179,5 +185,5 @@ def _plot(rows: Sequence[LatencyRow], file: Path) -> None:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_xscale("log")
     axes.set_xlabel("from received slot to LLRs, ms (dashed: slot durations)")
-    axes.legend(loc="lower right")
+    figure.legend(loc="outside upper right", ncols=3)
     figure.savefig(file, dpi=120)

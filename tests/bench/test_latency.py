@@ -47,7 +47,7 @@ def test_command(tmp_path, monkeypatch, capsys):
     export_generic("pusch-hybrid", "model.onnx")
     command = ["bench", "latency", "pusch-hybrid", "model.onnx", "ls-linear", "--slots", "10", "--out", "latency"]
     assert main([*command, "--set", "carrier.num_prb=2"]) == 0
-    assert "| model.onnx | onnxruntime, cpu | 2 |" in capsys.readouterr().out
+    assert "/model.onnx | onnxruntime, cpu | 2 |" in capsys.readouterr().out
     rows = json.loads((tmp_path / "latency" / "latency.json").read_text())
     assert [row["runtime"] for row in rows] == ["torch", "onnxruntime", "torch"]
     assert all(0 < row["latency"]["median_s"] <= row["latency"]["p999_s"] for row in rows)
