@@ -100,5 +100,5 @@ def _placed(environment: Environment, cell: Cell, uniforms: np.ndarray) -> tuple
         distance, azimuth = np.hypot(place[:, 0], place[:, 1]), np.arctan2(place[:, 1], place[:, 0])
         # the hexagon looks alike from all three sectors
         azimuth = (azimuth - np.pi / 6 + _SECTOR_RAD / 2) % _SECTOR_RAD - _SECTOR_RAD / 2
-    height = np.where(indoor, floor_height_m(uniforms[:, 6:8]), environment.user_height_m)
+    height = np.where(indoor, floor_height_m(uniforms[:, 6:8], environment.floors), environment.user_height_m)
     return Links(distance, inside, np.full_like(distance, environment.base_height_m), height, indoor), azimuth

@@ -18,6 +18,7 @@ from channels.scenarios.link_drop import Cell, LinkDrop, drop_links
 from channels.scenarios.parameters import parameters
 from channels.scenarios.response import Ends, path_gains
 from channels.scenarios.rural import RuralMacro
+from channels.scenarios.suburban import SuburbanMacro
 from channels.scenarios.urban import UrbanMacro, UrbanMicro
 
 Direction = Literal["uplink", "downlink"]
@@ -224,6 +225,37 @@ class Rma(ScenarioChannel):
     ) -> None:
         environment = RuralMacro(carrier_frequency_hz, building_height_m, street_width_m)
         cell = _cell(environment, inter_site_distance_m, distance_m, indoor_ratio, condition)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss)
+
+
+class Sma(ScenarioChannel):
+    """Suburban macro cell (SMa of TR 38.901 Rel-19): one user in a house or a car at a random place of a cell per drop.
+
+    Options as for "umi", up to 24 GHz; o2i_loss left out: low. vegetation: "none", "sparse" or "dense", which sets how
+    likely a line of sight is. building_height_m, street_width_m: 5 to 50, on average.
+    """
+
+    name = "sma"
+
+    def __init__(
+        self,
+        carrier_frequency_hz: float,
+        direction: Direction = "uplink",
+        rx_array: dict[str, Any] | None = None,
+        tx_array: dict[str, Any] | None = None,
+        speed_mps: float = 0.0,
+        inter_site_distance_m: float = 1299.0,
+        distance_m: list[float] | None = None,
+        indoor_ratio: float | None = None,
+        condition: OutdoorCondition | None = None,
+        o2i_loss: Literal["low", "high", "mixed"] | None = None,
+        vegetation: Literal["none", "sparse", "dense"] = "sparse",
+        building_height_m: float = 10.0,
+        street_width_m: float = 10.0,
+        pathloss: bool = False,
+    ) -> None:
+        environment = SuburbanMacro(carrier_frequency_hz, vegetation, building_height_m, street_width_m)
+        cell = _cell(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss)
 
 
