@@ -7,6 +7,7 @@ station: it is the first-order step of what is computed here at once. So a place
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def joined(draws: list[ClusterDraw], shares: list[np.ndarray]) -> ClusterDraw:
         replace(d, powers=d.powers * s[:, None], power_of_ray=(d.power_of_ray.T * s).T, los_power=d.los_power * s)
         for d, s in zip(draws, shares, strict=True)
     ]
-    whole = {}
+    whole: dict[str, Any] = {}
     for field in fields(ClusterDraw):
         parts = [getattr(d, field.name) for d in scaled]
         if field.name in ("centres_rad", "rays_rad"):
