@@ -12,7 +12,8 @@ from torch import Tensor
 
 from channels.array_channel import ArrayChannel
 from channels.errors import bad_value, unknown_name
-from channels.paths import LargeScale, PathAngles, Paths, path_phases
+from channels.interface import Channel
+from channels.paths import BUDGET_BYTES, GridPart, LargeScale, PathAngles, Paths, path_phases
 from channels.request import checked_axis
 from channels.scenarios.additions import Additions
 from channels.scenarios.environment import CONDITIONS, Environment
@@ -25,6 +26,8 @@ from channels.scenarios.track import Tracks
 _STEP_BYTES = 64 << 20
 #: Way after which clusters are looked at anew: their delays change by 0.2 ns at most.
 _UPDATE_M = 0.05
+#: Longest way over which paths with mobility are taken at once.
+_PATHS_M = 0.5
 
 
 class ScenarioChannel(ArrayChannel):
@@ -124,6 +127,42 @@ class ScenarioChannel(ArrayChannel):
             part = part.view(len(generators), num_rx_ant, num_tx_ant, -1, frequencies.size)
             grid[:, :, :, torch.from_numpy(member == index).to(device)] = part
         return grid
+
+    def paths(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        times_s: np.ndarray,
+        device: torch.device | str = "cpu",
+    ) -> Paths:
+        """As in the base class; with mobility what the middle of the times sees, whose ways may be half a metre long."""
+        if not self.mobility or self.speed_mps == 0:
+            return super().paths(generators, num_rx_ant, num_tx_ant, times_s, device)
+        times = checked_axis("times_s", times_s)
+        span = float(np.ptp(times))
+        if span * self.speed_mps > _PATHS_M:
+            allowed = f"{_PATHS_M / self.speed_mps:g} from first to last with mobility, half a metre; take track"
+            raise bad_value("times_s", span, allowed)
+        middle = (float(times.min()) + float(times.max())) / 2
+        return self.track(generators, num_rx_ant, num_tx_ant, np.array([middle]), None, times - middle, device)[0]
+
+    def grid_parts(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        symbol_times_s: np.ndarray,
+        subcarrier_frequencies_hz: np.ndarray,
+        device: torch.device | str = "cpu",
+        budget_bytes: int = BUDGET_BYTES,
+    ) -> Iterator[GridPart]:
+        """As in the base class; with mobility of the `paths`."""
+        arguments = generators, num_rx_ant, num_tx_ant, symbol_times_s, subcarrier_frequencies_hz, device, budget_bytes
+        if self.mobility and self.speed_mps > 0:
+            yield from Channel.grid_parts(self, *arguments)
+        else:
+            yield from super().grid_parts(*arguments)
 
     def _snapshots(
         self,

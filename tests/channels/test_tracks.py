@@ -279,3 +279,17 @@ def test_a_user_who_stands_still_sees_nothing_change() -> None:
     first, second = Umi(6e9).track(generators(2), 1, 1, np.array([0.0, 5.0]))
     assert torch.equal(first.gains, second.gains)
     assert Additions(Umi(6e9).environment).any is False
+
+
+def test_paths_with_mobility_are_the_track() -> None:
+    model = Umi(6e9, speed_mps=30.0, mobility=True)
+    times = 0.4 + np.arange(14) * 3.5e-5
+    paths = model.paths(generators(2), 2, 1, times)
+    band = torch.linspace(-5e6, 5e6, 7, dtype=torch.float64)
+    grid = model.response(generators(2), 2, 1, times, band.numpy())
+    error = (paths.to_grid(band) - grid).abs().square().mean() / grid.abs().square().mean()
+    assert error < 5e-3
+    parts = list(model.grid_parts(generators(2), 2, 1, times, band.numpy()))
+    torch.testing.assert_close(torch.cat([part.grid for part in parts]), paths.to_grid(band), rtol=1e-4, atol=1e-5)
+    with pytest.raises(ValueError, match=r"times_s: got 1\.0; allowed: 0\.0166667 from first to last with mobility"):
+        model.paths(generators(1), 1, 1, np.array([0.0, 1.0]))
