@@ -136,7 +136,7 @@ class ScenarioChannel(ArrayChannel):
         times_s: np.ndarray,
         device: torch.device | str = "cpu",
     ) -> Paths:
-        """As in the base class; with mobility what the middle of the times sees, whose ways may be half a metre long."""
+        """As in the base class; with mobility what the middle of the times sees, on a way of half a metre at most."""
         if not self.mobility or self.speed_mps == 0:
             return super().paths(generators, num_rx_ant, num_tx_ant, times_s, device)
         times = checked_axis("times_s", times_s)
