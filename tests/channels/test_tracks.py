@@ -255,6 +255,16 @@ def test_a_slot_with_mobility(direction: str) -> None:
     assert whole.abs().square().mean().item() == pytest.approx(1.0, abs=0.6)
 
 
+def test_a_generator_moves_on_alike_whatever_the_way() -> None:
+    """Several users of a drop draw one after the other: the next must not see which times were asked for."""
+    model = Umi(6e9, speed_mps=30.0, mobility=True, blockage={"model": "A"}, absolute_delay=True)
+    early, late = generators(1), generators(1)
+    times = np.arange(200) * 1e-2
+    model.response_within(early, 1, 1, times, slice(0, 2), np.zeros(1))
+    model.response_within(late, 1, 1, times, slice(190, 192), np.zeros(1))
+    assert early[0].random() == late[0].random()
+
+
 def test_users_wait_at_the_last_way_point() -> None:
     way = by_way_points([[3.0, 4.0], [3.0, 0.0]], 2, 2.0)
     places, velocities = way.at(np.array([0.0, 2.5, 3.5, 9.0]))
