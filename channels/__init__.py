@@ -11,10 +11,11 @@ from channels.interface import Channel
 from channels.paths import GridPart, LargeScale, PathAngles, Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
 from channels.rayleigh import RayleighBlock
-from channels.scenarios import Inf, Inh, Rma, Uma, Umi
+from channels.raytraced import RayTraced
+from channels.scenarios import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.tdl import Tdl
 
-_MODELS: tuple[type[Channel], ...] = (Awgn, RayleighBlock, Tdl, Cdl, Hst, Umi, Uma, Rma, Inh, Inf)
+_MODELS: tuple[type[Channel], ...] = (Awgn, RayleighBlock, Tdl, Cdl, Hst, Umi, Uma, Rma, Sma, Inh, Inf, RayTraced)
 #: Every channel model by the name that experiments use.
 CHANNELS: dict[str, type[Channel]] = {model.name: model for model in _MODELS}
 
@@ -37,8 +38,10 @@ __all__ = [
     "PathAngles",
     "Paths",
     "PowerDelayProfile",
+    "RayTraced",
     "RayleighBlock",
     "Rma",
+    "Sma",
     "Tdl",
     "Uma",
     "Umi",

@@ -187,7 +187,7 @@ def test_version_and_help(capsys: pytest.CaptureFixture[str]) -> None:
 def test_doctor(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    for row in ("ran6g", "torch", "cores", "GPU", "sionna-rt", "LDPC decoder"):
+    for row in ("ran6g", "torch", "cores", "GPU", "sionna-rt", "ray tracing", "LDPC decoder"):
         assert row in out
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from channels.scenarios.layout import HexagonalLayout
-from channels.scenarios.models import Inf, Inh, Rma, ScenarioChannel, Uma, Umi
+from channels.scenarios.models import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm, serving_spreads
+from channels.scenarios.scenario_channel import ScenarioChannel
 from channels.scenarios.urban import UrbanMacro, UrbanMicro
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "NetworkDrop",
     "Rma",
     "ScenarioChannel",
+    "Sma",
     "Uma",
     "Umi",
     "UrbanMacro",

@@ -45,6 +45,10 @@ class ClusterDraw:
     in_part bool [batch, num_paths, 20]: rays of the cluster that belong to the path; power_of_ray [batch, num_paths]:
         of each of these. xpr [batch, num_paths, 20]: linear.
     start_turns [batch, num_paths, 20, 4]: start phases, 0 to 1.
+    least_delay_s [batch]: of the first cluster after the straight way, without a line of sight; 0 with one.
+    decay_per_s [batch]: by which the power of a cluster falls off with its delay, exp(-decay delay).
+    cluster [batch, num_paths]: which cluster a path is of.
+    ray_factors [batch, num_paths, 20]: by which amplitudes of rays are multiplied; None: 1.
     """
 
     delays_s: np.ndarray
@@ -56,6 +60,10 @@ class ClusterDraw:
     power_of_ray: np.ndarray
     xpr: np.ndarray
     start_turns: np.ndarray
+    least_delay_s: np.ndarray
+    decay_per_s: np.ndarray
+    cluster: np.ndarray
+    ray_factors: np.ndarray | None = None
 
 
 def draw_clusters(
@@ -79,7 +87,7 @@ def draw_clusters(
     condition, is_los = state.condition, state.condition == LOS
     k = np.where(is_los, 10 ** (state.k_factor_db / 10), 0.0)
     there = np.arange(most) < parameters.num_clusters[condition][:, None]
-    unscaled, powers = _delays_and_powers(state, parameters, delay_numbers, shadow, there)
+    unscaled, powers, least, decay = _delays_and_powers(state, parameters, delay_numbers, shadow, there)
     scale = _polynomial(state, is_los, (0.7705, -0.0433, 0.0002, 0.000017))
     delays = unscaled / scale[:, None]
     with_los = powers / (1 + k)[:, None]
@@ -126,6 +134,9 @@ def draw_clusters(
         power_of_ray=power_of_ray,
         xpr=np.take_along_axis(10 ** (xpr.reshape(batch, most, NUM_RAYS) / 10), cluster[..., None], 1),
         start_turns=np.take_along_axis(start.reshape(batch, most, NUM_RAYS, 4), cluster[..., None, None], 1),
+        least_delay_s=np.where(is_los, 0.0, least),
+        decay_per_s=decay * scale,
+        cluster=cluster,
     )
 
 
@@ -155,23 +166,28 @@ def measured_spreads(
 
 def _delays_and_powers(
     state: LinkState, parameters: Parameters, uniform: np.ndarray, normal: np.ndarray, there: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Delays before the line of sight is made up for, and powers that sum up to 1, in order of delay (steps 5, 6)."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Delays before the line of sight is made up for, and powers that sum up to 1, in order of delay (steps 5, 6).
+
+    Also the least of the delays drawn, from which they count, and how fast powers fall off with them.
+    """
     scaling = parameters.delay_scaling[state.condition][:, None]
     spread = state.delay_spread_s[:, None]
     delays = -scaling * spread * np.log1p(-uniform)  # of 1 - u, which is never 0
     delays = np.where(there, delays, np.inf)
-    delays = delays - delays.min(1, keepdims=True)
+    least = delays.min(1)
+    delays = delays - least[:, None]
     order = delays.argsort(1)
     delays = np.take_along_axis(delays, order, 1)
     there = np.isfinite(delays)
     delays = np.where(there, delays, 0.0)
     shadow = parameters.cluster_shadowing_db[state.condition][:, None] * np.take_along_axis(normal, order, 1)
+    decay = (scaling - 1) / (scaling * spread)
     powers = np.exp(-delays * (scaling - 1) / (scaling * spread)) * 10 ** (-shadow / 10) * there
     powers = powers / powers.sum(1, keepdims=True)
     kept = powers >= _LEAST_POWER * powers.max(1, keepdims=True)
     powers = powers * kept
-    return delays, powers / powers.sum(1, keepdims=True)
+    return delays, powers / powers.sum(1, keepdims=True), least, decay[:, 0]
 
 
 def _polynomial(state: LinkState, is_los: np.ndarray, terms: tuple[float, float, float, float]) -> np.ndarray:

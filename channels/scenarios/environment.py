@@ -20,7 +20,7 @@ Penetration = Literal["low", "high", "mixed", "below 6 GHz"]
 class Environment(ABC):
     """A scenario at a carrier frequency. Losses in dB, frequencies in Hz, arrays of the links' shape.
 
-    Defaults of users and sites are those of TR 38.901 tables 7.2-1 to 7.2-4 (Rel-18).
+    Defaults of users and sites are those of TR 38.901 tables 7.2-1 to 7.2-5 (Rel-19).
     """
 
     name: ClassVar[str]
@@ -37,6 +37,8 @@ class Environment(ABC):
     in_cars: ClassVar[bool] = False
     #: Depth of buildings: the horizontal distance indoors is the lesser of two uniform numbers up to it.
     indoor_depth_m: ClassVar[float] = 25.0
+    #: Least and largest number of floors of a building (TR 36.873 table 6-1, which TR 38.901 table 7.8-1 takes over).
+    floors: ClassVar[tuple[int, int]] = (4, 8)
 
     def __init__(self, carrier_frequency_hz: float) -> None:
         low, high = self.frequencies_hz

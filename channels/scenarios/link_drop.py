@@ -16,6 +16,7 @@ from channels.scenarios.layout import HexagonalLayout
 from channels.scenarios.links import Links
 from channels.scenarios.network import floor_height_m
 from channels.scenarios.parameters import Parameters
+from channels.waves import SPEED_OF_LIGHT_MPS
 
 #: Uniform numbers of a drop before those of its clusters: indoors, depth (2), place (3), floor (2), line of sight, path
 #: loss (2), building, azimuth of travel, bearing of the terminal.
@@ -53,10 +54,32 @@ class LinkDrop:
     travel_azimuth_rad: np.ndarray
     bearing_rad: np.ndarray
 
+    @property
+    def way_m(self) -> np.ndarray:
+        """Lengths of the paths from array to array, [batch, num_paths] (as in TR 38.901 eq. (7.6-9), k = 0)."""
+        excess = self.clusters.delays_s + self.clusters.least_delay_s[:, None]
+        return self.links.distance_3d_m[:, None] + SPEED_OF_LIGHT_MPS * excess
 
-def drop_links(
+
+@dataclass(frozen=True)
+class Placing:
+    """Users of a batch of drops before anything is known of their links, and the random numbers for these.
+
+    uniforms, normals: those of `channels.scenarios.clusters.draw_clusters`.
+    """
+
+    links: Links
+    azimuth_rad: np.ndarray
+    numbers: LinkNumbers
+    travel_azimuth_rad: np.ndarray
+    bearing_rad: np.ndarray
+    uniforms: np.ndarray
+    normals: np.ndarray
+
+
+def place_users(
     environment: Environment, parameters: Parameters, cell: Cell, generators: Sequence[np.random.Generator]
-) -> LinkDrop:
+) -> Placing:
     """One draw per generator: a call for uniform numbers, then a call for normal ones."""
     if not len(generators):
         raise bad_value("generators", list(generators), "one random generator per drop, at least one")
@@ -74,11 +97,19 @@ def drop_links(
         building=uniforms[:, 11],
         wall=normals[:, 7],
     )
-    state = link_states(environment, parameters, links, numbers, cell.penetration, cell.condition)
-    clusters = draw_clusters(
-        state, parameters, azimuth, links.zenith_at_base_rad, uniforms[:, _PLACING:], normals[:, _SHADOWING:]
-    )
-    return LinkDrop(links, azimuth, state, clusters, 2 * np.pi * uniforms[:, 12], 2 * np.pi * uniforms[:, 13])
+    travel, bearing = 2 * np.pi * uniforms[:, 12], 2 * np.pi * uniforms[:, 13]
+    return Placing(links, azimuth, numbers, travel, bearing, uniforms[:, _PLACING:], normals[:, _SHADOWING:])
+
+
+def drop_links(
+    environment: Environment, parameters: Parameters, cell: Cell, generators: Sequence[np.random.Generator]
+) -> LinkDrop:
+    """Users, large-scale state and clusters; random numbers of a drop as in `place_users`."""
+    user = place_users(environment, parameters, cell, generators)
+    state = link_states(environment, parameters, user.links, user.numbers, cell.penetration, cell.condition)
+    zenith = user.links.zenith_at_base_rad
+    clusters = draw_clusters(state, parameters, user.azimuth_rad, zenith, user.uniforms, user.normals)
+    return LinkDrop(user.links, user.azimuth_rad, state, clusters, user.travel_azimuth_rad, user.bearing_rad)
 
 
 def _placed(environment: Environment, cell: Cell, uniforms: np.ndarray) -> tuple[Links, np.ndarray]:
@@ -100,5 +131,5 @@ def _placed(environment: Environment, cell: Cell, uniforms: np.ndarray) -> tuple
         distance, azimuth = np.hypot(place[:, 0], place[:, 1]), np.arctan2(place[:, 1], place[:, 0])
         # the hexagon looks alike from all three sectors
         azimuth = (azimuth - np.pi / 6 + _SECTOR_RAD / 2) % _SECTOR_RAD - _SECTOR_RAD / 2
-    height = np.where(indoor, floor_height_m(uniforms[:, 6:8]), environment.user_height_m)
+    height = np.where(indoor, floor_height_m(uniforms[:, 6:8], environment.floors), environment.user_height_m)
     return Links(distance, inside, np.full_like(distance, environment.base_height_m), height, indoor), azimuth

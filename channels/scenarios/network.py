@@ -18,8 +18,8 @@ from channels.scenarios.links import Links
 from channels.scenarios.parameters import ORDER, Parameters, parameters
 from channels.waves import SPEED_OF_LIGHT_MPS
 
-#: Floors of buildings: 4 to 8, 3 m each (TR 36.873 table 6-1, which TR 38.901 table 7.8-1 takes over).
-_FLOORS, _FLOOR_M = (4, 8), 3.0
+#: Height of a floor (TR 36.873 table 6-1, which TR 38.901 table 7.8-1 takes over).
+_FLOOR_M = 3.0
 #: Thermal noise density, dBm / Hz.
 _NOISE_DBM_PER_HZ = -174.0
 
@@ -106,7 +106,7 @@ def drop_users(
     site = np.minimum((uniforms[:, 3] * layout.num_sites).astype(np.int64), layout.num_sites - 1)
     # the outdoor part of the way is at least the least distance
     users = layout.sites_m[site] + layout.place(uniforms[:, 4:7], environment.min_distance_m + inside)
-    height = np.where(indoor, floor_height_m(uniforms[:, 7:9]), environment.user_height_m)
+    height = np.where(indoor, floor_height_m(uniforms[:, 7:9], environment.floors), environment.user_height_m)
     way = layout.from_sites_m(users)
     shape = way.shape[:2]
     links = Links(
@@ -148,11 +148,11 @@ def _alike(
     return normals
 
 
-def floor_height_m(uniforms: np.ndarray) -> np.ndarray:
-    """Height of users in buildings, metres: any floor of a house of 4 to 8 floors. uniforms [..., 2]."""
-    low, high = _FLOORS
-    floors = low + np.floor(uniforms[..., 0] * (high - low + 1))
-    return _FLOOR_M * np.floor(uniforms[..., 1] * floors) + 1.5
+def floor_height_m(uniforms: np.ndarray, floors: tuple[int, int]) -> np.ndarray:
+    """Height of users in buildings, metres: any floor of a house of so many floors. uniforms [..., 2]."""
+    low, high = floors
+    number = low + np.floor(uniforms[..., 0] * (high - low + 1))
+    return _FLOOR_M * np.floor(uniforms[..., 1] * number) + 1.5
 
 
 def sector_gain_db(

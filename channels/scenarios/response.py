@@ -44,6 +44,8 @@ def path_gains(ends: Ends, drop: LinkDrop, times_s: np.ndarray, device: torch.de
     terminal = ends.terminal.response(at_terminal, ends.wavelength_m)
     # what crosses over is weaker; phases: zenith to zenith, zenith to azimuth and so on
     amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
+    if clusters.ray_factors is not None:
+        amplitude = amplitude * clusters.ray_factors
     crossed = amplitude / np.sqrt(clusters.xpr)
     strength = np.stack([amplitude, crossed, crossed, amplitude], -1)
     start = on(clusters.start_turns).to(torch.float32) * (2 * math.pi)

@@ -1,4 +1,4 @@
-"""`ran bench`: the speed of this machine's link-level simulation, beside a peer's."""
+"""`ran bench`: the speed of this machine's link-level simulation, beside a peer's; and the latency of models."""
 
 from __future__ import annotations
 
@@ -9,12 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.default_command import group_with_default
+
 if TYPE_CHECKING:
     from ran.bench.measure import Measured
 
 _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
+app = typer.Typer(
+    cls=group_with_default("rows"),
+    help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models.",
+)
 
+
+@app.command("rows")
 def bench(
     names: Annotated[
         list[str] | None,
@@ -74,6 +82,39 @@ def bench(
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
     print("written: " + ", ".join(map(str, write_files(result, out, write))))
+
+
+@app.command("latency")
+def latency(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Receivers, trained weights, or ONNX files.")],
+    experiment: Annotated[str, typer.Option(help="Whose slots are received.")] = "pusch-receivers",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    slots: Annotated[int, typer.Option(min=10, max=1_000_000, help="Slots timed, after warming up.")] = 2000,
+    device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, ...")] = "cpu",
+    out: Annotated[Path, typer.Option(help="Folder for latency.json, latency.md and latency.png.")] = Path(
+        "runs/latency"
+    ),
+) -> None:
+    """Time models slot by slot, against the duration of a slot in each numerology."""
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    from ran.bench.latency import markdown, measure, verdict, write
+    from ran.bench.run import check_folder
+
+    check_folder(out)
+    rows = measure(
+        models,
+        experiment,
+        overrides or [],
+        slots,
+        device,
+        lambda row: print(f"{row.model}, {row.runtime}: {row.latency.text()}; fits {verdict(row.latency)}", flush=True),
+    )
+    command = " ".join(["ran", "bench", *_arguments()])
+    print(markdown(rows, command))
+    print("written: " + ", ".join(map(str, write(rows, out, command))))
 
 
 def _arguments() -> list[str]:

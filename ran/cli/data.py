@@ -8,24 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
+
+from ran.cli.default_command import group_with_default
 
 if TYPE_CHECKING:
     from ran.datasets.request import DataRequest
     from ran.datasets.write import Progress
 
 
-class _WriteByDefault(TyperGroup):
-    """`ran data EXPERIMENT ...` is `ran data write EXPERIMENT ...`."""
-
-    def parse_args(self, ctx, args):  # type: ignore[no-untyped-def]  # click's own types
-        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
-            args = ["write", *args]
-        return super().parse_args(ctx, args)
-
-
 app = typer.Typer(
-    cls=_WriteByDefault,
+    cls=group_with_default("write"),
     no_args_is_help=True,
     help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|sigmf FILE`.",
 )
@@ -137,6 +129,40 @@ def sigmf(
     data, meta = write_sigmf(out, recording)
     seconds = recording.samples.shape[-1] / recording.sample_rate_hz
     print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")
+
+
+@app.command("rays")
+def rays(
+    trace: Annotated[
+        str,
+        typer.Argument(
+            help="A YAML file that says what to trace, rays that ship (munich-street), or a DeepMIMO folder."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`.")],
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an option, e.g. max_depth=2.")
+    ] = None,
+    pair: Annotated[
+        str,
+        typer.Option(metavar="SET,TX,SET", help="Of a DeepMIMO folder: transmitter set, transmitter, receiver set."),
+    ] = "0,0,1",
+) -> None:
+    """Trace the rays of a scene into a file, from which channels need no ray tracer.
+
+    What was traced before with the same options, scene and version comes from the cache.
+    """
+    from ran.cli.progress import ProgressLine
+    from ran.datasets.rays import trace_to_file
+
+    numbers = [int(number) for number in _numbers("--pair", pair, ",", 3)]
+    with ProgressLine() as line:
+        found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
+    served = found.num_rays[found.served]
+    print(
+        f"{out}: {found.num_positions} positions, {found.num_outages} of them without rays, {int(served.sum())} rays, "
+        f"{out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
+    )
 
 
 def _request(

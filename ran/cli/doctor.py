@@ -33,6 +33,7 @@ def doctor() -> None:
     rows["LDPC decoder"] = _ldpc()
     for name, purpose in _OPTIONAL.items():
         rows[name] = f"{package_version(name) or 'not installed'} ({purpose})"
+    rows["ray tracing"] = _ray_tracing()
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:{width}}  {value}")
@@ -65,3 +66,9 @@ def _ldpc() -> str:
     from ran.phy import ldpc
 
     return "compiled" if ldpc.is_compiled() else "is compiled at first use, once"
+
+
+def _ray_tracing() -> str:
+    from channels.raytraced.runtime import llvm_library, missing
+
+    return "; ".join(missing()) or f"ready, with {llvm_library()}"

@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import adapt, bench, calibrate, conformance, data, doctor, listing, report, sim, train
+from ran.cli import adapt, bench, calibrate, conformance, data, doctor, export, listing, report, sim, train
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -39,12 +39,13 @@ def _ran(
 app.command("sim")(sim.sim)
 app.command("list")(listing.list_)
 app.command("report")(report.report)
-app.command("bench")(bench.bench)
 app.command("calibrate")(calibrate.calibrate)
+app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
 app.command("adapt")(adapt.adapt)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
+app.add_typer(export.app, name="export")
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

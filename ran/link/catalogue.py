@@ -97,6 +97,15 @@ def build_channel(block: Mapping[str, Any], path: str = "channel") -> Channel:
     return channel
 
 
+def channel_fingerprint(block: Mapping[str, Any]) -> str | None:
+    """Hash of the data that a channel model reads from a file, None for a model that is all in its options."""
+    cls = CHANNELS.get(str(block.get("name")))
+    if cls is None or not hasattr(cls, "fingerprint"):
+        return None
+    channel: Any = build_channel(block)
+    return str(channel.fingerprint())
+
+
 def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[Impairment, ...]:
     """Impairments from a list of blocks {"name": ..., **options}, in its order; `InputError` as of `build_channel`."""
     built = []

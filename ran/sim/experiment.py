@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path, PurePath
 from typing import Annotated, Any, TypeVar
@@ -316,6 +316,8 @@ class Experiment(Config):
         return values
 
 
+#: How the names of files end that experiments use.
+_FILES = (".safetensors", ".onnx", ".npz", ".xml")
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
@@ -351,10 +353,12 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
-    """The experiment with the receivers' relative file names taken relative to `folder`."""
+    """The experiment with the relative file names of receivers and channels taken relative to `folder`."""
 
     def absolute(value: Any) -> Any:
-        is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx")))
+        if isinstance(value, Mapping):
+            return {key: absolute(item) for key, item in value.items()}
+        is_file = isinstance(value, str) and (".py:" in value or value.endswith(_FILES))
         return str(folder / Path(value).expanduser()) if is_file else value
 
     receivers = tuple(
@@ -363,4 +367,7 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
         )
         for receiver in experiment.receivers
     )
-    return experiment.model_copy(update={"receivers": receivers})
+    given = experiment.channel if isinstance(experiment.channel, tuple) else (experiment.channel,)
+    blocks = tuple(block.model_validate(absolute(block.model_dump())) for block in given)
+    channel = blocks if isinstance(experiment.channel, tuple) else blocks[0]
+    return experiment.model_copy(update={"receivers": receivers, "channel": channel})

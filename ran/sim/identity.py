@@ -9,6 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ran.errors import InputError
+from ran.link.catalogue import channel_fingerprint
 from ran.sim.device import device_kind
 from ran.sim.experiment import Experiment, ReceiverBlock
 
@@ -41,7 +42,15 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     resolved = experiment.resolved()
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
     keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
-    return {key: resolved[key] for key in keys if key in resolved}
+    found = {key: resolved[key] for key in keys if key in resolved}
+    blocks = resolved["channel"] if isinstance(resolved["channel"], list | tuple) else [resolved["channel"]]
+    contents = [channel_fingerprint(block) for block in blocks]
+    if any(contents):
+        # of files the content decides, not where they are
+        named = [_without_folder(block) for block in blocks]
+        found["channel"] = named if len(blocks) > 1 else named[0]
+        found["channel_data"] = contents
+    return found
 
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
@@ -61,7 +70,9 @@ def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu
 
 
 def _without_folder(value: Any) -> Any:
-    is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx")))
+    if isinstance(value, Mapping):
+        return {key: _without_folder(item) for key, item in value.items()}
+    is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx", ".npz", ".xml")))
     return PurePath(value).name if is_file else value
 
 
@@ -83,7 +94,8 @@ def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, An
     resolved = experiment.resolved()
     for key in ("name", "description", "stopping"):
         del resolved[key]
-    return {**resolved, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
+    of_channel = {key: value for key, value in physics(experiment).items() if key.startswith("channel")}
+    return {**resolved, **of_channel, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
 
 
 def first_difference(stored: Any, given: Any, path: str = "") -> str:

@@ -15,7 +15,7 @@ from receivers.classical.processor import floats, runs_compiled
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 
 
-def _line(positions: tuple[float, ...], length: int, device: torch.device) -> Tensor:
+def line_over_time(positions: tuple[float, ...], length: int, device: torch.device) -> Tensor:
     """Linear inter- and extrapolation as a matrix [length, len(positions)] float32."""
     weights = torch.zeros(length, len(positions), device=device)
     if len(positions) == 1:
@@ -53,7 +53,7 @@ class _Tables:
         self.noise = torch.where(same, torch.ones_like(share), (1 - share) ** 2 + share**2)
         # the estimate of a double symbol belongs to its middle
         middles = tuple(sum(group) / len(group) for group in layout.symbol_groups)
-        self.over_time = _line(middles, num_symbols, device)
+        self.over_time = line_over_time(middles, num_symbols, device)
         self.noise_over_time = (self.over_time**2).sum(1, keepdim=True)
 
 

@@ -20,7 +20,7 @@ _RANK_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class _Basis:
+class Basis:
     """One axis of the Wiener filter: pilots -> modes -> grid.
 
     analysis [num_modes, num_pilots], synthesis [num_grid, num_modes], eigenvalues [num_modes];
@@ -33,13 +33,13 @@ class _Basis:
     eigenvalues: Tensor
 
 
-def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -> _Basis:
+def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -> Basis:
     """Eigenmodes of the pilots' covariance, and the grid's covariance with them."""
     eigenvalues, modes = np.linalg.eigh(pilot_cov)
     keep = eigenvalues > _RANK_TOLERANCE * eigenvalues[-1]
     eigenvalues, modes = eigenvalues[keep], modes[:, keep]
     synthesis = cross_cov @ modes
-    return _Basis(
+    return Basis(
         analysis=torch.from_numpy(modes.conj().T.astype(np.complex64)).to(device),
         synthesis=torch.from_numpy(synthesis.astype(np.complex64)).to(device),
         power=torch.from_numpy((np.abs(synthesis) ** 2).astype(np.float32)).to(device),
@@ -58,11 +58,11 @@ class WienerInterpolator:
     def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:
         self.delay_spread_s = delay_spread_s
         self.max_doppler_hz = max_doppler_hz
-        self._cache: dict[tuple, tuple[_Basis, list[_Basis]]] = {}
+        self._cache: dict[tuple, tuple[Basis, list[Basis]]] = {}
 
     def _frequency_basis(
         self, subcarriers: tuple[int, ...], num_subcarriers: int, df: float, dev: torch.device
-    ) -> _Basis:
+    ) -> Basis:
         def correlation(distance: np.ndarray) -> np.ndarray:
             return 1 / (1 + 2j * np.pi * distance * df * self.delay_spread_s)
 
@@ -74,7 +74,7 @@ class WienerInterpolator:
         cross = cross.reshape(num_subcarriers, len(pilots) // 2, 2).mean(2)
         return _basis(among, cross, dev)
 
-    def _time_basis(self, layout: PilotLayout, times: np.ndarray, device: torch.device) -> _Basis:
+    def _time_basis(self, layout: PilotLayout, times: np.ndarray, device: torch.device) -> Basis:
         def correlation(distance: np.ndarray) -> np.ndarray:
             return j0(2 * np.pi * self.max_doppler_hz * distance)
 
@@ -85,7 +85,8 @@ class WienerInterpolator:
         cross = correlation(times[:, None] - known).reshape(len(times), groups, size).mean(2)
         return _basis(among, cross, device)
 
-    def _bases(self, observation: SlotObservation) -> tuple[_Basis, list[_Basis]]:
+    def bases(self, observation: SlotObservation) -> tuple[Basis, list[Basis]]:
+        """Both axes of the filter for such slots: time, and frequency per layer. Nothing received is looked at."""
         layout, device = observation.layout, observation.y.device
         num_subcarriers = observation.data_mask.shape[1]
         times = observation.symbol_times_s.cpu().numpy()
@@ -118,7 +119,7 @@ class WienerInterpolator:
 
     def _filter(self, observation: SlotObservation) -> ChannelEstimate:
         pairs, pair_var = pilot_estimates(observation)
-        time, frequency = self._bases(observation)
+        time, frequency = self.bases(observation)
         modes, explained = [], []
         for layer, axis in enumerate(frequency):
             noise = observation.noise_var * pair_var[layer]

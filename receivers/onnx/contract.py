@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 DType = Literal["float32", "float16", "int32"]
@@ -67,6 +68,21 @@ class Contract:
                     _match(kind, by_name[tensor.name], tensor, known)
         return known
 
+    def clauses(self, inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> list[tuple[str, str | None]]:
+        """Names, order, types and shapes one by one: what is asked, and what stands against it (None: nothing)."""
+        found: list[tuple[str, str | None]] = []
+        known: dict[str, int] = {}
+        for kind, specs, tensors in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
+            names = ", ".join(spec.name for spec in specs if not spec.optional)
+            order = ", in order" if self.ordered and kind == "input" else ""
+            found.append((f"{kind}s {names}{order}", _error(partial(self._check_names, kind, specs, tensors))))
+            by_name = {tensor.name: tensor for tensor in tensors}
+            for spec in specs:
+                if spec.name in by_name:
+                    text = f"{kind} {spec.name} {spec.dtype} [{', '.join(map(str, spec.axes))}]"
+                    found.append((text, _error(partial(_match, kind, spec, by_name[spec.name], known))))
+        return found
+
     def _check_names(self, kind: str, specs: Sequence[TensorSpec], found: Sequence[TensorOfFile]) -> None:
         names = [tensor.name for tensor in found]
         allowed = ", ".join(spec.name + (" (optional)" if spec.optional else "") for spec in specs)
@@ -81,6 +97,15 @@ class Contract:
                 raise ValueError(f"{kind} {name!r} is unknown; allowed: {allowed}")
         if self.ordered and names != [name for name in known if name in names]:
             raise ValueError(f"{kind}s are ordered {', '.join(names)}; allowed: {allowed}")
+
+
+def _error(check: Callable[[], None]) -> str | None:
+    """What a check complains about."""
+    try:
+        check()
+    except ValueError as error:
+        return str(error)
+    return None
 
 
 def _match(kind: str, spec: TensorSpec, tensor: TensorOfFile, known: dict[str, int]) -> None:

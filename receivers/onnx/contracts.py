@@ -59,6 +59,13 @@ AERIAL_NRX = Contract(
     ),
     outputs=(
         TensorSpec("output_1", "float32", (1, "num_bits", "num_layers", "num_subcarriers", "num_symbols"), "LLRs"),
+        TensorSpec(
+            "output_2",
+            "float32",
+            (1, "num_layers", "num_subcarriers", "num_symbols", "twice_num_rx_ant"),
+            "refined channel, real parts of all antennas first",
+            optional=True,
+        ),
     ),
     pilot_order="symbol-major",
     ordered=True,
@@ -99,7 +106,44 @@ OAI_DEMAPPER = Contract(
     source="Sionna Research Kit 1.2.0",
 )
 
-CONTRACTS: dict[str, Contract] = {c.name: c for c in (GENERIC, AERIAL_NRX, OAI_NRX, OAI_DEMAPPER)}
+LLRNET = Contract(
+    name="llrnet",
+    version=1,
+    description="Neural demapper of pyAerial's LLRNet: equalised symbols to LLRs",
+    inputs=(TensorSpec("input", "float32", ("num_res", 2), "equalised symbols of unit power (in-phase, quad.)"),),
+    outputs=(TensorSpec("dense_1", "float32", ("num_res", 8), "LLRs; beyond the constellation's bits 0"),),
+    ordered=True,
+    source="NVIDIA Aerial CUDA-Accelerated RAN 26-1, pyAerial",
+)
+
+CUPHY_CHEST = Contract(
+    name="cuphy-chest",
+    version=1,
+    description="Channel estimator inside real-time cuPHY; up to four layers on DM-RS type 1, four antennas",
+    inputs=(
+        TensorSpec(
+            "z",
+            "float32",
+            ("batch", "num_pilots", 4, 4, "num_pilot_symbols", 2),
+            "raw LS estimates at each layer's pilots (antenna after layer), DM-RS sequence and cover code removed; "
+            "0 for a layer that is not there",
+        ),
+    ),
+    outputs=(
+        TensorSpec(
+            "zout",
+            "float32",
+            ("batch", 4, 4, "num_subcarriers", "num_pilot_symbols", 2),
+            "channel at all subcarriers of the DM-RS symbols (layer after antenna)",
+        ),
+    ),
+    llr_scale="none, it returns a channel",
+    valid_res="DM-RS symbols",
+    ordered=True,
+    source="NVIDIA Aerial CUDA-Accelerated RAN 26-1, cuPHY",
+)
+
+CONTRACTS: dict[str, Contract] = {c.name: c for c in (GENERIC, AERIAL_NRX, OAI_NRX, OAI_DEMAPPER, LLRNET, CUPHY_CHEST)}
 
 
 def recognise(inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> Contract:

@@ -1,24 +1,29 @@
-"""A trained neural receiver as an ONNX file of the `generic` contract."""
+"""Trained neural receivers as ONNX files of the contracts."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.receiver import NeuralReceiver
+from receivers.onnx.contract import Contract
 from receivers.onnx.contracts import GENERIC
 from receivers.onnx.generic import FIRST_ESTIMATE
 from receivers.onnx.hybrid import HybridGraph
 
 #: Operator set: old enough for the runtimes in the field, new enough for every operation used.
 _OPSET = 17
+#: Key of the metadata with the hash of all the rest of a file.
+CONTENT_SHA256 = "content_sha256"
 
 
 def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, num_layers: int = 1) -> Path:
@@ -29,38 +34,74 @@ def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, n
     `ValueError` for what the weights were not trained for. The file appears whole or not at all.
     """
     receiver = NeuralReceiver(weights)
-    receiver.check(bits_per_symbol, num_layers, 1)
-    model = receiver.model
-    if not isinstance(model, HybridReceiver):
-        raise ValueError(f"weights: got {weights!r}, {type(model).__name__}; allowed: architecture hybrid")
+    graph, example, about = generic_graph(receiver, bits_per_symbol, num_layers)
+    sizes = {"num_layers": num_layers, "bits_per_symbol": bits_per_symbol}
+    return write_onnx(graph, GENERIC, example, sizes, about_weights(receiver) | about, out)
+
+
+def generic_graph(
+    receiver: NeuralReceiver, bits_per_symbol: int, num_layers: int
+) -> tuple[HybridGraph, tuple[Tensor, ...], dict[str, str]]:
+    """A receiver as a module with the `generic` inputs, an example of those, and what its metadata must say."""
+    model = hybrid_model(receiver, bits_per_symbol, num_layers)
     if num_layers not in (1, 2) or bits_per_symbol < 2:
         raise ValueError(f"got {num_layers} layers, {bits_per_symbol} bits per symbol; allowed: 1 or 2 layers, QPSK up")
-    import onnx  # takes a while to import
-
-    graph = HybridGraph(model, bits_per_symbol).eval()
-    inputs = {spec.name: tensor for spec, tensor in zip(GENERIC.inputs, _example(model, num_layers), strict=True)}
     prior = model.first_estimate
     about = {
-        "contract": GENERIC.name,
-        "contract_version": str(GENERIC.version),
         FIRST_ESTIMATE: json.dumps(
             {"name": "lmmse", "delay_spread_ns": prior.delay_spread_s * 1e9, "max_doppler_hz": prior.max_doppler_hz}
         ),
-        "weights": receiver.card["name"],
-        "weights_sha256": receiver.fingerprint(),
-        "licence": receiver.card.get("licence", ""),
         "bits_per_symbol": str(bits_per_symbol),
         "num_layers": str(num_layers),
     }
+    return HybridGraph(model, bits_per_symbol).eval(), tuple(_example(model, num_layers)), about
+
+
+def hybrid_model(receiver: NeuralReceiver, bits_per_symbol: int, num_layers: int) -> HybridReceiver:
+    """The network of a receiver that was trained for such slots; `ValueError` otherwise."""
+    receiver.check(bits_per_symbol, num_layers, 1)
+    model = receiver.model
+    if not isinstance(model, HybridReceiver):
+        raise ValueError(f"weights: got {receiver.weights!r}, {type(model).__name__}; allowed: architecture hybrid")
+    return model
+
+
+def about_weights(receiver: NeuralReceiver) -> dict[str, str]:
+    """Metadata on where a model's weights come from."""
+    card = receiver.card
+    return {
+        "task": str(card.get("description", "")),
+        "weights": card["name"],
+        "weights_sha256": receiver.fingerprint(),
+        "training_commit": str(dict(card.get("training", {})).get("commit", "")),
+        "licence": card.get("licence", ""),
+    }
+
+
+def write_onnx(
+    graph: nn.Module,
+    contract: Contract,
+    example: tuple[Tensor, ...],
+    fixed: Mapping[str, int],
+    about: Mapping[str, str],
+    out: str | Path,
+) -> Path:
+    """Write a module as ONNX with a contract's names; sizes that are not in `fixed` stay open.
+
+    example: inputs in the contract's order. about: metadata besides the contract. `ValueError` when the file cannot be
+    written; it appears whole or not at all.
+    """
+    import onnx  # takes a while to import
+
     path = Path(out)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
     try:
         temporary.write_bytes(b"")
-        _trace(graph, inputs, temporary)
+        _trace(graph, contract, example, fixed, temporary)
         proto = onnx.load(temporary)
-        onnx.helper.set_model_props(proto, about)
-        _declare_output(proto, {"num_layers": num_layers, "bits_per_symbol": bits_per_symbol})
+        _declare_outputs(proto, contract, fixed)
         proto.producer_name, proto.producer_version = "ran6g", ""
+        sign_metadata(proto, {"contract": contract.name, "contract_version": str(contract.version), **about})
         onnx.save(proto, temporary)
         os.replace(temporary, path)
     except OSError as error:
@@ -70,13 +111,36 @@ def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, n
     return path
 
 
-def _trace(graph: HybridGraph, inputs: dict[str, Tensor], file: Path) -> None:
+def sign_metadata(proto: Any, about: Mapping[str, str]) -> None:
+    """Set a model's metadata, with the hash of all that it holds besides."""
+    import onnx
+
+    onnx.helper.set_model_props(proto, dict(about))
+    onnx.helper.set_model_props(proto, {**about, CONTENT_SHA256: content_sha256(proto)})
+
+
+def content_sha256(proto: Any) -> str:
+    """SHA-256 of a model with its metadata, but for this hash itself."""
+    import onnx
+
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    kept = sorted((entry.key, entry.value) for entry in proto.metadata_props if entry.key != CONTENT_SHA256)
+    onnx.helper.set_model_props(copy, dict(kept))
+    return hashlib.sha256(copy.SerializeToString(deterministic=True)).hexdigest()
+
+
+def _trace(
+    graph: nn.Module, contract: Contract, example: tuple[Tensor, ...], fixed: Mapping[str, int], file: Path
+) -> None:
     """Write the graph as an ONNX model whose open sizes have the contract's names.
 
     By tracing: dynamo's export proves every open size first, which takes half a minute for the same graph.
     """
-    specs = (*GENERIC.inputs, *GENERIC.outputs)
-    fixed = ("num_layers", "bits_per_symbol")
+    with torch.no_grad():
+        returned = graph(*example)
+    num_outputs = len(returned) if isinstance(returned, tuple) else 1
+    specs = (*contract.inputs, *contract.outputs[:num_outputs])
     open_axes = {
         spec.name: {i: axis for i, axis in enumerate(spec.axes) if isinstance(axis, str) and axis not in fixed}
         for spec in specs
@@ -85,24 +149,24 @@ def _trace(graph: HybridGraph, inputs: dict[str, Tensor], file: Path) -> None:
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,
-            tuple(inputs.values()),
+            example,
             file,
-            input_names=list(inputs),
-            output_names=[spec.name for spec in GENERIC.outputs],
-            dynamic_axes=open_axes,
+            input_names=[spec.name for spec in contract.inputs],
+            output_names=[spec.name for spec in contract.outputs[:num_outputs]],
+            dynamic_axes={name: axes for name, axes in open_axes.items() if axes},
             opset_version=_OPSET,
             dynamo=False,
         )
 
 
-def _declare_output(proto: Any, fixed: dict[str, int]) -> None:
-    """Write the sizes of the output, which tracing does not see through."""
-    dims = proto.graph.output[0].type.tensor_type.shape.dim
-    for dim, axis in zip(dims, GENERIC.outputs[0].axes, strict=True):
-        if axis in fixed:
-            dim.dim_value = fixed[str(axis)]
-        else:
-            dim.dim_param = str(axis)
+def _declare_outputs(proto: Any, contract: Contract, fixed: Mapping[str, int]) -> None:
+    """Write the sizes of the outputs, which tracing does not see through."""
+    for output, spec in zip(proto.graph.output, contract.outputs, strict=False):
+        for dim, axis in zip(output.type.tensor_type.shape.dim, spec.axes, strict=True):
+            if isinstance(axis, int) or axis in fixed:
+                dim.dim_value = axis if isinstance(axis, int) else fixed[axis]
+            else:
+                dim.dim_param = axis
 
 
 def _example(model: HybridReceiver, num_layers: int) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor
 from receivers.classical.linear import interpolate_linear
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.interface import SlotObservation
-from receivers.onnx.model import OnnxModel
+from receivers.onnx.model import RunsModel
 
 #: Key of the file's metadata that names the first estimate, and its values.
 FIRST_ESTIMATE = "first_estimate"
@@ -27,7 +27,7 @@ Estimate = Callable[[SlotObservation], tuple[Tensor, Tensor]]
 class GenericModel:
     """Feeds a model of the `generic` contract."""
 
-    def __init__(self, model: OnnxModel, sizes: dict[str, int]) -> None:
+    def __init__(self, model: RunsModel, sizes: dict[str, int]) -> None:
         self._model = model
         self._sizes = sizes
         self._estimate = first_estimate(model.metadata.get(FIRST_ESTIMATE, '{"name": "ls-linear"}'))

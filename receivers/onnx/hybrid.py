@@ -35,22 +35,55 @@ class HybridGraph(nn.Module):
         layer_amplitude: Tensor,
     ) -> Tensor:
         """LLRs [batch, num_layers, num_symbols, num_subcarriers, bits_per_symbol]; see the contract for the inputs."""
-        known = ((pilots**2).sum(-1) > 0).to(y.dtype).unsqueeze(0)
+        return self.refine(y, pilots, data_mask, noise_var, h_hat, err_var, symbol_times_ms, layer_amplitude)[0]
+
+    def refine(
+        self,
+        y: Tensor,
+        pilots: Tensor,
+        data_mask: Tensor,
+        noise_var: Tensor,
+        h_hat: Tensor,
+        err_var: Tensor,
+        symbol_times_ms: Tensor,
+        layer_amplitude: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """The LLRs, and the channel estimate of the last pass in the shape of `h_hat`."""
+        known = ((pilots * pilots).sum(-1) > 0).to(y.dtype).unsqueeze(0)
         x = pilots.unsqueeze(0)
         # both depend on the batch from the second pass on
         known, x = known + torch.zeros_like(err_var), x + torch.zeros_like(h_hat[:, 0])
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
-            features, scale = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
-            h_hat, err_var = _correct(correction, features, scale, h_hat, err_var)
-            x_hat, x_noise = _equalise(y, h_hat * layer_amplitude, noise_var, layer_amplitude**2 * err_var.sum(1))
-            llr = _demap(x_hat, x_noise, self.bits_per_symbol)
+            h_hat, err_var = correct(correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
+            x_hat, x_noise = _equalise(
+                y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1)
+            )
+            llr = demap(x_hat, x_noise, self.bits_per_symbol)
             if number + 1 < len(self.passes):
                 mean, variance = _soft_symbols(llr)
                 x = torch.where(data_mask[..., None] > 0, layer_amplitude * mean, pilots)
-                at_pilots = ((pilots**2).sum(-1) > 0).to(y.dtype)
+                at_pilots = ((pilots * pilots).sum(-1) > 0).to(y.dtype)
                 known = torch.where(data_mask > 0, 1 - variance.clamp(max=1.0), at_pilots)
-        return llr
+        return llr, h_hat
+
+
+def correct(
+    correction: nn.Module,
+    y: Tensor,
+    noise_var: Tensor,
+    h_hat: Tensor,
+    err_var: Tensor,
+    x: Tensor,
+    known: Tensor,
+    symbol_times_ms: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """One pass: a better channel estimate and its error, from what is known of the sent grid.
+
+    x [batch, num_layers, num_symbols, num_subcarriers, 2]: sent grid. known, without the last axis: how far, 0 to 1.
+    """
+    features, scale = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
+    return _correct(correction, features, scale, h_hat, err_var)
 
 
 def _product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
@@ -65,14 +98,14 @@ def _features(
     y: Tensor, noise_var: Tensor, h_hat: Tensor, err_var: Tensor, x: Tensor, known: Tensor, times_ms: Tensor
 ) -> tuple[Tensor, Tensor]:
     """What the networks see, [batch, layer, rx, feature, symbol, node], and the scale of their answer."""
-    power = (h_hat**2).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
+    power = (h_hat * h_hat).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
     noise = noise_var[:, None, None, None]
     residual = y - _product(h_hat, x.unsqueeze(1)).sum(2)
     # [batch, layer, rx, symbol, subcarrier, part]
     matched = _product(x.unsqueeze(2), residual.unsqueeze(1), conjugate=True) * known[:, :, None, :, :, None]
     matched = matched / noise[..., None, None].sqrt()
     estimate = h_hat.transpose(1, 2) / power[..., None, None].sqrt()
-    energy = known * (x**2).sum(-1)
+    energy = known * (x * x).sum(-1)
     on_nodes = torch.zeros_like(_nodes(energy))
     common = torch.stack(
         [
@@ -131,13 +164,13 @@ def _equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[T
     noise = noise_var[:, None, None] + error
     # [batch, layer, symbol, subcarrier, part]
     matched = _product(h, y.unsqueeze(2), conjugate=True).sum(1)
-    gain = (h**2).sum((1, -1))
+    gain = (h * h).sum((1, -1))
     if h.shape[2] == 1:
         gain = gain.clamp(min=_TINY)
         return matched / gain.unsqueeze(-1), noise.unsqueeze(1) / gain
     p, q = gain[:, 0] + noise, gain[:, 1] + noise
     r = _product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1)
-    determinant = (p * q - (r**2).sum(-1)).clamp(min=_TINY)
+    determinant = (p * q - (r * r).sum(-1)).clamp(min=_TINY)
     first = q.unsqueeze(-1) * matched[:, 0] - _product(r, matched[:, 1])
     second = p.unsqueeze(-1) * matched[:, 1] - _product(r, matched[:, 0], conjugate=True)
     biased = torch.stack([first, second], dim=1) / determinant[:, None, ..., None]
@@ -146,7 +179,7 @@ def _equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[T
     return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=_TINY)
 
 
-def _demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:
+def demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:
     """Max-log LLRs of square QAM; `receivers.classical.qam.demap_maxlog` derives them."""
     scale = axis_scale(bits_per_symbol // 2)
     x = x_hat / scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,15 @@ from receivers.onnx.contract import TensorOfFile
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int32)": "int32"}
 #: Only errors: what the runtime warns of is not for whoever simulates.
 _LOG_ERRORS = 3
+
+
+class RunsModel(Protocol):
+    """Something that runs with named inputs: an `OnnxModel`, or its twin in torch."""
+
+    inputs: tuple[TensorOfFile, ...]
+    metadata: dict[str, str]
+
+    def run(self, feeds: Mapping[str, NDArray], outputs: list[str]) -> list[NDArray]: ...
 
 
 class OnnxModel:

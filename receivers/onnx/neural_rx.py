@@ -10,7 +10,7 @@ from torch import Tensor
 from receivers.interface import SlotObservation
 from receivers.onnx.contract import PilotOrder
 from receivers.onnx.generic import check_sizes, pairs
-from receivers.onnx.model import OnnxModel
+from receivers.onnx.model import RunsModel
 
 _PILOTS_PER_PRB = 6
 _SUBCARRIERS_PER_PRB = 12
@@ -23,7 +23,7 @@ class NeuralRxModel:
     grid is then scaled to unit power, and the estimates with it.
     """
 
-    def __init__(self, model: OnnxModel, sizes: dict[str, int], joined: bool) -> None:
+    def __init__(self, model: RunsModel, sizes: dict[str, int], joined: bool) -> None:
         self._model = model
         self._sizes = sizes
         self._joined = joined
@@ -50,7 +50,7 @@ class NeuralRxModel:
                     "bits_per_symbol": observation.bits_per_symbol,
                 },
             )
-        allocated = _allocation(observation)
+        allocated = allocation(observation)
         num_subcarriers = observation.data_mask.shape[1]
         check_sizes(
             self._sizes,
@@ -66,7 +66,7 @@ class NeuralRxModel:
 
     def __call__(self, observation: SlotObservation) -> Tensor:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] float32."""
-        allocated = _allocation(observation)
+        allocated = allocation(observation)
         y, estimates = observation.y[:, :, allocated], self._pilot_estimates(observation)
         if self._joined:
             scale = (y.real**2 + y.imag**2).mean((1, 2, 3)).clamp_min(torch.finfo(torch.float32).tiny).rsqrt()
@@ -104,20 +104,25 @@ class NeuralRxModel:
 
     def _pilot_estimates(self, observation: SlotObservation) -> Tensor:
         """Raw LS estimates [batch, num_pilots, num_layers, num_rx_ant] of the channel, the layers' power included."""
-        symbols = list(observation.layout.symbols)
-        per_layer = []
-        for layer in range(observation.num_layers):
-            k = list(observation.layout.subcarriers(layer, observation.data_mask.shape[1]))
-            sent = observation.pilots[layer, symbols][:, k]
-            # [batch, rx, pilot symbol, pilot]
-            estimate = observation.y[:, :, symbols][..., k] / sent * observation.layer_amplitude
-            if self.pilot_order == "frequency-major":
-                estimate = estimate.transpose(2, 3)
-            per_layer.append(estimate.flatten(2).transpose(1, 2))
-        return torch.stack(per_layer, dim=2)
+        # [batch, rx, layer, pilot symbol, pilot]
+        estimates = estimates_at_pilots(observation)
+        if self.pilot_order == "frequency-major":
+            estimates = estimates.transpose(3, 4)
+        return estimates.flatten(3).permute(0, 3, 2, 1)
 
 
-def _allocation(observation: SlotObservation) -> slice:
+def estimates_at_pilots(observation: SlotObservation) -> Tensor:
+    """Raw LS estimates [batch, num_rx_ant, num_layers, num_pilot_symbols, num_pilots], the layers' power included."""
+    symbols = list(observation.layout.symbols)
+    per_layer = []
+    for layer in range(observation.num_layers):
+        k = list(observation.layout.subcarriers(layer, observation.data_mask.shape[1]))
+        sent = observation.pilots[layer, symbols][:, k]
+        per_layer.append(observation.y[:, :, symbols][..., k] / sent * observation.layer_amplitude)
+    return torch.stack(per_layer, dim=2)
+
+
+def allocation(observation: SlotObservation) -> slice:
     """OFDM symbols from the first to the last that carries data or pilots."""
     used = observation.data_mask.any(1) | (observation.pilots.abs() > 0).any(2).any(0)
     symbols = used.nonzero().flatten().tolist()

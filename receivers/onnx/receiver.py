@@ -9,17 +9,18 @@ import torch
 from torch import Tensor
 
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.onnx.chest import ChestModel
 from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS, recognise
 from receivers.onnx.demapper import DemapperModel
 from receivers.onnx.generic import GenericModel
-from receivers.onnx.model import OnnxModel
+from receivers.onnx.model import OnnxModel, RunsModel
 from receivers.onnx.neural_rx import NeuralRxModel
 from receivers.onnx.probe import check_meaning
 
 
 class OnnxReceiver(Receiver):
-    """A model in an ONNX file that keeps a contract: generic, aerial-nrx, oai-nrx or oai-demapper.
+    """A model in an ONNX file that keeps a contract: generic, aerial-nrx, oai-nrx, oai-demapper, llrnet or cuphy-chest.
 
     file: the model. contract: which it keeps, by default recognised from names, types and shapes of its inputs.
     pilot_order: in which a model takes estimates at pilots. provider: of onnxruntime. probe: read a plain slot before
@@ -31,7 +32,7 @@ class OnnxReceiver(Receiver):
     def __init__(
         self,
         file: str,
-        contract: Literal["generic", "aerial-nrx", "oai-nrx", "oai-demapper"] | None = None,
+        contract: Literal["generic", "aerial-nrx", "oai-nrx", "oai-demapper", "llrnet", "cuphy-chest"] | None = None,
         pilot_order: PilotOrder = "symbol-major",
         provider: str = "cpu",
         probe: bool = True,
@@ -53,13 +54,8 @@ class OnnxReceiver(Receiver):
             raise ValueError(f"{self.model.path.name}{stated}: {error}") from None
         self.contract: Contract = kept
 
-    def _feeder(self, contract: Contract) -> GenericModel | NeuralRxModel | DemapperModel:
-        sizes = contract.sizes(self.model.inputs, self.model.outputs)
-        if contract.name == "generic":
-            return GenericModel(self.model, sizes)
-        if contract.name == "oai-demapper":
-            return DemapperModel(self.model, sizes)
-        return NeuralRxModel(self.model, sizes, joined=contract.name == "oai-nrx")
+    def _feeder(self, contract: Contract) -> Feeder:
+        return feeder(self.model, contract, contract.sizes(self.model.inputs, self.model.outputs))
 
     def check_slot(self, observation: SlotObservation) -> None:
         """`ValueError` where the file cannot take such slots, or reads them otherwise than its contract says."""
@@ -91,3 +87,18 @@ class OnnxReceiver(Receiver):
             return self._fed(on_cpu).to(observation.y.device)
         with torch.no_grad():
             return self._fed(observation)
+
+
+#: What turns observations into a model's inputs, and its outputs into LLRs.
+Feeder = GenericModel | NeuralRxModel | DemapperModel | ChestModel
+
+
+def feeder(model: RunsModel, contract: Contract, sizes: dict[str, int]) -> Feeder:
+    """Feeds a model as its contract says; sizes: those that the model fixes."""
+    if contract.name == "generic":
+        return GenericModel(model, sizes)
+    if contract.name in ("oai-demapper", "llrnet"):
+        return DemapperModel(model, sizes, llrnet=contract.name == "llrnet")
+    if contract.name == "cuphy-chest":
+        return ChestModel(model, sizes)
+    return NeuralRxModel(model, sizes, joined=contract.name == "oai-nrx")

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import channels
-from channels import CHANNELS, Awgn, Cdl, Channel, Hst, Inf, Inh, RayleighBlock, Rma, Tdl, Uma, Umi
+from channels import CHANNELS, Awgn, Cdl, Channel, Hst, Inf, Inh, RayleighBlock, RayTraced, Rma, Sma, Tdl, Uma, Umi
 
 TIMES = np.arange(14) * 0.5e-3 / 14
 FREQUENCIES = (np.arange(48) - 23.5) * 30e3
@@ -29,9 +29,12 @@ MODELS = {
     "umi": Umi(3.5e9, speed_mps=3),
     "uma": Uma(6e9, speed_mps=1, direction="downlink"),
     "rma": Rma(0.7e9, speed_mps=30),
+    "sma": Sma(8e9, speed_mps=3),
     "inh": Inh(28e9),
     "inf": Inf(3.7e9, "DL", speed_mps=1),
     "cdl-near": Cdl("D", 100, 10e9, speed_mps=1, near_field={"distance_m": 15}),
+    "rays": RayTraced(rays="munich-street", speed_mps=10, around_m=2),
+    "rays-spherical": RayTraced(rays="munich-street", around_m=2, spherical=True, direction="downlink"),
 }
 
 

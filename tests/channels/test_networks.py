@@ -109,7 +109,7 @@ def test_shadowing_of_neighbours_is_alike_when_asked_for() -> None:
 
 
 def test_floors() -> None:
-    heights = floor_height_m(np.random.default_rng(5).random((20_000, 2)))
+    heights = floor_height_m(np.random.default_rng(5).random((20_000, 2)), (4, 8))
     assert set(np.unique(heights)) == {1.5 + 3 * floor for floor in range(8)}
     # any of n floors, n from 4 to 8: mean over n of (n - 1) / 2 floors
     assert abs(heights.mean() - (1.5 + 3 * 2.5)) < Z * heights.std() / 20_000**0.5

@@ -38,7 +38,10 @@ def test_every_channel_and_receiver_has_a_description():
     ("block", "message"),
     [
         ({"name": "tdk"}, "did you mean 'tdl'"),
-        ({}, "channel.name: got None; allowed: awgn, cdl, hst, rayleigh-block, tdl"),
+        (
+            {},
+            "channel.name: got None; allowed: awgn, cdl, hst, inf, inh, ray-traced, rayleigh-block, rma, tdl, uma, umi",
+        ),
         ({"name": "tdl", "profile": "B", "delay_spread_ms": 1, "max_doppler_hz": 1}, "did you mean 'delay_spread_ns'"),
         ({"name": "tdl", "max_doppler_hz": 1}, "channel.profile: missing"),
         (

@@ -1,0 +1,189 @@
+"""Latency of models: from a received slot to its LLRs, one slot at a time, against the slot's duration."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ran.bench.machine import cpu_name
+from ran.errors import InputError
+from ran.link import Link, LinkConfig
+from ran.link.catalogue import build_receiver
+from ran.link.latency import Latency, slot_latency
+from ran.sim.device import checked_device
+from ran.sim.experiment import load
+from ran.sim.files import write_text
+from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
+from receivers.neural.weights import shipped_weights
+
+#: Subcarrier spacings of the numerologies 0 to 3, kHz.
+SPACINGS_KHZ = (15, 30, 60, 120)
+_NUM_OBSERVED = 8
+_ESN0_DB = 10.0
+
+
+@dataclass(frozen=True)
+class LatencyRow:
+    """A model on slots of one kind. runtime: torch or onnxruntime. model_only: without what feeds the file."""
+
+    model: str
+    runtime: str
+    device: str
+    num_prb: int
+    latency: Latency
+    model_only: Latency | None
+
+
+class _WithoutFeeding(Receiver):
+    """An ONNX file on inputs that were made before: what its session alone takes."""
+
+    name = "session"
+
+    def __init__(self, receiver: OnnxReceiver, observation: SlotObservation) -> None:
+        self._run = receiver.model.run
+        self._calls: list[tuple[Any, list[str]]] = []
+        run = receiver.model.run
+
+        def record(feeds: Any, outputs: list[str]) -> Any:
+            self._calls.append((feeds, outputs))
+            return run(feeds, outputs)
+
+        receiver.model.run = record  # type: ignore[method-assign]
+        try:
+            receiver(observation.part(0, 1))
+        finally:
+            receiver.model.run = run  # type: ignore[method-assign]
+
+    def __call__(self, observation: SlotObservation, truth: Any = None) -> torch.Tensor:
+        for feeds, outputs in self._calls:
+            self._run(feeds, outputs)
+        return observation.noise_var
+
+
+def measure(
+    models: Sequence[str],
+    experiment: str,
+    changes: Sequence[str],
+    num_slots: int,
+    device: str,
+    show: Callable[[LatencyRow], None] = lambda row: None,
+) -> list[LatencyRow]:
+    """Time models (receivers, trained weights, ONNX files) on an experiment's slots. `InputError` for bad names."""
+    torch.set_num_threads(1)
+    device = checked_device(device)
+    loaded = load(experiment, changes)
+    receivers = [(name, _receiver(name)) for name in models]
+    rows = []
+    config = LinkConfig(
+        carrier=loaded.carrier,
+        pusch=loaded.pusch,
+        users=loaded.users,
+        num_rx_ant=loaded.num_rx_ant,
+        channel=loaded.resolved()["channel"],
+    )
+    for name, receiver in receivers:
+        is_file = isinstance(receiver, OnnxReceiver)
+        # onnxruntime's package for processors is what is installed; it has no device to move to
+        link = Link(config, loaded.decoder, "cpu" if is_file else device)
+        link.check_receiver(name, receiver)
+        if receiver.needs_truth:
+            raise InputError(f"model: got {name!r}, a genie; allowed: receivers that a base station could have")
+        observation = link.batch(range(_NUM_OBSERVED), _ESN0_DB, 1, "latency", False).observation
+        timed = slot_latency(receiver.to("cpu" if is_file else device), observation, num_slots)
+        alone = None
+        if isinstance(receiver, OnnxReceiver):
+            alone = slot_latency(_WithoutFeeding(receiver, observation), observation, num_slots)
+        runtime = "onnxruntime" if is_file else "torch"
+        rows.append(
+            LatencyRow(_title(name), runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
+        )
+        show(rows[-1])
+    return rows
+
+
+def _receiver(name: str) -> Receiver:
+    if name in RECEIVERS or name.endswith((".onnx", ".py")) or ".py:" in name:
+        return build_receiver({"name": name}, path="model")
+    if name in shipped_weights() or name.endswith(".safetensors"):
+        return build_receiver({"name": "neural", "weights": name}, path="model")
+    from ran.errors import unknown_name
+
+    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.safetensors"])
+
+
+def _title(name: str) -> str:
+    """A name; of a file also its folder's, as exports are all called alike."""
+    path = Path(name)
+    return "/".join(path.resolve().parts[-2:]) if path.suffix else name
+
+
+def budgets_s() -> dict[int, float]:
+    """Slot duration of every subcarrier spacing in kHz (TS 38.211 §4.3.2)."""
+    return {spacing: 1e-3 * SPACINGS_KHZ[0] / spacing for spacing in SPACINGS_KHZ}
+
+
+def markdown(rows: Sequence[LatencyRow], command: str) -> str:
+    """The rows as a Markdown table, with what they were measured on."""
+    lines = [
+        "# Latency",
+        "",
+        f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
+        "Milliseconds: median / 99 % / 99.9 % of the slots.",
+        "",
+        "| model | runtime | PRB | slot to LLRs | its session alone | longest slot that p99.9 fits in |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        alone = "" if row.model_only is None else row.model_only.text()
+        lines.append(
+            f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
+            f"| {verdict(row.latency)} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+def verdict(latency: Latency) -> str:
+    """The numerologies whose slot is longer than the 99.9 % quantile."""
+    fits = [f"{spacing} kHz" for spacing, budget in budgets_s().items() if latency.p999_s <= budget]
+    return ", ".join(fits) or "none"
+
+
+def write(rows: Sequence[LatencyRow], folder: Path, command: str) -> list[Path]:
+    """latency.json, latency.md and latency.png."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files = [folder / f"latency.{suffix}" for suffix in ("json", "md", "png")]
+    write_text(files[0], json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    write_text(files[1], markdown(rows, command))
+    _plot(rows, files[2])
+    return files
+
+
+def _plot(rows: Sequence[LatencyRow], file: Path) -> None:
+    """Quantiles per model as bars, slot durations as lines."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 1.6 + 0.6 * len(rows)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for place, row in enumerate(rows):
+        found = row.latency
+        axes.plot([found.median_s * 1e3, found.p999_s * 1e3], [place] * 2, color="#4878a8", linewidth=6, alpha=0.4)
+        axes.plot(found.median_s * 1e3, place, "o", color="#1f3f5f", label="median" if place == 0 else None)
+        axes.plot(found.p99_s * 1e3, place, "|", color="#1f3f5f", markersize=14, label="99 %" if place == 0 else None)
+        axes.plot(found.p999_s * 1e3, place, "x", color="#b03030", label="99.9 %" if place == 0 else None)
+    for spacing, budget in budgets_s().items():
+        axes.axvline(budget * 1e3, color="0.6", linestyle="--", linewidth=1)
+        axes.text(budget * 1e3, len(rows) - 0.45, f"{spacing} kHz", rotation=90, va="top", ha="right", color="0.4")
+    axes.set_yticks(range(len(rows)), [f"{row.model}\n{row.runtime}, {row.num_prb} PRB" for row in rows])
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_xscale("log")
+    axes.set_xlabel("from received slot to LLRs, ms (dashed: slot durations)")
+    figure.legend(loc="outside upper right", ncols=3)
+    figure.savefig(file, dpi=120)

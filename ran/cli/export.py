@@ -1,0 +1,125 @@
+"""`ran export`: a trained model as a file for another stack, checked; and files of others held against a contract."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ran.cli.default_command import group_with_default
+
+app = typer.Typer(
+    cls=group_with_default("model"),
+    no_args_is_help=True,
+    help="Models for other stacks: `ran export MODEL --target T --out DIR`; `ran export check|info FILE`.",
+)
+
+
+@app.command("model")
+def model(
+    weights: Annotated[str, typer.Argument(metavar="MODEL", help="Trained weights (`ran list weights`), or a file.")],
+    target: Annotated[
+        str,
+        typer.Option(
+            help="onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, torch, tensorrt, litert or savedmodel."
+        ),
+    ],
+    out: Annotated[Path, typer.Option(help="Folder that the export becomes.")],
+    num_prb: Annotated[
+        list[int] | None, typer.Option(min=1, max=275, help="PRBs of a file; repeat it for several files.")
+    ] = None,
+    dtype: Annotated[str, typer.Option(help="Numbers of the networks: f32, f16, or int8.")] = "f32",
+    experiment: Annotated[
+        str, typer.Option(help="Whose slots the file is for and is measured on.")
+    ] = "pusch-receivers",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. pusch.mcs_index=20."),
+    ] = None,
+    esn0_db: Annotated[
+        float | None, typer.Option("--esn0-db", min=-30, max=60, help="Where BLER is compared. [default: the target's]")
+    ] = None,
+    slots: Annotated[int, typer.Option(min=8, max=1_000_000, help="Slots for that.")] = 256,
+    max_loss_db: Annotated[float, typer.Option(min=0, max=10, help="Largest SNR loss of f16 and int8.")] = 0.2,
+    loss_slots: Annotated[int, typer.Option(min=64, max=1_000_000, help="Slots per SNR point for that.")] = 512,
+    planes: Annotated[
+        int | None, typer.Option(min=2, max=8, help="LLR planes of aerial-nrx; zeros beyond the constellation's bits.")
+    ] = None,
+) -> None:
+    """Export trained weights for a stack, run the file in its own runtime, and report on it.
+
+    Exit status 1 when the file does not do what the weights do; it is then put aside in OUT.rejected.
+    """
+    from ran.export.targets import target_of
+
+    chosen = target_of(target)
+    from ran.cli.progress import ProgressLine
+    from ran.export.outcome import Request
+    from ran.export.run import export
+
+    request = Request(
+        weights,
+        chosen,
+        out,
+        num_prb=tuple(num_prb or ()),
+        dtype=dtype,
+        experiment=experiment,
+        changes=tuple(overrides or ()),
+        esn0_db=esn0_db,
+        num_slots=slots,
+        loss_slots=loss_slots,
+        max_loss_db=max_loss_db,
+        planes=planes,
+    )
+    request.check()
+    with ProgressLine() as line:
+        outcome = export(request, line.say)
+    for file in outcome.files:
+        worst = max(file.llrs, key=lambda llr: llr.max_difference)
+        print(f"{file.name}: LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}", end="")
+        if file.bler is not None:
+            print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
+        print(f"; loss {file.loss} dB" if file.loss is not None else "")
+    for problem in outcome.problems:
+        print(f"rejected: {problem}")
+    print(f"report: {outcome.folder / 'REPORT.md'}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+@app.command("check")
+def check(
+    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    contract: Annotated[str, typer.Option(help="Contract that it is held against.")],
+    bits_per_symbol: Annotated[
+        int | None, typer.Option(min=2, max=8, help="Of its constellation, where the file does not tell.")
+    ] = None,
+) -> None:
+    """Say which clauses of a contract a file meets, by running it. Exit status 1 when one is not met."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ran.export.check import check_file
+
+    clauses = check_file(file, contract, bits_per_symbol)
+    table = Table(title=f"{file.name} as {contract}", title_justify="left")
+    for title in ("clause", "", "found"):
+        table.add_column(title)
+    styles = {True: ("met", "green"), False: ("BROKEN", "bold red"), None: ("not told", "yellow")}
+    for clause in clauses:
+        word, style = styles[clause.met]
+        table.add_row(Text(clause.text), Text(word, style=style), Text(clause.found))
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
+    if not all(clause.met for clause in clauses):
+        raise typer.Exit(1)
+
+
+@app.command("info")
+def info(file: Annotated[Path, typer.Argument(help="An exported file.")]) -> None:
+    """Print what a file says of itself, after checking that it is as it was exported."""
+    from ran.export.info import describe
+
+    print("\n".join(describe(file)))

@@ -1,0 +1,1 @@
+"""Trained models as files that other stacks run: written, run in their own runtime, measured, or refused."""

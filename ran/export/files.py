@@ -1,0 +1,110 @@
+"""Modules as files of each runtime, and the runtime that runs such a file again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ran.errors import InputError
+from ran.export.graphs import Graph
+from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
+from receivers import OnnxReceiver, Receiver
+from receivers.onnx.export import write_onnx
+from receivers.onnx.model import OnnxModel
+
+#: Name of the metadata beside a torch.export program's graph.
+_METADATA = "ran6g.json"
+
+
+def write_model(graph: Graph, runtime: str, example: tuple[Tensor, ...], path: Path) -> None:
+    """Write a module as a file. example: inputs of the one size that files for torch and LiteRT have."""
+    about = {"contract": graph.contract.name, "contract_version": str(graph.contract.version), **graph.about}
+    if runtime == "onnxruntime":
+        try:
+            write_onnx(graph.module, graph.contract, graph.example, graph.fixed, graph.about, path)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+    elif runtime == "torch":
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            program = torch.export.export(graph.module, example, strict=False)
+            torch.export.save(program, path, extra_files={_METADATA: json.dumps(about)})
+    else:
+        _write_litert(graph, example, path)
+
+
+def receiver_of(path: Path, graph: Graph, runtime: str) -> Receiver:
+    """A file as a receiver in its own runtime."""
+    if runtime == "onnxruntime":
+        return OnnxReceiver(str(path), graph.contract.name, probe=False)  # type: ignore[arg-type]
+    return ModelReceiver(
+        RuntimeModel(runtime_of(path, graph, runtime), graph.contract, graph.about),
+        graph.contract,
+        one_size(graph, runtime),
+    )
+
+
+def one_size(graph: Graph, runtime: str) -> dict[str, int]:
+    """Sizes that a file fixes: those of the graph, and for runtimes of one size the batch."""
+    return dict(graph.fixed) if runtime == "onnxruntime" else {**graph.fixed, "batch": 1}
+
+
+def runtime_of(path: Path, graph: Graph, runtime: str) -> Runtime:
+    """What runs a file: inputs in the contract's order to outputs in the contract's order."""
+    if runtime == "onnxruntime":
+        model = OnnxModel(path)
+        outputs = [tensor.name for tensor in model.outputs]
+
+        def run(*arrays: NDArray) -> tuple[NDArray, ...]:
+            names = [spec.name for spec in graph.contract.inputs]
+            return tuple(model.run(dict(zip(names, arrays, strict=True)), outputs))
+
+        return run
+    if runtime == "torch":
+        return torch_runtime(torch.export.load(path).module())
+    return _litert_runtime(path)
+
+
+def torch_metadata(path: Path) -> Mapping[str, str]:
+    """Metadata of a torch.export program."""
+    extra = {_METADATA: ""}
+    torch.export.load(path, extra_files=extra)
+    found: dict[str, str] = json.loads(extra[_METADATA] or "{}")
+    return found
+
+
+def _write_litert(graph: Graph, example: tuple[Tensor, ...], path: Path) -> None:
+    import litert_torch
+
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        litert_torch.convert(graph.module, example).export(str(path))
+
+
+def _litert_runtime(path: Path) -> Runtime:
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    # named serving_default_args_0 and so on, in any order
+    inputs = sorted(interpreter.get_input_details(), key=lambda detail: int(_digits(detail["name"])))
+    outputs = interpreter.get_output_details()
+
+    def run(*arrays: NDArray) -> tuple[NDArray, ...]:
+        for detail, array in zip(inputs, arrays, strict=True):
+            interpreter.set_tensor(detail["index"], np.ascontiguousarray(array).reshape(detail["shape"]))
+        interpreter.invoke()
+        return tuple(interpreter.get_tensor(detail["index"]).copy() for detail in outputs)
+
+    return run
+
+
+def _digits(name: str) -> str:
+    return "".join(c for c in name.partition(":")[0] if c.isdigit()) or "0"

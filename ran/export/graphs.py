@@ -1,0 +1,140 @@
+"""A trained receiver as a module with a target's inputs and outputs, or the reason why it cannot be one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ran.errors import InputError
+from ran.export.targets import Target
+from receivers import NeuralReceiver, SlotObservation
+from receivers.onnx.chest_graph import ChestGraph
+from receivers.onnx.contract import Contract
+from receivers.onnx.contracts import CONTRACTS
+from receivers.onnx.demapper_graph import DemapperGraph
+from receivers.onnx.export import about_weights, generic_graph, hybrid_model
+from receivers.onnx.neural_rx_graph import NeuralRxGraph
+
+#: The engine that the plugin of `oai-nrx` builds: 24 PRB.
+_OAI_NUM_PRB = 24
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A module, an example of its inputs in the contract's order, the sizes that it fixes, and its metadata."""
+
+    module: nn.Module
+    contract: Contract
+    example: tuple[Tensor, ...]
+    fixed: dict[str, int]
+    about: dict[str, str]
+
+
+def build_graph(
+    target: Target, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+) -> Graph:
+    """A module for slots shaped as `like`. `InputError` when the weights or the slots cannot meet the contract.
+
+    esn0_db: noise level of the demappers, which no input tells. settings: `planes`, LLR planes of aerial-nrx.
+    """
+    contract = CONTRACTS[target.contract]
+    try:
+        if contract.name == "generic":
+            module, example, about = generic_graph(receiver, like.bits_per_symbol, like.num_layers)
+            fixed = {"num_layers": like.num_layers, "bits_per_symbol": like.bits_per_symbol}
+            built = Graph(module, contract, example, fixed, about)
+        elif contract.name in ("aerial-nrx", "oai-nrx"):
+            built = _neural_rx(contract, receiver, like, settings)
+        elif contract.name == "cuphy-chest":
+            built = _chest(contract, receiver, like)
+        else:
+            built = _demapper(contract, like, esn0_db)
+    except InputError:
+        raise
+    except ValueError as error:
+        raise InputError(f"{target.name}: {error}") from None
+    built.module.eval()
+    slot = {
+        "num_prb": like.data_mask.shape[1] // 12,
+        "num_rx_ant": like.y.shape[1],
+        "num_layers": like.num_layers,
+        "bits_per_symbol": like.bits_per_symbol,
+        "dmrs_symbols": list(like.layout.symbols),
+        "subcarrier_spacing_khz": round(like.subcarrier_spacing_hz / 1e3),
+    }
+    about = {**about_weights(receiver), **built.about, "slot": json.dumps(slot)}
+    return Graph(built.module, contract, built.example, built.fixed, about)
+
+
+def _neural_rx(
+    contract: Contract, receiver: NeuralReceiver, like: SlotObservation, settings: Mapping[str, int]
+) -> Graph:
+    joined = contract.name == "oai-nrx"
+    model = hybrid_model(receiver, like.bits_per_symbol, like.num_layers)
+    num_rx_ant = like.y.shape[1]
+    if joined and (like.bits_per_symbol != 4 or num_rx_ant != 1 or like.data_mask.shape[1] != 12 * _OAI_NUM_PRB):
+        raise ValueError(
+            f"got {like.data_mask.shape[1] // 12} PRB, {num_rx_ant} antennas, {like.bits_per_symbol} bits per symbol; "
+            f"allowed: {_OAI_NUM_PRB} PRB, 1 antenna, 4 (16QAM), which the plugin's engine fixes"
+        )
+    planes = 4 if joined else settings.get("planes", like.bits_per_symbol)
+    module = NeuralRxGraph(model, like, joined, planes)
+    num_symbols, num_subcarriers = module.data_mask.shape
+    num_pilot_symbols = len(like.layout.symbols)
+    sizes = {
+        "num_subcarriers": num_subcarriers,
+        "num_symbols": num_symbols,
+        "num_rx_ant": num_rx_ant,
+        "num_layers": 1,
+        "num_pilot_symbols": num_pilot_symbols,
+        "num_pilots": num_subcarriers // 2 * num_pilot_symbols,
+        "num_bits": planes,
+        "twice_num_rx_ant": 2 * num_rx_ant,
+    }
+    given = {
+        "active_dmrs_ports": torch.ones(1, 1),
+        "dmrs_ofdm_pos": module.positions.int(),
+        "dmrs_subcarrier_pos": module.within_prb.int(),
+    }
+    about = {"pilot_order": "symbol-major", "bits_per_symbol": str(like.bits_per_symbol)}
+    return Graph(module, contract, _example(contract, sizes, given), sizes, about)
+
+
+def _chest(contract: Contract, receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+    # groups of two layers are what the network sees
+    module = ChestGraph(hybrid_model(receiver, like.bits_per_symbol, 2), like)
+    num_subcarriers, num_pilot_symbols = like.data_mask.shape[1], len(like.layout.symbols)
+    sizes = {
+        "num_subcarriers": num_subcarriers,
+        "num_pilots": num_subcarriers // 2,
+        "num_pilot_symbols": num_pilot_symbols,
+    }
+    return Graph(module, contract, _example(contract, {**sizes, "batch": 3}, {}), sizes, {"pilot_order": "frequency"})
+
+
+def _demapper(contract: Contract, like: SlotObservation, esn0_db: float) -> Graph:
+    # combining over antennas: what the demapper sees is better by their number
+    noise_var = 10 ** (-esn0_db / 10) / like.y.shape[1]
+    if contract.name == "oai-demapper":
+        if like.bits_per_symbol != 4:
+            raise ValueError(f"got {like.bits_per_symbol} bits per symbol; allowed: 4 (16QAM)")
+        module = DemapperGraph(4, noise_var, 10**0.5 / 2)
+    else:
+        module = DemapperGraph(like.bits_per_symbol, noise_var, num_outputs=8)
+    about = {"bits_per_symbol": str(like.bits_per_symbol), "noise_var": repr(noise_var)}
+    return Graph(module, contract, _example(contract, {"num_res": 12}, {}), {}, about)
+
+
+def _example(contract: Contract, sizes: Mapping[str, int], given: Mapping[str, Tensor]) -> tuple[Tensor, ...]:
+    """Inputs in the contract's order: those that are given, the others random."""
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for spec in contract.inputs:
+        shape = [axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes]
+        random = torch.randn(*shape, generator=generator).to(getattr(torch, spec.dtype))
+        found.append(given.get(spec.name, random))
+    return tuple(found)

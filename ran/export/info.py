@@ -1,0 +1,48 @@
+"""What an exported file says of itself."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ran.errors import InputError, bad_value
+from ran.export.files import torch_metadata
+from receivers.onnx.export import CONTENT_SHA256, content_sha256
+from receivers.onnx.model import OnnxModel
+
+_FIRST = ("task", "weights", "weights_sha256", "training_commit", "licence", "contract", "contract_version", "dtype")
+
+
+def describe(file: Path) -> list[str]:
+    """Lines of text. `InputError` for a file that is none, or that is not as it was exported."""
+    if not file.is_file():
+        raise bad_value("file", str(file), "a file that is there")
+    if file.suffix == ".pt2":
+        try:
+            about = dict(torch_metadata(file))
+        except Exception as error:  # torch has no one class for what is wrong with a file
+            raise InputError(f"{file.name}: is no torch.export program: {str(error).splitlines()[0]}") from None
+        state = "no content hash in this format"
+    else:
+        about, state = _onnx(file)
+    lines = [f"{file.name}: {file.stat().st_size:,} bytes, SHA-256 {hashlib.sha256(file.read_bytes()).hexdigest()}"]
+    lines.append(state)
+    ordered = [key for key in _FIRST if key in about] + sorted(key for key in about if key not in _FIRST)
+    return lines + [f"{key}: {about[key]}" for key in ordered if key != CONTENT_SHA256]
+
+
+def _onnx(file: Path) -> tuple[dict[str, str], str]:
+    import onnx
+
+    try:
+        model = OnnxModel(file)
+        stated = model.metadata.get(CONTENT_SHA256)
+        found = content_sha256(onnx.load(file))
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    if stated is not None and stated != found:
+        raise InputError(
+            f"{file.name}: its content has SHA-256 {found[:16]}..., its metadata say {stated[:16]}...; "
+            "allowed: a file as it was exported"
+        )
+    return dict(model.metadata), "as it was exported" if stated else "no export of this toolkit: no content hash"

@@ -1,0 +1,38 @@
+"""What smaller numbers cost, in dB: both files on the same drops."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from ran.report.crossing import Crossings, Estimate
+from ran.sim.experiment import Experiment, ReceiverBlock, Stopping
+from ran.sim.run import run
+
+#: BLER at which the loss is read.
+TARGET_BLER = 0.1
+
+
+def measured_loss(
+    experiment: Experiment, before: Path, after: Path, contract: str, esn0_db: float, num_slots: int, folder: Path
+) -> Estimate:
+    """SNR loss of `after` against `before` at a BLER of 10 %, paired drop by drop, with its 95 % interval."""
+    receivers = tuple(
+        ReceiverBlock.model_validate({"name": str(path), "label": label, "contract": contract})
+        for label, path in (("before", before), ("after", after))
+    )
+    middle = float(round(esn0_db))
+    changed = experiment.model_copy(
+        update={
+            "name": "quantisation",
+            "receivers": receivers,
+            "esn0_db": tuple(middle + step for step in (-3.0, -2.0, -1.0, 0.0, 1.0)),
+            "stopping": Stopping(min_block_errors=None, max_slots=num_slots, min_bler=None),
+        }
+    )
+    return Crossings(run(changed, folder, workers=1)).gain("before", "after", TARGET_BLER)
+
+
+def is_within(loss: Estimate, limit_db: float) -> bool:
+    """Whether a loss was found, and is no larger than the limit."""
+    return loss.value_db is not None and math.isfinite(loss.value_db) and loss.value_db <= limit_db

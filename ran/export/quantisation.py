@@ -1,0 +1,84 @@
+"""Smaller numbers in an ONNX file: the networks in float16 or int8, the closed forms around them left in float32."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from ran.errors import InputError
+from receivers.onnx.export import CONTENT_SHA256, sign_metadata
+
+#: What float16 is used for: elsewhere ratios and logarithms leave its range.
+_F16_OPS = ("Conv", "Relu")
+
+
+class _Slots:
+    """Calibration inputs, one slot after the other, as onnxruntime asks for them."""
+
+    def __init__(self, feeds: Sequence[dict[str, NDArray]]) -> None:
+        self._feeds = iter(feeds)
+
+    def get_next(self) -> dict[str, NDArray] | None:
+        return next(self._feeds, None)
+
+
+def to_f16(path: Path) -> None:
+    """Rewrite a file with its networks in float16; inputs and outputs stay as the contract has them."""
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    model = onnx.load(path)
+    about = _metadata(model)
+    others = sorted({node.op_type for node in model.graph.node} - set(_F16_OPS))
+    if not any(node.op_type == "Conv" for node in model.graph.node):
+        raise InputError("--dtype: got 'f16' for a model without networks; allowed: f32")
+    smaller = convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
+    _save(smaller, {**about, "dtype": "f16"}, path)
+
+
+def to_int8(path: Path, feeds: Sequence[dict[str, NDArray]]) -> None:
+    """Rewrite a file with its convolutions in int8: static, weights per channel, activations from calibration slots."""
+    import onnx
+    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
+
+    about = _metadata(onnx.load(path))
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)  # it advises a preparation that open sizes do not survive
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            smaller = Path(folder) / "int8.onnx"
+            quantize_static(
+                str(path),
+                str(smaller),
+                _Slots(feeds),
+                quant_format=QuantFormat.QDQ,
+                op_types_to_quantize=["Conv"],
+                per_channel=True,
+                activation_type=QuantType.QInt8,
+                weight_type=QuantType.QInt8,
+                calibrate_method=CalibrationMethod.MinMax,
+            )
+            model = onnx.load(smaller)
+    finally:
+        root.setLevel(level)
+    _save(model, {**about, "dtype": "int8", "calibration_slots": str(len(feeds))}, path)
+
+
+def _metadata(model: Any) -> dict[str, str]:
+    return {entry.key: entry.value for entry in model.metadata_props if entry.key != CONTENT_SHA256}
+
+
+def _save(model: Any, about: dict[str, str], path: Path) -> None:
+    import onnx
+
+    sign_metadata(model, about)
+    new = path.with_name(f".{path.name}.new")
+    onnx.save(model, new)
+    os.replace(new, path)

@@ -1,0 +1,79 @@
+"""REPORT.md of an export: what was made, how close it is, how fast, and what it cost."""
+
+from __future__ import annotations
+
+import platform
+
+from ran.export.outcome import FileOutcome, Outcome
+from ran.sim.experiment import Experiment
+from ran.sim.provenance import versions
+from receivers.onnx.contracts import CONTRACTS
+
+
+def report_text(outcome: Outcome, experiment: Experiment) -> str:
+    """The report as Markdown."""
+    request, contract = outcome.request, CONTRACTS[outcome.request.target.contract]
+    lines = [f"# {request.weights} as {request.target.name}", ""]
+    if outcome.problems:
+        lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
+    lines += [
+        f"{contract.description}. LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at {contract.valid_res}. "
+        f"Inputs scaled: {contract.scaling}." + (f" Pilots: {contract.pilot_order}." if contract.pilot_order else ""),
+        "",
+        f"Slots of experiment `{experiment.name}`"
+        + (
+            f" with {', '.join(f'`{c}`' for c in (*request.target.changes, *request.changes))}"
+            if request.target.changes or request.changes
+            else ""
+        )
+        + ".",
+        "",
+    ]
+    for file in outcome.files:
+        lines += _of_file(file, outcome)
+    if outcome.notes:
+        lines += ["## Beside it", "", *[f"- {note}" for note in outcome.notes], ""]
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines += [f"Made with {made} on {platform.machine()}.", ""]
+    return "\n".join(lines)
+
+
+def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
+    request = outcome.request
+    lines = [
+        f"## {file.name}",
+        "",
+        f"{file.num_bytes:,} bytes, SHA-256 `{file.sha256}`, made for `{file.slot}`.",
+        "",
+        f"LLRs in {request.target.runtime} against the same module in torch:",
+        "",
+        "| slots | largest difference | largest LLR | correlation | |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {llr.slots} | {llr.max_difference:.2g} | {llr.max_llr:.4g} | {llr.correlation:.7f} "
+        f"| {'ok' if llr.ok(request.dtype) else 'beyond tolerance'} |"
+        for llr in file.llrs
+    ]
+    if file.bler is not None:
+        b = file.bler
+        lines += [
+            "",
+            f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the "
+            f"receiver before export, {b.module} with the exported module in torch, {b.after} with the file. "
+            f"{b.other_decisions} of {b.num_slots} slots decode otherwise with the file than with the module.",
+        ]
+    if file.loss is not None:
+        told = str(file.loss) + " dB" if file.loss.value_db is not None else f"not known: {file.loss.reason}"
+        lines += [
+            "",
+            f"Loss of {request.dtype} against f32 at a BLER of 10 %, paired: {told} "
+            f"(limit {request.max_loss_db:g} dB).",
+        ]
+    if file.latency_before is not None and file.latency_after is not None:
+        lines += [
+            "",
+            f"From received slot to LLRs on one core, batch 1, median / p99 / p99.9 of {file.latency_after.num_slots}: "
+            f"receiver {file.latency_before.text()}, file with what feeds it {file.latency_after.text()}.",
+        ]
+    return [*lines, ""]

@@ -1,0 +1,44 @@
+"""The slots that an exported file is for: an experiment's link, changed to what the target's contract takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+
+import torch
+from pydantic import ValidationError
+
+from ran.errors import InputError
+from ran.export.targets import Target
+from ran.link import Link, LinkConfig
+from ran.sim.experiment import Experiment, load
+from ran.sim.validation import explain
+from receivers import SlotObservation
+
+#: Key of the streams of all simulations of an export.
+SCENARIO = "export"
+
+
+def experiment_of(name: str, target: Target, changes: Sequence[str]) -> Experiment:
+    """The experiment whose slots are exported for; `changes` beat the target's."""
+    return load(name, [*target.changes, *changes])
+
+
+def link_of(experiment: Experiment, num_prb: int | None = None, num_rx_ant: int | None = None) -> Link:
+    """An experiment's link, of other size if asked."""
+    carrier = experiment.carrier
+    if num_prb is not None:
+        carrier = type(carrier).model_validate({**carrier.model_dump(), "num_prb": num_prb})
+    build = partial(LinkConfig, carrier=carrier, pusch=experiment.pusch, users=experiment.users)
+    channel = experiment.resolved()["channel"]
+    try:
+        return Link(build(num_rx_ant=num_rx_ant or experiment.num_rx_ant, channel=channel), experiment.decoder)
+    except ValidationError as error:
+        raise InputError(explain(error, LinkConfig)) from None
+
+
+def empty_slot(link: Link) -> SlotObservation:
+    """What is known of a link's slot before it is received."""
+    observation = link.batch(range(1), 100.0, 0, SCENARIO, with_channel=False).observation
+    return replace(observation, y=torch.zeros_like(observation.y), decoder=None)

@@ -1,0 +1,103 @@
+"""What can be exported to: the contract that a file keeps, and slots of the kind that it is for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from ran.errors import InputError, unknown_name
+
+#: Numbers that a model file may be kept in.
+DTYPES = ("f32", "f16", "int8")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind of file.
+
+    contract: name of what it keeps. changes: to the experiment, such that its slots are of the contract's kind.
+    esn0_db: where BLER is compared, some way down the waterfall of those slots. runtime: what runs it.
+    extra: packages that it takes besides, with the pip command; refusal: why none can be made at all.
+    """
+
+    name: str
+    contract: str
+    description: str
+    changes: tuple[str, ...] = ()
+    esn0_db: float = 4.0
+    runtime: str = "onnxruntime"
+    dtypes: tuple[str, ...] = DTYPES
+    per_prb: bool = True
+    extra: tuple[str, str] | None = None
+    refusal: str | None = None
+
+
+_ALL = (
+    Target(
+        "onnx", "generic", "ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols", per_prb=False
+    ),
+    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer"),
+    Target(
+        "cuphy-chest",
+        "cuphy-chest",
+        "channel estimator for real-time cuPHY, up to four layers, with its YAML",
+        changes=("users.num_users=2", "num_rx_ant=4"),
+        esn0_db=6.0,
+    ),
+    Target(
+        "oai-nrx",
+        "oai-nrx",
+        "neural receiver for the Sionna Research Kit plugin of OpenAirInterface: 24 PRB, 16QAM, one layer and antenna",
+        changes=(
+            "num_rx_ant=1",
+            "pusch.num_symbols=13",
+            "pusch.dmrs.additional_position=2",
+            "pusch.dmrs.num_cdm_groups_without_data=1",
+        ),
+        esn0_db=13.0,
+    ),
+    Target(
+        "oai-demapper", "oai-demapper", "demapper of the same kit: 16QAM", dtypes=("f32",), per_prb=False, esn0_db=5.0
+    ),
+    Target("llrnet", "llrnet", "demapper of pyAerial's LLRNet", dtypes=("f32",), per_prb=False, esn0_db=5.0),
+    Target("torch", "generic", "torch.export program (.pt2), one size of slot", runtime="torch", dtypes=("f32",)),
+    Target(
+        "tensorrt",
+        "generic",
+        "typed ONNX and the build command of a TensorRT engine; the engine too where trtexec is",
+        dtypes=("f32", "f16"),
+    ),
+    Target(
+        "litert",
+        "generic",
+        "TensorFlow Lite file (.tflite), one size of slot",
+        runtime="LiteRT",
+        dtypes=("f32",),
+        extra=("litert_torch", "pip install 'ran6g[litert]'"),
+    ),
+    Target(
+        "savedmodel",
+        "generic",
+        "TensorFlow SavedModel",
+        runtime="TensorFlow",
+        dtypes=("f32",),
+        refusal="torch has no converter to it that is kept up; TensorFlow's interpreter runs the file of litert",
+    ),
+)
+TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
+
+
+def target_of(name: str) -> Target:
+    """A target that can be made here. `InputError` for one that is unknown, refused, or wants for a package."""
+    if name not in TARGETS:
+        raise unknown_name("--target", name, TARGETS)
+    target = TARGETS[name]
+    if target.refusal:
+        raise InputError(f"--target: got {name!r}, refused: {target.refusal}; allowed: {_possible()}")
+    if target.extra and find_spec(target.extra[0]) is None:
+        raise InputError(f"--target: got {name!r}, which needs {target.extra[0]}: {target.extra[1]}")
+    return target
+
+
+def _possible() -> str:
+    return ", ".join(target.name for target in _ALL if not target.refusal)

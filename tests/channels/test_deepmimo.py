@@ -1,0 +1,104 @@
+"""DeepMIMO folders: units, padding, and what is said of folders that are none."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.io import savemat
+
+from channels.raytraced import RayTraced, write_rays
+from channels.raytraced.deepmimo import read_deepmimo
+
+NAN = np.nan
+PAIR = "t000_tx000_r001"
+#: Two users; the second has one path, a third one none. Paths come by power, not by delay.
+ARRAYS = {
+    "power": [[-80, -86.0206, NAN], [-90, NAN, NAN], [NAN, NAN, NAN]],
+    "phase": [[90, -45, NAN], [180, NAN, NAN], [NAN, NAN, NAN]],
+    "delay": [[3e-7, 2e-7, NAN], [5e-7, NAN, NAN], [NAN, NAN, NAN]],
+    "aod_az": [[10, 20, NAN], [30, NAN, NAN], [NAN, NAN, NAN]],
+    "aod_el": [[90, 100, NAN], [110, NAN, NAN], [NAN, NAN, NAN]],
+    "aoa_az": [[-170, 40, NAN], [-150, NAN, NAN], [NAN, NAN, NAN]],
+    "aoa_el": [[90, 80, NAN], [70, NAN, NAN], [NAN, NAN, NAN]],
+    "inter": [[12, 0, NAN], [4, NAN, NAN], [NAN, NAN, NAN]],
+}
+POSITIONS = [[50, 0, 1.5], [60, 10, 1.5], [70, 0, 1.5]]
+
+
+def folder_of(path: Path, save: Callable[[Path, str, np.ndarray], None]) -> Path:
+    path.mkdir()
+    (path / "params.json").write_text(json.dumps({"version": "4.0.0", "rt_params": {"frequency": 3.5e9}}))
+    places = np.full((3, 3, 2, 3), NAN, np.float32)
+    places[0, 0] = [[20, 5, 3], [40, 5, 2]]
+    places[1, 0, 0] = [30, 5, 2]
+    extra = {"rx_pos": POSITIONS, "tx_pos": [[0, 0, 10]], "inter_pos": places}
+    for name, values in (ARRAYS | extra).items():
+        save(path, name, np.asarray(values, np.float32))
+    return path
+
+
+def save_npz(path: Path, name: str, values: np.ndarray) -> None:
+    np.savez_compressed(path / f"{name}_{PAIR}.npz", **{name: values})
+
+
+def save_mat(path: Path, name: str, values: np.ndarray) -> None:
+    savemat(path / f"{name}_{PAIR}.mat", {name: values})
+
+
+@pytest.mark.parametrize("save", [save_npz, save_mat])
+def test_a_folder_becomes_rays(tmp_path: Path, save: Callable[[Path, str, np.ndarray], None]) -> None:
+    rays = read_deepmimo(folder_of(tmp_path / "city", save), 0, 0, 1)
+    assert rays.carrier_frequency_hz == 3.5e9
+    assert rays.num_rays.tolist() == [2, 1, 0]
+    assert rays.num_outages == 1
+    np.testing.assert_allclose(rays.delays_s, [2e-7, 3e-7, 5e-7], rtol=1e-6)
+    expected = [0.5e-4 * np.exp(-1j * math.pi / 4), 1e-4j, -(10**-4.5)]
+    np.testing.assert_allclose(rays.transfer[:, 0, 0], expected, rtol=1e-5, atol=1e-11)
+    assert not rays.transfer[:, 1].any()
+    np.testing.assert_allclose(np.rad2deg(rays.base_azimuth_rad), [20, 10, 30], rtol=1e-6)
+    np.testing.assert_allclose(np.rad2deg(rays.user_zenith_rad), [80, 90, 70], rtol=1e-6)
+    # reflection then diffraction; transmission
+    assert rays.interactions.tolist() == [[0, 0], [1, 8], [4, 0]]
+    assert rays.lines_m(0)[1].tolist() == [[0, 0, 10], [20, 5, 3], [40, 5, 2], [50, 0, 1.5]]
+    assert rays.is_line_of_sight.tolist() == [True, False, False]
+
+
+def test_the_channel_has_the_power_of_the_paths(tmp_path: Path) -> None:
+    write_rays(tmp_path / "city.npz", read_deepmimo(folder_of(tmp_path / "city", save_npz), 0, 0, 1))
+    model = RayTraced(rays=str(tmp_path / "city.npz"), normalise="none")
+    generators = [np.random.default_rng(seed) for seed in range(20)]
+    sites = model.sites([np.random.default_rng(seed) for seed in range(20)])
+    gains = model.paths(generators, 1, 1, np.zeros(1)).gains[:, 0, 0, :, 0]
+    powers = gains.abs().double().square().sum(1)
+    expected = np.where(sites == 0, 1.25e-8, 1e-9)
+    np.testing.assert_allclose(powers, expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: (f / "params.json").unlink(), "params.json: cannot be read: No such file"),
+        (lambda f: (f / "params.json").write_text("{"), "params.json that is no JSON"),
+        (lambda f: (f / "params.json").write_text("{}"), "params.json without rt_params.frequency"),
+        (lambda f: (f / f"delay_{PAIR}.npz").unlink(), "no such file in .npz or .mat"),
+        (lambda f: (f / f"delay_{PAIR}.npz").write_bytes(b"PK\x03\x04"), "damaged: "),
+        (lambda f: save_npz(f, "delay", np.zeros((2, 3))), r"delay \(2, 3\)"),
+        (lambda f: save_npz(f, "delay", np.full((3, 3), NAN)), "with a power but without the rest"),
+        (lambda f: save_npz(f, "inter", np.full((3, 3), 91.0)), "the interaction code 91"),
+        (lambda f: save_npz(f, "power", np.array([["a"]])), "got <U1"),
+    ],
+)
+def test_a_folder_that_is_none_is_refused_in_one_line(
+    tmp_path: Path, damage: Callable[[Path], object], message: str
+) -> None:
+    folder = folder_of(tmp_path / "city", save_npz)
+    damage(folder)
+    with pytest.raises(ValueError, match=message) as error:
+        read_deepmimo(folder, 0, 0, 1)
+    assert "\n" not in str(error.value)
+    assert "allowed: " in str(error.value)
