@@ -184,10 +184,21 @@ class Trainer:
             "slots": self.step * s.slots_per_step,
         }
 
+    def _begin(self) -> None:
+        """Forget rows of a run that was killed before its first checkpoint; look at the model as it is, so that the
+        weights that are kept are never worse than those before training."""
+        if self.processes.is_first:
+            self.log.cut(-1)
+            self.validation_log.cut(-1)
+        if self.recipe.schedule.validate_every:
+            self.validate()
+
     def run(self, progress: Callable[[dict[str, float]], None]) -> None:
         """Train to the end of the schedule, checkpointing on the way."""
         s = self.recipe.schedule
         began = time.perf_counter() - self.seconds
+        if self.step == 0:
+            self._begin()
         while self.step < s.steps:
             row = self.one_step()
             last = self.step == s.steps
