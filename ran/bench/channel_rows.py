@@ -10,7 +10,7 @@ import torch
 
 from channels import Cdl, Umi
 from ran.bench import cost, sionna_peer
-from ran.bench.peak_memory import peak_bytes
+from ran.bench.peak_memory import peak_text
 from ran.bench.row import Effort, Match, Parity, Row, Side, Target, Work
 from ran.phy.numerology import symbol_times_s
 
@@ -64,11 +64,9 @@ class CdlWork(Work):
             error = np.abs(found.mean(0) - [1, expected])
             ok &= bool(np.all(error < 4 * found.std(0) / draws**0.5))
             parts.append(f"{name} {error[0]:.3f} and {error[1]:.3f}")
-        memory = [peak_bytes(draw) / 2**20 for draw in (self.draw, partial(generate, 1))]
         what = f"power and correlation at {lag * _SPACING_HZ / 1e6:.2g} MHz"
         text = f"deviation of {what} from the profile over {draws} draws: {', '.join(parts)}"
-        grown = f"peak memory of a draw: ours {memory[0]:.0f} MiB, Sionna {memory[1]:.0f} MiB"
-        return Parity(f"{text}; {grown}", ok)
+        return Parity(text + peak_text({"ours": self.draw, "Sionna": partial(generate, 1)}), ok)
 
 
 class UmiWork(Work):
@@ -107,11 +105,9 @@ class UmiWork(Work):
             found[name] = np.array([product.real / power.real for power, product in users])
         error = abs(found["ours"].mean() - found["Sionna"].mean())
         deviation = (sum(values.var() / len(values) for values in found.values())) ** 0.5
-        memory = [peak_bytes(draw) / 2**20 for draw in (self.draw, generate)]
         means = ", ".join(f"{name} {values.mean():.3f}" for name, values in found.items())
         text = f"correlation at {lag * _SPACING_HZ / 1e6:.2g} MHz over {len(found['ours'])} users: {means}"
-        grown = f"peak memory of a draw: ours {memory[0]:.0f} MiB, Sionna {memory[1]:.0f} MiB"
-        return Parity(f"{text}; {grown}", bool(error < 4 * deviation))
+        return Parity(text + peak_text({"ours": self.draw, "Sionna": generate}), bool(error < 4 * deviation))
 
 
 def _moments(h: torch.Tensor, lag: int) -> tuple[complex, complex]:
