@@ -40,7 +40,7 @@ def test_every_channel_and_receiver_has_a_description():
         ({"name": "tdk"}, "did you mean 'tdl'"),
         (
             {},
-            "channel.name: got None; allowed: awgn, cdl, hst, inf, inh, ray-traced, rayleigh-block, rma, tdl, uma, umi",
+            "channel.name: got None; allowed: awgn, cdl, hst, inf, inh, ray-traced, rayleigh-block, rma, sma, tdl, uma, umi",
         ),
         ({"name": "tdl", "profile": "B", "delay_spread_ms": 1, "max_doppler_hz": 1}, "did you mean 'delay_spread_ns'"),
         ({"name": "tdl", "max_doppler_hz": 1}, "channel.profile: missing"),
