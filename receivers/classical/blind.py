@@ -9,16 +9,17 @@ from torch import Tensor
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import refine_with_data
+from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.interference import whiten
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.semi_blind import reestimated
-from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.interface import SlotObservation, Truth
 
 SUBCARRIERS_PER_PRB = 12
 
 
-class Blind(Receiver):
+class Blind(DetectingReceiver):
     """LMMSE with statistics from the slot's own pilots: noise, delays, Doppler, timing and frequency offset.
 
     max_cfo_hz: largest carrier frequency offset that is looked for, Hz; 0 when it is known to be corrected.
@@ -71,26 +72,11 @@ class Blind(Receiver):
         self.num_iterations = num_iterations
         self.noise = noise
         self.irc_num_prb = irc_num_prb
-        self.detector = detector
-        self.demapper = demapper
-        self.num_paths = num_paths
-        self.num_turbo = num_turbo
+        super().__init__(detector, demapper, num_paths, num_turbo)
         self.data_aided = data_aided
         self.num_reestimations = num_reestimations
         self._first_detection = Detection("ep", demapper)
-        self._detection = Detection(detector, demapper, num_paths, num_turbo)
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
-
-    @property
-    def uses_decoder(self) -> bool:
-        return self._detection.uses_decoder
-
-    @property
-    def takes_mixed_modulations(self) -> bool:
-        return self._detection.takes_mixed_modulations
-
-    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
-        self._detection.check(num_layers)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         return self.detect(observation, self.estimate(observation))

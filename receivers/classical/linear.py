@@ -7,12 +7,12 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
-from receivers.classical.detection import DemapperName, Detection, DetectorName
+from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.estimate import ChannelEstimate, estimate_bundles
 from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
 from receivers.classical.processor import floats, runs_compiled
-from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, SlotObservation, Truth
 
 
 def line_over_time(positions: tuple[float, ...], length: int, device: torch.device) -> Tensor:
@@ -104,37 +104,13 @@ def interpolate_linear(observation: SlotObservation) -> tuple[Tensor, Tensor]:
     return estimate_linear(observation).on_grid()
 
 
-class LsLinear(Receiver):
+class LsLinear(DetectingReceiver):
     """LS channel estimation, linear interpolation, LMMSE equalisation, max-log demapping.
 
     detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
     """
 
     name = "ls-linear"
-
-    def __init__(
-        self,
-        detector: DetectorName = "lmmse",
-        demapper: DemapperName = "maxlog",
-        num_paths: int = 16,
-        num_turbo: int = 3,
-    ) -> None:
-        self.detector = detector
-        self.demapper = demapper
-        self.num_paths = num_paths
-        self.num_turbo = num_turbo
-        self._detection = Detection(detector, demapper, num_paths, num_turbo)
-
-    @property
-    def uses_decoder(self) -> bool:
-        return self._detection.uses_decoder
-
-    @property
-    def takes_mixed_modulations(self) -> bool:
-        return self._detection.takes_mixed_modulations
-
-    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
-        self._detection.check(num_layers)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         return self._detection.of_estimate(observation, tracked(observation, estimate_linear(observation)))

@@ -9,11 +9,12 @@ import torch
 from scipy.special import j0
 from torch import Tensor
 
-from receivers.classical.detection import DemapperName, Detection, DetectorName
+from receivers.classical.detecting_receiver import DetectingReceiver
+from receivers.classical.detection import DemapperName, DetectorName
 from receivers.classical.estimate import ChannelEstimate, estimate_bundles
 from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
-from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, SlotObservation, Truth
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
@@ -135,7 +136,7 @@ class WienerInterpolator:
         )
 
 
-class Lmmse(Receiver):
+class Lmmse(DetectingReceiver):
     """LMMSE channel estimation over frequency and time with a stated prior, LMMSE equalisation, max-log demapping.
 
     detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
@@ -160,23 +161,8 @@ class Lmmse(Receiver):
             raise ValueError(f"prior_max_doppler_hz: got {prior_max_doppler_hz}; allowed: 0 or more")
         self.prior_delay_spread_ns = prior_delay_spread_ns
         self.prior_max_doppler_hz = prior_max_doppler_hz
-        self.detector = detector
-        self.demapper = demapper
-        self.num_paths = num_paths
-        self.num_turbo = num_turbo
-        self._detection = Detection(detector, demapper, num_paths, num_turbo)
+        super().__init__(detector, demapper, num_paths, num_turbo)
         self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
-
-    @property
-    def uses_decoder(self) -> bool:
-        return self._detection.uses_decoder
-
-    @property
-    def takes_mixed_modulations(self) -> bool:
-        return self._detection.takes_mixed_modulations
-
-    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
-        self._detection.check(num_layers)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         estimate = tracked(observation, self._interpolate.estimate(observation))
