@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from ran.sim.executor import Workers
+    from ran.sim.experiment import Experiment
+    from ran.sim.simulation import Build
 
 
 def sim(
@@ -24,6 +30,14 @@ def sim(
         int | None, typer.Option(min=1, help="Slots simulated per transaction. [default: about 1.5 s worth]")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to simulate: cpu, cuda, cuda:1, ...")] = "cpu",
+    cluster: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Simulate on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT; --workers is then the most "
+            "there. Needs the extra ray.",
+        ),
+    ] = None,
     replay: Annotated[
         str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
     ] = None,
@@ -53,9 +67,22 @@ def sim(
     from ran.sim.run import run
 
     folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener:
-        results = run(loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build)
+    with ProgressLine() as listener, _workers_of(cluster, loaded, build, workers, device) as far:
+        results = run(
+            loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build, executor=far
+        )
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)
     print(f"report: {page}")
+
+
+def _workers_of(
+    cluster: str | None, experiment: Experiment, build: Build, workers: int | None, device: str
+) -> AbstractContextManager[Workers | None]:
+    """Those of a cluster; or None, for processes on this machine."""
+    if cluster is None:
+        return nullcontext()
+    from ran.sim.cluster import ClusterExecutor
+
+    return ClusterExecutor(experiment, build, workers, cluster, on_gpu=device != "cpu")

@@ -12,14 +12,15 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import cast
+from typing import Protocol, cast
 
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.simulation import Build
 from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, work
 
-_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
+#: Environment of a worker: workers share the cores, so each uses one.
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
 
 class RunStopped(Exception):
@@ -37,6 +38,25 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
+class Workers(Protocol):
+    """Whoever simulates chunks for a run: `Executor` here, `ran.sim.cluster.ClusterExecutor` on other machines."""
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def idle(self) -> int: ...
+
+    @property
+    def in_flight(self) -> tuple[Chunk, ...]: ...
+
+    def turn_to(self, experiment: Experiment) -> None: ...
+
+    def submit(self, chunk: Chunk) -> None: ...
+
+    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]: ...
+
+
 class Executor:
     """`workers` processes that live as long as the `with` block. Each works on at most one chunk."""
 
@@ -48,7 +68,7 @@ class Executor:
 
     def __enter__(self) -> Executor:
         try:
-            with _environment(_ONE_THREAD), _interrupts_ignored():
+            with _environment(ONE_THREAD), _interrupts_ignored():
                 for _ in range(self._count):
                     self._start()
         except BaseException:
@@ -126,12 +146,7 @@ class Executor:
         answered = []
         for ready in connection.wait(list(self._processes), timeout_s):
             worker = cast(Connection, ready)
-            answer = self._answer(worker)
-            if isinstance(answer, Refused):
-                raise InputError(answer.text)
-            if isinstance(answer, Crashed):
-                raise WorkerCrashed(f"exception in a worker process:\n\n{answer.text}")
-            answered.append((self._busy.pop(worker), answer))
+            answered.append((self._busy.pop(worker), outcome(self._answer(worker))))
         return answered
 
     def _answer(self, worker: Connection) -> Answer:
@@ -145,6 +160,15 @@ class Executor:
                 "everything but its chunk is stored, the same command resumes"
             ) from None
         return answer
+
+
+def outcome(answer: Answer) -> Done | NonFinite:
+    """The answer, if it is one. Raises InputError when the worker refused its input, WorkerCrashed for a bug."""
+    if isinstance(answer, Refused):
+        raise InputError(answer.text)
+    if isinstance(answer, Crashed):
+        raise WorkerCrashed(f"exception in a worker process:\n\n{answer.text}")
+    return answer
 
 
 def _how_it_ended(exitcode: int | None) -> str:

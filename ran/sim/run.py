@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from ran.sim.device import device_kind
-from ran.sim.executor import Executor, RunStopped, available_cores
+from ran.sim.executor import Executor, RunStopped, Workers, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity, replay_key, scenario_id, task_id
 from ran.sim.outcomes import TaskOutcomes
@@ -92,15 +92,15 @@ def run(
     chunk_slots: int | None = None,
     listener: Listener | None = None,
     build: Build = build_simulation,
-    executor: Executor | None = None,
+    executor: Workers | None = None,
 ) -> RunResults:
     """Simulate what the run folder `out` does not hold yet of `experiment`; write `results.csv`; return the results.
 
     workers: processes, by default one per core, or one for a GPU. chunk_slots: slots per chunk, by default about 1.5 s
     worth. Neither changes any result, nor does an interruption: every finished chunk is stored, and the same call goes
     on from there.
-    build: makes the simulation, here and in every worker. executor: processes that outlive this run, made with the same
-    `build`; by default the run has its own.
+    build: makes the simulation, here and in every worker. executor: workers that outlive this run, made with the same
+    `build`, here or on a cluster; by default the run has its own processes.
     Raises InputError for input that does not fit, RunStopped when the run cannot go on, WorkerCrashed for a bug.
     """
     listener = listener or Silence()
@@ -154,7 +154,7 @@ class _Session:
         """What the run cannot end without."""
         return [need for need in _needs(self._plan.curves(self._outcomes)) if need.certain]
 
-    def simulate(self, build: Build, listener: Listener, executor: Executor | None) -> None:
+    def simulate(self, build: Build, listener: Listener, executor: Workers | None) -> None:
         if executor is not None:
             executor.turn_to(self._experiment)
             self._simulate(executor, listener)
@@ -163,7 +163,7 @@ class _Session:
         with Executor(self._experiment, build, self._workers) as own:
             self._simulate(own, listener)
 
-    def _simulate(self, executor: Executor, listener: Listener) -> None:
+    def _simulate(self, executor: Workers, listener: Listener) -> None:
         self._recent.append((time.monotonic(), 0))
         while True:
             curves = self._plan.curves(self._outcomes)
@@ -174,7 +174,7 @@ class _Session:
                 self._take(chunk, answer)
             listener.update(self._status(curves))
 
-    def _hand_out(self, executor: Executor, needs: list[Need]) -> None:
+    def _hand_out(self, executor: Workers, needs: list[Need]) -> None:
         while executor.idle:
             chunk = self._schedule.next_chunk(needs, self._outcomes, executor.in_flight)
             if chunk is None:

@@ -70,12 +70,12 @@ def work(connection: Connection, build: Build, experiment: Experiment) -> None:
     _die_with_parent()
     try:
         simulation = build(experiment)
-        _use_one_thread()
+        use_one_thread()
         while (message := _next(connection)) is not None:
             if isinstance(message, Experiment):
                 experiment, simulation = message, build(message)
             else:
-                _tell(connection, _simulate(simulation, experiment, message))
+                _tell(connection, simulate_chunk(simulation, experiment, message))
     except InputError as error:
         _tell(connection, Refused(str(error)))
     except Exception:
@@ -90,7 +90,8 @@ def _next(connection: Connection) -> Chunk | Experiment | None:
     return message
 
 
-def _simulate(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
+def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
+    """The outcomes of a chunk."""
     started = time.perf_counter()
     receivers = {title: simulation.receivers[title] for title in chunk.receivers}
     try:
@@ -117,7 +118,7 @@ def _tell(connection: Connection, answer: Answer) -> None:
         sys.exit(1)  # the parent has gone, nobody listens
 
 
-def _use_one_thread() -> None:
+def use_one_thread() -> None:
     """Workers share the cores, so each uses one; and sums are then always taken in the same order."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
