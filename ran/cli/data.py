@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=group_with_default("write"),
     no_args_is_help=True,
-    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|sigmf FILE`.",
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|sigmf FILE`.",
 )
 
 
@@ -113,6 +113,43 @@ def verify(
     print(f"{file}: whole, content {verdict.content[:16]}, {time.perf_counter() - started:.1f} s")
 
 
+@app.command("evaluate")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A data set of slots.")],
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            metavar="NAME|BLOCK",
+            help="A receiver, or a block such as '{name: lmmse, prior_max_doppler_hz: 300}'; once for each. "
+            "[default: those of the experiment]",
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val or test. [default: all drops]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-data]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+) -> None:
+    """Run receivers on the slots of a data set, and report on them as `ran sim` does.
+
+    Interrupt it at any time: the same command resumes.
+    """
+    from ran.cli.progress import ProgressLine
+    from ran.cli.table import print_summary
+    from ran.datasets.evaluate import build_evaluation, experiment_on
+    from ran.report import write_report
+    from ran.sim.run import run
+
+    experiment = experiment_on(file, [_receiver(text) for text in receivers or ()], split)
+    folder = out or Path("runs") / f"{experiment.name}-data"
+    with ProgressLine() as listener:
+        results = run(experiment, folder, workers=workers, listener=listener, build=build_evaluation)
+        listener.say("writing the report")
+        page = write_report([results], folder)
+    print(experiment.description)
+    print_summary(results)
+    print(f"report: {page}")
+
+
 @app.command("sigmf")
 def sigmf(
     file: Annotated[Path, typer.Argument(help="A data set of slots.")],
@@ -163,6 +200,23 @@ def rays(
         f"{out}: {found.num_positions} positions, {found.num_outages} of them without rays, {int(served.sum())} rays, "
         f"{out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
     )
+
+
+def _receiver(text: str) -> dict[str, object]:
+    """A receiver's block from the command line."""
+    import yaml
+
+    from ran.errors import bad_value
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict):
+        raise bad_value("--receiver", text, "a name, or a block such as {name: lmmse, prior_max_doppler_hz: 300}")
+    return value
 
 
 def _request(
