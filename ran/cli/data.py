@@ -173,10 +173,17 @@ def rays(
     trace: Annotated[
         str,
         typer.Argument(
-            help="A YAML file that says what to trace, rays that ship (munich-street), or a DeepMIMO folder."
+            help="A YAML file that says what to trace, rays that ship (munich-street), a DeepMIMO folder, or a folder "
+            "of AODT's tables."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`; of AODT, "
+            "`{name: recorded, responses: FILE}`."
+        ),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an option, e.g. max_depth=2.")
     ] = None,
@@ -190,8 +197,16 @@ def rays(
     What was traced before with the same options, scene and version comes from the cache.
     """
     from ran.cli.progress import ProgressLine
-    from ran.datasets.rays import trace_to_file
+    from ran.datasets.rays import is_aodt, responses_to_file, trace_to_file
 
+    if is_aodt(trace):
+        responses = responses_to_file(trace, out)
+        links, base, user, taps = responses.gains.shape
+        print(
+            f"{out}: {links} links of {base} x {user} antennas, up to {taps} taps each, "
+            f"{out.stat().st_size / 1e3:.0f} kB, content {responses.content_sha256[:16]}"
+        )
+        return
     numbers = [int(number) for number in _numbers("--pair", pair, ",", 3)]
     with ProgressLine() as line:
         found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
