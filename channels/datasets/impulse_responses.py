@@ -62,7 +62,9 @@ def write_impulse_responses(path: Path, responses: ImpulseResponses) -> None:
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as file:
-            arrays = {name: np.asarray(getattr(responses, name), dtype) for name, dtype in _ARRAYS.items()}
+            arrays: dict[str, NDArray[Any]] = {
+                name: np.asarray(getattr(responses, name), dtype) for name, dtype in _ARRAYS.items()
+            }
             text = np.frombuffer(json.dumps(head, sort_keys=True).encode(), np.uint8)
             np.savez_compressed(file, allow_pickle=False, head=text, **arrays)
         os.chmod(temporary, 0o644)
