@@ -30,6 +30,7 @@ class Recorded(Channel):
     absolute_delays: keep the delay of a link's first tap; by default a base station has told the user to send earlier.
 
     A draw picks one of the links, all alike. Every antenna pair has taps of its own; they stand still within a drop.
+    Fewer antennas than were recorded are the first of them; unit mean power is that of all.
     """
 
     name = "recorded"
@@ -69,11 +70,11 @@ class Recorded(Channel):
         return self.responses.content_sha256
 
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
-        """As in the base class; a link has as many antennas as it has."""
+        """As in the base class; a link has as many antennas as were recorded."""
         super().check(num_rx_ant, num_tx_ant)
         for what, asked, there in zip(("rx", "tx"), (num_rx_ant, num_tx_ant), self._gains.shape[1:3], strict=True):
-            if asked != there:
-                raise bad_value(f"num_{what}_ant", asked, f"{there}, the antennas of the recorded links")
+            if asked > there:
+                raise bad_value(f"num_{what}_ant", asked, f"up to {there}, the antennas of the recorded links")
 
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
         """Links of the draws, int64 [len(generators)]."""
@@ -104,8 +105,8 @@ class Recorded(Channel):
         step = max(1, _STEP_BYTES // (16 * num_taps * frequencies.size))
         for number, link in enumerate(links):
             flat = grid[number].reshape(-1, frequencies.size)
-            gains = self._gains[link].reshape(-1, num_taps)
-            delays = self._delays_s[link].reshape(-1, num_taps)
+            gains = self._gains[link, :num_rx_ant, :num_tx_ant].reshape(-1, num_taps)
+            delays = self._delays_s[link, :num_rx_ant, :num_tx_ant].reshape(-1, num_taps)
             for first in range(0, len(flat), step):
                 pairs = slice(first, first + step)
                 phases = np.exp(-2j * np.pi * (delays[pairs, :, None] * frequencies % 1))
@@ -127,5 +128,5 @@ class Recorded(Channel):
             raise bad_value("paths", f"{num_rx_ant} x {num_tx_ant} antennas", "1 x 1: delays differ between pairs")
         num_times = checked_axis("times_s", times_s).size
         links = self.sites(generators)
-        gains = torch.from_numpy(self._gains[links])[..., None].expand(-1, -1, -1, -1, num_times).contiguous()
+        gains = torch.from_numpy(self._gains[links, :1, :1])[..., None].expand(-1, -1, -1, -1, num_times).contiguous()
         return Paths(gains.to(device), torch.from_numpy(self._delays_s[links][:, 0, 0]).to(device))
