@@ -12,10 +12,13 @@ from channels.paths import GridPart, LargeScale, PathAngles, Paths
 from channels.profiles import PowerDelayProfile, power_delay_profile, profile_names
 from channels.rayleigh import RayleighBlock
 from channels.raytraced import RayTraced
+from channels.recorded import Recorded
 from channels.scenarios import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.tdl import Tdl
 
-_MODELS: tuple[type[Channel], ...] = (Awgn, RayleighBlock, Tdl, Cdl, Hst, Umi, Uma, Rma, Sma, Inh, Inf, RayTraced)
+_MODELS: tuple[type[Channel], ...] = (
+    Awgn, RayleighBlock, Tdl, Cdl, Hst, Umi, Uma, Rma, Sma, Inh, Inf, RayTraced, Recorded,
+)  # fmt: skip
 #: Every channel model by the name that experiments use.
 CHANNELS: dict[str, type[Channel]] = {model.name: model for model in _MODELS}
 
@@ -40,6 +43,7 @@ __all__ = [
     "PowerDelayProfile",
     "RayTraced",
     "RayleighBlock",
+    "Recorded",
     "Rma",
     "Sma",
     "Tdl",

@@ -16,6 +16,7 @@ from channels.arrays import angles as angles_of
 from channels.arrays import direction as direction_of
 from channels.cluster_profiles import ClusterProfile, cluster_profile
 from channels.cluster_response import Ends, cluster_modes, mean_pair_power, snapshot
+from channels.dual_mobility import dual_mobility as dual_mobility_of
 from channels.errors import bad_value, non_negative
 from channels.near_field import NearField
 from channels.near_field import near_field as near_field_of
@@ -42,6 +43,8 @@ class Cdl(ArrayChannel):
     normalise: unit mean power over all antenna pairs; False keeps the coefficients of §7.5 with the elements' gains.
     near_field: block with distance_m and more (`channels.near_field`): spherical wavefronts at both arrays, in §7.6.13
         and §7.6.14 of Rel-19; visibility takes power away. Left out: plane waves.
+    dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10): the base
+        station and scatterers move too; not together with near_field.
 
     Every ray has a uniformly random start phase, the line of sight as well. The response is constant within an
     OFDM symbol.
@@ -66,6 +69,7 @@ class Cdl(ArrayChannel):
         k_factor_db: float | None = None,
         normalise: bool = True,
         near_field: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         low, high = _FREQUENCIES_HZ
         if isinstance(carrier_frequency_hz, bool) or not low <= carrier_frequency_hz <= high:
@@ -88,6 +92,12 @@ class Cdl(ArrayChannel):
             profile, spread_s, angle_spreads_deg, mean_angles_deg, k_factor_db
         )
         self._near = None if near_field is None else _near_field(near_field, self.clusters)
+        self.dual_mobility = dual_mobility
+        self._dual = None if dual_mobility is None else dual_mobility_of(dual_mobility)
+        if self._dual is not None:
+            if near_field is not None:
+                raise bad_value("dual_mobility", dual_mobility, "without near_field, in which the base station stands")
+            self.doppler_hz += self._dual.max_speed_mps / self.wavelength_m
         self._powers: dict[tuple[int, int], float] = {}
 
     def track(
@@ -129,7 +139,7 @@ class Cdl(ArrayChannel):
     ) -> tuple[Tensor, None]:
         """Random numbers of a drop: those of `channels.rays.draw_rays`, then those of the near field."""
         ends = self._ends(num_rx_ant, num_tx_ant)
-        modes = cluster_modes(ends, self.clusters, generators, nodes_s, self._velocity, self._near, device)
+        modes = cluster_modes(ends, self.clusters, generators, nodes_s, self._velocity, self._near, device, self._dual)
         return modes, None
 
     def _delays_s(self, drawn: None) -> np.ndarray:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from channels.arrays import AntennaArray, direction
 from channels.cluster_profiles import ClusterProfile
+from channels.dual_mobility import DualMobility
 from channels.near_field import NearField
 from channels.rays import Rays, draw_rays
 from channels.waves import SPEED_OF_LIGHT_MPS, turns
@@ -38,12 +39,16 @@ def cluster_modes(
     motion: tuple[float, float, float | None],
     near: NearField | None,
     device: torch.device | str,
+    dual: DualMobility | None = None,
 ) -> Tensor:
     """Gains of every antenna pair, complex64 [batch, num_rx_ant * num_tx_ant, num_times, num_clusters].
 
     motion: the terminal's speed in m/s, zenith and azimuth of its direction in radians; azimuth None: the draw's own.
+    dual: what else moves; not together with `near`.
     """
     spare = 0 if near is None else near.numbers(clusters.num_clusters)
+    if dual is not None:
+        spare = dual.numbers(clusters.num_clusters, clusters.num_rays)
     elements = ends.base.num_elements + ends.terminal.num_elements
     held = 32 * elements * clusters.num_clusters * clusters.num_rays * (1 if near is None else 6)
     step = max(1, _STEP_BYTES // held)
@@ -51,7 +56,7 @@ def cluster_modes(
     parts = []
     for first in range(0, max(len(generators), 1), step):
         rays = draw_rays(generators[first : first + step], clusters, spare, device)
-        parts.append(_Draw(ends, clusters, rays, times, motion, near).modes())
+        parts.append(_Draw(ends, clusters, rays, times, motion, near, dual=dual).modes())
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 
 
@@ -101,7 +106,9 @@ class _Draw:
         motion: tuple[float, float, float | None],
         near: NearField | None,
         on_the_way: bool = False,
+        dual: DualMobility | None = None,
     ) -> None:
+        self.dual = dual
         self.ends, self.clusters, self.rays, self.times, self.near = ends, clusters, rays, times, near
         self.on_the_way = on_the_way
         speed, zenith, azimuth = motion
@@ -154,10 +161,13 @@ class _Draw:
         return base, ends.terminal.response_to_points(at_terminal, ends.wavelength_m)
 
     def _doppler(self) -> Tensor:
-        """How the terminal's motion turns every ray, complex64 [batch, num_clusters, num_rays, num_times]."""
+        """How motion turns every ray, complex64 [batch, num_clusters, num_rays, num_times]."""
         toward = self.rays.at_terminal
         if self.near is None:
-            metres = torch.einsum("bnmx,bx->bnm", toward, self.velocity)[..., None] * self.times
+            approach = torch.einsum("bnmx,bx->bnm", toward, self.velocity)
+            if self.dual is not None:
+                approach = approach + self.dual.approach_mps(self.rays.spare, self.rays.at_base)
+            metres = approach[..., None] * self.times
         else:
             moved = self.velocity[:, None] * self.times[:, None]  # [batch, num_times, 3]
             distance = self.terminal_m[:, :, None, None]
@@ -178,7 +188,10 @@ class _Draw:
         if self.near is None:
             base = ends.base.response(at_base, ends.wavelength_m)[:, 0] * signs
             terminal = ends.terminal.response(at_terminal, ends.wavelength_m)[:, 0]
-            turned = turns((self.velocity @ at_terminal[0])[:, None] * self.times / ends.wavelength_m)
+            approach = self.velocity @ at_terminal[0]
+            if self.dual is not None:
+                approach = approach + self.dual.base_velocity_mps(self.rays.spare) @ at_base[0]
+            turned = turns(approach[:, None] * self.times / ends.wavelength_m)
             return amplitude[:, None, None, None] * (base @ terminal.T)[None, :, :, None] * turned[:, None, None, :]
         # element to element: the phases of both arrays cannot be told apart
         distance = self.near.distance_m

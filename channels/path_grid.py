@@ -11,6 +11,8 @@ from torch import Tensor
 
 #: Bytes of intermediate results per step on a CPU: they stay in the second-level cache between two products.
 _STEP_BYTES = 1 << 20
+#: The same of arrays, where nothing is gained by longer steps.
+_PAIR_STEP_BYTES = 1 << 19
 #: Largest error of `time_nodes`, relative to the amplitudes that are interpolated: 80 dB below.
 INTERPOLATION_ERROR = 1e-4
 
@@ -36,6 +38,14 @@ def time_nodes(times_s: np.ndarray, max_doppler_hz: float) -> tuple[np.ndarray, 
     pi f span: a slot at walking speed needs 2 to 4 nodes instead of 14 symbols, and thousands of samples need no
     more. The matrix is real and the same for all paths.
     """
+    nodes, matrix = _time_nodes(np.ascontiguousarray(times_s, np.float64).tobytes(), max_doppler_hz)
+    return (times_s, None) if matrix is None else (nodes.copy(), matrix.copy())
+
+
+@lru_cache(maxsize=64)
+def _time_nodes(times: bytes, max_doppler_hz: float) -> tuple[np.ndarray, np.ndarray | None]:
+    """See `time_nodes`: a few times are asked for again and again. times: the bytes of a float64 array."""
+    times_s = np.frombuffer(times)
     first, last = float(times_s.min()), float(times_s.max())
     half = np.pi * max_doppler_hz * (last - first)
     count = 1
@@ -107,7 +117,7 @@ def many_pairs_to_grid(modes: Tensor, basis: Tensor | None, phases: Tensor) -> T
         real = torch.view_as_real(of_mode).view(batch, num_pairs, num_modes, 2 * num_subcarriers)
         return torch.view_as_complex((basis @ real).view(batch, num_pairs, num_times, num_subcarriers, 2))
     grid = torch.empty(batch, num_pairs, num_times, num_subcarriers, dtype=torch.complex64)
-    step = max(1, 2 * _STEP_BYTES // (8 * num_modes * num_subcarriers))
+    step = max(1, _PAIR_STEP_BYTES // (8 * num_modes * num_subcarriers))
     for drop in range(batch):
         for first in range(0, num_pairs, step):
             part, out = modes[drop, first : first + step], grid[drop, first : first + step]

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from channels.arrays.pattern import check_pattern, power_gain
+from channels.arrays.pattern import check_pattern, is_uniform, power_gain
 from channels.arrays.rotation import angles, polarisation_basis, rotation_matrix
 from channels.errors import bad_value
 from channels.waves import turns
@@ -92,19 +92,22 @@ class AntennaArray:
         The components are those along growing zenith and growing azimuth, in global coordinates
         (TR 38.901 eq. (7.1-11), (7.3-4), (7.3-5)).
         """
-        rotation = self.rotation.to(directions.device)
-        local = directions @ rotation  # the transpose turns back
-        amplitude = power_gain(self.pattern, *angles(local)).sqrt()
-        local_zenith, _ = polarisation_basis(local)
         of_zenith, of_azimuth = polarisation_basis(directions)
-        turned = local_zenith @ rotation.T
+        local, turned = directions, of_zenith
+        if any(self.orientation_rad):
+            rotation = self.rotation.to(directions.device)
+            local = directions @ rotation  # the transpose turns back
+            turned = polarisation_basis(local)[0] @ rotation.T
         cosine, sine = (turned * of_zenith).sum(-1), (turned * of_azimuth).sum(-1)
         slants = torch.as_tensor(self._slants[0], dtype=directions.dtype, device=directions.device)
         along, beside = slants.cos(), slants.sin()
         # by the angle between both bases: [..., num_slants]
         theta = cosine[..., None] * along - sine[..., None] * beside
         phi = sine[..., None] * along + cosine[..., None] * beside
-        return amplitude[..., None, None] * torch.stack([theta, phi], -1)
+        fields = torch.stack([theta, phi], -1)
+        if is_uniform(self.pattern):
+            return fields
+        return power_gain(self.pattern, *angles(local)).sqrt()[..., None, None] * fields
 
     def steering(self, directions: Tensor, wavelength_m: float) -> Tensor:
         """Phase of a plane wave at every element, complex64 [..., num_elements, num_rays].
@@ -126,12 +129,14 @@ class AntennaArray:
             product = product * factor
         return product
 
-    def response(self, directions: Tensor, wavelength_m: float) -> Tensor:
+    def response(self, directions: Tensor, wavelength_m: float, fields: Tensor | None = None) -> Tensor:
         """Field of every port for plane waves, complex64 [..., num_ports, num_rays, 2].
 
         directions float64 [..., num_rays, 3]. Element pattern, slant, rotation, phase and weights included.
+        fields: of these directions, where the caller has them.
         """
-        return self._ports(self.steering(directions, wavelength_m), self.fields(directions))
+        of_elements = self.fields(directions) if fields is None else fields
+        return self._ports(self.steering(directions, wavelength_m), of_elements)
 
     def response_to_points(self, points_m: Tensor, wavelength_m: float, element_gains: Tensor | None = None) -> Tensor:
         """The same for spherical waves from or to points, complex64 [..., num_ports, num_rays, 2].

@@ -40,6 +40,11 @@ def check_pattern(name: str) -> None:
         raise unknown_name("pattern", name, _PATTERNS)
 
 
+def is_uniform(name: str) -> bool:
+    """Whether a pattern has unit gain in all directions."""
+    return _PATTERNS[name] is None
+
+
 def power_gain(name: str, zenith: Tensor, azimuth: Tensor) -> Tensor:
     """Linear power gain [...] in local directions: zenith 0 to pi, azimuth -pi to pi, pi/2 and 0 at the centre."""
     sector = _PATTERNS[name]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from channels.scenarios.layout import HexagonalLayout
 from channels.scenarios.models import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm, serving_spreads
+from channels.scenarios.network_channels import SiteChannels, site_channels
 from channels.scenarios.scenario_channel import ScenarioChannel
 from channels.scenarios.urban import UrbanMacro, UrbanMicro
 
@@ -15,6 +16,7 @@ __all__ = [
     "NetworkDrop",
     "Rma",
     "ScenarioChannel",
+    "SiteChannels",
     "Sma",
     "Uma",
     "Umi",
@@ -23,4 +25,5 @@ __all__ = [
     "drop_users",
     "noise_power_dbm",
     "serving_spreads",
+    "site_channels",
 ]

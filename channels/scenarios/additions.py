@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from channels.dual_mobility import dual_mobility
+from channels.errors import bad_value
 from channels.scenarios.blockage import Regions, RegionsDrawn, Screens, blockage_of
 from channels.scenarios.environment import LOS, Environment
 from channels.scenarios.field import correlated_fields
@@ -49,6 +51,7 @@ class Additions:
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual: dict[str, Any] | None = None,
     ) -> None:
         self.environment, self.mobility, self.absolute_delay, self.oxygen = (
             environment,
@@ -57,6 +60,9 @@ class Additions:
             oxygen,
         )
         self.blockage = None if blockage is None else blockage_of(blockage, environment)
+        self.dual = None if dual is None else dual_mobility(dual)
+        if self.dual is not None and mobility:
+            raise bad_value("dual_mobility", dual, "without mobility, whose base station stands still (§7.6.3.2)")
 
     @property
     def any(self) -> bool:

@@ -35,6 +35,8 @@ class Umi(ScenarioChannel):
     absolute_delay: whether delays hold the whole way, with the excess delay of §7.6.9.
     oxygen: whether oxygen absorbs power (§7.6.1), which it does from 52 to 68 GHz.
     blockage: {"model": "A", ...} or {"model": "B", ...}: `channels.scenarios.blockage`.
+    dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10); not
+        together with mobility.
 
     Large-scale parameters and clusters as in §7.5, the two strongest clusters in three parts each. Tables of V19.2: so
     the values that Rel-19 measured between 7 and 24 GHz (FR3) are in: UMi's and UMa's spreads, UMa's cluster spreads,
@@ -61,10 +63,11 @@ class Umi(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = UrbanMicro(carrier_frequency_hz)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
 
 
@@ -93,10 +96,11 @@ class Uma(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = UrbanMacro(carrier_frequency_hz)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
 
 
@@ -127,10 +131,11 @@ class Rma(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = RuralMacro(carrier_frequency_hz, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
 
 
@@ -163,10 +168,11 @@ class Sma(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = SuburbanMacro(carrier_frequency_hz, vegetation, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
 
 
@@ -194,10 +200,11 @@ class Inh(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = IndoorOffice(carrier_frequency_hz, office)
         cell = cell_of(environment, None, distance_m, 0.0, condition)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
 
 
@@ -230,6 +237,7 @@ class Inf(ScenarioChannel):
         absolute_delay: bool = False,
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
+        dual_mobility: dict[str, Any] | None = None,
     ) -> None:
         environment = IndoorFactory(
             carrier_frequency_hz, hall, hall_size_m, clutter_density, clutter_size_m, clutter_height_m
@@ -237,5 +245,5 @@ class Inf(ScenarioChannel):
         if hall == "HH" and condition == "nlos":
             raise bad_value("condition", condition, "los in hall 'HH' (TR 38.901 table 7.4.2-1)")
         cell = cell_of(environment, None, distance_m, 0.0, condition)
-        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage)
+        additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)

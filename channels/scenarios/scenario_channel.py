@@ -48,6 +48,8 @@ class ScenarioChannel(ArrayChannel):
         self.additions, self.mobility = additions, additions.mobility
         super().__init__(environment.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
         self.parameters = parameters(environment)
+        if additions.dual is not None:
+            self.doppler_hz += additions.dual.max_speed_mps / self.wavelength_m
 
     def drops(self, generators: Sequence[np.random.Generator]) -> LinkDrop:
         """Places, large-scale state and clusters of draws, without arrays."""
@@ -82,6 +84,8 @@ class ScenarioChannel(ArrayChannel):
         times = checked_axis("times_s", times_s)
         if times.min() < 0:
             raise bad_value("times_s", float(times.min()), "times from 0, when users are where they were dropped")
+        if self.additions.dual is not None:
+            raise bad_value("track", "dual_mobility", "channels whose base station stands still (§7.6.3.2)")
         symbols = np.zeros(1) if symbol_times_s is None else checked_axis("symbol_times_s", symbol_times_s)
         result = []
         for index, gains, drop, delays in self._snapshots(
@@ -205,7 +209,12 @@ class ScenarioChannel(ArrayChannel):
         for first in range(0, max(len(generators), 1), step):
             drop = self.drops(generators[first : first + step])
             drops.append(drop)
-            parts.append(path_gains(ends, drop, nodes_s, device))
+            others = None
+            if (dual := self.additions.dual) is not None:
+                count = dual.numbers(*drop.clusters.xpr.shape[1:])
+                numbers = np.stack([g.random(count) for g in generators[first : first + step]])
+                others = dual, torch.from_numpy(numbers).to(device)
+            parts.append(path_gains(ends, drop, nodes_s, device, others))
         return parts[0] if len(parts) == 1 else torch.cat(parts), drops
 
     def _delays_s(self, drawn: list[LinkDrop]) -> np.ndarray:

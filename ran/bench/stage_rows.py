@@ -10,6 +10,7 @@ import torch
 
 from channels import Tdl
 from ran.bench import cost, sionna_peer
+from ran.bench.peak_memory import peak_text
 from ran.bench.row import Effort, Match, Parity, Row, Side, Target, Work
 from ran.bench.slot_rows import slot_config
 from ran.link import Link, LinkConfig
@@ -71,7 +72,8 @@ class TdlWork(Work):
             ok &= correlation_error < 4 * float(correlation.std()) / draws**0.5
             parts.append(f"{name} {power_error:.3f} and {correlation_error:.3f}")
         what = f"power and correlation at {lag * _SPACING_HZ / 1e6:.2g} MHz"
-        return Parity(f"deviation of {what} from the profile over {draws} draws: {', '.join(parts)}", bool(ok))
+        text = f"deviation of {what} from the profile over {draws} draws: {', '.join(parts)}"
+        return Parity(text + peak_text({"ours": partial(self.draw, 1), "Sionna": partial(generate, 1)}), bool(ok))
 
 
 class LmmseWork(Work):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.stats import binom
 
 from channels.arrays import antenna_array
-from channels.scenarios import HexagonalLayout, drop_users, noise_power_dbm, serving_spreads
+from channels.scenarios import HexagonalLayout, drop_users, noise_power_dbm, serving_spreads, site_channels
+from channels.scenarios.environment import Environment
+from channels.scenarios.network import NetworkDrop
 from channels.waves import SPEED_OF_LIGHT_MPS
 from ran.calibration.setups import METRICS, TOLERANCE_DB, Setup
 from ran.link.streams import stream
@@ -18,6 +21,8 @@ from ran.link.streams import stream
 USERS_PER_SECTOR = 10
 #: Percentiles that tables show.
 PERCENTILES = (1, *range(5, 100, 5), 99)
+#: Of the PRB whose singular values are looked at.
+_PRB_SPACING_HZ = 15e3
 #: Of the intervals.
 _CONFIDENCE = 0.95
 
@@ -78,21 +83,15 @@ class Calibration:
         return [self.percentile(metric, percent) for metric in of for percent in of[metric]]
 
 
-def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False) -> Calibration:
+def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False, channels: bool = False) -> Calibration:
     """Simulate `drops` drops; each depends on the setup, the seed and its number alone.
 
-    spreads: delay and angle spreads of the serving links as well.
+    spreads: delay and angle spreads of the serving links as well. channels: wideband SIR and singular values, from the
+    small-scale channels to all sectors.
     """
     environment = setup.environment(setup.carrier_frequency_hz)
     layout = HexagonalLayout(setup.num_sites, setup.inter_site_distance_m)
-    block = {
-        "rows": 10,
-        "columns": 1,
-        "pattern": "38.901",
-        "subarray_rows": 10,
-        "subarray_zenith_deg": setup.beam_zenith_deg,
-    }
-    sector = antenna_array(block, SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
+    sector = antenna_array(_sector_block(setup), SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
     noise = noise_power_dbm(setup.bandwidth_hz, setup.noise_figure_db)
     users = USERS_PER_SECTOR * layout.num_sectors
     parts: dict[str, list[np.ndarray]] = {}
@@ -106,11 +105,58 @@ def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False) -> Cal
         }
         if spreads:
             found |= serving_spreads(environment, layout, drop, stream(seed, setup.name, index, "clusters"))
+        if channels:
+            found |= _of_channels(setup, environment, layout, drop, stream(seed, setup.name, index, "channels"))
         for name, values in found.items():
             parts.setdefault(name, []).append(values * METRICS[name].factor)
     return Calibration(
         setup, drops, seed, {name: np.sort(np.concatenate(parts[name])) for name in METRICS if name in parts}
     )
+
+
+def _sector_block(setup: Setup) -> dict[str, Any]:
+    """Options of a sector's antenna: ten elements above one another, one port."""
+    return {
+        "rows": 10,
+        "columns": 1,
+        "pattern": "38.901",
+        "subarray_rows": 10,
+        "subarray_zenith_deg": setup.beam_zenith_deg,
+    }
+
+
+def _of_channels(
+    setup: Setup, environment: Environment, layout: HexagonalLayout, drop: NetworkDrop, generator: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Wideband SIR and singular values of a PRB at the carrier, dB, float64 [num_users] each.
+
+    Sectors have their ten elements twice, slanted by 45 degrees to either side; users a vertical and a horizontal
+    element. Singular values: of the mean over the PRB of H H^H, of a channel of unit mean power per antenna pair.
+    """
+    wavelength = SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz
+    sector = antenna_array(_sector_block(setup) | {"polarisation": "cross"}, wavelength)
+    user = antenna_array({"num_elements": 1, "polarisation": "VH"}, wavelength)
+    users, serving = np.arange(len(drop.users_m)), drop.serving
+    powers = np.empty((len(users), layout.num_sectors))
+    values = np.empty((len(users), 2))
+    frequencies = (np.arange(12) - 5.5) * _PRB_SPACING_HZ
+    for site in site_channels(environment, layout, drop, sector, user, generator):
+        powers[:, 3 * site.site : 3 * site.site + 3] = site.powers
+        here = users[serving // 3 == site.site]
+        gains = site.gains.numpy()[here, serving[here] % 3].astype(np.complex128)
+        turned = np.exp(-2j * np.pi * site.delays_s[here][..., None] * frequencies)
+        # [users, subcarriers, user ports, sector ports]
+        h = np.einsum("bijn,bnf->bfij", gains, turned)
+        h = h / np.sqrt(site.powers[here, serving[here] % 3])[:, None, None, None]
+        values[here] = np.linalg.eigvalsh((h @ h.conj().swapaxes(-1, -2)).mean(1))
+    best = powers[users, serving]
+    smallest, largest = 10 * np.log10(np.maximum(values, 1e-30)).T
+    return {
+        "wideband_sir": 10 * np.log10(best / (powers.sum(-1) - best)),
+        "sv1": largest,
+        "sv2": smallest,
+        "sv_ratio": largest - smallest,
+    }
 
 
 def _interval(num: int, share: float) -> tuple[int, int]:

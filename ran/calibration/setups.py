@@ -23,7 +23,8 @@ class Metric:
     factor: float = 1.0
 
 
-#: Metrics by name: those of table 7.8-1, then the spreads of the serving link of table 7.8-2.
+#: Metrics by name: those of table 7.8-1, then those of table 7.8-2: spreads of the serving link, wideband SIR and
+#: singular values.
 METRICS = {
     "coupling_loss": Metric("Coupling loss, serving sector", "dB"),
     "sir": Metric("Geometry without noise", "dB"),
@@ -33,6 +34,10 @@ METRICS = {
     "asa": Metric("Azimuth spread of arrival", "degrees", math.degrees(1)),
     "zsd": Metric("Zenith spread of departure", "degrees", math.degrees(1)),
     "zsa": Metric("Zenith spread of arrival", "degrees", math.degrees(1)),
+    "wideband_sir": Metric("Wideband SIR", "dB"),
+    "sv1": Metric("Largest singular value of a PRB", "dB"),
+    "sv2": Metric("Smallest singular value of a PRB", "dB"),
+    "sv_ratio": Metric("Largest over smallest singular value", "dB"),
 }
 
 

@@ -19,6 +19,9 @@ def calibrate(
     drops: Annotated[int, typer.Option(min=1, max=100_000, help="Drops of 570 users.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drops.")] = 0,
     spreads: Annotated[bool, typer.Option("--spreads", help="Delay and angle spreads as well (table 7.8-2).")] = False,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="Wideband SIR and singular values as well: seconds per drop.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder for page, picture and table.")] = Path("runs/calibration"),
 ) -> None:
     """Compare path loss, antennas and cell selection with the calibration curves of 3GPP.
@@ -31,7 +34,7 @@ def calibrate(
     from ran.calibration.page import summary, write_results
     from ran.calibration.run import calibrate as run
 
-    results = [run(setup, drops, seed, spreads) for setup in chosen]
+    results = [run(setup, drops, seed, spreads, channels) for setup in chosen]
     page = write_results(results, out)
     _print_table(results)
     print(summary(results))

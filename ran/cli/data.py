@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=group_with_default("write"),
     no_args_is_help=True,
-    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|sigmf FILE`.",
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|sigmf FILE`.",
 )
 
 
@@ -113,6 +113,43 @@ def verify(
     print(f"{file}: whole, content {verdict.content[:16]}, {time.perf_counter() - started:.1f} s")
 
 
+@app.command("evaluate")
+def evaluate(
+    file: Annotated[Path, typer.Argument(help="A data set of slots.")],
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            metavar="NAME|BLOCK",
+            help="A receiver, or a block such as '{name: lmmse, prior_max_doppler_hz: 300}'; once for each. "
+            "[default: those of the experiment]",
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="train, val or test. [default: all drops]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-data]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+) -> None:
+    """Run receivers on the slots of a data set, and report on them as `ran sim` does.
+
+    Interrupt it at any time: the same command resumes.
+    """
+    from ran.cli.progress import ProgressLine
+    from ran.cli.table import print_summary
+    from ran.datasets.evaluate import build_evaluation, experiment_on
+    from ran.report import write_report
+    from ran.sim.run import run
+
+    experiment = experiment_on(file, [_receiver(text) for text in receivers or ()], split)
+    folder = out or Path("runs") / f"{experiment.name}-data"
+    with ProgressLine() as listener:
+        results = run(experiment, folder, workers=workers, listener=listener, build=build_evaluation)
+        listener.say("writing the report")
+        page = write_report([results], folder)
+    print(experiment.description)
+    print_summary(results)
+    print(f"report: {page}")
+
+
 @app.command("sigmf")
 def sigmf(
     file: Annotated[Path, typer.Argument(help="A data set of slots.")],
@@ -136,10 +173,17 @@ def rays(
     trace: Annotated[
         str,
         typer.Argument(
-            help="A YAML file that says what to trace, rays that ship (munich-street), or a DeepMIMO folder."
+            help="A YAML file that says what to trace, rays that ship (munich-street), a DeepMIMO folder, or a folder "
+            "of AODT's tables."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`; of AODT, "
+            "`{name: recorded, responses: FILE}`."
+        ),
+    ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an option, e.g. max_depth=2.")
     ] = None,
@@ -153,8 +197,16 @@ def rays(
     What was traced before with the same options, scene and version comes from the cache.
     """
     from ran.cli.progress import ProgressLine
-    from ran.datasets.rays import trace_to_file
+    from ran.datasets.rays import is_aodt, responses_to_file, trace_to_file
 
+    if is_aodt(trace):
+        responses = responses_to_file(trace, out)
+        links, base, user, taps = responses.gains.shape
+        print(
+            f"{out}: {links} links of {base} x {user} antennas, up to {taps} taps each, "
+            f"{out.stat().st_size / 1e3:.0f} kB, content {responses.content_sha256[:16]}"
+        )
+        return
     numbers = [int(number) for number in _numbers("--pair", pair, ",", 3)]
     with ProgressLine() as line:
         found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
@@ -163,6 +215,23 @@ def rays(
         f"{out}: {found.num_positions} positions, {found.num_outages} of them without rays, {int(served.sum())} rays, "
         f"{out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
     )
+
+
+def _receiver(text: str) -> dict[str, object]:
+    """A receiver's block from the command line."""
+    import yaml
+
+    from ran.errors import bad_value
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        value = None
+    if isinstance(value, str):
+        return {"name": value}
+    if not isinstance(value, dict):
+        raise bad_value("--receiver", text, "a name, or a block such as {name: lmmse, prior_max_doppler_hz: 300}")
+    return value
 
 
 def _request(

@@ -56,6 +56,10 @@ def sim(
     from ran.sim.simulation import build_simulation
 
     build = partial(build_simulation, device=checked_device(device))
+    if loaded.data is not None:
+        from ran.datasets.evaluate import build_evaluation
+
+        build = partial(build_evaluation, device=checked_device(device))
     if replay is not None:
         from ran.cli.replay_text import print_replay
 

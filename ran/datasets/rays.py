@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import channels.raytraced
+from channels.datasets.aodt import TABLE, read_aodt
+from channels.datasets.impulse_responses import ImpulseResponses, write_impulse_responses
 from channels.raytraced import RaySet, cached_rays, read_deepmimo, trace_options, write_rays
 from ran.errors import InputError, unknown_name
 from ran.sim.overrides import apply_overrides
@@ -41,6 +43,25 @@ def trace_to_file(
     if isinstance(scene, str) and scene.endswith(".xml"):
         values["scene"] = str(path.resolve().parent / scene)
     return _written(lambda: cached_rays(trace_options(values), say), out)
+
+
+def is_aodt(name_or_path: str) -> bool:
+    """Whether this is a folder of AODT's tables."""
+    return (Path(name_or_path) / TABLE).is_file()
+
+
+def responses_to_file(folder: str, out: Path) -> ImpulseResponses:
+    """Write the impulse responses of a folder of AODT's tables. InputError in one line for all that is wrong."""
+    try:
+        if out.suffix != ".npz":
+            raise ValueError(f"--out: got {str(out)!r}; allowed: a name that ends in .npz")
+        responses = read_aodt(Path(folder))
+        write_impulse_responses(out, responses)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    except OSError as error:
+        raise InputError(f"--out: got {str(out)!r}: {error.strerror}; allowed: a file that can be written") from None
+    return responses
 
 
 def _written(make: Callable[[], RaySet], out: Path) -> RaySet:

@@ -124,6 +124,11 @@ class DropDataset(Dataset[dict[str, Tensor]]):
             self._cache.popitem(last=False)
         return stored
 
+    def damaged_fields(self, chunk: int) -> list[str]:
+        """Fields of a chunk that do not match their hashes."""
+        container = self._open()
+        return container.damaged_fields(chunk, container.digests()[chunk])
+
     def observation(self, indices: Sequence[int] | NDArray) -> tuple[SlotObservation, Truth | None]:
         """Slots as receivers take them, with the truth where the file holds the channel."""
         if "y" not in self.fields:

@@ -282,6 +282,16 @@ class Link:
         observation = self._observation(slot, y, variance)
         return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder)
 
+    def recorded(
+        self, y: Tensor, noise_variance: float, transport_blocks: np.ndarray, coded_bits: Tensor, h: Tensor | None
+    ) -> SlotBatch:
+        """A batch of slots that this link transmitted and received before, all at one noise variance.
+
+        y [batch, num_rx_ant, 14, num_subcarriers] complex64, on the link's device; the rest as in `SlotBatch`.
+        """
+        x = transmitted_grid(self._slots[0].grid, coded_bits)
+        return SlotBatch(self._observation(self._slots[0], y, noise_variance), transport_blocks, coded_bits, x, h)
+
     @property
     def _tx_antennas(self) -> int:
         """Transmit antennas of each channel: of all users, or of one."""

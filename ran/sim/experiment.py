@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path, PurePath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
@@ -160,6 +160,21 @@ class Stopping(Config):
     min_bler: Bler | None = 1e-3
 
 
+class RecordedSlots(Config):
+    """Slots of a data set that receivers are run on, instead of simulated ones; see `ran.datasets.evaluate`.
+
+    content: hash of what the file holds. split: train, val or test; null: all drops.
+    """
+
+    file: Annotated[str, Field(min_length=1)]
+    content: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$", json_schema_extra={"allowed": "64 hexadecimal digits"})]
+    split: Literal["train", "val", "test"] | None = None
+
+    def identity(self) -> dict[str, Any]:
+        """What decides which slots these are; not where the file is."""
+        return self.model_dump(exclude={"file"})
+
+
 def _form_of_points(value: Any) -> str | None:
     if isinstance(value, list | tuple):
         return "<list>"
@@ -190,7 +205,7 @@ def _tuples(value: Any) -> Any:
 class Experiment(Config):
     """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
 
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform")
+    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "data")
 
     name: Annotated[
         str,
@@ -233,6 +248,7 @@ class Experiment(Config):
     decoder: Decoder = Decoder()
     harq: Harq | None = None
     waveform: Waveform | None = None
+    data: RecordedSlots | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
     @property
@@ -353,7 +369,7 @@ def _find(name_or_path: str | Path) -> Path:
 
 
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
-    """The experiment with the relative file names of receivers and channels taken relative to `folder`."""
+    """The experiment with the relative file names of receivers, channels and data taken relative to `folder`."""
 
     def absolute(value: Any) -> Any:
         if isinstance(value, Mapping):
@@ -370,4 +386,7 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     given = experiment.channel if isinstance(experiment.channel, tuple) else (experiment.channel,)
     blocks = tuple(block.model_validate(absolute(block.model_dump())) for block in given)
     channel = blocks if isinstance(experiment.channel, tuple) else blocks[0]
-    return experiment.model_copy(update={"receivers": receivers, "channel": channel})
+    data = experiment.data
+    if data is not None:
+        data = data.model_copy(update={"file": str(folder / Path(data.file).expanduser())})
+    return experiment.model_copy(update={"receivers": receivers, "channel": channel, "data": data})

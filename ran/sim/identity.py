@@ -43,6 +43,8 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
     keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
     found = {key: resolved[key] for key in keys if key in resolved}
+    if experiment.data is not None:
+        found["data"] = experiment.data.identity()
     blocks = resolved["channel"] if isinstance(resolved["channel"], list | tuple) else [resolved["channel"]]
     contents = [channel_fingerprint(block) for block in blocks]
     if any(contents):
@@ -94,8 +96,8 @@ def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, An
     resolved = experiment.resolved()
     for key in ("name", "description", "stopping"):
         del resolved[key]
-    of_channel = {key: value for key, value in physics(experiment).items() if key.startswith("channel")}
-    return {**resolved, **of_channel, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
+    without_folders = {key: v for key, v in physics(experiment).items() if key.startswith(("channel", "data"))}
+    return {**resolved, **without_folders, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
 
 
 def first_difference(stored: Any, given: Any, path: str = "") -> str:

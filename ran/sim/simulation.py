@@ -92,6 +92,10 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
     from ran.link.catalogue import build_receiver, receiver_fingerprint
     from ran.sim.validation import explain
 
+    if experiment.data is not None:
+        raise InputError(
+            f"data: got slots of {experiment.data.file}; allowed: in `ran sim` and `ran data evaluate`, elsewhere none"
+        )
     keep_freed_memory()
     resolved = experiment.resolved()
     try:

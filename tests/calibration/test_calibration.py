@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,21 @@ def test_spreads_follow_the_large_scale_parameters(tmp_path: Path) -> None:
     assert 35 < result.percentile("asa", 50).value < 70
     assert result.percentile("zsd", 50).value < result.percentile("zsa", 50).value < 20
     assert write_results([result], tmp_path).read_text(encoding="utf-8").count("<polyline") == 8
+
+
+def test_channels_of_a_network() -> None:
+    """One site: the same geometry with and without; singular values of a channel of unit mean power per pair."""
+    setup = replace(SETUPS["umi-6ghz"], num_sites=1)
+    plain = calibrate(setup, drops=4, seed=5)
+    result = calibrate(setup, drops=4, seed=5, channels=True)
+    assert list(result.values) == ["coupling_loss", "sir", "sinr", "wideband_sir", "sv1", "sv2", "sv_ratio"]
+    np.testing.assert_array_equal(plain.values["sir"], result.values["sir"])
+    assert result.values["sv_ratio"].min() >= 0
+    # two by two antennas: the trace is four on average over users; fading over a PRB, power over all paths
+    trace = sum((10 ** (values / 10)).sum() for values in (result.values["sv1"], result.values["sv2"]))
+    assert 3 < trace / result.num_users < 5
+    # beams seen over spread angles tell sectors apart less well than beams seen in one direction
+    assert result.percentile("wideband_sir", 50).value < result.percentile("sir", 50).value
 
 
 def test_select() -> None:

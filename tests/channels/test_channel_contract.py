@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +11,39 @@ import pytest
 import torch
 
 import channels
-from channels import CHANNELS, Awgn, Cdl, Channel, Hst, Inf, Inh, RayleighBlock, RayTraced, Rma, Sma, Tdl, Uma, Umi
+from channels import (
+    CHANNELS,
+    Awgn,
+    Cdl,
+    Channel,
+    Hst,
+    Inf,
+    Inh,
+    RayleighBlock,
+    RayTraced,
+    Recorded,
+    Rma,
+    Sma,
+    Tdl,
+    Uma,
+    Umi,
+)
+from channels.datasets.impulse_responses import ImpulseResponses, write_impulse_responses
 
 TIMES = np.arange(14) * 0.5e-3 / 14
 FREQUENCIES = (np.arange(48) - 23.5) * 30e3
+
+
+def recorded() -> Recorded:
+    """3000 links of 4 x 2 antennas with four taps each, up to 1 microsecond."""
+    rng, shape = np.random.default_rng(1), (3000, 4, 2, 4)
+    taps = rng.standard_normal((*shape, 2)).astype(np.float32).view(np.complex64)[..., 0]
+    places = np.stack([np.arange(3000), np.zeros(3000), np.zeros(3000)], -1).astype(np.int64)
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "responses.npz"
+        write_impulse_responses(file, ImpulseResponses(taps, rng.uniform(0, 1e-6, shape).astype(np.float32), places))
+        return Recorded(str(file))
+
 
 MODELS = {
     "awgn": Awgn(),
@@ -35,6 +65,7 @@ MODELS = {
     "cdl-near": Cdl("D", 100, 10e9, speed_mps=1, near_field={"distance_m": 15}),
     "rays": RayTraced(rays="munich-street", speed_mps=10, around_m=2),
     "rays-spherical": RayTraced(rays="munich-street", around_m=2, spherical=True, direction="downlink"),
+    "recorded": recorded(),
 }
 
 

@@ -16,6 +16,7 @@ from channels.raytraced.deepmimo import read_deepmimo
 
 NAN = np.nan
 PAIR = "t000_tx000_r001"
+FOLDER = Path(__file__).with_name("deepmimo-4.0.5-random-rays")
 #: Two users; the second has one path, a third one none. Paths come by power, not by delay.
 ARRAYS = {
     "power": [[-80, -86.0206, NAN], [-90, NAN, NAN], [NAN, NAN, NAN]],
@@ -102,3 +103,41 @@ def test_a_folder_that_is_none_is_refused_in_one_line(
         read_deepmimo(folder, 0, 0, 1)
     assert "\n" not in str(error.value)
     assert "allowed: " in str(error.value)
+
+
+@pytest.fixture(scope="module")
+def theirs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, np.ndarray]:
+    """Rays of a folder that DeepMIMO 4.0.5 wrote, as a file, and the channel that it computes of it.
+
+    The folder has random rays; `make.txt` in it is the program that made both, on 2026-11-23 (seed 2026).
+    """
+    rays = read_deepmimo(FOLDER, 0, 0, 1)
+    file = tmp_path_factory.mktemp("rays") / "rays.npz"
+    write_rays(file, rays)
+    with np.load(FOLDER / "reference.npz") as reference:
+        return file, reference["channels"]
+
+
+def test_the_channel_of_a_folder_is_the_one_that_deepmimo_computes(theirs: tuple[Path, np.ndarray]) -> None:
+    """A panel of 4 along y and 2 along z to 2 elements along y, 64 subcarriers of 120 kHz, every third one."""
+    file, expected = theirs
+    half = 299_792_458 / 3.5e9 / 2
+    panel = [[0.0, y * half, z * half] for z in range(2) for y in range(4)]
+    upright = {"orientation_deg": [0, 0, 0]}
+    model = RayTraced(
+        str(file),
+        direction="downlink",
+        tx_array={"positions_m": panel, **upright},
+        rx_array={"positions_m": panel[:2], **upright},
+        normalise="none",
+        absolute_delays=True,
+    )
+    generators = [np.random.default_rng([7, draw]) for draw in range(40)]
+    users = model.sites([np.random.default_rng([7, draw]) for draw in range(40)])
+    # one of the five users has no rays
+    assert sorted(set(users.tolist())) == [0, 1, 2, 4]
+    assert not expected[3].any()
+    h = model.response(generators, 2, 8, np.zeros(1), 120e3 * np.arange(0, 64, 3))[:, :, :, 0].numpy()
+    # theirs is divided by the root of the number of subcarriers; delays are float32, good to a tenth of a picosecond
+    largest = np.abs(expected[users]).max(axis=(1, 2, 3), keepdims=True)
+    np.testing.assert_allclose(h / 8 / largest, expected[users] / largest, atol=1e-4)

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import norm
 
 from channels.arrays import antenna_array
-from channels.scenarios import HexagonalLayout, UrbanMacro, UrbanMicro, drop_users, noise_power_dbm
+from channels.scenarios import HexagonalLayout, UrbanMacro, UrbanMicro, drop_users, noise_power_dbm, site_channels
 from channels.scenarios.environment import LOS, NLOS
 from channels.scenarios.field import correlated_fields
 from channels.scenarios.network import floor_height_m
@@ -152,3 +152,18 @@ def test_gain_along_the_beam() -> None:
 def test_bad_layouts(make, text: str) -> None:
     with pytest.raises(ValueError, match=text):
         make()
+
+
+def test_channels_to_all_sectors_have_the_gains_of_the_network() -> None:
+    """Omnidirectional sectors: powers over paths are the large-scale gains times fading of mean one."""
+    environment, layout = UrbanMicro(6e9), HexagonalLayout(1, 200.0, wrap=False)
+    element = antenna_array({"num_elements": 1}, 0.05)
+    drop = drop_users(environment, layout, np.random.default_rng(8), 1500, element)
+    [site] = site_channels(environment, layout, drop, element, element, np.random.default_rng(9))
+    powers = site.powers
+    np.testing.assert_allclose(powers[:, 1:], powers[:, :1].repeat(2, 1), rtol=1e-3)
+    fading = powers[:, 0] / 10 ** (drop.state.gain_db[:, 0] / 10)
+    assert abs(fading.mean() - 1) < Z * fading.std() / len(fading) ** 0.5
+    assert 0.1 < fading.std() < 1
+    assert site.gains.shape[:4] == (1500, 3, 1, 1)
+    assert site.delays_s.shape == (1500, site.gains.shape[-1])

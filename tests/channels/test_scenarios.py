@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.stats import norm
 
-from channels import Inf, Inh, Rma, Uma, Umi
+from channels import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.scenarios import ScenarioChannel
 from channels.scenarios.environment import LOS, NLOS, O2I
 from channels.scenarios.large_scale import LinkNumbers, link_states
@@ -25,7 +25,27 @@ def generators(drops: int, seed: int = 5) -> list[np.random.Generator]:
 
 @pytest.mark.parametrize(
     ("model", "condition"),
-    [(Umi(6e9), LOS), (Umi(28e9), NLOS), (Uma(6e9), O2I), (Uma(10e9), LOS), (Rma(2e9), NLOS), (Inh(30e9), LOS)],
+    [
+        (Umi(6e9), LOS),
+        (Umi(28e9), NLOS),
+        (Umi(3e9), O2I),
+        (Uma(10e9), LOS),
+        (Uma(3e9), NLOS),
+        (Uma(6e9), O2I),
+        (Rma(3e9), LOS),
+        (Rma(2e9), NLOS),
+        (Rma(6e9), O2I),
+        (Sma(6e9), LOS),
+        (Sma(8e9), NLOS),
+        (Sma(3e9), O2I),
+        (Inh(30e9), LOS),
+        (Inh(6e9), NLOS),
+        (Inf(6e9, "SL"), LOS),
+        (Inf(6e9, "DL"), NLOS),
+        (Inf(28e9, "SH"), NLOS),
+        (Inf(6e9, "DH"), NLOS),
+        (Inf(6e9, "HH"), LOS),
+    ],
 )
 def test_large_scale_parameters_have_the_tables_moments_and_correlations(
     model: ScenarioChannel, condition: int
@@ -68,6 +88,10 @@ def test_large_scale_parameters_have_the_tables_moments_and_correlations(
         mean, std = model.parameters.mean[condition, place], model.parameters.std[condition, place]
         if name in ("zsd", "sf") or std == 0:
             continue  # zsd: of every link its own
+        if name == "ds" and isinstance(model, Inf):  # table 7.5-6 part 3: by volume over surface
+            length, width, height = model.environment.size_m
+            ratio = length * width * height / (2 * (length * width + length * height + width * height))
+            mean = np.log10(26 * ratio + 14) - 9.35 if condition == LOS else np.log10(30 * ratio + 32) - 9.44
         # cut off at most at one in a thousand: far below the standard error
         if norm.sf((most.get(name, np.inf) - mean) / std) > 1e-6:
             continue

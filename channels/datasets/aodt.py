@@ -1,0 +1,108 @@
+"""Impulse responses of NVIDIA's Aerial Omniverse Digital Twin (AODT), from the folder of its Parquet tables.
+
+Source: the user guide's tables of the results (docs.nvidia.com/aerial: AODT 1.0 "Additional information", 1.5 "Results
+schemas"). Read is the table `cirs`, one row per time, radio unit, user and pair of antenna elements: time_idx, ru_id,
+ue_id; ru_ant_el and ue_ant_el, three numbers of the element in its panel; and lists of the same length cir_re, cir_im
+and cir_delay, the delay in seconds. Elements become ports in ascending order of their three numbers.
+
+The guide does not say at what frequency phases are; they are taken to be at the carrier. Needs pyarrow.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from channels.datasets.impulse_responses import ImpulseResponses
+
+TABLE = "cirs.parquet"
+_COLUMNS = ("time_idx", "ru_id", "ue_id", "ru_ant_el", "ue_ant_el", "cir_re", "cir_im", "cir_delay")
+_ALLOWED = "a folder of AODT's tables with cirs.parquet"
+
+
+def read_aodt(folder: Path) -> ImpulseResponses:
+    """All links of a folder that have taps. `ValueError` in one line for what is missing or damaged."""
+    rows = _rows(folder)
+    elements = {name: sorted({_element(folder, value) for value in rows[name]}) for name in ("ru_ant_el", "ue_ant_el")}
+    places = sorted(set(zip(rows["time_idx"], rows["ru_id"], rows["ue_id"], strict=True)))
+    index = {place: number for number, place in enumerate(places)}
+    most = max((len(taps) for taps in rows["cir_re"]), default=0)
+    if not most:
+        raise ValueError(f"{folder / TABLE}: got no taps; allowed: {_ALLOWED}")
+    shape = (len(places), len(elements["ru_ant_el"]), len(elements["ue_ant_el"]))
+    gains, delays = np.zeros((*shape, most), np.complex64), np.zeros((*shape, most), np.float32)
+    seen = np.zeros(shape, bool)
+    for number in range(len(rows["cir_re"])):
+        real, imaginary, delay = (_numbers(folder, rows[name][number]) for name in ("cir_re", "cir_im", "cir_delay"))
+        if not len(real) == len(imaginary) == len(delay):
+            lengths = f"{len(real)}, {len(imaginary)} and {len(delay)} numbers"
+            raise ValueError(f"{folder / TABLE}: row {number}: got {lengths}; allowed: lists of the same length")
+        where = (
+            index[rows["time_idx"][number], rows["ru_id"][number], rows["ue_id"][number]],
+            elements["ru_ant_el"].index(_element(folder, rows["ru_ant_el"][number])),
+            elements["ue_ant_el"].index(_element(folder, rows["ue_ant_el"][number])),
+        )
+        if seen[where]:
+            raise ValueError(f"{folder / TABLE}: row {number}: got a pair of elements twice; allowed: once per link")
+        seen[where] = True
+        gains[where][: len(real)] = real + 1j * imaginary
+        delays[where][: len(real)] = delay
+    _check_whole(folder, seen, places)
+    there = np.flatnonzero(np.abs(gains).max(axis=(1, 2, 3)) > 0)
+    if not len(there):
+        raise ValueError(f"{folder / TABLE}: got taps that are all 0; allowed: {_ALLOWED}")
+    details = {"program": "AODT", "folder": folder.name, "links_without_taps": len(places) - len(there)}
+    return ImpulseResponses(gains[there], delays[there], np.array(places, np.int64)[there], details)
+
+
+def _check_whole(folder: Path, seen: NDArray[np.bool_], places: list[tuple[int, int, int]]) -> None:
+    counts = seen.sum(axis=(1, 2))
+    if not seen.all():
+        place, most = places[int(counts.argmin())], seen[0].size
+        raise ValueError(
+            f"{folder / TABLE}: time {place[0]}, radio unit {place[1]}, user {place[2]}: got {counts.min()} pairs of "
+            f"elements; allowed: {most}, all of them in every link"
+        )
+
+
+def _rows(folder: Path) -> dict[str, list[Any]]:
+    try:
+        import pyarrow
+        from pyarrow import parquet
+    except ImportError:
+        raise ValueError("pyarrow: not installed; allowed: after pip install 'ran6g[aodt]'") from None
+    path = folder / TABLE
+    try:
+        table = parquet.read_table(path)
+    except OSError as error:
+        why = error.strerror or " ".join(str(error).split())
+        raise ValueError(f"{path}: cannot be read: {why}; allowed: {_ALLOWED}") from None
+    except pyarrow.ArrowException as error:
+        raise ValueError(f"{path}: damaged: {' '.join(str(error).split())}; allowed: {_ALLOWED}") from None
+    missing = [name for name in _COLUMNS if name not in table.column_names]
+    if missing:
+        raise ValueError(f"{path}: got no column {', '.join(missing)}; allowed: {_ALLOWED}")
+    return {name: table.column(name).to_pylist() for name in _COLUMNS}
+
+
+def _element(folder: Path, value: Any) -> tuple[int, ...]:
+    """The numbers of an element: a list, or a struct whose fields are in order, as ClickHouse's tuples become."""
+    numbers = list(value.values()) if isinstance(value, dict) else value
+    try:
+        found = tuple(int(number) for number in numbers)
+    except (TypeError, ValueError):
+        raise ValueError(f"{folder / TABLE}: got the element {value!r}; allowed: whole numbers") from None
+    return found
+
+
+def _numbers(folder: Path, value: Any) -> NDArray[np.float64]:
+    try:
+        numbers = np.asarray([] if value is None else value, np.float64).reshape(-1)
+    except (TypeError, ValueError):
+        numbers = np.array([np.nan])
+    if not np.isfinite(numbers).all():
+        raise ValueError(f"{folder / TABLE}: got taps that are no finite numbers; allowed: {_ALLOWED}")
+    return numbers
