@@ -30,7 +30,7 @@ _ESN0_DB = 10.0
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """A model on slots of one kind. runtime: torch or onnxruntime. model_only: without what feeds the file."""
+    """A model on slots of one kind. runtime: torch, onnxruntime or LiteRT. model_only: without what feeds the file."""
 
     model: str
     runtime: str
@@ -41,7 +41,7 @@ class LatencyRow:
 
 
 class _WithoutFeeding(Receiver):
-    """An ONNX file on inputs that were made before: what its session alone takes."""
+    """A model file on inputs that were made before: what its session alone takes."""
 
     name = "session"
 
@@ -74,7 +74,7 @@ def measure(
     device: str,
     show: Callable[[LatencyRow], None] = lambda row: None,
 ) -> list[LatencyRow]:
-    """Time models (receivers, trained weights, ONNX files) on an experiment's slots. `InputError` for bad names."""
+    """Time models (receivers, trained weights, model files) on an experiment's slots. `InputError` for bad names."""
     torch.set_num_threads(1)
     device = checked_device(device)
     loaded = load(experiment, changes)
@@ -99,7 +99,7 @@ def measure(
         alone = None
         if isinstance(receiver, OnnxReceiver):
             alone = slot_latency(_WithoutFeeding(receiver, observation), observation, num_slots)
-        runtime = "onnxruntime" if is_file else "torch"
+        runtime = receiver.model.runtime if isinstance(receiver, OnnxReceiver) else "torch"
         rows.append(
             LatencyRow(_title(name), runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
         )
@@ -108,13 +108,13 @@ def measure(
 
 
 def _receiver(name: str) -> Receiver:
-    if name in RECEIVERS or name.endswith((".onnx", ".py")) or ".py:" in name:
+    if name in RECEIVERS or name.endswith((".onnx", ".tflite", ".py")) or ".py:" in name:
         return build_receiver({"name": name}, path="model")
     if name in shipped_weights() or name.endswith(".safetensors"):
         return build_receiver({"name": "neural", "weights": name}, path="model")
     from ran.errors import unknown_name
 
-    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.safetensors"])
+    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.tflite", "FILE.safetensors"])
 
 
 def _title(name: str) -> str:

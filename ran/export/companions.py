@@ -42,13 +42,8 @@ with torch.no_grad():
 _LITERT_RUN = """from ai_edge_litert.interpreter import Interpreter
 
 interpreter = Interpreter(model_path=model)
-interpreter.allocate_tensors()
-details = interpreter.get_input_details()
-details.sort(key=lambda detail: int("".join(c for c in detail["name"].partition(":")[0] if c.isdigit()) or 0))
-for number, array in enumerate(feeds.values()):
-    interpreter.set_tensor(details[number]["index"], array.reshape(details[number]["shape"]))
-interpreter.invoke()
-outputs = {{"llr": interpreter.get_tensor(interpreter.get_output_details()[0]["index"])}}"""
+run = interpreter.get_signature_runner()
+outputs = run(**{name: array if array.ndim else array.reshape(1) for name, array in feeds.items()})"""
 
 
 def write_companions(outcome: Outcome, experiment: Experiment, folder: Path) -> Outcome:

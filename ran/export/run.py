@@ -15,6 +15,7 @@ from ran.errors import InputError, bad_value
 from ran.export.companions import write_companions
 from ran.export.files import one_size, receiver_of, runtime_of, write_model
 from ran.export.graphs import Graph, build_graph
+from ran.export.litert import litert_to_f16, litert_to_int8
 from ran.export.loss import is_within, measured_loss
 from ran.export.outcome import FileOutcome, Outcome, Request
 from ran.export.parity import compare_bler, compare_llrs
@@ -88,7 +89,7 @@ def _file(
     if request.dtype != "f32":
         wide = path.with_name(f"{stem}-f32{path.suffix}")
         shutil.copy(path, wide)
-        _make_smaller(path, request.dtype, link, graph, esn0_db)
+        _make_smaller(path, request, link, graph, esn0_db)
     sizes = one_size(graph, target.runtime)
     module = ModelReceiver(RuntimeModel(module_runtime, graph.contract, graph.about), graph.contract, sizes)
     file = receiver_of(path, graph, target.runtime)
@@ -128,17 +129,19 @@ def _file(
     return found
 
 
-def _make_smaller(path: Path, dtype: str, link: Link, graph: Graph, esn0_db: float) -> None:
+def _make_smaller(path: Path, request: Request, link: Link, graph: Graph, esn0_db: float) -> None:
+    """Rewrite a file with its networks in the numbers asked for."""
     if not any(isinstance(module, torch.nn.Conv2d) for module in graph.module.modules()):
-        raise bad_value("--dtype", dtype, "f32, for a model without networks")
-    if dtype == "f16":
-        to_f16(path)
+        raise bad_value("--dtype", request.dtype, "f32, for a model without networks")
+    is_litert = request.target.runtime == "LiteRT"
+    if request.dtype == "f16":
+        (litert_to_f16 if is_litert else to_f16)(path)
         return
     recorded = []
     for index, offset in enumerate((-_CALIBRATION_DB, -_CALIBRATION_DB / 2, 0.0, _CALIBRATION_DB)):
         found = _feeds(link, graph, torch_runtime(graph.module), esn0_db + offset, _CALIBRATION_SLOTS // 4, index + 2)
         recorded += [feeds for feeds, _ in found]
-    to_int8(path, recorded)
+    (litert_to_int8 if is_litert else to_int8)(path, recorded)
 
 
 def _feeds(link: Link, graph: Graph, runtime: Runtime, esn0_db: float, num_slots: int, seed: int = _SEED):  # type: ignore[no-untyped-def]

@@ -70,9 +70,8 @@ _ALL = (
     Target(
         "litert",
         "generic",
-        "TensorFlow Lite file (.tflite), one size of slot",
+        "LiteRT (TensorFlow Lite) file (.tflite), one size of slot",
         runtime="LiteRT",
-        dtypes=("f32",),
         extra=("litert_torch", "pip install 'ran6g[litert]'"),
     ),
     Target(
