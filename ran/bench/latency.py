@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ran.bench.machine import cpu_name
-from ran.errors import InputError
+from ran.errors import InputError, bad_value
 from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
@@ -73,10 +73,31 @@ def measure(
     num_slots: int,
     device: str,
     show: Callable[[LatencyRow], None] = lambda row: None,
+    num_prb: Sequence[int] = (),
 ) -> list[LatencyRow]:
-    """Time models (receivers, trained weights, model files) on an experiment's slots. `InputError` for bad names."""
+    """Time models (receivers, trained weights, model files) on an experiment's slots. `InputError` for bad names.
+
+    num_prb: sizes of the slots, by default the experiment's.
+    """
     torch.set_num_threads(1)
     device = checked_device(device)
+    if len(set(num_prb)) != len(num_prb):
+        raise bad_value("--num-prb", list(num_prb), "different numbers")
+    rows = []
+    for size in num_prb or (None,):
+        sized = [*changes, *([] if size is None else [f"carrier.num_prb={size}"])]
+        rows += _of_size(models, experiment, sized, num_slots, device, show)
+    return rows
+
+
+def _of_size(
+    models: Sequence[str],
+    experiment: str,
+    changes: Sequence[str],
+    num_slots: int,
+    device: str,
+    show: Callable[[LatencyRow], None],
+) -> list[LatencyRow]:
     loaded = load(experiment, changes)
     receivers = [(name, _receiver(name)) for name in models]
     rows = []
@@ -136,16 +157,26 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
         "Milliseconds: median / 99 % / 99.9 % of the slots.",
         "",
-        "| model | runtime | PRB | slot to LLRs | its session alone | longest slot that p99.9 fits in |",
-        "|---|---|---|---|---|---|",
+        "Shares of a slot are of the 99.9 % quantile: 100 % or less is in time for all but one slot of a thousand.",
+        "",
+        "| model | runtime | PRB | slot to LLRs | its session alone "
+        + "".join(f"| of {budget * 1e3:g} ms ({spacing} kHz) " for spacing, budget in budgets_s().items())
+        + "|",
+        "|---|---|---|---|---|" + "---|" * len(SPACINGS_KHZ),
     ]
     for row in rows:
         alone = "" if row.model_only is None else row.model_only.text()
         lines.append(
             f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
-            f"| {verdict(row.latency)} |"
+            + "".join(f"| {share:.3g} % " for share in shares(row.latency))
+            + "|"
         )
     return "\n".join([*lines, ""])
+
+
+def shares(latency: Latency) -> list[float]:
+    """The 99.9 % quantile as a part of each slot duration, per cent."""
+    return [100 * latency.p999_s / budget for budget in budgets_s().values()]
 
 
 def verdict(latency: Latency) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from torch import Tensor
 from ran.errors import InputError
 from ran.export.graphs import Graph
 from ran.export.litert import write_litert
+from ran.export.savedmodel import SavedModel, write_savedmodel
 from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from receivers import OnnxReceiver, Receiver
 from receivers.onnx.export import write_onnx
@@ -36,6 +38,8 @@ def write_model(graph: Graph, runtime: str, example: tuple[Tensor, ...], path: P
             warnings.simplefilter("ignore")
             program = torch.export.export(graph.module, example, strict=False)
             torch.export.save(program, path, extra_files={_METADATA: json.dumps(about)})
+    elif runtime == "TensorFlow":
+        write_savedmodel(graph.module, graph.contract, example, about, path)
     else:
         write_litert(graph.module, graph.contract, example, about, path)
 
@@ -67,7 +71,23 @@ def runtime_of(path: Path, graph: Graph, runtime: str) -> Runtime:
             return tuple(model.run(dict(zip(names, arrays, strict=True)), outputs))
 
         return run
+    if runtime == "TensorFlow":
+        return SavedModel(path, graph.contract)
     return torch_runtime(torch.export.load(path).module())
+
+
+def size_and_sha256(path: Path) -> tuple[int, str]:
+    """Bytes of a file and their SHA-256; of a folder those of all its files, by name."""
+    if path.is_file():
+        content = path.read_bytes()
+        return len(content), hashlib.sha256(content).hexdigest()
+    parts = sorted(part for part in path.rglob("*") if part.is_file())
+    digest, size = hashlib.sha256(), 0
+    for part in parts:
+        content = part.read_bytes()
+        digest.update(f"{part.relative_to(path).as_posix()} {len(content)}\n".encode() + content)
+        size += len(content)
+    return size, digest.hexdigest()
 
 
 def torch_metadata(path: Path) -> Mapping[str, str]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 
 from ran.errors import InputError, bad_value
-from ran.export.files import torch_metadata
+from ran.export.files import size_and_sha256, torch_metadata
+from ran.export.savedmodel import savedmodel_metadata
 from receivers.onnx.export import CONTENT_SHA256, content_sha256
 from receivers.onnx.litert import litert_content_sha256
 from receivers.onnx.receiver import open_model
@@ -19,11 +19,16 @@ _CONTRACT = "contract.json"
 
 def describe(file: Path) -> list[str]:
     """Lines of text. `InputError` for a file that is none, or that is not as it was exported."""
-    if not file.is_file():
+    if not file.exists():
         raise bad_value("file", str(file), "a file that is there")
-    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    size, sha256 = size_and_sha256(file)
     beside = _beside(file, sha256)
-    if file.suffix == ".pt2":
+    if file.is_dir():
+        try:
+            about, inside = savedmodel_metadata(file), "no content hash in this format"
+        except ValueError as error:
+            raise InputError(str(error)) from None
+    elif file.suffix == ".pt2":
         try:
             about = dict(torch_metadata(file))
         except Exception as error:  # torch has no one class for what is wrong with a file
@@ -31,7 +36,7 @@ def describe(file: Path) -> list[str]:
         inside = "no content hash in this format"
     else:
         about, inside = _onnx_or_litert(file)
-    lines = [f"{file.name}: {file.stat().st_size:,} bytes, SHA-256 {sha256}", beside or inside]
+    lines = [f"{file.name}: {size:,} bytes, SHA-256 {sha256}", beside or inside]
     ordered = [key for key in _FIRST if key in about] + sorted(key for key in about if key not in _FIRST)
     return lines + [f"{key}: {about[key]}" for key in ordered if key != CONTENT_SHA256]
 

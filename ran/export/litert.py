@@ -41,7 +41,7 @@ def write_litert(
     """Write a module for the sizes of `example` (in the contract's order); the metadata become the file's."""
     inputs = {spec.name: tensor for spec, tensor in zip(contract.inputs, example, strict=True)}
     scalars = " ".join(spec.name for spec in contract.inputs if not spec.axes)
-    with _quiet(), torch.no_grad():
+    with quiet(), torch.no_grad():
         import litert_torch
 
         litert_torch.convert(_Named(module, contract).eval(), sample_kwargs=inputs).export(str(path))
@@ -59,7 +59,7 @@ def litert_to_f16(path: Path) -> None:
         quantizer.add_weight_only_config(
             ".*", network, 16, qtyping.QuantGranularity.TENSORWISE, AlgorithmName.FLOAT_CASTING
         )
-    with _quiet():
+    with quiet():
         result = quantizer.quantize(enable_progress_report=False)
     _rewrite(path, content, result, {"dtype": "f16"})
 
@@ -71,7 +71,7 @@ def litert_to_int8(path: Path, feeds: Sequence[dict[str, NDArray]]) -> None:
     for network in networks:
         quantizer.add_static_config(".*", network, activation_num_bits=8, weight_num_bits=8)
     slots = [{name: array if array.ndim else array.reshape(1) for name, array in slot.items()} for slot in feeds]
-    with _quiet():
+    with quiet():
         ranges = quantizer.calibrate({_SIGNATURE: slots}, num_threads=1)
         result = quantizer.quantize(ranges, enable_progress_report=False)
     _rewrite(path, content, result, {"dtype": "int8", "calibration_slots": str(len(slots))})
@@ -98,7 +98,7 @@ def _replace(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Converters tell of their progress on both streams, and warn of one another's insides."""
     nowhere = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):

@@ -9,15 +9,20 @@ from ran.sim.experiment import Experiment
 from ran.sim.provenance import versions
 from receivers.onnx.contracts import CONTRACTS
 
+#: Runtimes whose files take slots of one size.
+_OF_ONE_SIZE = ("torch", "LiteRT", "TensorFlow")
+_ONE_SIZE = " This file takes one size, named below, and one slot at a time."
+
 
 def report_text(outcome: Outcome, experiment: Experiment) -> str:
     """The report as Markdown."""
     request, contract = outcome.request, CONTRACTS[outcome.request.target.contract]
+    size = _ONE_SIZE if request.target.runtime in _OF_ONE_SIZE else ""
     lines = [f"# {request.weights} as {request.target.name}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [
-        f"{contract.description}. LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at {contract.valid_res}. "
+        f"{contract.description}.{size} LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at {contract.valid_res}. "
         f"Inputs scaled: {contract.scaling}." + (f" Pilots: {contract.pilot_order}." if contract.pilot_order else ""),
         "",
         f"Slots of experiment `{experiment.name}`"
@@ -62,6 +67,12 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
             f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the "
             f"receiver before export, {b.module} with the exported module in torch, {b.after} with the file. "
             f"{b.other_decisions} of {b.num_slots} slots decode otherwise with the file than with the module.",
+        ]
+    if file.half is not None:
+        lines += [
+            "",
+            f"`{file.engine_from}` is the same with float16 inputs and outputs, as the stack's engine has them: LLRs "
+            f"differ by up to {file.half.max_difference:.2g}, correlation {file.half.correlation:.7f}.",
         ]
     if file.loss is not None:
         told = str(file.loss) + " dB" if file.loss.value_db is not None else f"not known: {file.loss.reason}"

@@ -121,7 +121,7 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
-    """Receiver class by name, or from a file: "model.onnx", "model.tflite", "my_receiver.py:MyReceiver" in `base_dir`."""
+    """Receiver class by name, or from a file: "model.onnx", "model.tflite", "my_receiver.py:MyReceiver" (base_dir)."""
     if name in RECEIVERS:
         return RECEIVERS[name]
     if name.endswith((".onnx", ".tflite")):
