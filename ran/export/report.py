@@ -22,7 +22,8 @@ def report_text(outcome: Outcome, experiment: Experiment) -> str:
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [
-        f"{contract.description}.{size} LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at {contract.valid_res}. "
+        f"{contract.description}.{size} LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at "
+        f"{contract.valid_res}. "
         f"Inputs scaled: {contract.scaling}." + (f" Pilots: {contract.pilot_order}." if contract.pilot_order else ""),
         "",
         f"Slots of experiment `{experiment.name}`"

@@ -35,7 +35,7 @@ _ALL = (
     Target(
         "onnx", "generic", "ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols", per_prb=False
     ),
-    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer"),
+    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer or two"),
     Target(
         "cuphy-chest",
         "cuphy-chest",
