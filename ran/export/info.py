@@ -21,6 +21,8 @@ def describe(file: Path) -> list[str]:
     """Lines of text. `InputError` for a file that is none, or that is not as it was exported."""
     if not file.exists():
         raise bad_value("file", str(file), "a file that is there")
+    if file.is_dir() and not (file / "saved_model.pb").is_file():
+        raise bad_value("file", str(file), "an exported file, or the folder of a SavedModel")
     size, sha256 = size_and_sha256(file)
     beside = _beside(file, sha256)
     if file.is_dir():

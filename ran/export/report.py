@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 from ran.export.outcome import FileOutcome, Outcome
 from ran.sim.experiment import Experiment
@@ -37,11 +38,27 @@ def report_text(outcome: Outcome, experiment: Experiment) -> str:
     ]
     for file in outcome.files:
         lines += _of_file(file, outcome)
-    if outcome.notes:
-        lines += ["## Beside it", "", *[f"- {note}" for note in outcome.notes], ""]
+    lines += ["## In this folder", "", *[f"- {note}" for note in (*_beside(outcome), *outcome.notes)], ""]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines += [f"Made with {made} on {platform.machine()}.", ""]
     return "\n".join(lines)
+
+
+def _beside(outcome: Outcome) -> list[str]:
+    """What lies beside the model, and the commands that use it."""
+    model = outcome.files[0].name
+    several = len(outcome.request.num_prb) > 1
+    vectors = f"vectors-{Path(model).stem.removeprefix('model-')}" if several else "vectors"
+    notes = [
+        f"`{model}`: the model; `ran export info {model}` says where it comes from and whether it is as exported.",
+        "`contract.json`: names, order, types, shapes and meaning of its inputs and outputs.",
+        f"`{vectors}/`: a slot's inputs and what must come out, in `vectors.npz` and as raw little-endian numbers that "
+        "`manifest.txt` lists.",
+        f"`consumer.py`: `python consumer.py {model} {vectors}` runs the model on them without this toolkit.",
+    ]
+    if outcome.request.target.runtime == "onnxruntime":
+        notes.append("`consumer.cpp`: the same in C++; its first lines say how it is built.")
+    return notes
 
 
 def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
@@ -51,7 +68,8 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
         "",
         f"{file.num_bytes:,} bytes, SHA-256 `{file.sha256}`, made for `{file.slot}`.",
         "",
-        f"LLRs in {request.target.runtime} against the same module in torch:",
+        f"LLRs in {request.target.runtime} against the same module in torch, on two slots each: simulated ones, and "
+        "random numbers in the place of what was received:",
         "",
         "| slots | largest difference | largest LLR | correlation | |",
         "|---|---|---|---|---|",

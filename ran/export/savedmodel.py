@@ -66,9 +66,7 @@ class SavedModel:
 
 
 def savedmodel_metadata(path: Path) -> dict[str, str]:
-    """Our metadata in a SavedModel's folder. `ValueError` for a folder that is none, or a foreign one."""
-    if not (path / "saved_model.pb").is_file():
-        raise ValueError(f"{path.name}: is no SavedModel: has no saved_model.pb")
+    """Our metadata in a SavedModel's folder. `ValueError` for a foreign one."""
     try:
         found: dict[str, str] = json.loads((path / _METADATA).read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -134,5 +134,5 @@ def test_savedmodel(tmp_path):
     (path / "assets.extra" / "ran6g.json").write_text('{"weights": "others"}')
     with pytest.raises(InputError, match=r"has SHA-256 .*, the contract\.json beside it says"):
         describe(path)
-    with pytest.raises(InputError, match=r"is no SavedModel: has no saved_model\.pb"):
+    with pytest.raises(InputError, match="allowed: an exported file, or the folder of a SavedModel"):
         describe(tmp_path)

@@ -102,7 +102,7 @@ def test_cpp_consumer(made, tmp_path):
     """Built against the Python package's library, it reproduces every target's LLRs, and notices wrong ones."""
     compiler, headers = shutil.which("g++"), _onnxruntime_headers()
     assert compiler, "no g++"
-    assert headers, "no onnxruntime_c_api.h: name its folder in ONNXRUNTIME_INCLUDE"
+    assert headers, "no onnxruntime_c_api.h: name its folder in ONNXRUNTIME_INCLUDE (onnxruntime-header.sh fetches it)"
     source = made["aerial-nrx"].folder / "consumer.cpp"
     (library,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*")
     for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
@@ -282,6 +282,8 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
     assert main(["export", "pusch-hybird", "--target", "onnx", "--out", "new"]) == 2
     assert "weights: got 'pusch-hybird', which is not there" in capsys.readouterr().err
     assert main(["export", "info", "gone.onnx"]) == 2
+    assert main(["export", "info", "there"]) == 2
+    assert "got 'there'; allowed: an exported file, or the folder of a SavedModel" in capsys.readouterr().err
     assert main(["export", "check", "gone.onnx", "--contract", "generic"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
