@@ -17,7 +17,7 @@ from ran.export.companions import write_companions
 from ran.export.files import one_size, receiver_of, runtime_of, size_and_sha256, write_model
 from ran.export.graphs import Graph, build_graph
 from ran.export.litert import litert_to_f16, litert_to_int8
-from ran.export.loss import is_within, measured_loss
+from ran.export.loss import is_within, measured_loss, unknown
 from ran.export.outcome import FileOutcome, Outcome, Request
 from ran.export.parity import compare_bler, compare_llrs
 from ran.export.quantisation import to_f16, to_int8, with_half_buffers
@@ -195,5 +195,6 @@ def _measure_loss(
         loss = measured_loss(sized, *files, graph.contract.name, esn0_db, request.loss_slots, Path(folder) / "run")
     found.loss = loss
     if not is_within(loss, request.max_loss_db):
-        told = f"{loss} dB" if loss.value_db is not None else f"not known: {loss.reason}"
+        reason = unknown(loss)
+        told = f"not known: {reason}" if reason else f"{loss} dB"
         found.problems.append(f"loss of {request.dtype} is {told}; allowed: {request.max_loss_db:g} dB")
