@@ -155,7 +155,7 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         "# Latency",
         "",
         f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
-        "Milliseconds: median / 99 % / 99.9 % of the slots.",
+        f"Milliseconds: median / 99 % / 99.9 % of {rows[0].latency.num_slots} slots.",
         "",
         "Shares of a slot are of the 99.9 % quantile: 100 % or less is in time for all but one slot of a thousand.",
         "",
@@ -168,10 +168,14 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         alone = "" if row.model_only is None else row.model_only.text()
         lines.append(
             f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
-            + "".join(f"| {share:.3g} % " for share in shares(row.latency))
+            + "".join(f"| {_per_cent(share)} " for share in shares(row.latency))
             + "|"
         )
     return "\n".join([*lines, ""])
+
+
+def _per_cent(share: float) -> str:
+    return f"{share:,.0f} %" if share >= 10 else f"{share:.2g} %"
 
 
 def shares(latency: Latency) -> list[float]:

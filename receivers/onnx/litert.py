@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import struct
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -68,12 +69,15 @@ def litert_metadata(content: bytes, name: str) -> dict[str, str]:
     schema = _schema(name)
     if content[4:8] != _IDENTIFIER:
         raise ValueError(f"{name}: is no LiteRT file")
-    model = schema.Model.GetRootAs(content, 0)
-    for index in range(model.MetadataLength()):
-        entry = model.Metadata(index)
-        if entry.Name() == _ENTRY:
-            found: dict[str, str] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-            return found
+    try:
+        model = schema.Model.GetRootAs(content, 0)
+        for index in range(model.MetadataLength()):
+            entry = model.Metadata(index)
+            if entry.Name() == _ENTRY:
+                found: dict[str, str] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+                return found
+    except (struct.error, ValueError, IndexError, TypeError, AttributeError) as error:  # offsets lead anywhere
+        raise ValueError(f"{name}: is no LiteRT file: damaged ({_one_line(error)})") from None
     return {}
 
 

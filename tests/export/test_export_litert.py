@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,25 +25,32 @@ from receivers import NeuralReceiver, OnnxReceiver
 pytestmark = pytest.mark.litert
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory) -> dict[str, Outcome]:
-    folder = tmp_path_factory.mktemp("exports")
-    return {
-        dtype: export(
-            Request(
-                "pusch-hybrid",
-                target_of("litert"),
-                folder / dtype,
-                num_prb=(4,),
-                dtype=dtype,
-                num_slots=64,
-                loss_slots=256,
-                max_loss_db=0.5,
-                latency_slots=20,
-            )
+class Exports(dict[str, Outcome]):
+    """An export by its numbers, made when it is asked for: each takes half a minute."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
+    def __missing__(self, dtype: str) -> Outcome:
+        request = Request(
+            "pusch-hybrid",
+            target_of("litert"),
+            self._folder / dtype,
+            num_prb=(4,),
+            dtype=dtype,
+            num_slots=64,
+            loss_slots=256,
+            max_loss_db=0.5,
+            latency_slots=20,
         )
-        for dtype in ("f32", "f16", "int8")
-    }
+        self[dtype] = export(request)
+        return self[dtype]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory) -> Exports:
+    return Exports(tmp_path_factory.mktemp("exports"))
 
 
 def test_file_is_its_origin(made):
@@ -63,7 +71,7 @@ def test_smaller_numbers(dtype, made):
     assert file.loss is not None
     assert file.loss.value_db is not None
     assert abs(file.loss.value_db) < 0.5
-    assert min(llr.correlation for llr in file.llrs) < 0.9999999
+    assert max(llr.max_difference for llr in file.llrs) > 10 * max(llr.max_difference for llr in whole.llrs)
     assert f"dtype: {dtype}" in describe(made[dtype].folder / file.name)
 
 
