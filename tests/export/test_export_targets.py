@@ -255,7 +255,10 @@ def test_what_is_not_good_enough_is_put_aside(tmp_path, monkeypatch):
             "oai-demapper: got 6 bits per symbol; allowed: 4",
         ),
         (["--target", "llrnet", "--num-prb", "4"], "--num-prb of llrnet: got"),
-        (["--target", "aerial-nrx", "--set", "users.num_users=3"], "aerial-nrx: .*not trained for 3 layers; allowed: 1, 2"),
+        (
+            ["--target", "aerial-nrx", "--set", "users.num_users=3"],
+            "aerial-nrx: .*not trained for 3 layers; allowed: 1, 2",
+        ),
         (["--target", "aerial-nrx", "--set", "pusch.dmrs.config_type=2"], "got DM-RS of type 2"),
         (["--target", "onnx", "--set", "pusch.mcs_table=2", "--set", "pusch.mcs_index=25"], "does not know 256QAM"),
         (["--target", "onnx", "--planes", "8"], "--planes of onnx: got 8"),
