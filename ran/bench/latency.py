@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ran.bench.machine import cpu_name
-from ran.errors import InputError
+from ran.errors import InputError, bad_value
 from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
@@ -30,7 +30,7 @@ _ESN0_DB = 10.0
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """A model on slots of one kind. runtime: torch or onnxruntime. model_only: without what feeds the file."""
+    """A model on slots of one kind. runtime: torch, onnxruntime or LiteRT. model_only: without what feeds the file."""
 
     model: str
     runtime: str
@@ -41,7 +41,7 @@ class LatencyRow:
 
 
 class _WithoutFeeding(Receiver):
-    """An ONNX file on inputs that were made before: what its session alone takes."""
+    """A model file on inputs that were made before: what its session alone takes."""
 
     name = "session"
 
@@ -73,10 +73,31 @@ def measure(
     num_slots: int,
     device: str,
     show: Callable[[LatencyRow], None] = lambda row: None,
+    num_prb: Sequence[int] = (),
 ) -> list[LatencyRow]:
-    """Time models (receivers, trained weights, ONNX files) on an experiment's slots. `InputError` for bad names."""
+    """Time models (receivers, trained weights, model files) on an experiment's slots. `InputError` for bad names.
+
+    num_prb: sizes of the slots, by default the experiment's.
+    """
     torch.set_num_threads(1)
     device = checked_device(device)
+    if len(set(num_prb)) != len(num_prb):
+        raise bad_value("--num-prb", list(num_prb), "different numbers")
+    rows = []
+    for size in num_prb or (None,):
+        sized = [*changes, *([] if size is None else [f"carrier.num_prb={size}"])]
+        rows += _of_size(models, experiment, sized, num_slots, device, show)
+    return rows
+
+
+def _of_size(
+    models: Sequence[str],
+    experiment: str,
+    changes: Sequence[str],
+    num_slots: int,
+    device: str,
+    show: Callable[[LatencyRow], None],
+) -> list[LatencyRow]:
     loaded = load(experiment, changes)
     receivers = [(name, _receiver(name)) for name in models]
     rows = []
@@ -99,7 +120,7 @@ def measure(
         alone = None
         if isinstance(receiver, OnnxReceiver):
             alone = slot_latency(_WithoutFeeding(receiver, observation), observation, num_slots)
-        runtime = "onnxruntime" if is_file else "torch"
+        runtime = receiver.model.runtime if isinstance(receiver, OnnxReceiver) else "torch"
         rows.append(
             LatencyRow(_title(name), runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
         )
@@ -108,13 +129,13 @@ def measure(
 
 
 def _receiver(name: str) -> Receiver:
-    if name in RECEIVERS or name.endswith((".onnx", ".py")) or ".py:" in name:
+    if name in RECEIVERS or name.endswith((".onnx", ".tflite", ".py")) or ".py:" in name:
         return build_receiver({"name": name}, path="model")
     if name in shipped_weights() or name.endswith(".safetensors"):
         return build_receiver({"name": "neural", "weights": name}, path="model")
     from ran.errors import unknown_name
 
-    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.safetensors"])
+    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.tflite", "FILE.safetensors"])
 
 
 def _title(name: str) -> str:
@@ -134,18 +155,32 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         "# Latency",
         "",
         f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
-        "Milliseconds: median / 99 % / 99.9 % of the slots.",
+        f"Milliseconds: median / 99 % / 99.9 % of {rows[0].latency.num_slots} slots.",
         "",
-        "| model | runtime | PRB | slot to LLRs | its session alone | longest slot that p99.9 fits in |",
-        "|---|---|---|---|---|---|",
+        "Shares of a slot are of the 99.9 % quantile: 100 % or less is in time for all but one slot of a thousand.",
+        "",
+        "| model | runtime | PRB | slot to LLRs | its session alone "
+        + "".join(f"| of {budget * 1e3:g} ms ({spacing} kHz) " for spacing, budget in budgets_s().items())
+        + "|",
+        "|---|---|---|---|---|" + "---|" * len(SPACINGS_KHZ),
     ]
     for row in rows:
         alone = "" if row.model_only is None else row.model_only.text()
         lines.append(
             f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
-            f"| {verdict(row.latency)} |"
+            + "".join(f"| {_per_cent(share)} " for share in shares(row.latency))
+            + "|"
         )
     return "\n".join([*lines, ""])
+
+
+def _per_cent(share: float) -> str:
+    return f"{share:,.0f} %" if share >= 10 else f"{share:.2g} %"
+
+
+def shares(latency: Latency) -> list[float]:
+    """The 99.9 % quantile as a part of each slot duration, per cent."""
+    return [100 * latency.p999_s / budget for budget in budgets_s().values()]
 
 
 def verdict(latency: Latency) -> str:

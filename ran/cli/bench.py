@@ -86,11 +86,17 @@ def bench(
 
 @app.command("latency")
 def latency(
-    models: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Receivers, trained weights, or ONNX files.")],
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="Receivers, trained weights, or files (.onnx, .tflite).")
+    ],
     experiment: Annotated[str, typer.Option(help="Whose slots are received.")] = "pusch-receivers",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    num_prb: Annotated[
+        list[int] | None,
+        typer.Option(min=1, max=275, help="PRBs of the slots; repeat it for several. [default: the experiment's]"),
     ] = None,
     slots: Annotated[int, typer.Option(min=10, max=1_000_000, help="Slots timed, after warming up.")] = 2000,
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, ...")] = "cpu",
@@ -98,7 +104,10 @@ def latency(
         "runs/latency"
     ),
 ) -> None:
-    """Time models slot by slot, against the duration of a slot in each numerology."""
+    """Time models slot by slot, against the duration of a slot in each numerology.
+
+    From the received slot to its LLRs: median, 99 % and 99.9 % of the slots, as table and picture.
+    """
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from ran.bench.latency import markdown, measure, verdict, write
     from ran.bench.run import check_folder
@@ -110,7 +119,11 @@ def latency(
         overrides or [],
         slots,
         device,
-        lambda row: print(f"{row.model}, {row.runtime}: {row.latency.text()}; fits {verdict(row.latency)}", flush=True),
+        lambda row: print(
+            f"{row.model}, {row.runtime}, {row.num_prb} PRB: {row.latency.text()}; in time at {verdict(row.latency)}",
+            flush=True,
+        ),
+        num_prb or (),
     )
     command = " ".join(["ran", "bench", *_arguments()])
     print(markdown(rows, command))

@@ -95,7 +95,7 @@ def _block(receiver: str) -> dict[str, Any]:
     name = block.get("name") if isinstance(block, dict) else None
     if not isinstance(name, str):
         raise bad_value("--receiver", receiver, "a name, or a block {name: ..., and its options}")
-    if name.endswith(".onnx"):
+    if name.endswith((".onnx", ".tflite")):
         return {**block, "name": str(Path(name).expanduser().resolve())}
     if ".py:" in name:
         file, _, cls = name.rpartition(":")

@@ -12,7 +12,8 @@ from ran.cli.default_command import group_with_default
 app = typer.Typer(
     cls=group_with_default("model"),
     no_args_is_help=True,
-    help="Models for other stacks: `ran export MODEL --target T --out DIR`; `ran export check|info FILE`.",
+    help="Models for other stacks: `ran export MODEL --target T --out DIR` (`ran export model --help`, "
+    "`ran list targets`); `ran export check|info FILE`.",
 )
 
 
@@ -22,27 +23,34 @@ def model(
     target: Annotated[
         str,
         typer.Option(
-            help="onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, torch, tensorrt, litert or savedmodel."
+            help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
+            "torch, tensorrt, litert or savedmodel."
         ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder that the export becomes.")],
+    out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
     num_prb: Annotated[
-        list[int] | None, typer.Option(min=1, max=275, help="PRBs of a file; repeat it for several files.")
+        list[int] | None,
+        typer.Option(min=1, max=275, help="PRBs of a file; repeat it for several files. [default: the experiment's]"),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Numbers of the networks: f32, f16, or int8.")] = "f32",
+    dtype: Annotated[str, typer.Option(help="Numbers that the networks compute in: f32, f16 or int8.")] = "f32",
     experiment: Annotated[
-        str, typer.Option(help="Whose slots the file is for and is measured on.")
+        str, typer.Option(help="Experiment whose slots the file is for and is measured on.")
     ] = "pusch-receivers",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. pusch.mcs_index=20."),
     ] = None,
     esn0_db: Annotated[
-        float | None, typer.Option("--esn0-db", min=-30, max=60, help="Where BLER is compared. [default: the target's]")
+        float | None,
+        typer.Option("--esn0-db", min=-30, max=60, help="SNR where block errors are compared. [default: the target's]"),
     ] = None,
-    slots: Annotated[int, typer.Option(min=8, max=1_000_000, help="Slots for that.")] = 256,
-    max_loss_db: Annotated[float, typer.Option(min=0, max=10, help="Largest SNR loss of f16 and int8.")] = 0.2,
-    loss_slots: Annotated[int, typer.Option(min=64, max=1_000_000, help="Slots per SNR point for that.")] = 512,
+    slots: Annotated[int, typer.Option(min=8, max=1_000_000, help="Slots on which block errors are compared.")] = 256,
+    max_loss_db: Annotated[
+        float, typer.Option(min=0, max=10, help="f16 and int8: SNR loss at 10 % BLER above which the file is rejected.")
+    ] = 0.2,
+    loss_slots: Annotated[
+        int, typer.Option(min=64, max=1_000_000, help="f16 and int8: slots per SNR point for that loss.")
+    ] = 512,
     planes: Annotated[
         int | None, typer.Option(min=2, max=8, help="LLR planes of aerial-nrx; zeros beyond the constellation's bits.")
     ] = None,
@@ -90,10 +98,16 @@ def model(
 
 @app.command("check")
 def check(
-    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
-    contract: Annotated[str, typer.Option(help="Contract that it is held against.")],
+    file: Annotated[Path, typer.Argument(help="An ONNX file, or a LiteRT file (.tflite).")],
+    contract: Annotated[
+        str,
+        typer.Option(
+            help="Contract that it is held against: generic, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper or llrnet."
+        ),
+    ],
     bits_per_symbol: Annotated[
-        int | None, typer.Option(min=2, max=8, help="Of its constellation, where the file does not tell.")
+        int | None,
+        typer.Option(min=2, max=8, help="Bits per symbol of the slots it is run on, where the file does not tell."),
     ] = None,
 ) -> None:
     """Say which clauses of a contract a file meets, by running it. Exit status 1 when one is not met."""
@@ -118,7 +132,7 @@ def check(
 
 
 @app.command("info")
-def info(file: Annotated[Path, typer.Argument(help="An exported file.")]) -> None:
+def info(file: Annotated[Path, typer.Argument(help="An exported file, or the folder of a SavedModel.")]) -> None:
     """Print what a file says of itself, after checking that it is as it was exported."""
     from ran.export.info import describe
 

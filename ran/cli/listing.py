@@ -14,11 +14,12 @@ def list_(
     kind: Annotated[
         str,
         typer.Argument(
-            metavar="KIND", help="receivers, channels, impairments, experiments, adaptations, weights or recipes."
+            metavar="KIND",
+            help="receivers, channels, impairments, experiments, adaptations, weights, recipes or (export) targets.",
         ),
     ],
 ) -> None:
-    """List receivers, channels, impairments, experiments, adaptation experiments, trained weights or recipes."""
+    """List what there is of a kind: receivers, channels, experiments, trained weights, targets of export, ..."""
     kinds: dict[str, Callable[[], dict[str, str]]] = {
         "receivers": _receivers,
         "channels": _channels,
@@ -27,6 +28,7 @@ def list_(
         "adaptations": _adaptations,
         "weights": _weights,
         "recipes": _recipes,
+        "targets": _targets,
     }
     if kind not in kinds:
         raise unknown_name("KIND", kind, kinds)
@@ -77,3 +79,12 @@ def _recipes() -> dict[str, str]:
     from ran.training.train import load_recipe, recipe_names
 
     return {name: load_recipe(name).description for name in recipe_names()}
+
+
+def _targets() -> dict[str, str]:
+    """What models are exported for, and the packages that takes besides."""
+    from ran.export.targets import TARGETS
+
+    return {
+        name: target.description + (f" ({target.extra[1]})" if target.extra else "") for name, target in TARGETS.items()
+    }

@@ -20,6 +20,7 @@ from ran.sim.experiment import load
 from receivers import SlotObservation
 from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS
+from receivers.onnx.litert import LitertModel
 from receivers.onnx.model import OnnxModel
 from receivers.onnx.neural_rx import NeuralRxModel, allocation
 from receivers.onnx.probe import (
@@ -32,7 +33,7 @@ from receivers.onnx.probe import (
     probe_slot,
     read_slot,
 )
-from receivers.onnx.receiver import Feeder, feeder
+from receivers.onnx.receiver import Feeder, feeder, open_model
 
 #: How far off the unit of LLRs may be; 1.44 would be base 2, 256 fixed point.
 _SCALE = (1 / 3, 3.0)
@@ -55,7 +56,7 @@ class Clause:
 
 
 def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> list[Clause]:
-    """The clauses of a contract and whether an ONNX file meets them.
+    """The clauses of a contract and whether an ONNX or LiteRT file meets them.
 
     bits_per_symbol: of the slots that it is run on, where neither the contract nor the file tells. `InputError` for an
     unknown contract and for a file that is no model.
@@ -64,7 +65,7 @@ def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> lis
         raise unknown_name("--contract", name, CONTRACTS)
     contract = CONTRACTS[name]
     try:
-        model = OnnxModel(file)
+        model = open_model(file)
     except ValueError as error:
         raise InputError(str(error)) from None
     clauses = [
@@ -104,7 +105,9 @@ def _runner(fed: Feeder) -> Callable[[SlotObservation, PilotOrder], Tensor]:
     return run
 
 
-def _link(contract: Contract, model: OnnxModel, sizes: dict[str, int], bits_per_symbol: int | None) -> Link:
+def _link(
+    contract: Contract, model: OnnxModel | LitertModel, sizes: dict[str, int], bits_per_symbol: int | None
+) -> Link:
     """Slots as the file wants them; what it leaves open is as in the contract's base station."""
     stated = json.loads(model.metadata.get("slot", "{}"))
     bits = bits_per_symbol or int(model.metadata.get("bits_per_symbol", 0)) or sizes.get("bits_per_symbol", 0)
@@ -199,7 +202,7 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
     return clauses
 
 
-def _particular(contract: Contract, model: OnnxModel, sizes: dict[str, int], link: Link) -> list[Clause]:
+def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[str, int], link: Link) -> list[Clause]:
     """What a contract asks besides, on the inputs of a simulated slot."""
     outputs = [spec for spec in contract.outputs if spec.name in {tensor.name for tensor in model.outputs}]
     recorder = RuntimeModel(

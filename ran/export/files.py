@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from ran.errors import InputError
 from ran.export.graphs import Graph
+from ran.export.litert import write_litert
+from ran.export.savedmodel import SavedModel, write_savedmodel
 from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from receivers import OnnxReceiver, Receiver
 from receivers.onnx.export import write_onnx
-from receivers.onnx.model import OnnxModel
+from receivers.onnx.receiver import open_model
 
 #: Name of the metadata beside a torch.export program's graph.
 _METADATA = "ran6g.json"
@@ -36,13 +38,15 @@ def write_model(graph: Graph, runtime: str, example: tuple[Tensor, ...], path: P
             warnings.simplefilter("ignore")
             program = torch.export.export(graph.module, example, strict=False)
             torch.export.save(program, path, extra_files={_METADATA: json.dumps(about)})
+    elif runtime == "TensorFlow":
+        write_savedmodel(graph.module, graph.contract, example, about, path)
     else:
-        _write_litert(graph, example, path)
+        write_litert(graph.module, graph.contract, example, about, path)
 
 
 def receiver_of(path: Path, graph: Graph, runtime: str) -> Receiver:
     """A file as a receiver in its own runtime."""
-    if runtime == "onnxruntime":
+    if runtime in ("onnxruntime", "LiteRT"):
         return OnnxReceiver(str(path), graph.contract.name, probe=False)  # type: ignore[arg-type]
     return ModelReceiver(
         RuntimeModel(runtime_of(path, graph, runtime), graph.contract, graph.about),
@@ -58,8 +62,8 @@ def one_size(graph: Graph, runtime: str) -> dict[str, int]:
 
 def runtime_of(path: Path, graph: Graph, runtime: str) -> Runtime:
     """What runs a file: inputs in the contract's order to outputs in the contract's order."""
-    if runtime == "onnxruntime":
-        model = OnnxModel(path)
+    if runtime in ("onnxruntime", "LiteRT"):
+        model = open_model(path)
         outputs = [tensor.name for tensor in model.outputs]
 
         def run(*arrays: NDArray) -> tuple[NDArray, ...]:
@@ -67,9 +71,23 @@ def runtime_of(path: Path, graph: Graph, runtime: str) -> Runtime:
             return tuple(model.run(dict(zip(names, arrays, strict=True)), outputs))
 
         return run
-    if runtime == "torch":
-        return torch_runtime(torch.export.load(path).module())
-    return _litert_runtime(path)
+    if runtime == "TensorFlow":
+        return SavedModel(path, graph.contract)
+    return torch_runtime(torch.export.load(path).module())
+
+
+def size_and_sha256(path: Path) -> tuple[int, str]:
+    """Bytes of a file and their SHA-256; of a folder those of all its files, by name."""
+    if path.is_file():
+        content = path.read_bytes()
+        return len(content), hashlib.sha256(content).hexdigest()
+    parts = sorted(part for part in path.rglob("*") if part.is_file())
+    digest, size = hashlib.sha256(), 0
+    for part in parts:
+        content = part.read_bytes()
+        digest.update(f"{part.relative_to(path).as_posix()} {len(content)}\n".encode() + content)
+        size += len(content)
+    return size, digest.hexdigest()
 
 
 def torch_metadata(path: Path) -> Mapping[str, str]:
@@ -78,33 +96,3 @@ def torch_metadata(path: Path) -> Mapping[str, str]:
     torch.export.load(path, extra_files=extra)
     found: dict[str, str] = json.loads(extra[_METADATA] or "{}")
     return found
-
-
-def _write_litert(graph: Graph, example: tuple[Tensor, ...], path: Path) -> None:
-    import litert_torch
-
-    with warnings.catch_warnings(), torch.no_grad():
-        warnings.simplefilter("ignore")
-        litert_torch.convert(graph.module, example).export(str(path))
-
-
-def _litert_runtime(path: Path) -> Runtime:
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_path=str(path), num_threads=1)
-    interpreter.allocate_tensors()
-    # named serving_default_args_0 and so on, in any order
-    inputs = sorted(interpreter.get_input_details(), key=lambda detail: int(_digits(detail["name"])))
-    outputs = interpreter.get_output_details()
-
-    def run(*arrays: NDArray) -> tuple[NDArray, ...]:
-        for detail, array in zip(inputs, arrays, strict=True):
-            interpreter.set_tensor(detail["index"], np.ascontiguousarray(array).reshape(detail["shape"]))
-        interpreter.invoke()
-        return tuple(interpreter.get_tensor(detail["index"]).copy() for detail in outputs)
-
-    return run
-
-
-def _digits(name: str) -> str:
-    return "".join(c for c in name.partition(":")[0] if c.isdigit()) or "0"

@@ -89,14 +89,14 @@ def _neural_rx(
         "num_subcarriers": num_subcarriers,
         "num_symbols": num_symbols,
         "num_rx_ant": num_rx_ant,
-        "num_layers": 1,
+        "num_layers": like.num_layers,
         "num_pilot_symbols": num_pilot_symbols,
         "num_pilots": num_subcarriers // 2 * num_pilot_symbols,
         "num_bits": planes,
         "twice_num_rx_ant": 2 * num_rx_ant,
     }
     given = {
-        "active_dmrs_ports": torch.ones(1, 1),
+        "active_dmrs_ports": torch.ones(1, like.num_layers),
         "dmrs_ofdm_pos": module.positions.int(),
         "dmrs_subcarrier_pos": module.within_prb.int(),
     }

@@ -26,7 +26,7 @@ def measured_loss(
         update={
             "name": "quantisation",
             "receivers": receivers,
-            "esn0_db": tuple(middle + step for step in (-3.0, -2.0, -1.0, 0.0, 1.0)),
+            "esn0_db": tuple(middle + step for step in (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0)),
             "stopping": Stopping(min_block_errors=None, max_slots=num_slots, min_bler=None),
         }
     )
@@ -34,5 +34,14 @@ def measured_loss(
 
 
 def is_within(loss: Estimate, limit_db: float) -> bool:
-    """Whether a loss was found, and is no larger than the limit."""
-    return loss.value_db is not None and math.isfinite(loss.value_db) and loss.value_db <= limit_db
+    """Whether a loss is known, and is no larger than the limit."""
+    return loss.value_db is not None and not unknown(loss) and loss.value_db <= limit_db
+
+
+def unknown(loss: Estimate) -> str:
+    """Why a loss is not known; empty where it is."""
+    if loss.value_db is None:
+        return loss.reason
+    if not all(end is not None and math.isfinite(end) for end in (loss.low_db, loss.high_db)):
+        return f"{loss} dB has no end within the simulated SNRs; take more --loss-slots, or another --esn0-db"
+    return ""

@@ -54,7 +54,10 @@ class Request:
 
 @dataclass
 class FileOutcome:
-    """One file and what was measured of it. problems: why it is rejected; nothing when it is not."""
+    """One file and what was measured of it. problems: why it is rejected; nothing when it is not.
+
+    engine_from: a second file, with float16 buffers, that the stack's engine is built from; half: its LLRs.
+    """
 
     name: str
     num_bytes: int
@@ -65,6 +68,8 @@ class FileOutcome:
     latency_before: Latency | None = None
     latency_after: Latency | None = None
     loss: Estimate | None = None
+    engine_from: str | None = None
+    half: LlrParity | None = None
     problems: list[str] = field(default_factory=list)
 
 

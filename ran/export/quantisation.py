@@ -42,6 +42,32 @@ def to_f16(path: Path) -> None:
     _save(smaller, {**about, "dtype": "f16"}, path)
 
 
+def with_half_buffers(path: Path, out: Path) -> None:
+    """Write a file anew with float16 in place of float32 inputs and outputs; inside, all stays as it is."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    model = onnx.load(path)
+    graph = model.graph
+    casts_in, casts_out = [], []
+    for value in (*graph.input, *graph.output):
+        kind = value.type.tensor_type
+        if kind.elem_type != TensorProto.FLOAT:
+            continue
+        kind.elem_type, name, inside = TensorProto.FLOAT16, value.name, f"{value.name}_f32"
+        for node in graph.node:
+            node.input[:] = [inside if used == name else used for used in node.input]
+            node.output[:] = [inside if made == name else made for made in node.output]
+        if value in graph.input:
+            casts_in.append(helper.make_node("Cast", [name], [inside], to=TensorProto.FLOAT))
+        else:
+            casts_out.append(helper.make_node("Cast", [inside], [name], to=TensorProto.FLOAT16))
+    nodes = [*casts_in, *graph.node, *casts_out]
+    del graph.node[:]
+    graph.node.extend(nodes)
+    _save(model, {**_metadata(model), "buffers": "f16"}, out)
+
+
 def to_int8(path: Path, feeds: Sequence[dict[str, NDArray]]) -> None:
     """Rewrite a file with its convolutions in int8: static, weights per channel, activations from calibration slots."""
     import onnx

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import platform
+from pathlib import Path
 
 from ran.export.outcome import FileOutcome, Outcome
 from ran.sim.experiment import Experiment
 from ran.sim.provenance import versions
 from receivers.onnx.contracts import CONTRACTS
 
+#: Runtimes whose files take slots of one size.
+_OF_ONE_SIZE = ("torch", "LiteRT", "TensorFlow")
+_ONE_SIZE = " This file takes one size, named below, and one slot at a time."
+
 
 def report_text(outcome: Outcome, experiment: Experiment) -> str:
     """The report as Markdown."""
     request, contract = outcome.request, CONTRACTS[outcome.request.target.contract]
+    size = _ONE_SIZE if request.target.runtime in _OF_ONE_SIZE else ""
     lines = [f"# {request.weights} as {request.target.name}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [
-        f"{contract.description}. LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at {contract.valid_res}. "
+        f"{contract.description}.{size} LLRs: {contract.llr_sign}, {contract.llr_scale}; valid at "
+        f"{contract.valid_res}. "
         f"Inputs scaled: {contract.scaling}." + (f" Pilots: {contract.pilot_order}." if contract.pilot_order else ""),
         "",
         f"Slots of experiment `{experiment.name}`"
@@ -31,11 +38,27 @@ def report_text(outcome: Outcome, experiment: Experiment) -> str:
     ]
     for file in outcome.files:
         lines += _of_file(file, outcome)
-    if outcome.notes:
-        lines += ["## Beside it", "", *[f"- {note}" for note in outcome.notes], ""]
+    lines += ["## In this folder", "", *[f"- {note}" for note in (*_beside(outcome), *outcome.notes)], ""]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines += [f"Made with {made} on {platform.machine()}.", ""]
     return "\n".join(lines)
+
+
+def _beside(outcome: Outcome) -> list[str]:
+    """What lies beside the model, and the commands that use it."""
+    model = outcome.files[0].name
+    several = len(outcome.request.num_prb) > 1
+    vectors = f"vectors-{Path(model).stem.removeprefix('model-')}" if several else "vectors"
+    notes = [
+        f"`{model}`: the model; `ran export info {model}` says where it comes from and whether it is as exported.",
+        "`contract.json`: names, order, types, shapes and meaning of its inputs and outputs.",
+        f"`{vectors}/`: a slot's inputs and what must come out, in `vectors.npz` and as raw little-endian numbers that "
+        "`manifest.txt` lists.",
+        f"`consumer.py`: `python consumer.py {model} {vectors}` runs the model on them without this toolkit.",
+    ]
+    if outcome.request.target.runtime == "onnxruntime":
+        notes.append("`consumer.cpp`: the same in C++; its first lines say how it is built.")
+    return notes
 
 
 def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
@@ -45,7 +68,8 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
         "",
         f"{file.num_bytes:,} bytes, SHA-256 `{file.sha256}`, made for `{file.slot}`.",
         "",
-        f"LLRs in {request.target.runtime} against the same module in torch:",
+        f"LLRs in {request.target.runtime} against the same module in torch, on two slots each: simulated ones, and "
+        "random numbers in the place of what was received:",
         "",
         "| slots | largest difference | largest LLR | correlation | |",
         "|---|---|---|---|---|",
@@ -62,6 +86,12 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
             f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the "
             f"receiver before export, {b.module} with the exported module in torch, {b.after} with the file. "
             f"{b.other_decisions} of {b.num_slots} slots decode otherwise with the file than with the module.",
+        ]
+    if file.half is not None:
+        lines += [
+            "",
+            f"`{file.engine_from}` is the same with float16 inputs and outputs, as the stack's engine has them: LLRs "
+            f"differ by up to {file.half.max_difference:.2g}, correlation {file.half.correlation:.7f}.",
         ]
     if file.loss is not None:
         told = str(file.loss) + " dB" if file.loss.value_db is not None else f"not known: {file.loss.reason}"

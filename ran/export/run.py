@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ran.errors import InputError, bad_value
 from ran.export.companions import write_companions
-from ran.export.files import one_size, receiver_of, runtime_of, write_model
+from ran.export.files import one_size, receiver_of, runtime_of, size_and_sha256, write_model
 from ran.export.graphs import Graph, build_graph
-from ran.export.loss import is_within, measured_loss
+from ran.export.litert import litert_to_f16, litert_to_int8
+from ran.export.loss import is_within, measured_loss, unknown
 from ran.export.outcome import FileOutcome, Outcome, Request
 from ran.export.parity import compare_bler, compare_llrs
-from ran.export.quantisation import to_f16, to_int8
+from ran.export.quantisation import to_f16, to_int8, with_half_buffers
 from ran.export.slots import SCENARIO, empty_slot, experiment_of, link_of
 from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from ran.export.vectors import write_vectors
@@ -26,8 +28,9 @@ from ran.link import Link
 from ran.link.latency import slot_latency
 from ran.sim.experiment import Experiment
 from receivers import NeuralReceiver
+from receivers.onnx.receiver import open_model
 
-_SUFFIXES = {"onnxruntime": ".onnx", "torch": ".pt2", "LiteRT": ".tflite"}
+_SUFFIXES = {"onnxruntime": ".onnx", "torch": ".pt2", "LiteRT": ".tflite", "TensorFlow": ""}
 #: Slots on which int8 activations are scaled, and how far around the SNR of the comparison they lie.
 _CALIBRATION_SLOTS, _CALIBRATION_DB = 48, 6.0
 _SEED = 1
@@ -88,13 +91,11 @@ def _file(
     if request.dtype != "f32":
         wide = path.with_name(f"{stem}-f32{path.suffix}")
         shutil.copy(path, wide)
-        _make_smaller(path, request.dtype, link, graph, esn0_db)
+        _make_smaller(path, request, link, graph, esn0_db)
     sizes = one_size(graph, target.runtime)
     module = ModelReceiver(RuntimeModel(module_runtime, graph.contract, graph.about), graph.contract, sizes)
     file = receiver_of(path, graph, target.runtime)
-    found = FileOutcome(
-        path.name, path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest(), graph.about["slot"]
-    )
+    found = FileOutcome(path.name, *size_and_sha256(path), graph.about["slot"])
     try:
         module.check_slot(like)
     except ValueError as error:
@@ -121,6 +122,8 @@ def _file(
     if wide is not None:
         _measure_loss(request, experiment, link, graph, (wide, path), esn0_db, found, say)
         wide.unlink()
+    if target.name == "oai-nrx":
+        _half_buffers(path, graph, module, link, esn0_db, found)
     vectors = folder / ("vectors" if len(request.num_prb) < 2 else f"vectors-{stem.removeprefix('model-')}")
     outputs = runtime_of(path, graph, target.runtime)(*feeds.values())
     names = [spec.name for spec in graph.contract.outputs]
@@ -128,17 +131,19 @@ def _file(
     return found
 
 
-def _make_smaller(path: Path, dtype: str, link: Link, graph: Graph, esn0_db: float) -> None:
+def _make_smaller(path: Path, request: Request, link: Link, graph: Graph, esn0_db: float) -> None:
+    """Rewrite a file with its networks in the numbers asked for."""
     if not any(isinstance(module, torch.nn.Conv2d) for module in graph.module.modules()):
-        raise bad_value("--dtype", dtype, "f32, for a model without networks")
-    if dtype == "f16":
-        to_f16(path)
+        raise bad_value("--dtype", request.dtype, "f32, for a model without networks")
+    is_litert = request.target.runtime == "LiteRT"
+    if request.dtype == "f16":
+        (litert_to_f16 if is_litert else to_f16)(path)
         return
     recorded = []
     for index, offset in enumerate((-_CALIBRATION_DB, -_CALIBRATION_DB / 2, 0.0, _CALIBRATION_DB)):
         found = _feeds(link, graph, torch_runtime(graph.module), esn0_db + offset, _CALIBRATION_SLOTS // 4, index + 2)
         recorded += [feeds for feeds, _ in found]
-    to_int8(path, recorded)
+    (litert_to_int8 if is_litert else to_int8)(path, recorded)
 
 
 def _feeds(link: Link, graph: Graph, runtime: Runtime, esn0_db: float, num_slots: int, seed: int = _SEED):  # type: ignore[no-untyped-def]
@@ -149,6 +154,28 @@ def _feeds(link: Link, graph: Graph, runtime: Runtime, esn0_db: float, num_slots
     for i in range(num_slots):
         receiver(observation.part(i, i + 1))
     return model.recorded
+
+
+def _half_buffers(
+    path: Path, graph: Graph, module: ModelReceiver, link: Link, esn0_db: float, found: FileOutcome
+) -> None:
+    """Beside a float32 file the one that the plugin's engine is built from: its buffers are float16."""
+    half = path.with_name(f"{path.stem}-f16{path.suffix}")
+    with_half_buffers(path, half)
+    model = open_model(half)
+
+    def run(*arrays: NDArray) -> tuple[NDArray, ...]:
+        feeds = {
+            spec.name: array.astype(np.float16) if spec.dtype == "float32" else array
+            for spec, array in zip(graph.contract.inputs, arrays, strict=True)
+        }
+        return tuple(array.astype(np.float32) for array in model.run(feeds, [s.name for s in graph.contract.outputs]))
+
+    receiver = ModelReceiver(RuntimeModel(run, graph.contract, graph.about), graph.contract, graph.fixed)
+    found.engine_from = half.name
+    found.half = compare_llrs(link, module, receiver, esn0_db, _SEED, "simulated, its slots")
+    if not found.half.ok("f16"):
+        found.problems.append(f"with float16 buffers LLRs have a correlation of {found.half.correlation:.6f}")
 
 
 def _measure_loss(
@@ -168,5 +195,6 @@ def _measure_loss(
         loss = measured_loss(sized, *files, graph.contract.name, esn0_db, request.loss_slots, Path(folder) / "run")
     found.loss = loss
     if not is_within(loss, request.max_loss_db):
-        told = f"{loss} dB" if loss.value_db is not None else f"not known: {loss.reason}"
+        reason = unknown(loss)
+        told = f"not known: {reason}" if reason else f"{loss} dB"
         found.problems.append(f"loss of {request.dtype} is {told}; allowed: {request.max_loss_db:g} dB")

@@ -17,7 +17,7 @@ class Target:
 
     contract: name of what it keeps. changes: to the experiment, such that its slots are of the contract's kind.
     esn0_db: where BLER is compared, some way down the waterfall of those slots. runtime: what runs it.
-    extra: packages that it takes besides, with the pip command; refusal: why none can be made at all.
+    extra: packages that it takes besides, with the pip command.
     """
 
     name: str
@@ -28,15 +28,14 @@ class Target:
     runtime: str = "onnxruntime"
     dtypes: tuple[str, ...] = DTYPES
     per_prb: bool = True
-    extra: tuple[str, str] | None = None
-    refusal: str | None = None
+    extra: tuple[tuple[str, ...], str] | None = None
 
 
 _ALL = (
     Target(
         "onnx", "generic", "ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols", per_prb=False
     ),
-    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer"),
+    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer or two"),
     Target(
         "cuphy-chest",
         "cuphy-chest",
@@ -70,34 +69,31 @@ _ALL = (
     Target(
         "litert",
         "generic",
-        "TensorFlow Lite file (.tflite), one size of slot",
+        "LiteRT (TensorFlow Lite) file (.tflite), one size of slot",
         runtime="LiteRT",
-        dtypes=("f32",),
-        extra=("litert_torch", "pip install 'ran6g[litert]'"),
+        extra=(("litert_torch", "ai_edge_litert"), "pip install 'ran6g[litert]'"),
     ),
     Target(
         "savedmodel",
         "generic",
-        "TensorFlow SavedModel",
+        "TensorFlow SavedModel, one size of slot, for CPUs",
         runtime="TensorFlow",
         dtypes=("f32",),
-        refusal="torch has no converter to it that is kept up; TensorFlow's interpreter runs the file of litert",
+        extra=(("tensorflow", "litert_torch"), "pip install 'ran6g[litert,tensorflow]'"),
     ),
 )
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
 
 
 def target_of(name: str) -> Target:
-    """A target that can be made here. `InputError` for one that is unknown, refused, or wants for a package."""
+    """A target that can be made here. `InputError` for one that is unknown, or wants for a package."""
     if name not in TARGETS:
         raise unknown_name("--target", name, TARGETS)
     target = TARGETS[name]
-    if target.refusal:
-        raise InputError(f"--target: got {name!r}, refused: {target.refusal}; allowed: {_possible()}")
-    if target.extra and find_spec(target.extra[0]) is None:
-        raise InputError(f"--target: got {name!r}, which needs {target.extra[0]}: {target.extra[1]}")
+    packages, command = target.extra or ((), "")
+    missing = [package for package in packages if find_spec(package) is None]
+    if missing:
+        raise InputError(
+            f"--target: got {name!r}, which needs {', '.join(missing)}: {command} (in an environment of its own)"
+        )
     return target
-
-
-def _possible() -> str:
-    return ", ".join(target.name for target in _ALL if not target.refusal)

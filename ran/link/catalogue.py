@@ -19,7 +19,7 @@ from ran.errors import InputError, bad_value, nearest, unknown_name
 from receivers import RECEIVERS, OnnxReceiver, Receiver
 
 #: How receivers from files are named.
-_FROM_FILES = ("FILE.py:ClassName", "FILE.onnx")
+_FROM_FILES = ("FILE.py:ClassName", "FILE.onnx", "FILE.tflite")
 
 
 def _first_line(cls: type) -> str:
@@ -38,7 +38,9 @@ def impairment_catalogue() -> dict[str, str]:
 
 def receiver_catalogue() -> dict[str, str]:
     """Name and one-line description of every receiver, and of a model file as one."""
-    return {name: _first_line(cls) for name, cls in RECEIVERS.items()} | {"FILE.onnx": _first_line(OnnxReceiver)}
+    return {name: _first_line(cls) for name, cls in RECEIVERS.items()} | {
+        file: _first_line(OnnxReceiver) for file in ("FILE.onnx", "FILE.tflite")
+    }
 
 
 def options(cls: type) -> dict[str, inspect.Parameter]:
@@ -119,10 +121,10 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
-    """Receiver class by name, or from a file: "my_receiver.py:MyReceiver", relative to `base_dir`, or "model.onnx"."""
+    """Receiver class by name, or from a file: "model.onnx", "model.tflite", "my_receiver.py:MyReceiver" (base_dir)."""
     if name in RECEIVERS:
         return RECEIVERS[name]
-    if name.endswith(".onnx"):
+    if name.endswith((".onnx", ".tflite")):
         return OnnxReceiver
     file, separator, class_name = name.rpartition(":")
     if not (separator and file.endswith(".py")):

@@ -47,7 +47,7 @@ class ReceiverBlock(Block):
         """What results call this receiver."""
         if self.label is not None:
             return self.label
-        if self.name.endswith(".onnx"):
+        if self.name.endswith((".onnx", ".tflite")):
             return PurePath(self.name).name
         return self.name.rsplit(":", 1)[-1] if ".py:" in self.name else self.name
 
@@ -333,7 +333,7 @@ class Experiment(Config):
 
 
 #: How the names of files end that experiments use.
-_FILES = (".safetensors", ".onnx", ".npz", ".xml")
+FILE_SUFFIXES = (".safetensors", ".onnx", ".tflite", ".npz", ".xml")
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
@@ -374,7 +374,7 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     def absolute(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: absolute(item) for key, item in value.items()}
-        is_file = isinstance(value, str) and (".py:" in value or value.endswith(_FILES))
+        is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
         return str(folder / Path(value).expanduser()) if is_file else value
 
     receivers = tuple(

@@ -11,7 +11,7 @@ from typing import Any
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint
 from ran.sim.device import device_kind
-from ran.sim.experiment import Experiment, ReceiverBlock
+from ran.sim.experiment import FILE_SUFFIXES, Experiment, ReceiverBlock
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
 SIMULATION_VERSION = 2
@@ -74,7 +74,7 @@ def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu
 def _without_folder(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_folder(item) for key, item in value.items()}
-    is_file = isinstance(value, str) and (".py:" in value or value.endswith((".safetensors", ".onnx", ".npz", ".xml")))
+    is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
     return PurePath(value).name if is_file else value
 
 

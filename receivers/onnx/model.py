@@ -33,6 +33,8 @@ class OnnxModel:
     `ValueError` in one line for a file that is missing, damaged, or that keeps its weights elsewhere.
     """
 
+    runtime = "onnxruntime"
+
     def __init__(self, file: str | Path, provider: str = "cpu") -> None:
         self.path = Path(file)
         try:

@@ -1,8 +1,9 @@
-"""`FILE.onnx`: a model file as a receiver."""
+"""`FILE.onnx` or `FILE.tflite`: a model file as a receiver."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal
 
 import torch
@@ -14,13 +15,14 @@ from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS, recognise
 from receivers.onnx.demapper import DemapperModel
 from receivers.onnx.generic import GenericModel
+from receivers.onnx.litert import LitertModel
 from receivers.onnx.model import OnnxModel, RunsModel
 from receivers.onnx.neural_rx import NeuralRxModel
 from receivers.onnx.probe import check_meaning
 
 
 class OnnxReceiver(Receiver):
-    """A model in an ONNX file that keeps a contract: generic, aerial-nrx, oai-nrx, oai-demapper, llrnet or cuphy-chest.
+    """A model in an ONNX (or LiteRT) file that keeps a contract: generic, aerial-nrx, oai-nrx, cuphy-chest, ...
 
     file: the model. contract: which it keeps, by default recognised from names, types and shapes of its inputs.
     pilot_order: in which a model takes estimates at pilots. provider: of onnxruntime. probe: read a plain slot before
@@ -39,7 +41,7 @@ class OnnxReceiver(Receiver):
     ) -> None:
         if contract is not None and contract not in CONTRACTS:
             raise ValueError(f"contract: got {contract!r}; allowed: {', '.join(CONTRACTS)}")
-        self.model = OnnxModel(file, provider)
+        self.model = open_model(file, provider)
         self.probe = probe
         self.pilot_order: PilotOrder = pilot_order
         try:
@@ -87,6 +89,15 @@ class OnnxReceiver(Receiver):
             return self._fed(on_cpu).to(observation.y.device)
         with torch.no_grad():
             return self._fed(observation)
+
+
+def open_model(file: str | Path, provider: str = "cpu") -> OnnxModel | LitertModel:
+    """A file in its runtime, which its suffix tells. `ValueError` as of the models."""
+    if Path(file).suffix != ".tflite":
+        return OnnxModel(file, provider)
+    if provider != "cpu":
+        raise ValueError(f"provider: got {provider!r} for a LiteRT file; allowed: cpu")
+    return LitertModel(file)
 
 
 #: What turns observations into a model's inputs, and its outputs into LLRs.

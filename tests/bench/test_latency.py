@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from ran.bench.latency import budgets_s, verdict
+from ran.bench.latency import budgets_s, shares, verdict
 from ran.cli.main import main
 from ran.link import Link, LinkConfig
 from ran.link.latency import Latency, slot_latency
@@ -20,6 +20,7 @@ def test_budgets_are_the_slot_durations():
     assert budgets_s() == {15: 1e-3, 30: 5e-4, 60: 2.5e-4, 120: 1.25e-4}
     assert verdict(Latency(1e-4, 2e-4, 3e-4, 10)) == "15 kHz, 30 kHz"
     assert verdict(Latency(1e-3, 2e-3, 3e-3, 10)) == "none"
+    assert shares(Latency(1e-4, 2e-4, 3e-4, 10)) == pytest.approx([30, 60, 120, 240])
 
 
 def test_quantiles_of_known_delays(monkeypatch):
@@ -46,10 +47,15 @@ def test_command(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     export_generic("pusch-hybrid", "model.onnx")
     command = ["bench", "latency", "pusch-hybrid", "model.onnx", "ls-linear", "--slots", "10", "--out", "latency"]
-    assert main([*command, "--set", "carrier.num_prb=2"]) == 0
-    assert "/model.onnx | onnxruntime, cpu | 2 |" in capsys.readouterr().out
+    assert main([*command, "--num-prb", "2", "--num-prb", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "/model.onnx | onnxruntime, cpu | 2 |" in printed
+    assert "| of 0.125 ms (120 kHz) |" in printed
     rows = json.loads((tmp_path / "latency" / "latency.json").read_text())
-    assert [row["runtime"] for row in rows] == ["torch", "onnxruntime", "torch"]
+    assert [row["runtime"] for row in rows] == ["torch", "onnxruntime", "torch"] * 2
+    assert [row["num_prb"] for row in rows] == [2] * 3 + [3] * 3
+    assert main([*command, "--num-prb", "2", "--num-prb", "2"]) == 2
+    assert "--num-prb: got [2, 2]; allowed: different numbers" in capsys.readouterr().err
     assert all(0 < row["latency"]["median_s"] <= row["latency"]["p999_s"] for row in rows)
     assert rows[1]["model_only"]["median_s"] < rows[1]["latency"]["p999_s"]
     assert (tmp_path / "latency" / "latency.png").stat().st_size > 5000

@@ -120,6 +120,7 @@ VIOLATIONS = [
     ("aerial-nrx", reorder, "inputs rx_slot_real, rx_slot_imag"),
     ("cuphy-chest", rename("zout", "h"), "outputs zout"),
     ("oai-nrx", reorder, "inputs rx_slot, h_hat"),
+    ("oai-nrx", rename("h_hat", "h"), "inputs rx_slot, h_hat"),
     ("oai-demapper", rename("output_1", "llr"), "outputs output_1"),
     ("llrnet", rename("dense_1", "dense_2"), "outputs dense_1"),
     # sign
@@ -128,16 +129,20 @@ VIOLATIONS = [
     ("oai-nrx", after("output_1", "Neg"), "positive LLRs for bit 0"),
     ("oai-demapper", after("output_1", "Neg"), "positive LLRs for bit 0"),
     ("llrnet", after("dense_1", "Neg"), "positive LLRs for bit 0"),
+    ("cuphy-chest", after("zout", "Neg"), "channel on all subcarriers"),
     # order of bits, of pilots; layout
     ("generic", after("llr", "Gather", gather([1, 0, 3, 2]), axis=-1), "bits in the order"),
     ("aerial-nrx", after("output_1", "Gather", gather([1, 0, 3, 2, 4, 5, 6, 7]), axis=1), "bits in the order"),
     ("oai-demapper", after("output_1", "Gather", gather([3, 2, 1, 0]), axis=1), "bits in the order"),
     ("llrnet", after("dense_1", "Gather", gather([1, 0, 3, 2, 4, 5, 6, 7]), axis=1), "bits in the order"),
+    ("oai-nrx", after("output_1", "Gather", gather([1, 0, 3, 2]), axis=1), "bits in the order"),
     ("oai-nrx", before("h_hat", "Gather", gather(other_pilot_order(144, 3)), axis=1), "pilots taken in symbol-major"),
     ("cuphy-chest", after("zout", "Transpose", perm=[0, 2, 1, 3, 4, 5]), "channel on all subcarriers"),
     ("cuphy-chest", after("zout", "Gather", gather([1, 0, 2, 3]), axis=2), "channel on all subcarriers"),
     # scale
     ("generic", after("llr", "Mul", tensor(256.0)), "LLRs in units of the natural logarithm"),
+    ("aerial-nrx", after("output_1", "Mul", tensor(256.0)), "LLRs in units"),
+    ("cuphy-chest", after("zout", "Mul", tensor(0.25)), "channel on all subcarriers"),
     ("oai-nrx", after("output_1", "Mul", tensor(8.0)), "LLRs below 128"),
     ("oai-demapper", after("output_1", "Mul", tensor(256.0)), "LLRs in units"),
     ("llrnet", after("dense_1", "Mul", tensor(0.01)), "LLRs in units"),

@@ -18,6 +18,7 @@ import torch
 from ran.cli.main import main
 from ran.errors import InputError
 from ran.export import parity
+from ran.export.engine import ENGINE_TARGETS
 from ran.export.info import describe
 from ran.export.outcome import Outcome, Request
 from ran.export.run import export
@@ -101,7 +102,7 @@ def test_cpp_consumer(made, tmp_path):
     """Built against the Python package's library, it reproduces every target's LLRs, and notices wrong ones."""
     compiler, headers = shutil.which("g++"), _onnxruntime_headers()
     assert compiler, "no g++"
-    assert headers, "no onnxruntime_c_api.h: name its folder in ONNXRUNTIME_INCLUDE"
+    assert headers, "no onnxruntime_c_api.h: name its folder in ONNXRUNTIME_INCLUDE (onnxruntime-header.sh fetches it)"
     source = made["aerial-nrx"].folder / "consumer.cpp"
     (library,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so.*")
     for name in ("libonnxruntime.so", "libonnxruntime.so.1"):
@@ -164,8 +165,54 @@ def test_engine_is_built_where_trtexec_is(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
     outcome = export(request("tensorrt", tmp_path / "out"))
     arguments = (outcome.folder / "arguments").read_text()
-    assert "--onnx=model-4prb.onnx --saveEngine=model-4prb.engine --shapes=y:1x4x14x48x2," in arguments
+    assert "--onnx=model-4prb.onnx --saveEngine=model-4prb.engine --stronglyTyped --shapes=y:1x4x14x48x2," in arguments
     assert "GPU Compute Time: median = 1 ms" in (outcome.folder / "REPORT.md").read_text()
+
+
+@pytest.mark.parametrize("target", ENGINE_TARGETS)
+def test_engine_has_the_types_of_its_file(target, made):
+    """Strongly typed engines take the types from the file, so formats must be the file's; no flag may ask for types."""
+    folder, (file,) = made[target].folder, made[target].files
+    (command,) = (folder / "build-engine.sh").read_text().splitlines()
+    options = dict(part.removeprefix("--").partition("=")[::2] for part in command.split()[1:])
+    assert "stronglyTyped" in options
+    assert not {"fp16", "int8", "bf16", "fp8", "best", "noTF32"} & set(options)
+    assert options["onnx"] == (file.engine_from or file.name)
+    graph = onnx.load(folder / options["onnx"]).graph
+    names = {onnx.TensorProto.FLOAT: "fp32", onnx.TensorProto.FLOAT16: "fp16", onnx.TensorProto.INT32: "int32"}
+    for option, tensors in (("inputIOFormats", graph.input), ("outputIOFormats", graph.output)):
+        if option in options:
+            types = [names[tensor.type.tensor_type.elem_type] for tensor in tensors]
+            assert options[option].split(",") == [f"{name}:chw" for name in types]
+    open_inputs = {t.name for t in graph.input if any(d.dim_param for d in t.type.tensor_type.shape.dim)}
+    assert open_inputs == {part.partition(":")[0] for part in options.get("shapes", "").split(",") if part}
+
+
+def test_file_with_half_buffers(made):
+    """The plugin's buffers are float16; what they cost is in the report."""
+    folder, (file,) = made["oai-nrx"].folder, made["oai-nrx"].files
+    arrays = np.load(folder / "vectors" / "vectors.npz")
+    feeds = {name[3:]: arrays[name] for name in arrays.files if name.startswith("in_")}
+    halves = {name: array.astype(np.float16) if array.dtype == np.float32 else array for name, array in feeds.items()}
+    session = onnxruntime.InferenceSession(str(folder / file.engine_from), providers=["CPUExecutionProvider"])
+    (llr,) = session.run(["output_1"], halves)
+    assert llr.dtype == np.float16
+    expected = arrays["out_output_1"]
+    assert np.corrcoef(llr.astype(np.float64).ravel(), expected.ravel())[0, 1] > 0.99
+    assert np.mean((llr < 0) != (expected < 0)) < 0.01
+    assert "buffers: f16" in "\n".join(describe(folder / file.engine_from))
+    assert file.engine_from in (folder / "REPORT.md").read_text()
+
+
+def test_file_that_is_not_the_exported_one(made, tmp_path):
+    """Formats without a hash inside are held against contract.json beside them."""
+    folder = tmp_path / "copy"
+    shutil.copytree(made["torch"].folder, folder)
+    file = folder / made["torch"].files[0].name
+    assert "contract.json names its hash" in "\n".join(describe(file))
+    file.write_bytes(file.read_bytes() + b" ")
+    with pytest.raises(InputError, match=r"has SHA-256 .*, the contract\.json beside it says"):
+        describe(file)
 
 
 def test_info_names_a_tampered_file(made, tmp_path):
@@ -198,7 +245,6 @@ def test_what_is_not_good_enough_is_put_aside(tmp_path, monkeypatch):
     ("arguments", "message"),
     [
         (["--target", "arial-nrx"], "--target: got 'arial-nrx'; allowed: .*did you mean 'aerial-nrx'"),
-        (["--target", "savedmodel"], "refused: .*allowed: onnx"),
         (["--target", "onnx", "--dtype", "f8"], "--dtype: got 'f8'; allowed: f32, f16, int8"),
         (["--target", "torch", "--dtype", "int8"], "--dtype of torch: got 'int8'; allowed: f32"),
         (["--target", "oai-nrx", "--set", "pusch.num_layers=2"], "oai-nrx: got 2 layers; allowed: 1"),
@@ -209,7 +255,10 @@ def test_what_is_not_good_enough_is_put_aside(tmp_path, monkeypatch):
             "oai-demapper: got 6 bits per symbol; allowed: 4",
         ),
         (["--target", "llrnet", "--num-prb", "4"], "--num-prb of llrnet: got"),
-        (["--target", "aerial-nrx", "--set", "users.num_users=2"], "got 2 layers; allowed: 1, no input tells"),
+        (
+            ["--target", "aerial-nrx", "--set", "users.num_users=3"],
+            "aerial-nrx: .*not trained for 3 layers; allowed: 1, 2",
+        ),
         (["--target", "aerial-nrx", "--set", "pusch.dmrs.config_type=2"], "got DM-RS of type 2"),
         (["--target", "onnx", "--set", "pusch.mcs_table=2", "--set", "pusch.mcs_index=25"], "does not know 256QAM"),
         (["--target", "onnx", "--planes", "8"], "--planes of onnx: got 8"),
@@ -236,14 +285,18 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
     assert main(["export", "pusch-hybird", "--target", "onnx", "--out", "new"]) == 2
     assert "weights: got 'pusch-hybird', which is not there" in capsys.readouterr().err
     assert main(["export", "info", "gone.onnx"]) == 2
+    assert main(["export", "info", "there"]) == 2
+    assert "got 'there'; allowed: an exported file, or the folder of a SavedModel" in capsys.readouterr().err
     assert main(["export", "check", "gone.onnx", "--contract", "generic"]) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
 def test_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("ran.export.targets.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs litert_torch: pip install 'ran6g\[litert\]'"):
+    with pytest.raises(InputError, match=r"needs litert_torch, ai_edge_litert: pip install 'ran6g\[litert\]'"):
         target_of("litert")
+    with pytest.raises(InputError, match=r"needs tensorflow, litert_torch: pip install 'ran6g\[litert,tensorflow\]'"):
+        target_of("savedmodel")
 
 
 def test_spare_planes_are_zero(tmp_path):
