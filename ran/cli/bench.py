@@ -94,6 +94,10 @@ def latency(
     ] = None,
     slots: Annotated[int, typer.Option(min=10, max=1_000_000, help="Slots timed, after warming up.")] = 2000,
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, ...")] = "cpu",
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Option("--runtime", help="Of trained weights: eager, compile, onnx; repeat it. [default: eager]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for latency.json, latency.md and latency.png.")] = Path(
         "runs/latency"
     ),
@@ -111,6 +115,8 @@ def latency(
         slots,
         device,
         lambda row: print(f"{row.model}, {row.runtime}: {row.latency.text()}; fits {verdict(row.latency)}", flush=True),
+        runtimes or ["eager"],
+        lambda text: print(text, flush=True),
     )
     command = " ".join(["ran", "bench", *_arguments()])
     print(markdown(rows, command))
