@@ -71,8 +71,8 @@ def summaries(outcomes: Sequence[Outcome]) -> list[str]:
         gains = [outcome.gain.value_db for outcome in own if outcome.gain.value_db is not None]
         if gains:
             parts.append(
-                f"gain over {BASELINE} {sum(gains) / len(gains):.2f} dB on average of {len(gains)}, "
-                f"least {_signed(min(gains))}, most {_signed(max(gains))} dB"
+                f"gain over {BASELINE} {_signed(sum(gains) / len(gains))} dB on average of {len(gains)}, "
+                f"least {_signed(min(gains))}, most {_signed(max(gains))}"
             )
         lines.append(f"{receiver}, {len(own)} conditions: " + "; ".join(parts))
     return lines

@@ -28,12 +28,12 @@ def gains_svg(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receiver
         return _LEFT + (inside - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
 
     parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {bottom + 34}" role="img" aria-label="gain over the baseline per condition">',
+        f'<svg viewBox="0 0 {_WIDTH} {bottom + 42}" role="img" aria-label="gain over the baseline per condition">',
     ]
     for tick in range(math.ceil(low), math.floor(high) + 1):
         kind = "zero" if tick == 0 else "grid"
         parts.append(f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{_TOP - 6}" y2="{bottom}"/>')
-        parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{tick:+d}</text>')
+        parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{_tick(tick)}</text>')
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(f'<text x="{middle}" y="{bottom + 32}" text-anchor="middle">gain, dB</text>')
     for number, (condition, line) in enumerate(lines):
@@ -55,6 +55,10 @@ def _mark(gain: Estimate, colour: str, height: float, x: Callable[[float], float
         f'y1="{height:.1f}" y2="{height:.1f}"/>',
         f'<circle class="{colour}" cx="{x(gain.value_db):.1f}" cy="{height:.1f}" r="3.5"/>',
     ]
+
+
+def _tick(gain_db: int) -> str:
+    return f"{gain_db:+d}".replace("-", "−") if gain_db else "0"
 
 
 def _ends(gain: Estimate) -> list[float]:
