@@ -53,10 +53,11 @@ class LatencyRow:
 
     @property
     def share_of_peak(self) -> float | None:
-        """How much of the time a matrix product would have taken for as many operations; None where not known."""
+        """How much of its time on a core a matrix product would have taken for as many operations; None where not
+        known."""
         if not self.flops or not self.gemm_flops_per_s:
             return None
-        return self.flops / self.gemm_flops_per_s / self.latency.median_s
+        return self.flops / self.gemm_flops_per_s / (self.latency.core_s or self.latency.median_s)
 
 
 class _WithoutFeeding(Receiver):
@@ -172,17 +173,18 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         "# Latency",
         "",
         f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
-        "Milliseconds: median / 99 % / 99.9 % of the slots.",
+        "Milliseconds: median / 99 % / 99.9 % of the slots; on a core: the median without waiting for one.",
         "",
         "Operations: of convolutions and matrix products. Peak: what a float32 matrix product reached beside.",
         "",
-        "| model | runtime | PRB | slot to LLRs | its session alone | GFLOP | of peak | load | p99.9 fits in |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | runtime | PRB | slot to LLRs | on a core | session alone | GFLOP | of peak | load | p99.9 fits in |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         alone = "" if row.model_only is None else row.model_only.text()
+        core = "" if row.latency.core_s is None else f"{row.latency.core_s * 1e3:.3g} ms"
         lines.append(
-            f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
+            f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {core} | {alone} "
             f"| {_amount(row.flops)} | {_share(row)} | {'' if row.load is None else f'{row.load:.1f}'} "
             f"| {verdict(row.latency)} |"
         )
