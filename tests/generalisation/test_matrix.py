@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import fake_link
 import pytest
 
+from ran.cli.main import main
 from ran.errors import InputError
 from ran.generalisation.card import matrix
 from ran.generalisation.conditions import Conditions
@@ -17,6 +19,7 @@ from ran.generalisation.run import MARK, Request, run_conditions
 from ran.sim.results import load_results, merged_results
 from ran.sim.simulation import Simulation
 from ran.training.card import add_matrix
+from receivers.neural.weights import card_path, load_weights
 
 #: The fake link's BLER is logistic in Es/N0 with the same slope for all: gains are differences of `at_db`.
 FLOOR_AT, BASELINE_AT = 2.0, 1.2
@@ -208,3 +211,20 @@ def test_a_card_gets_the_matrix_and_its_limits(outcomes, tmp_path):
     assert text.count("## Generalisation") == 1
     assert "Limits seen there" not in text
     assert str(of(outcomes, "better").gain) in text
+
+
+def test_command_with_a_card(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for suffix in (".safetensors", ".json"):
+        shutil.copy(card_path("pusch-hybrid").with_suffix(suffix), tmp_path / f"mine{suffix}")
+    command = ["generalise", "--condition", "prb-1", "--condition", "users-4", "--receiver", "mine.safetensors"]
+    status = main([*command, "--slots", "16", "--workers", "1", "--out", "out", "--write-card"])
+    printed = capsys.readouterr().out
+    # sixteen slots may say anything about one PRB, but the exit status and the summary say the same
+    assert status == int("mine, 2 conditions: worse than" in printed)
+    assert "4 users QPSK" in printed
+    card = (tmp_path / "mine.md").read_text()
+    assert "## Generalisation: `ran generalise --receiver mine.safetensors --slots 16" in card
+    assert "4 users QPSK: refused" in card
+    assert "| 1 PRB |" in card
+    assert load_weights(str(tmp_path / "mine.safetensors")).card["generalisation"]["rows"][0]["slots"] >= 16
