@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ran.bench.machine import cpu_name
-from ran.errors import InputError, bad_value
+from ran.bench.runtimes import RUNTIMES, in_runtime
+from ran.bench.work import gemm_flops_per_s, product_flops
+from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
@@ -20,8 +24,10 @@ from ran.sim.device import checked_device
 from ran.sim.experiment import load
 from ran.sim.files import write_text
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
+from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import shipped_weights
 
+_TITLES = {"eager": "torch", "compile": "torch.compile"}
 #: Subcarrier spacings of the numerologies 0 to 3, kHz.
 SPACINGS_KHZ = (15, 30, 60, 120)
 _NUM_OBSERVED = 8
@@ -30,7 +36,10 @@ _ESN0_DB = 10.0
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """A model on slots of one kind. runtime: torch, onnxruntime or LiteRT. model_only: without what feeds the file."""
+    """A model on slots of one kind. runtime: torch, torch.compile, onnxruntime or LiteRT. model_only: without what
+    feeds the file. flops: of the convolutions and matrix products of a slot; None where they are not known.
+    gemm_flops_per_s: what a matrix product reached beside it. load: processes that wanted a core in the minute before.
+    """
 
     model: str
     runtime: str
@@ -38,6 +47,17 @@ class LatencyRow:
     num_prb: int
     latency: Latency
     model_only: Latency | None
+    flops: int | None = None
+    gemm_flops_per_s: float | None = None
+    load: float | None = None
+
+    @property
+    def share_of_peak(self) -> float | None:
+        """How much of its time on a core a matrix product would have taken for as many operations; None where not
+        known."""
+        if not self.flops or not self.gemm_flops_per_s:
+            return None
+        return self.flops / self.gemm_flops_per_s / (self.latency.core_s or self.latency.median_s)
 
 
 class _WithoutFeeding(Receiver):
@@ -73,20 +93,26 @@ def measure(
     num_slots: int,
     device: str,
     show: Callable[[LatencyRow], None] = lambda row: None,
+    runtimes: Sequence[str] = RUNTIMES[:1],
+    say: Callable[[str], None] = lambda text: None,
     num_prb: Sequence[int] = (),
 ) -> list[LatencyRow]:
     """Time models (receivers, trained weights, model files) on an experiment's slots. `InputError` for bad names.
 
+    runtimes: of trained weights, from `RUNTIMES`; one that a model cannot run in is left out, and `say` is told why.
     num_prb: sizes of the slots, by default the experiment's.
     """
     torch.set_num_threads(1)
     device = checked_device(device)
     if len(set(num_prb)) != len(num_prb):
         raise bad_value("--num-prb", list(num_prb), "different numbers")
+    unknown = next((runtime for runtime in runtimes if runtime not in RUNTIMES), None)
+    if unknown is not None:
+        raise unknown_name("--runtime", unknown, RUNTIMES)
     rows = []
     for size in num_prb or (None,):
         sized = [*changes, *([] if size is None else [f"carrier.num_prb={size}"])]
-        rows += _of_size(models, experiment, sized, num_slots, device, show)
+        rows += _of_size(models, experiment, sized, num_slots, device, show, runtimes, say)
     return rows
 
 
@@ -97,6 +123,8 @@ def _of_size(
     num_slots: int,
     device: str,
     show: Callable[[LatencyRow], None],
+    runtimes: Sequence[str],
+    say: Callable[[str], None],
 ) -> list[LatencyRow]:
     loaded = load(experiment, changes)
     receivers = [(name, _receiver(name)) for name in models]
@@ -108,23 +136,36 @@ def _of_size(
         num_rx_ant=loaded.num_rx_ant,
         channel=loaded.resolved()["channel"],
     )
+    links = {on: Link(config, loaded.decoder, on) for on in dict.fromkeys(("cpu", device))}
     for name, receiver in receivers:
-        is_file = isinstance(receiver, OnnxReceiver)
-        # onnxruntime's package for processors is what is installed; it has no device to move to
-        link = Link(config, loaded.decoder, "cpu" if is_file else device)
-        link.check_receiver(name, receiver)
         if receiver.needs_truth:
             raise InputError(f"model: got {name!r}, a genie; allowed: receivers that a base station could have")
-        observation = link.batch(range(_NUM_OBSERVED), _ESN0_DB, 1, "latency", False).observation
-        timed = slot_latency(receiver.to("cpu" if is_file else device), observation, num_slots)
-        alone = None
-        if isinstance(receiver, OnnxReceiver):
-            alone = slot_latency(_WithoutFeeding(receiver, observation), observation, num_slots)
-        runtime = receiver.model.runtime if isinstance(receiver, OnnxReceiver) else "torch"
-        rows.append(
-            LatencyRow(_title(name), runtime, "cpu" if is_file else device, loaded.carrier.num_prb, timed, alone)
-        )
-        show(rows[-1])
+        links["cpu"].check_receiver(name, receiver)
+    observations = {
+        on: link.batch(range(_NUM_OBSERVED), _ESN0_DB, 1, "latency", False).observation for on, link in links.items()
+    }
+    bits = links["cpu"].grid.bits_per_symbol
+    for name, receiver in receivers:
+        slot = observations["cpu"].part(0, 1)
+        flops = None if isinstance(receiver, OnnxReceiver) else product_flops(partial(receiver, slot))
+        for runtime in runtimes if isinstance(receiver, NeuralReceiver) else ("eager",):
+            try:
+                prepared = in_runtime(receiver, runtime, bits, slot.num_layers)
+            except ValueError as error:
+                say(f"{name}, {runtime}: not possible: {error}")
+                continue
+            # onnxruntime's package for processors is what is installed; it has no device to move to
+            on = "cpu" if isinstance(prepared, OnnxReceiver) else device
+            observation = observations[on]
+            timed = slot_latency(prepared.to(on), observation, num_slots)
+            alone = None
+            if isinstance(prepared, OnnxReceiver):
+                alone = slot_latency(_WithoutFeeding(prepared, observation), observation, num_slots)
+            title = prepared.model.runtime if isinstance(prepared, OnnxReceiver) else _TITLES[runtime]
+            peak, load_1 = gemm_flops_per_s(on), os.getloadavg()[0]
+            prb = loaded.carrier.num_prb
+            rows.append(LatencyRow(_title(name), title, on, prb, timed, alone, flops or None, peak, load_1))
+            show(rows[-1])
     return rows
 
 
@@ -133,8 +174,6 @@ def _receiver(name: str) -> Receiver:
         return build_receiver({"name": name}, path="model")
     if name in shipped_weights() or name.endswith(".safetensors"):
         return build_receiver({"name": "neural", "weights": name}, path="model")
-    from ran.errors import unknown_name
-
     raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.tflite", "FILE.safetensors"])
 
 
@@ -155,19 +194,23 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
         "# Latency",
         "",
         f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
-        f"Milliseconds: median / 99 % / 99.9 % of {rows[0].latency.num_slots} slots.",
+        "Milliseconds: median / 99 % / 99.9 % of the slots; on a core: the median without waiting for one.",
+        "",
+        "Operations: of convolutions and matrix products. Peak: what a float32 matrix product reached beside.",
         "",
         "Shares of a slot are of the 99.9 % quantile: 100 % or less is in time for all but one slot of a thousand.",
         "",
-        "| model | runtime | PRB | slot to LLRs | its session alone "
+        "| model | runtime | PRB | slot to LLRs | on a core | session alone | GFLOP | of peak | load "
         + "".join(f"| of {budget * 1e3:g} ms ({spacing} kHz) " for spacing, budget in budgets_s().items())
         + "|",
-        "|---|---|---|---|---|" + "---|" * len(SPACINGS_KHZ),
+        "|---|---|---|---|---|---|---|---|---|" + "---|" * len(SPACINGS_KHZ),
     ]
     for row in rows:
         alone = "" if row.model_only is None else row.model_only.text()
+        core = "" if row.latency.core_s is None else f"{row.latency.core_s * 1e3:.3g} ms"
         lines.append(
-            f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {alone} "
+            f"| {row.model} | {row.runtime}, {row.device} | {row.num_prb} | {row.latency.text()} | {core} | {alone} "
+            f"| {_amount(row.flops)} | {_share(row)} | {'' if row.load is None else f'{row.load:.1f}'} "
             + "".join(f"| {_per_cent(share)} " for share in shares(row.latency))
             + "|"
         )
@@ -181,6 +224,16 @@ def _per_cent(share: float) -> str:
 def shares(latency: Latency) -> list[float]:
     """The 99.9 % quantile as a part of each slot duration, per cent."""
     return [100 * latency.p999_s / budget for budget in budgets_s().values()]
+
+
+def _amount(flops: int | None) -> str:
+    return "" if flops is None else f"{flops / 1e9:.3g}"
+
+
+def _share(row: LatencyRow) -> str:
+    if row.share_of_peak is None or row.gemm_flops_per_s is None:
+        return ""
+    return f"{row.share_of_peak:.0%} of {row.gemm_flops_per_s / 1e9:.3g} GFLOP/s"
 
 
 def verdict(latency: Latency) -> str:

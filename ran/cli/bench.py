@@ -100,6 +100,10 @@ def latency(
     ] = None,
     slots: Annotated[int, typer.Option(min=10, max=1_000_000, help="Slots timed, after warming up.")] = 2000,
     device: Annotated[str, typer.Option(help="Where torch computes: cpu, cuda, ...")] = "cpu",
+    runtimes: Annotated[
+        list[str] | None,
+        typer.Option("--runtime", help="Of trained weights: eager, compile, onnx; repeat it. [default: eager]"),
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for latency.json, latency.md and latency.png.")] = Path(
         "runs/latency"
     ),
@@ -123,6 +127,8 @@ def latency(
             f"{row.model}, {row.runtime}, {row.num_prb} PRB: {row.latency.text()}; in time at {verdict(row.latency)}",
             flush=True,
         ),
+        runtimes or ["eager"],
+        lambda text: print(text, flush=True),
         num_prb or (),
     )
     command = " ".join(["ran", "bench", *_arguments()])

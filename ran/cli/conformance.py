@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
     from ran.conformance.outcome import RowOutcome
@@ -21,8 +23,8 @@ def conformance(
         typer.Option(
             "--receiver",
             metavar="NAME",
-            help="A receiver (`ran list receivers`), FILE.py:CLASS, FILE.onnx, or a block '{name: FILE.onnx, contract: "
-            "aerial-nrx}'. Repeat it for margins side by side. [default: blind]",
+            help="A receiver (`ran list receivers`), trained weights (`ran list weights`), FILE.py:CLASS, FILE.onnx, "
+            "or a block '{name: FILE.onnx, contract: aerial-nrx}'. Repeat it to compare margins. [default: blind]",
         ),
     ] = None,
     slots: Annotated[
@@ -43,7 +45,7 @@ def conformance(
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
     from ran.conformance.requirements import VARIANTS, Offsets, select
-    from ran.errors import bad_value, unknown_name
+    from ran.errors import unknown_name
 
     rows = select(tables or [])
     chosen = next((known for known in VARIANTS if known == variant), None)
@@ -52,16 +54,10 @@ def conformance(
     from ran.cli.progress import ProgressLine
     from ran.conformance.page import write_results
     from ran.conformance.run import Request, passed, run_rows
-    from ran.link.catalogue import build_receiver
     from ran.sim.experiment import ReceiverBlock
 
-    blocks = tuple(_block(receiver) for receiver in receivers or ["blind"])
-    for block in blocks:
-        build_receiver({key: value for key, value in block.items() if key != "label"}, path="--receiver")
+    blocks = receiver_blocks(receivers or ["blind"])
     titles = [ReceiverBlock.model_validate(block).title for block in blocks]
-    twice = next((title for title in titles if titles.count(title) > 1), None)
-    if twice is not None:
-        raise bad_value("--receiver", f"{twice} twice", "different receivers")
     offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
     folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
@@ -84,23 +80,6 @@ def conformance(
     print(f"report: {page}")
     if not passed(outcomes):
         raise typer.Exit(1)
-
-
-def _block(receiver: str) -> dict[str, Any]:
-    """A receiver block; files are named by their whole path, as workers have no current folder to share."""
-    from ran.errors import bad_value
-    from ran.sim.yaml_file import parse
-
-    block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}
-    name = block.get("name") if isinstance(block, dict) else None
-    if not isinstance(name, str):
-        raise bad_value("--receiver", receiver, "a name, or a block {name: ..., and its options}")
-    if name.endswith((".onnx", ".tflite")):
-        return {**block, "name": str(Path(name).expanduser().resolve())}
-    if ".py:" in name:
-        file, _, cls = name.rpartition(":")
-        return {**block, "name": f"{Path(file).expanduser().resolve()}:{cls}"}
-    return block
 
 
 def _figures(outcome: RowOutcome) -> str:

@@ -14,14 +14,28 @@ def report(
         Path | None,
         typer.Option(help="Folder of the report. [default: the run's folder; runs/report for several runs]"),
     ] = None,
+    merge: Annotated[
+        bool, typer.Option("--merge", help="Runs of one link with different receivers as one: gains are paired.")
+    ] = False,
+    ebn0_offset: Annotated[
+        float | None,
+        typer.Option(
+            min=-60, max=60, help="Es/N0 less Eb/N0 in dB, to compare with figures that count Eb/N0 in another way."
+        ),
+    ] = None,
 ) -> None:
-    """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission."""
+    """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission.
+
+    With --merge a receiver that was simulated later stands beside the others of its link.
+    """
     from ran.cli.table import print_summary
     from ran.report import write_report
-    from ran.sim.results import load_results
+    from ran.sim.results import load_results, merged_results
 
     results = [load_results(run) for run in runs]
-    page = write_report(results, out or (runs[0] if len(runs) == 1 else Path("runs") / "report"))
+    if merge:
+        results = [merged_results(results)]
+    page = write_report(results, out or (runs[0] if len(runs) == 1 else Path("runs") / "report"), ebn0_offset)
     for result in results:
-        print_summary(result)
+        print_summary(result, ebn0_offset)
     print(f"report: {page}")

@@ -13,9 +13,9 @@ from ran.sim.results import RunResults
 _WIDTH_OF_FILES = 120
 
 
-def print_summary(results: RunResults) -> None:
+def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -> None:
     """SNR at the target BLERs per receiver with intervals, and the gain over the first classical receiver."""
-    rows = summary_table(results)
+    rows = summary_table(results, esn0_less_ebn0_db=esn0_less_ebn0_db)
     if not rows:
         return
     reference = next((row.receiver for row in rows if row.is_reference), None)
@@ -24,10 +24,14 @@ def print_summary(results: RunResults) -> None:
     table.add_column("receiver")
     for target in targets:
         table.add_column(f"at {target * 100:g} %", justify="right")
+    if rows[0].ebn0s is not None:
+        table.add_column(f"Eb/N0 at {targets[0] * 100:g} %", justify="right")
     if reference is not None:
         table.add_column(f"gain over {reference} at {targets[0] * 100:g} %, dB", justify="right")
     for row in rows:
         cells = [row.receiver + (" (genie)" if row.is_genie else ""), *map(str, row.crossings)]
+        if row.ebn0s is not None:
+            cells.append(str(row.ebn0s[0]))
         if reference is not None:
             cells.append("reference" if row.is_reference else str(row.gains[0]))
         table.add_row(*map(Text, cells))

@@ -11,8 +11,8 @@ from ran.conformance.outcome import RowOutcome, row_outcome
 from ran.conformance.requirements import Offsets, Requirement, Variant, experiment
 from ran.errors import InputError
 from ran.sim.executor import Executor, available_cores
-from ran.sim.files import write_text
 from ran.sim.run import Listener, Silence, run
+from ran.sim.run_folder import claim_folder
 from ran.sim.simulation import Build, build_simulation
 
 #: Marks a folder as one of ours.
@@ -46,7 +46,7 @@ def run_rows(
     Interrupted, the same call goes on.
     """
     listener = listener or Silence()
-    check_folder(out)
+    claim_folder(out, MARK, "conformance", "ran conformance")
     outcomes: list[RowOutcome] = []
     executor: Executor | None = None
     try:
@@ -79,24 +79,6 @@ def run_rows(
         if all(outcome.verdict == "refused" for outcome in of_receiver):
             raise InputError(f"{of_receiver[0].reason} (and no other row can be taken)")
     return tuple(outcomes)
-
-
-def check_folder(out: Path) -> None:
-    """Make the folder, or accept one that was used before. `InputError` for any other."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        names = sorted(path.name for path in out.iterdir())
-        if MARK not in names:
-            if names:
-                raise InputError(
-                    f"{out}: holds {names[0]!r} and is no conformance folder; allowed: a new or empty folder, or one "
-                    "that `ran conformance` wrote"
-                )
-            write_text(out / MARK, "")
-    except FileExistsError:
-        raise InputError(f"{out}: is a file; allowed: a new or empty folder") from None
-    except OSError as error:
-        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
 def passed(outcomes: Sequence[RowOutcome]) -> bool:

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 __all__ = ["SummaryRow", "summary_table", "write_report"]
 
 
-def write_report(runs: Sequence[RunResults], out: Path) -> Path:
+def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:
     """Write report.html, bler.png and throughput.png; see ran.report.html.write_report."""
     # matplotlib and jinja2 take a while to import; the terminal's table needs neither.
     from ran.report.html import write_report as write
 
-    return write(runs, out)
+    return write(runs, out, esn0_less_ebn0_db)

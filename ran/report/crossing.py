@@ -50,6 +50,11 @@ class Estimate:
     high_db: float | None = None
     reason: str = ""
 
+    def shifted(self, by_db: float) -> Estimate:
+        """The same on a scale that is so many dB off."""
+        value, low, high = (None if end is None else end + by_db for end in (self.value_db, self.low_db, self.high_db))
+        return Estimate(value, low, high, self.reason)
+
     def __str__(self) -> str:
         if self.value_db is None or self.low_db is None or self.high_db is None:
             return "—"

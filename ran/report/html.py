@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from ran.sim.results import RunResults
 
 
-def write_report(runs: Sequence[RunResults], out: Path) -> Path:
+def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:
     """Write report.html, bler.png, throughput.png, and harq.png where there is HARQ, over one run or several together.
 
+    esn0_less_ebn0_db: as of `ran.report.summary.summary_table`.
     out: a folder, made if need be, or the path of the page when it ends in .html (the PNGs go beside it).
     Each file is replaced in one step, so that no reader ever sees half of one. Returns the path of the page.
     Raises InputError for no runs, for a run without a point, and for a folder that cannot be written.
@@ -52,20 +53,24 @@ def write_report(runs: Sequence[RunResults], out: Path) -> Path:
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, content in pictures.items():
             write_whole(page.parent / name, content)
-        write_whole(page, _page(runs, title, pictures).encode())
+        write_whole(page, _page(runs, title, pictures, esn0_less_ebn0_db).encode())
     except OSError as error:
         where = error.filename or page.parent
         raise InputError(f"report: cannot write {where} ({error.strerror}); allowed: a writable folder") from error
     return page
 
 
-def _page(runs: Sequence[RunResults], title: str, pictures: dict[str, bytes]) -> str:
+def _page(
+    runs: Sequence[RunResults], title: str, pictures: dict[str, bytes], esn0_less_ebn0_db: float | None = None
+) -> str:
     shown = curves(runs)
     template = _environment().get_template("page.html.j2")
     return template.render(
         title=title,
         runs=[
-            _run_view(run, label, {c.points[0].receiver: c.color for c in shown if c.run_index == index})
+            _run_view(
+                run, label, {c.points[0].receiver: c.color for c in shown if c.run_index == index}, esn0_less_ebn0_db
+            )
             for index, (run, label) in enumerate(zip(runs, run_labels(runs), strict=True))
         ],
         # A reader without JavaScript gets the same curves as pictures.
@@ -82,10 +87,12 @@ def _page(runs: Sequence[RunResults], title: str, pictures: dict[str, bytes]) ->
     )
 
 
-def _run_view(run: RunResults, label: str, colors: dict[str, int | None]) -> dict[str, Any]:
+def _run_view(
+    run: RunResults, label: str, colors: dict[str, int | None], esn0_less_ebn0_db: float | None
+) -> dict[str, Any]:
     """What the template prints of one run."""
     settings = run.experiment.resolved()
-    rows = summary_table(run)
+    rows = summary_table(run, esn0_less_ebn0_db=esn0_less_ebn0_db)
     return {
         "label": label,
         "description": settings.get("description") or "",

@@ -23,6 +23,7 @@ class SummaryRow:
     crossings: Es/N0 [dB] at the target BLER.
     gains: dB less than the reference needs; a text "—" and the reason where there is none. Paired drop by drop.
     losses: dB more than the first genie needs; in the same form.
+    ebn0s: the crossings as Eb/N0 [dB] (`ran.link.snr`); None of a downlink.
     """
 
     receiver: str
@@ -32,14 +33,24 @@ class SummaryRow:
     crossings: tuple[Estimate, ...]
     gains: tuple[Estimate, ...]
     losses: tuple[Estimate, ...]
+    ebn0s: tuple[Estimate, ...] | None = None
 
 
-def summary_table(results: RunResults, target_blers: Sequence[float] = TARGET_BLERS) -> list[SummaryRow]:
-    """A row per receiver that has points, in the order of the experiment."""
+def summary_table(
+    results: RunResults, target_blers: Sequence[float] = TARGET_BLERS, esn0_less_ebn0_db: float | None = None
+) -> list[SummaryRow]:
+    """A row per receiver that has points, in the order of the experiment.
+
+    esn0_less_ebn0_db: what Es/N0 is above Eb/N0 where Eb/N0 is counted otherwise than by `ran.link.snr`.
+    """
     receivers = list(dict.fromkeys(p.receiver for p in results.points))
     reference = reference_receiver(results)
     genie = next((r for r in receivers if r in results.genie_receivers), None)
     crossings = Crossings(results)
+    offset_db = ebn0_offset_db(results) if esn0_less_ebn0_db is None else esn0_less_ebn0_db
+
+    def ebn0s(found: Sequence[Estimate]) -> tuple[Estimate, ...] | None:
+        return None if offset_db is None else tuple(crossing.shifted(-offset_db) for crossing in found)
 
     def gain(receiver: str, over: str | None, target: float, nobody: str) -> Estimate:
         if over is None:
@@ -53,18 +64,32 @@ def summary_table(results: RunResults, target_blers: Sequence[float] = TARGET_BL
             return gain(receiver, genie, target, "the run has no genie receiver")
         return crossings.gain(genie, receiver, target)
 
+    at_targets = {r: tuple(crossings.crossing(r, t) for t in target_blers) for r in receivers}
     return [
         SummaryRow(
             receiver=receiver,
             is_genie=receiver in results.genie_receivers,
             is_reference=receiver == reference,
             target_blers=tuple(target_blers),
-            crossings=tuple(crossings.crossing(receiver, t) for t in target_blers),
+            crossings=at_targets[receiver],
             gains=tuple(gain(receiver, reference, t, "the run has only genie receivers") for t in target_blers),
             losses=tuple(loss(receiver, t) for t in target_blers),
+            ebn0s=ebn0s(at_targets[receiver]),
         )
         for receiver in receivers
     ]
+
+
+def ebn0_offset_db(results: RunResults) -> float | None:
+    """Es/N0 less Eb/N0 in dB, of an uplink; None of a downlink, whose power is counted at the base station."""
+    experiment = results.experiment
+    if experiment.pusch is None:
+        return None
+    # torch takes a while to import, and only grids need it
+    from ran.link.snr import ebn0_db
+    from ran.phy.pusch import PuschGrid
+
+    return -ebn0_db(0.0, PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users))
 
 
 def findings(rows: Sequence[SummaryRow]) -> list[str]:

@@ -78,17 +78,33 @@ class SnrSearch(Config):
     """Find the waterfall of every receiver on a grid of `step_db`, from `low_db` to `high_db`.
 
     A bisection with the first `probe_slots` slots of a point finds where a receiver starts to work. From there it is
-    simulated upwards until its BLER is below the lowest of `target_bler`, or no longer falls (an error floor).
+    simulated upwards until its BLER is below the lowest of `target_bler`, or no longer falls (an error floor). Where
+    the first point turns out to be below the highest of `target_bler`, lower ones are simulated, too.
+    start_bler: a receiver starts to work at the last point with at least this BLER; by default midway from the highest
+    target to 1. Close to the target it saves the points above, whose only use is the look of the curve.
     """
+
+    younger_fields = ("start_bler",)
 
     target_bler: Annotated[tuple[Bler, ...], Field(min_length=1)] = (0.1, 0.01)
     step_db: Annotated[float, Field(ge=0.05, le=10)] = 1.0
     low_db: EsN0Db = -10.0
     high_db: EsN0Db = 40.0
     probe_slots: Annotated[int, Field(ge=8, le=10000)] = 32
+    start_bler: Bler | None = None
+
+    @property
+    def threshold(self) -> float:
+        """BLER of a probe from which on the receiver is taken not to work yet."""
+        return (1 + max(self.target_bler)) / 2 if self.start_bler is None else self.start_bler
 
     @model_validator(mode="after")
     def _is_a_range(self) -> SnrSearch:
+        if self.start_bler is not None and self.start_bler <= max(self.target_bler):
+            raise ValueError(
+                f"start_bler {self.start_bler} is not above the highest target {max(self.target_bler)}; "
+                "allowed: start_bler above target_bler"
+            )
         if self.high_db <= self.low_db:
             raise ValueError(f"high_db {self.high_db} is not above low_db {self.low_db}; allowed: high_db above low_db")
         if (self.high_db - self.low_db) / self.step_db >= MAX_POINTS:

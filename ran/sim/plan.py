@@ -78,7 +78,21 @@ class Plan:
         if self._search is None:
             return self._walk(receiver, outcomes, 0)
         start = self._first_point(receiver, outcomes, self._search)
-        return Curve((), (start,)) if isinstance(start, Need) else self._walk(receiver, outcomes, start)
+        if isinstance(start, Need):
+            return Curve((), (start,))
+        curve = self._walk(receiver, outcomes, start)
+        while start > 0 and self._starts_too_high(curve, outcomes, max(self._search.target_bler)):
+            start -= 1
+            curve = self._walk(receiver, outcomes, start)
+        return curve
+
+    def _starts_too_high(self, curve: Curve, outcomes: Outcomes, target_bler: float) -> bool:
+        """Whether a curve's first point is finished and at or below the target already, for all that its probe said."""
+        if not curve.points or not curve.points[0].finished:
+            return False
+        first = curve.points[0]
+        errors = outcomes[first.receiver, first.esn0_db].block_errors[: first.drops].sum()
+        return bool(errors <= target_bler * first.drops * self._blocks_per_drop)
 
     def _walk(self, receiver: str, outcomes: Outcomes, first: int) -> Curve:
         """Go up the grid from its point number `first` until the curve ends or a point decides that is not finished.
@@ -174,11 +188,10 @@ class Plan:
         return self._search is not None and bool(earlier) and bler > earlier[-1] / 2
 
     def _first_point(self, receiver: str, outcomes: Outcomes, search: SnrSearch) -> int | Need:
-        """Number of the highest grid point where a probe fails more often than midway from the highest target to 1.
+        """Number of the highest grid point where a probe fails as often as the search's threshold or more.
 
         Bisection on the first `probe_slots` slots of grid points. Returns a Need when a probe is missing.
         """
-        threshold = (1 + max(search.target_bler)) / 2
         slots = min(search.probe_slots, self._rule.max_slots)
         low, high = 0, len(self._grid)  # the answer is at or above low and below high
         while high - low > 1:
@@ -187,5 +200,5 @@ class Plan:
             if known.prefix < slots:
                 return Need(receiver, self._grid[middle], slots, slots, certain=True)
             bler = known.block_errors[:slots].sum() / (slots * self._blocks_per_drop)
-            low, high = (middle, high) if bler >= threshold else (low, middle)
+            low, high = (middle, high) if bler >= search.threshold else (low, middle)
         return low

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -117,6 +118,43 @@ def load_results(run_dir: Path) -> RunResults:
         return _from_store(store)
     finally:
         store.close()
+
+
+def merged_results(runs: Sequence[RunResults]) -> RunResults:
+    """Runs of one link with different receivers as one: their receivers met the same drops, so gains are paired.
+
+    The experiment and the text about the run are the first one's, the receivers those of all. InputError unless link,
+    decoder and seed are the same and no receiver is there twice.
+    """
+    if not runs:
+        raise InputError("runs to merge: got none; allowed: one or more")
+    first = runs[0].experiment
+    titles: list[str] = []
+    for run in runs:
+        for key, given, wanted in (
+            ("link", digest(physics(run.experiment)), digest(physics(first))),
+            ("decoder", run.experiment.decoder, first.decoder),
+            ("seed", run.experiment.seed, first.seed),
+        ):
+            if given != wanted:
+                raise InputError(
+                    f"runs to merge: {run.experiment.name!r} has another {key} than {first.name!r}; "
+                    "allowed: runs of the same link, decoder and seed"
+                )
+        titles += [receiver.title for receiver in run.experiment.receivers]
+    twice = next((title for title in titles if titles.count(title) > 1), None)
+    if twice is not None:
+        raise InputError(f"runs to merge: got receiver {twice!r} twice; allowed: different receivers")
+    receivers = tuple(receiver for run in runs for receiver in run.experiment.receivers)
+    complete = all(run.meta.get("complete", "yes") == "yes" for run in runs)
+    weights = {key: text for run in runs for key, text in run.meta.items() if key.startswith("weights ")}
+    return RunResults(
+        first.model_copy(update={"receivers": receivers}),
+        tuple(point for run in runs for point in run.points),
+        frozenset().union(*(run.genie_receivers for run in runs)),
+        runs[0].blocks_per_drop,
+        {**runs[0].meta, **weights, "complete": "yes" if complete else "no"},
+    )
 
 
 def known_outcomes(

@@ -85,6 +85,27 @@ class RunFolder:
         os.close(self._lock)
 
 
+def claim_folder(out: Path, mark: str, kind: str, command: str) -> None:
+    """Make a folder that holds several runs, or accept one of the same command; a file `mark` tells it from others.
+
+    InputError for any other folder, or one that cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        names = sorted(path.name for path in out.iterdir())
+        if mark not in names:
+            if names:
+                raise InputError(
+                    f"{out}: holds {names[0]!r} and is no {kind} folder; allowed: a new or empty folder, or one "
+                    f"that `{command}` wrote"
+                )
+            write_text(out / mark, "")
+    except FileExistsError:
+        raise InputError(f"{out}: is a file; allowed: a new or empty folder") from None
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
+
+
 def _make_and_lock(path: Path) -> int:
     """Make the folder and lock it against other processes; the lock ends with the process, however it ends."""
     try:

@@ -76,6 +76,14 @@ def _measured(name: str, results: RunResults) -> dict[str, Any]:
     }
 
 
+def add_matrix(card_path: Path, matrix: dict[str, Any]) -> None:
+    """Put the matrix of `ran generalise` into a card, NAME.json and NAME.md."""
+    card = json.loads(card_path.read_text())
+    card["generalisation"] = matrix
+    write_text(card_path, json.dumps(card, indent=1) + "\n")
+    write_text(card_path.with_suffix(".md"), card_text(card))
+
+
 def card_text(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     training = card["training"]
@@ -112,7 +120,18 @@ def card_text(card: dict[str, Any]) -> str:
             f"| {p['bler_low']:.4g} to {p['bler_high']:.4g} |"
             for p in measured["points"]
         ]
+    if "generalisation" in card:
+        lines += _matrix(card["generalisation"])
     return "\n".join([*lines, ""])
+
+
+def _matrix(matrix: dict[str, Any]) -> list[str]:
+    """What `ran generalise` found, and the limits that it showed."""
+    lines = ["", f"## Generalisation: `{matrix['command']}`", "", *(f"{line}." for line in matrix["summary"]), ""]
+    lines += ["Es/N0 at 10 % BLER and gains in dB, paired, with 95 % intervals.", "", *_table(matrix["rows"])]
+    if matrix["limits"]:
+        lines += ["", "Limits seen there:", "", *(f"- {limit}" for limit in matrix["limits"])]
+    return lines
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:

@@ -74,6 +74,10 @@ class HybridReceiver(nn.Module):
         self.first_estimate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
         self.passes = nn.ModuleList([_Correction(num_channels, tuple(dilations)) for _ in range(num_passes)])
 
+    def networks(self) -> list[nn.Module]:
+        """The trained parts without complex numbers: what may be compiled or computed in bfloat16."""
+        return list(self.passes)
+
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
         h_hat, err_var = self.first_estimate(observation)

@@ -29,26 +29,32 @@ def shipped_weights() -> dict[str, dict[str, Any]]:
     return {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
 
 
+def card_path(name: str) -> Path:
+    """Where the model card of weights is, the .json; `name` as of `load_weights`."""
+    path = Path(name) if name.endswith(".safetensors") else _SHIPPED / f"{name}.safetensors"
+    return path.with_suffix(".json")
+
+
 def load_weights(name: str) -> Weights:
     """Weights by name from the package, or from a path to a .safetensors file with its .json card beside it.
 
     Raises `ValueError` in one line for a missing or damaged file.
     """
-    path = Path(name) if name.endswith(".safetensors") else _SHIPPED / f"{name}.safetensors"
-    card_path = path.with_suffix(".json")
+    card_file = card_path(name)
+    path = card_file.with_suffix(".safetensors")
     if not path.is_file():
         allowed = ", ".join(shipped_weights()) or "none shipped"
         raise ValueError(f"weights: got {name!r}, which is not there; allowed: {allowed}, or a .safetensors file")
-    if not card_path.is_file():
-        raise ValueError(f"weights: got {name!r} without its model card {card_path.name}; allowed: both files")
+    if not card_file.is_file():
+        raise ValueError(f"weights: got {name!r} without its model card {card_file.name}; allowed: both files")
     try:
-        card = json.loads(card_path.read_text())
+        card = json.loads(card_file.read_text())
         expected = card["sha256"]
         card["architecture"]["name"]
         card["bits_per_symbol"]
         card["num_layers"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"weights: the model card {card_path.name} of {name!r} is damaged: {error!r}") from None
+        raise ValueError(f"weights: the model card {card_file.name} of {name!r} is damaged: {error!r}") from None
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:

@@ -8,9 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from ran.bench.latency import budgets_s, shares, verdict
+from ran.bench.latency import LatencyRow, budgets_s, markdown, shares, verdict
+from ran.bench.runtimes import in_runtime
+from ran.bench.work import product_flops
 from ran.cli.main import main
 from ran.link import Link, LinkConfig
+from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from receivers import LsLinear
 from receivers.onnx.export import export_generic
@@ -41,6 +44,47 @@ def test_quantiles_of_known_delays(monkeypatch):
     assert found.median_s == pytest.approx(1.5e-3)
     assert found.p99_s == pytest.approx(1.99e-3)
     assert found.p999_s == pytest.approx(1.999e-3)
+
+
+def test_operations_of_products():
+    weight, image = torch.ones(6, 3, 3, 3), torch.ones(2, 3, 10, 12)
+    # every output number takes 27 multiply-adds
+    assert product_flops(lambda: torch.conv2d(image, weight, padding=1)) == 2 * (2 * 6 * 10 * 12) * 27
+    real, complex_ = torch.ones(5, 7), torch.ones(7, 4, dtype=torch.complex64)
+    assert product_flops(lambda: real @ real.T) == 2 * 5 * 5 * 7
+    assert product_flops(lambda: complex_.mT.conj() @ complex_) == 8 * 4 * 4 * 7
+    assert product_flops(lambda: torch.relu(real)) == 0
+
+
+def test_share_of_the_peak():
+    row = LatencyRow("m", "torch", "cpu", 1, Latency(1e-3, 2e-3, 3e-3, 10), None, 10**7, 1e11)
+    assert row.share_of_peak == pytest.approx(0.1)
+    assert "| 0.01 | 10% of 100 GFLOP/s |" in markdown([row], "ran bench latency m")
+    assert LatencyRow("m", "torch", "cpu", 1, row.latency, None).share_of_peak is None
+
+
+def test_runtimes_of_trained_weights(tmp_path, capsys):
+    command = ["bench", "latency", "pusch-hybrid", "ls-linear", "--slots", "10", "--set", "carrier.num_prb=2"]
+    assert main([*command, "--runtime", "eager", "--runtime", "onnx", "--out", str(tmp_path)]) == 0
+    rows = json.loads((tmp_path / "latency.json").read_text())
+    assert [(row["model"], row["runtime"]) for row in rows] == [
+        ("pusch-hybrid", "torch"),
+        ("pusch-hybrid", "onnxruntime"),
+        ("ls-linear", "torch"),
+    ]
+    assert rows[0]["flops"] == rows[1]["flops"] > 1e6
+    assert rows[0]["gemm_flops_per_s"] > 1e8
+    assert main([*command, "--runtime", "onxx", "--out", str(tmp_path)]) == 2
+    assert "--runtime: got 'onxx'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_compiled_networks_say_the_same():
+    link = Link(LinkConfig(channel={"name": "tdl", "profile": "TDLB100", "max_doppler_hz": 10.0}))
+    observation = link.batch(range(1), 10.0, 1, "latency", False).observation
+    eager = build_receiver({"name": "neural", "weights": "pusch-hybrid"})
+    compiled = in_runtime(eager, "compile", 4, 1)
+    assert torch.allclose(compiled(observation), eager(observation), atol=1e-2, rtol=1e-3)
 
 
 def test_command(tmp_path, monkeypatch, capsys):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import os
 import re
 from dataclasses import replace
@@ -15,10 +16,13 @@ import pytest
 import synthetic_runs as synthetic
 
 from ran.errors import InputError
+from ran.link.snr import ebn0_db
+from ran.phy.pusch import PuschGrid
 from ran.report import summary_table, write_report
 from ran.report.curves import curves, esn0_range
 from ran.report.plot import bler_figure, throughput_figure
-from ran.report.summary import findings
+from ran.report.summary import ebn0_offset_db, findings
+from ran.sim.experiment import load
 
 GRID = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 CENTRES = {"perfect-csi": 4.0, "ls-linear": 6.0, "neural": 4.6}
@@ -88,7 +92,7 @@ def test_page_tells_all_of_the_run(page):
     text = Elements(page.read_text()).text
     run = make_run()
     for row in summary_table(run):
-        for estimate in (*row.crossings, *row.gains, *row.losses):
+        for estimate in (*row.crossings, *row.ebn0s, *row.gains, *row.losses):
             assert str(estimate) in text
     for point in run.points:
         assert f"{point.block_errors:,}" in text
@@ -99,6 +103,36 @@ def test_page_tells_all_of_the_run(page):
     for term in ("Es/N0", "Drop", "Interval", "Genie", "Gain"):
         assert term in text
     assert "not finished" not in text
+
+
+def test_ebn0_is_esn0_by_a_constant():
+    run = make_run()
+    grid = PuschGrid.build(run.experiment.carrier, run.experiment.pusch, run.experiment.users)
+    for offset, wanted in ((None, -ebn0_db(0.0, grid)), (2.315, 2.315)):
+        for row in summary_table(run, esn0_less_ebn0_db=offset):
+            for esn0, ebn0 in zip(row.crossings, row.ebn0s, strict=True):
+                assert ebn0.reason == esn0.reason
+                if esn0.value_db is not None:
+                    ends = [(esn0.value_db, ebn0.value_db), (esn0.low_db, ebn0.low_db), (esn0.high_db, ebn0.high_db)]
+                    assert all(b == pytest.approx(a - wanted) for a, b in ends)
+
+
+def test_the_targets_count_ebn0_as_the_published_curves():
+    """Es/N0 = Eb/N0 + 2.315 dB with the nominal rate and the first symbol's prefix, 137 of 1584 samples for all."""
+    published = 10 * math.log10(4 * 553 / 1024 * 12 / 14 / (1 + 137 / 1584))
+    assert published == pytest.approx(2.315, abs=5e-4)
+    for name in ("target-one-user", "target-two-users"):
+        experiment = load(name)
+        pusch, carrier = experiment.uplink, experiment.carrier
+        assert (carrier.num_prb, carrier.subcarrier_spacing_khz, experiment.num_rx_ant) == (132, 30, 4)
+        assert (pusch.mcs_table, pusch.mcs_index, pusch.num_layers) == (1, 14, 1)
+        assert (pusch.dmrs.config_type, pusch.dmrs.additional_position) == (1, 1)
+        assert pusch.dmrs.num_cdm_groups_without_data == 2
+        assert experiment.decoder.num_iterations == 20
+        assert experiment.stopping.min_block_errors == 500
+        run = replace(make_run(), experiment=experiment)
+        # exact prefixes and the bits of the transport block are a twentieth of a dB less pessimistic
+        assert ebn0_offset_db(run) == pytest.approx(published, abs=0.06)
 
 
 def test_unfinished_run_says_so(tmp_path):

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from ran.errors import InputError
-from ran.sim.experiment import Experiment, built_in_experiments, load
+from ran.sim.experiment import Experiment, SnrSearch, built_in_experiments, load
 from ran.sim.identity import canonical_json, first_difference, receiver_identity, scenario_id, task_id
 from ran.sim.validation import validate
 
@@ -134,3 +135,12 @@ def test_outcomes_of_a_gpu_have_another_name(tmp_path: Path) -> None:
     of_processor = receiver_identity(block, "f")
     assert receiver_identity(block, "f", "cpu") == of_processor
     assert receiver_identity(block, "f", "cuda") == receiver_identity(block, "f", "cuda:1") != of_processor
+
+
+def test_where_a_search_starts() -> None:
+    assert SnrSearch().threshold == 0.55
+    assert SnrSearch(start_bler=0.2).threshold == 0.2
+    # a search of before keeps its name
+    assert "start_bler" not in SnrSearch().model_dump()
+    with pytest.raises(ValidationError, match=r"start_bler 0\.1 is not above the highest target"):
+        SnrSearch(start_bler=0.1)

@@ -125,6 +125,24 @@ def test_the_search_brackets_the_targets() -> None:
         assert np.allclose(np.diff([e for e, _ in curve]), 0.5)
 
 
+def test_a_search_that_starts_close_to_the_target_encloses_it() -> None:
+    """Whatever eight slots of a probe said: where they promised too much, lower points are simulated."""
+    search = {"target_bler": (0.1,), "step_db": 0.5, "probe_slots": 8, "start_bler": 0.15}
+    lengths = []
+    for at_db in np.arange(0.0, 4.0, 0.25):
+        experiment = fake_link.experiment(
+            receivers=[{"name": "one", "at_db": float(at_db)}],
+            esn0_db={"auto": search},
+            stopping={"min_block_errors": 60, "max_slots": 600},
+        )
+        points = Simulator(experiment).points()
+        blers = [errors / point.drops for point, errors in points]
+        assert blers[0] > 0.1 >= blers[-1]
+        assert np.allclose(np.diff([point.esn0_db for point, _ in points]), 0.5)
+        lengths.append(len(points))
+    assert np.mean(lengths) < 4
+
+
 def test_the_search_ends_at_an_error_floor() -> None:
     experiment = fake_link.experiment(
         receivers=[{"name": "one", "at_db": 1.0, "floor": 0.2}], esn0_db="auto", stopping={"max_slots": 400}

@@ -1,0 +1,122 @@
+"""`ran generalise`: receivers on channels, bandwidths and radios that they were not made for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ran.cli.receiver_option import receiver_blocks
+
+if TYPE_CHECKING:
+    from ran.generalisation.outcome import Outcome
+
+
+def generalise(
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            metavar="NAME",
+            help="A receiver (`ran list receivers`), trained weights (`ran list weights`), FILE.safetensors, "
+            "FILE.onnx, FILE.py:CLASS, or a block in braces. Repeat it for several. ls-linear and lmmse are always "
+            "there. [default: all shipped weights]",
+        ),
+    ] = None,
+    conditions: Annotated[
+        list[str] | None,
+        typer.Option("--condition", metavar="NAME", help="A condition or a group of them. [default: all]"),
+    ] = None,
+    file: Annotated[
+        Path | None, typer.Option("--conditions", help="Own conditions, in the form of ran/generalisation's file.")
+    ] = None,
+    slots: Annotated[int, typer.Option(min=16, max=1_000_000, help="Slots at most for a point.")] = 192,
+    write_card: Annotated[
+        bool, typer.Option("--write-card", help="Write the matrix into the model cards of the trained weights.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="Folder.")] = Path("runs/generalisation"),
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+) -> None:
+    """Find each receiver's Es/N0 at 10 % BLER under many conditions, and its gain over lmmse.
+
+    Exit status 1 when a receiver is worse than ls-linear by more than 0.1 dB somewhere. Interrupt it at any time: the
+    same command resumes, also with more receivers, which then meet the same drops.
+    """
+    from ran.cli.progress import ProgressLine
+    from ran.generalisation.conditions import load_conditions
+    from ran.generalisation.outcome import BASELINE, FLOOR
+    from ran.generalisation.page import summaries, write_results
+    from ran.generalisation.run import Request, run_conditions
+    from receivers.neural.weights import shipped_weights
+
+    known = load_conditions(file)
+    chosen = known.select(conditions or [])
+    tried = [name for name in receivers or sorted(shipped_weights()) if name not in (FLOOR, BASELINE)]
+    blocks = receiver_blocks([FLOOR, BASELINE, *tried])
+    outcomes: list[Outcome] = []
+    with ProgressLine() as listener:
+
+        def show(found: tuple[Outcome, ...]) -> None:
+            outcomes.extend(found)
+            write_results(outcomes, out)
+
+        run_conditions(Request(known, chosen, blocks, slots), out, workers=workers, listener=listener, show=show)
+    page = write_results(outcomes, out)
+    _print_table(outcomes)
+    for line in summaries(outcomes):
+        print(line)
+    print(f"report: {page}")
+    if write_card:
+        _write_cards(outcomes, blocks, slots, conditions or [], file)
+    if any(outcome.verdict == "worse" for outcome in outcomes):
+        raise typer.Exit(1)
+
+
+def _write_cards(
+    outcomes: list[Outcome], blocks: tuple[dict[str, Any], ...], slots: int, chosen: list[str], file: Path | None
+) -> None:
+    """The matrix of each trained model into its card."""
+    from ran.errors import InputError
+    from ran.generalisation.card import matrix
+    from ran.sim.experiment import ReceiverBlock
+    from ran.training.card import add_matrix
+    from receivers.neural.weights import card_path
+
+    models = [block for block in blocks if block["name"] == "neural"]
+    if not models:
+        raise InputError("--write-card: got no trained weights; allowed: with weights among the receivers")
+    for block in models:
+        command = ["ran generalise", f"--receiver {Path(block['weights']).name}", f"--slots {slots}"]
+        command += [f"--condition {name}" for name in chosen] + ([f"--conditions {file.name}"] if file else [])
+        title = ReceiverBlock.model_validate(block).title
+        path = card_path(block["weights"])
+        add_matrix(path, matrix(outcomes, title, " ".join(command)))
+        print(f"written: {path.with_suffix('.md')}")
+
+
+def _print_table(outcomes: list[Outcome]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ran.generalisation.outcome import BASELINE, FLOOR
+    from ran.generalisation.page import by_condition, cell, competitors
+
+    receivers = competitors(outcomes)
+    table = Table(title=f"Es/N0 at 10 % BLER and gain over {BASELINE}, dB, with 95 % intervals", title_justify="left")
+    table.add_column("condition", no_wrap=True)
+    for name in (FLOOR, BASELINE):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name in receivers:
+        table.add_column(f"{name}: gain", justify="right", no_wrap=True)
+        table.add_column(f"against {FLOOR}", no_wrap=True)
+    styles = {"worse": "bold red", "undecided": "yellow", "not worse": "green"}
+    for condition, line in by_condition(outcomes):
+        cells = [Text(str(line[name].crossing)) for name in (FLOOR, BASELINE)]
+        for name in receivers:
+            found = line[name]
+            cells += [Text(cell(found)), Text(found.verdict, style=styles.get(found.verdict, "dim"))]
+        table.add_row(condition.title, *cells)
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=80 + 42 * len(receivers))).print(table)

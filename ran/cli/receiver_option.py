@@ -1,0 +1,49 @@
+"""The option `--receiver` of commands that put receivers side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+
+def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
+    """Receiver blocks of an experiment: from names, names or files of trained weights, FILE.onnx, FILE.py:CLASS or
+    whole blocks in braces. `InputError` for one that cannot be built, and for two of one title.
+
+    Files are named by their whole path, as workers have no current folder to share.
+    """
+    from ran.errors import bad_value
+    from ran.link.catalogue import build_receiver
+    from ran.sim.experiment import ReceiverBlock
+
+    blocks = tuple(_block(receiver) for receiver in given)
+    for block in blocks:
+        build_receiver({key: value for key, value in block.items() if key != "label"}, path="--receiver")
+    titles = [ReceiverBlock.model_validate(block).title for block in blocks]
+    twice = next((title for title in titles if titles.count(title) > 1), None)
+    if twice is not None:
+        raise bad_value("--receiver", f"{twice} twice", "different receivers")
+    return blocks
+
+
+def _block(receiver: str) -> dict[str, Any]:
+    from ran.errors import bad_value
+    from ran.sim.yaml_file import parse
+    from receivers.neural.weights import shipped_weights
+
+    block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}
+    name = block.get("name") if isinstance(block, dict) else None
+    if not isinstance(name, str):
+        raise bad_value("--receiver", receiver, "a name, or a block {name: ..., and its options}")
+    if name in shipped_weights():
+        return {"label": name, **block, "name": "neural", "weights": name}
+    if name.endswith(".safetensors"):
+        path = Path(name).expanduser().resolve()
+        return {"label": path.stem, **block, "name": "neural", "weights": str(path)}
+    if name.endswith((".onnx", ".tflite")):
+        return {**block, "name": str(Path(name).expanduser().resolve())}
+    if ".py:" in name:
+        file, _, cls = name.rpartition(":")
+        return {**block, "name": f"{Path(file).expanduser().resolve()}:{cls}"}
+    return block

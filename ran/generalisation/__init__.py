@@ -1,0 +1,1 @@
+"""Receivers on channels, speeds, bandwidths and radios that they were not made for."""
