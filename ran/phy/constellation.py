@@ -1,0 +1,35 @@
+"""Constellations other than QAM: points by their labels, outside of TS 38.211."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+#: What the mean power of the points may differ from 1.
+_POWER_TOLERANCE = 1e-3
+#: Least power of the mean of the points from which a slot without DM-RS can be received.
+LEAST_MEAN_POWER = 1e-3
+
+
+def points_of(pairs: Sequence[Sequence[float]]) -> np.ndarray:
+    """Points complex64 [n] from real and imaginary parts [n][2]."""
+    return np.array([complex(*pair) for pair in pairs]).astype(np.complex64)
+
+
+def mean_power(pairs: Sequence[Sequence[float]]) -> float:
+    """Power of the mean of the points: what a receiver without pilots goes by, of 1 in all."""
+    return float(abs(points_of(pairs).mean()) ** 2)
+
+
+def check_points(pairs: Sequence[Sequence[float]], bits_per_symbol: int) -> None:
+    """`ValueError` for points [2**bits_per_symbol][2] that are too many or few, not of unit power, or not distinct."""
+    points = points_of(pairs)
+    if len(points) != 2**bits_per_symbol or bits_per_symbol < 2:
+        allowed = "an MCS of QPSK or more" if bits_per_symbol < 2 else f"{2**bits_per_symbol}, as the MCS has"
+        raise ValueError(f"constellation: got {len(points)} points; allowed: {allowed}")
+    power = float(np.mean(np.abs(points) ** 2))
+    if abs(power - 1) > _POWER_TOLERANCE:
+        raise ValueError(f"constellation: got points of mean power {power:.4g}; allowed: 1")
+    if len(np.unique(points)) != len(points):
+        raise ValueError("constellation: got the same point twice; allowed: a point of its own for every label")
