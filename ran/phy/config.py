@@ -9,15 +9,18 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationInfo,
     field_validator,
     model_serializer,
     model_validator,
 )
 
 from ran.phy.codebook import num_tpmi
-from ran.phy.constellation import LEAST_MEAN_POWER, check_points, mean_power
+from ran.phy.constellation import LEAST_MEAN_POWER, check_points, mean_power, shifted_qam
 from ran.phy.dmrs_positions import Direction, dmrs_positions
 from ran.phy.mcs import McsEntry, mcs, num_mcs
+
+_CONSTELLATIONS = "null, [re, im] of every point, {mean_power: P}, or weights by name or .safetensors file"
 
 #: Arithmetic of the LDPC decoder's messages.
 Precision = Literal["int8", "float32"]
@@ -218,7 +221,8 @@ class Pusch(SharedChannel):
     ptrs: phase-tracking reference signals; none by default.
     constellation: points in place of QAM, real and imaginary parts [2**bits_per_symbol][2] of unit mean power, the
         label of a point its index with the first bit highest; a study beyond the standard, for one layer and CP-OFDM.
-        Experiments and recipes also take the name or the file of weights that were trained with a constellation.
+        {"mean_power": p} is QAM around a mean of power p: a superimposed pilot. Experiments and recipes also take the
+        name or the file of weights that were trained with a constellation.
     pilotless: no DM-RS; all REs of the allocation carry data and count for the transport block size, without the limit
         of 156 per PRB. Needs a constellation whose mean is not zero, from which receivers estimate the channel.
     """
@@ -245,7 +249,7 @@ class Pusch(SharedChannel):
     ptrs: Ptrs | None = None
     constellation: Annotated[
         tuple[tuple[float, float], ...] | None,
-        Field(json_schema_extra={"allowed": "null, [re, im] of every point, or weights by name or .safetensors file"}),
+        Field(json_schema_extra={"allowed": _CONSTELLATIONS}),
     ] = None
     pilotless: bool = False
 
@@ -255,7 +259,11 @@ class Pusch(SharedChannel):
 
     @field_validator("constellation", mode="before")
     @classmethod
-    def _points_may_be_lists(cls, value: Any) -> Any:
+    def _points_may_be_shifted_qam(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict) and set(value) == {"mean_power"} and {"mcs_table", "mcs_index"} <= info.data.keys():
+            entry = mcs(info.data["mcs_table"], info.data["mcs_index"])
+            return shifted_qam(entry.bits_per_symbol, value["mean_power"])
+        # strict validation takes lists only straight from JSON
         return tuple(tuple(p) if isinstance(p, list) else p for p in value) if isinstance(value, list) else value
 
     @model_validator(mode="after")

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from ran.training.arithmetic import prepare
 from ran.training.board import Board
+from ran.training.constellation import points_of, sent_with
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
@@ -162,7 +163,7 @@ class Trainer:
         for number in range(s.draws_per_step):
             with torch.no_grad():
                 observation, truth = self.slots(self.step * s.draws_per_step + number)
-            outputs = self.model(observation)
+            outputs = self.model(sent_with(points_of(self.model), observation, truth))
             losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
             (losses["loss"] / s.draws_per_step).backward()
             for key, value in losses.items():
