@@ -15,8 +15,11 @@ def report(
         typer.Option(help="Folder of the report. [default: the run's folder; runs/report for several runs]"),
     ] = None,
 ) -> None:
-    """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission."""
-    from ran.cli.table import print_summary
+    """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission.
+
+    Of several runs also the bits that each delivers per slot at the same SNR, and the gain over the first.
+    """
+    from ran.cli.table import print_summary, print_throughput_gains
     from ran.report import write_report
     from ran.sim.results import load_results
 
@@ -24,4 +27,5 @@ def report(
     page = write_report(results, out or (runs[0] if len(runs) == 1 else Path("runs") / "report"))
     for result in results:
         print_summary(result)
+    print_throughput_gains(results)
     print(f"report: {page}")

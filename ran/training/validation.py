@@ -20,12 +20,16 @@ _AT_ONCE = 8
 class HeldOut(Config):
     """Slots that are never trained on: a link configuration, its SNR, and how many.
 
+    guard: slots on which training may not lose, instead of some on which it is to win.
     The slots are the same every time, so differences between two looks are paired.
     """
+
+    younger_fields = ("guard",)
 
     slots: dict[str, Any]
     esn0_db: float
     num_slots: Annotated[int, Field(ge=1)] = 64
+    guard: bool = False
 
 
 @dataclass(frozen=True)
