@@ -178,7 +178,7 @@ class Receiver(ABC):
 
     @property
     def works_without_pilots(self) -> bool:
-        """Whether the receiver finds the channel by a constellation whose mean is not zero where there are no pilots."""
+        """Whether the receiver finds the channel by the mean of a constellation where there are no pilots."""
         return False
 
     @property

@@ -16,7 +16,7 @@ from pydantic import (
 )
 
 from ran.phy.codebook import num_tpmi
-from ran.phy.constellation import LEAST_MEAN_POWER, check_points, mean_power, shifted_qam
+from ran.phy.constellation import check_mean, check_points, shifted_qam
 from ran.phy.dmrs_positions import Direction, dmrs_positions
 from ran.phy.mcs import McsEntry, mcs, num_mcs
 
@@ -308,14 +308,9 @@ class Pusch(SharedChannel):
         check_points(self.constellation, mcs(self.mcs_table, self.mcs_index).bits_per_symbol)
         if not self.pilotless:
             return
+        check_mean(self.constellation)
         if self.ptrs is not None:
             raise ValueError("pilotless: got true with ptrs; allowed: without, PT-RS go with DM-RS (TS 38.214 §6.2.3)")
-        power = mean_power(self.constellation)
-        if power < LEAST_MEAN_POWER:
-            raise ValueError(
-                f"pilotless: got a constellation whose mean has power {power:.2g}, from which no receiver can tell the "
-                f"channel; allowed: {LEAST_MEAN_POWER:g} or more"
-            )
 
     def _check_precoding(self) -> None:
         if self.num_antenna_ports is None:

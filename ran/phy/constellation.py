@@ -11,7 +11,7 @@ from ran.phy.modulation import constellation
 #: What the mean power of the points may differ from 1.
 _POWER_TOLERANCE = 1e-3
 #: Least power of the mean of the points from which a slot without DM-RS can be received.
-LEAST_MEAN_POWER = 1e-3
+_LEAST_MEAN_POWER = 1e-3
 
 
 def points_of(pairs: Sequence[Sequence[float]]) -> np.ndarray:
@@ -27,9 +27,14 @@ def shifted_qam(bits_per_symbol: int, power: object) -> tuple[tuple[float, float
     return tuple((float(p.real), float(p.imag)) for p in points.astype(np.complex64))
 
 
-def mean_power(pairs: Sequence[Sequence[float]]) -> float:
-    """Power of the mean of the points: what a receiver without pilots goes by, of 1 in all."""
-    return float(abs(points_of(pairs).mean()) ** 2)
+def check_mean(pairs: Sequence[Sequence[float]]) -> None:
+    """`ValueError` for points [n][2] whose mean is too weak for a receiver without pilots to tell the channel by."""
+    power = float(abs(points_of(pairs).mean()) ** 2)
+    if power < _LEAST_MEAN_POWER:
+        raise ValueError(
+            f"pilotless: got a constellation whose mean has power {power:.2g}, from which no receiver can tell the "
+            f"channel; allowed: {_LEAST_MEAN_POWER:g} or more"
+        )
 
 
 def check_points(pairs: Sequence[Sequence[float]], bits_per_symbol: int) -> None:

@@ -74,7 +74,7 @@ def throughput_gains(runs: Sequence[RunResults]) -> list[GainRow]:
                     continue
                 own = replicates[number][receiver, snr]
                 is_reference = number == 0 and point is reference
-                gain = (None, None, None)
+                gain: tuple[float | None, float | None, float | None] = (None, None, None)
                 if not is_reference and _delivered(reference) > 0:
                     value = _delivered(point) / _delivered(reference) - 1
                     gain = (value, *interval(own / against - 1))

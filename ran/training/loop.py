@@ -145,7 +145,9 @@ class Trainer:
         self.model.load_state_dict(trained)
         if self.first_look is None:
             self.first_look = [look.bit_cross_entropy for look in looks]
-        to_win = [look.bit_cross_entropy for look, part in zip(looks, self.recipe.validation, strict=True) if not part.guard]
+        to_win = [
+            look.bit_cross_entropy for look, part in zip(looks, self.recipe.validation, strict=True) if not part.guard
+        ]
         entropy = sum(to_win) / len(to_win)
         if self.best is None or (entropy < self.best["bit_cross_entropy"] and self._holds(looks)):
             average = {k: v.clone() for k, v in self.average.items()}

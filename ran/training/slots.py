@@ -20,7 +20,6 @@ from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe
 from receivers import SlotObservation, Truth
 
-
 #: Slots of a draw, by its number.
 Slots = Callable[[int], tuple[SlotObservation, Truth]]
 

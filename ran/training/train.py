@@ -119,8 +119,8 @@ def run(
     tensors, step = trainer.result()
     if trainer.guards and step == 0 and trainer.step:
         raise InputError(
-            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard; no weights are "
-            "written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps"
+            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard; no weights "
+            "are written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps"
         )
     model.load_state_dict(tensors)
     weights = out / f"{recipe.name}.safetensors"

@@ -50,9 +50,7 @@ def estimate_from_mean(estimator: BlindEstimator, observation: SlotObservation) 
 def _as_pilots(observation: SlotObservation, sent: Tensor) -> SlotObservation:
     """The slot as if its data were pilots, two neighbours a pair, on every symbol of the allocation."""
     symbols = tuple(observation.data_mask.any(1).nonzero().squeeze(1).tolist())
-    layout = PilotLayout(
-        symbols=symbols, first_subcarrier=(0,), spacing=1, cover_code=((1, 1),), pair_spacing=2
-    )
+    layout = PilotLayout(symbols=symbols, first_subcarrier=(0,), spacing=1, cover_code=((1, 1),), pair_spacing=2)
     # nothing is data any more
     return replace(
         observation, pilots=sent.unsqueeze(0), layout=layout, data_mask=torch.zeros_like(observation.data_mask)

@@ -144,7 +144,9 @@ class RefinedBlindReceiver(nn.Module):
             points, own = observation.constellation, self.constellation.points()
             if points is None or points.shape != own.shape or not torch.allclose(points, own, atol=1e-3):
                 got = "QAM" if points is None else "another one"
-                raise ValueError(f"constellation: got {got}; allowed: that of the weights, pusch.constellation names it")
+                raise ValueError(
+                    f"constellation: got {got}; allowed: that of the weights, pusch.constellation names it"
+                )
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
