@@ -34,8 +34,8 @@ def measure(weights: Path, recipe: Recipe, workers: int | None = None, listener:
     card["measured"] = []
     for name in recipe.evaluate:
         experiment = _with_weights(load(name), weights, recipe.init)
-        results = run(experiment, weights.parent / "evaluate" / name, workers=workers, listener=listener)
-        card["measured"].append(_measured(name, results))
+        results = run(experiment, weights.parent / "evaluate" / Path(name).stem, workers=workers, listener=listener)
+        card["measured"].append(_measured(Path(name).stem, results))
     write_text(card_path, json.dumps(card, indent=1) + "\n")
     write_text(weights.with_suffix(".md"), card_text(card))
 
