@@ -37,13 +37,14 @@ def print_summary(results: RunResults) -> None:
 
 
 def print_throughput_gains(runs: Sequence[RunResults]) -> None:
-    """Bits per slot of several runs at the same SNR, and the gains over the best receiver of the first run."""
-    from ran.report.throughput_gain import throughput_gains
+    """Bits per slot that several runs deliver, each with its best receiver, and gains over the first run."""
+    from ran.report.throughput_gain import best_of_runs, throughput_gains
 
-    rows = throughput_gains(runs)
+    rows = best_of_runs(throughput_gains(runs))
     if not rows:
         return
-    table = Table(title="Delivered bits per slot, with 95 % intervals", title_justify="left")
+    title = "Bits delivered per slot by the best receiver of each run, with 95 % intervals"
+    table = Table(title=title, title_justify="left")
     table.add_column("Es/N0, dB", justify="right")
     table.add_column("run")
     table.add_column("receiver")
@@ -51,8 +52,7 @@ def print_throughput_gains(runs: Sequence[RunResults]) -> None:
     table.add_column("gain", justify="right")
     for row in rows:
         bits = f"{row.bits_per_slot:.0f} [{row.low:.0f}, {row.high:.0f}]"
-        receiver = row.receiver + (" (genie)" if row.is_genie else "")
-        table.add_row(*map(Text, (f"{row.esn0_db:g}", row.run, receiver, bits, row.gain_text)))
+        table.add_row(*map(Text, (f"{row.esn0_db:g}", row.run, row.receiver, bits, row.gain_text)))
     _console().print(table)
 
 

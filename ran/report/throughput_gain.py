@@ -93,6 +93,16 @@ def throughput_gains(runs: Sequence[RunResults]) -> list[GainRow]:
     return rows
 
 
+def best_of_runs(rows: Sequence[GainRow]) -> list[GainRow]:
+    """Of every run at every Es/N0 the row of the receiver that delivers most and is no genie."""
+    best: dict[tuple[float, str], GainRow] = {}
+    for row in rows:
+        known = best.get((row.esn0_db, row.run))
+        if not row.is_genie and (known is None or row.bits_per_slot > known.bits_per_slot):
+            best[row.esn0_db, row.run] = row
+    return list(best.values())
+
+
 def _delivered(point: PointResult) -> float:
     """Bits of delivered blocks per slot."""
     return point.bits / point.drops * (1 - point.bler)

@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from ran.cli.table import print_throughput_gains
 from ran.report import write_report
-from ran.report.throughput_gain import throughput_gains
+from ran.report.throughput_gain import best_of_runs, throughput_gains
 
 GRID = (4.0, 6.0, 12.0)
 
@@ -70,6 +70,10 @@ def test_page_and_terminal_show_the_gains(tmp_path, capsys):
     page = write_report(runs, tmp_path).read_text()
     print_throughput_gains(runs)
     shown = capsys.readouterr().out
-    for row in throughput_gains(runs):
-        assert row.gain_text in page
-        assert row.gain_text in shown
+    rows = throughput_gains(runs)
+    assert all(row.gain_text in page for row in rows)
+    best = best_of_runs(rows)
+    assert [(row.esn0_db, row.receiver) for row in best[:2]] == [(4.0, "good"), (4.0, "other")]
+    assert len(best) == 2 * len(GRID)
+    assert all(row.gain_text in shown for row in best)
+    assert "genie" not in shown
