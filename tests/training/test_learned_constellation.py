@@ -18,9 +18,10 @@ from ran.phy.constellation import shifted_qam
 from ran.phy.modulation import constellation
 from ran.sim.experiment import load
 from ran.sim.identity import scenario_id
+from ran.training.catalogue import load_recipe
 from ran.training.constellation import points_of, sent_with
 from ran.training.loop import Trainer
-from ran.training.train import build_model, load_recipe, run
+from ran.training.train import build_model, run
 from receivers import Blind, NeuralReceiver
 from receivers.neural.constellation import LearnedConstellation
 from receivers.neural.refined_blind import RefinedBlindReceiver
