@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ran.report import summary_table
-from ran.report.crossing import Crossings
+from ran.report.crossing import Crossings, interval
 from ran.report.summary import TARGET_BLERS
 from ran.sim.experiment import Experiment, ReceiverBlock, load
 from ran.sim.files import write_text
@@ -67,16 +67,29 @@ def _before(title: str) -> str:
     return f"{title} before training"
 
 
-def _over_init(results: RunResults) -> list[dict[str, Any]]:
-    """What receivers won over the weights that theirs began with, paired drop by drop."""
-    titles = list(dict.fromkeys(p.receiver for p in results.points))
+def _over_init(results: RunResults) -> dict[str, list[dict[str, Any]]]:
+    """What receivers won over the weights that theirs began with: dB at target BLERs, and BLERs point by point.
+
+    All is paired drop by drop; nothing for results without such weights.
+    """
+    known = {(p.receiver, p.esn0_db): p for p in results.points}
     crossings = Crossings(results)
-    return [
-        {"receiver": title, "target_bler": target, "gain_db": str(crossings.gain(title, _before(title), target))}
-        for title in titles
-        if _before(title) in titles
-        for target in TARGET_BLERS
-    ]
+    gains, points = [], []
+    for title in dict.fromkeys(receiver for receiver, _ in known):
+        own = sorted(snr for receiver, snr in known if receiver == title)
+        if sorted(snr for receiver, snr in known if receiver == _before(title)) != own:
+            continue
+        gains += [
+            {"receiver": title, "target_bler": target, "gain_db": str(crossings.gain(title, _before(title), target))}
+            for target in TARGET_BLERS
+        ]
+        changes = crossings.replicated_bler(title) - crossings.replicated_bler(_before(title))
+        for snr, change in zip(own, changes.T, strict=True):
+            before, after = known[_before(title), snr].bler, known[title, snr].bler
+            low, high = interval(change)
+            row = {"receiver": title, "esn0_db": snr, "bler_before": round(before, 6), "bler": round(after, 6)}
+            points.append(row | {"change": f"{after - before:.4f} [{low:.4f}, {high:.4f}]"})
+    return {"gain_over_init": gains, "change_over_init": points} if gains else {}
 
 
 def _measured(name: str, results: RunResults) -> dict[str, Any]:
@@ -98,7 +111,7 @@ def _measured(name: str, results: RunResults) -> dict[str, Any]:
     return {
         "experiment": name,
         "scenario": results.meta["scenario"],
-        "over_init": _over_init(results),
+        **_over_init(results),
         "points": points,
         "summary": [
             {
@@ -140,12 +153,17 @@ def card_text(card: dict[str, Any]) -> str:
         json.dumps({key: training[key] for key in _SOURCES if key in training}, indent=1),
         "```",
     ]
+    if training.get("held_out"):
+        lines += ["", "Bit cross-entropy on held-out slots, in nat, before training and of these weights:", ""]
+        lines += _table(training["held_out"])
     for measured in card["measured"]:
         lines += ["", f"## Measured: `ran sim {measured['experiment']}`", ""]
         lines += _table(measured["summary"])
-        if measured.get("over_init"):
-            lines += ["", "Over the weights that training began with, on the same drops:", ""]
-            lines += _table(measured["over_init"])
+        for key in ("gain_over_init", "change_over_init"):
+            if measured.get(key):
+                what = "gain in dB" if key == "gain_over_init" else "change of the BLER"
+                lines += ["", f"Over the weights that training began with, on the same drops: {what}.", ""]
+                lines += _table(measured[key])
         lines += ["", "| receiver | Es/N0, dB | blocks | errors | BLER | 95 % interval |", "|---|---|---|---|---|---|"]
         lines += [
             f"| {p['receiver']} | {p['esn0_db']:g} | {p['blocks']} | {p['block_errors']} | {p['bler']:.4g} "

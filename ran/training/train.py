@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -218,6 +219,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             "steps_planned": s.steps,
             "steps_taken": trainer.step,
             **_beside(recipe),
+            **_held_out(recipe, trainer, step),
             "seconds": round(trainer.seconds),
             **json.loads((out / _VERSIONS).read_text()),
         },
@@ -228,6 +230,25 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
     temporary.write_bytes(data)
     os.replace(temporary, path)
     write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+
+
+def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
+    """Bit cross-entropy on the held-out slots of a fine-tuning, of the first look and of that at `step`."""
+    if recipe.init is None or not recipe.schedule.validate_every:
+        return {}
+    with trainer.validation_log.path.open(newline="") as file:
+        looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in csv.DictReader(file)}
+    return {
+        "held_out": [
+            {
+                "part": number,
+                "guard": part.guard,
+                "before": round(looks[0, number], 5),
+                "after": round(looks[step, number], 5),
+            }
+            for number, part in enumerate(recipe.validation)
+        ]
+    }
 
 
 def _beside(recipe: Recipe) -> dict[str, Any]:

@@ -133,7 +133,18 @@ def test_the_card_compares_with_the_weights_before(recipes, tmp_path):
     measured = card["measured"][0]
     titles = {point["receiver"] for point in measured["points"]}
     assert titles == {"ls-linear", "neural", "neural before training"}
-    assert [row["receiver"] for row in measured["over_init"]] == ["neural", "neural"]
+    assert [row["receiver"] for row in measured["gain_over_init"]] == ["neural", "neural"]
+    changes = measured["change_over_init"]
+    assert [row["esn0_db"] for row in changes] == [-4, 4, 14]
+    errors = {(p["receiver"], p["esn0_db"]): p["block_errors"] for p in measured["points"]}
+    for row in changes:
+        snr = row["esn0_db"]
+        wanted = (errors["neural", snr] - errors["neural before training", snr]) / 24
+        value, low, high = (float(part.strip("[],")) for part in row["change"].split())
+        assert value == pytest.approx(wanted, abs=1e-4)
+        assert low <= value <= high
+    held_out = card["training"]["held_out"]
+    assert [row["guard"] for row in held_out] == [False, True]
     assert card["training"]["replay"] == {"recipe": recipe.replay.recipe, "share": 0.3}
     assert card["training"]["init"]["name"] == "general"
     text = weights.with_suffix(".md").read_text()
