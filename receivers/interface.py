@@ -86,6 +86,8 @@ class SlotObservation:
     transform_precoding: DFT-s-OFDM. The modulation symbols of every OFDM symbol with data are spread by a DFT over all
         subcarriers (TS 38.211 §6.3.1.4); `receivers.transform_precoding` spreads and despreads.
     decoder: for receivers that declare `uses_decoder`; each of its calls decodes the slots that it is given once.
+    constellation [2**bits_per_symbol] complex64: points of unit mean power in place of those of TS 38.211 §5.1, the
+        label of a point its index with the first bit highest; only for one layer. None: the standard's.
     bits_per_layer [num_layers]: where layers differ, as those of two codewords may: the bits per symbol of each. LLRs
         of a layer with fewer bits are 0 beyond its own. Empty: `bits_per_symbol` holds for all layers.
     """
@@ -103,6 +105,7 @@ class SlotObservation:
     transform_precoding: bool = False
     decoder: SoftDecoder | None = None
     bits_per_layer: tuple[int, ...] = ()
+    constellation: Tensor | None = None
 
     @property
     def modulations(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
@@ -169,6 +172,16 @@ class Receiver(ABC):
         return False
 
     @property
+    def takes_constellations(self) -> bool:
+        """Whether the receiver heeds `SlotObservation.constellation`."""
+        return False
+
+    @property
+    def works_without_pilots(self) -> bool:
+        """Whether the receiver finds the channel by the mean of a constellation where there are no pilots."""
+        return False
+
+    @property
     def uses_decoder(self) -> bool:
         """Whether the receiver calls `SlotObservation.decoder`, which not every simulator may offer."""
         return False
@@ -190,6 +203,14 @@ class Receiver(ABC):
                 f"bits per symbol of the layers: got {', '.join(map(str, bits_per_layer))}; allowed with "
                 f"{self.name!r}: one modulation for all"
             )
+
+    def check_signal(self, observation: SlotObservation) -> None:
+        """Raise `ValueError` when the receiver does not know the constellation or needs pilots that are not there;
+        called once before a run, before the checks of pilots and slot."""
+        if observation.constellation is not None and not self.takes_constellations:
+            raise ValueError(f"constellation: got one with {self.name!r}; allowed: QAM, or another receiver")
+        if not observation.layout.symbols and not self.works_without_pilots:
+            raise ValueError(f"pilots: got a slot without any with {self.name!r}; allowed: slots with DM-RS")
 
     def check_pilots(self, layout: PilotLayout) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work with such pilots; called once before a run."""

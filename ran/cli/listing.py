@@ -76,7 +76,7 @@ def _weights() -> dict[str, str]:
 
 
 def _recipes() -> dict[str, str]:
-    from ran.training.train import load_recipe, recipe_names
+    from ran.training.catalogue import load_recipe, recipe_names
 
     return {name: load_recipe(name).description for name in recipe_names()}
 

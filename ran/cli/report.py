@@ -26,9 +26,10 @@ def report(
 ) -> None:
     """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission.
 
-    With --merge a receiver that was simulated later stands beside the others of its link.
+    With --merge a receiver that was simulated later stands beside the others of its link. Of several runs also the bits
+    that each delivers per slot at the same SNR, and the gain over the first.
     """
-    from ran.cli.table import print_summary
+    from ran.cli.table import print_summary, print_throughput_gains
     from ran.report import write_report
     from ran.sim.results import load_results, merged_results
 
@@ -38,4 +39,5 @@ def report(
     page = write_report(results, out or (runs[0] if len(runs) == 1 else Path("runs") / "report"), ebn0_offset)
     for result in results:
         print_summary(result, ebn0_offset)
+    print_throughput_gains(results)
     print(f"report: {page}")

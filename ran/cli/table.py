@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -35,7 +37,29 @@ def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -
         if reference is not None:
             cells.append("reference" if row.is_reference else str(row.gains[0]))
         table.add_row(*map(Text, cells))
+    _console().print(table)
+
+
+def print_throughput_gains(runs: Sequence[RunResults]) -> None:
+    """Bits per slot that several runs deliver, each with its best receiver, and gains over the first run."""
+    from ran.report.throughput_gain import best_of_runs, throughput_gains
+
+    rows = best_of_runs(throughput_gains(runs))
+    if not rows:
+        return
+    title = "Bits delivered per slot by the best receiver of each run, with 95 % intervals"
+    table = Table(title=title, title_justify="left")
+    table.add_column("Es/N0, dB", justify="right")
+    table.add_column("run")
+    table.add_column("receiver")
+    table.add_column("bits per slot", justify="right")
+    table.add_column("gain", justify="right")
+    for row in rows:
+        bits = f"{row.bits_per_slot:.0f} [{row.low:.0f}, {row.high:.0f}]"
+        table.add_row(*map(Text, (f"{row.esn0_db:g}", row.run, row.receiver, bits, row.gain_text)))
+    _console().print(table)
+
+
+def _console() -> Console:
     console = Console(highlight=False)
-    if not console.is_terminal:
-        console = Console(highlight=False, width=_WIDTH_OF_FILES)
-    console.print(table)
+    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_FILES)

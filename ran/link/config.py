@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ran.errors import InputError
+from ran.link.constellation import with_points
 from ran.phy.config import Carrier, Config, Harq, Pdsch, Pusch, SharedChannel, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
@@ -69,6 +70,11 @@ class LinkConfig(Config):
     def _one_direction(self) -> LinkConfig:
         check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
         return self
+
+    @model_validator(mode="before")
+    @classmethod
+    def _constellation_may_be_a_name(cls, value: Any) -> Any:
+        return with_points(value)
 
     @field_validator("channel", mode="before")
     @classmethod

@@ -28,7 +28,8 @@ def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
     parts, first = [], 0
     for codeword, bits in zip(grid.codewords, grid.split_layers(coded_bits), strict=True):
         batch, num_layers = bits.shape[:2]
-        points = (grid.layer_amplitude * constellation(codeword.bits_per_symbol)).astype(np.complex64)
+        own = grid.constellation if grid.constellation is not None else constellation(codeword.bits_per_symbol)
+        points = (grid.layer_amplitude * own).astype(np.complex64)
         part = torch.empty(batch, num_layers, *grid.data_mask.shape, dtype=torch.complex64)
         pilots = _floats(grid.pilots[first : first + num_layers]).reshape(num_layers, -1)
         points_as_pairs = points.view(np.float32).reshape(-1, 2)

@@ -81,6 +81,8 @@ class Link:
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
         self._data_mask = self.grid.data_mask.to(self.device)
         self._layout = pilot_layout(self.grid.channel, self.grid.layer_ports)
+        points = self.grid.constellation
+        self._points = None if points is None else torch.from_numpy(points).to(self.device)
 
     @property
     def _slot_numbers(self) -> list[int]:
@@ -192,6 +194,7 @@ class Link:
             for bits_per_symbol in sorted(set(self.grid.bits_per_layer)):
                 receiver.check(bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
             receiver.check_modulations(self.grid.bits_per_layer)
+            receiver.check_signal(self._empty_slot())
             receiver.check_pilots(self._layout)
             receiver.check_slot(self._empty_slot())
         except ValueError as error:
@@ -223,6 +226,7 @@ class Link:
             transform_precoding=grid.transform_precoding,
             decoder=TurboDecoder(grid.codewords, self.decoder.num_iterations),
             bits_per_layer=grid.bits_per_layer if len(set(grid.bits_per_layer)) > 1 else (),
+            constellation=self._points,
         )
 
     def batch(

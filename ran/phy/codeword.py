@@ -76,7 +76,11 @@ class Codeword:
         """
         num_coded_bits = num_data_re * entry.bits_per_symbol * num_layers
         num_dmrs_re = int(reserved_mask(carrier, channel)[:, :12].sum())
-        num_re = num_re_for_tbs(carrier.num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
+        if channel.has_dmrs:
+            num_re = num_re_for_tbs(carrier.num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
+        else:
+            # beyond the standard: every RE counts
+            num_re = (12 * channel.num_symbols - channel.overhead) * carrier.num_prb
         tb_size = transport_block_size(num_re, entry.target_rate, entry.bits_per_symbol, num_layers)
         tbs_lbrm = None
         if limited_buffer:

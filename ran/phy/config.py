@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationInfo,
+    field_validator,
+    model_serializer,
+    model_validator,
+)
 
 from ran.phy.codebook import num_tpmi
+from ran.phy.constellation import check_mean, check_points, shifted_qam
 from ran.phy.dmrs_positions import Direction, dmrs_positions
 from ran.phy.mcs import McsEntry, mcs, num_mcs
+
+_CONSTELLATIONS = "null, [re, im] of every point, {mean_power: P}, or weights by name or .safetensors file"
 
 #: Arithmetic of the LDPC decoder's messages.
 Precision = Literal["int8", "float32"]
@@ -164,8 +176,15 @@ class SharedChannel(Config):
         return data
 
     @property
+    def has_dmrs(self) -> bool:
+        """Whether there are DM-RS at all, as there are in every slot of the standard."""
+        return True
+
+    @property
     def dmrs_groups(self) -> tuple[tuple[int, ...], ...]:
         """OFDM symbols of the slot that carry DM-RS, one tuple of 1 or 2 symbols per DM-RS position."""
+        if not self.has_dmrs:
+            return ()
         dmrs = self.dmrs
         first = dmrs_positions(
             self.direction,
@@ -200,6 +219,12 @@ class Pusch(SharedChannel):
     num_antenna_ports, tpmi: codebook-based precoding of TS 38.211 §6.3.1.5; without them every layer has its antenna.
     transform_precoding: DFT-s-OFDM. pi2_bpsk: tp-pi2BPSK, the lowest MCS use pi/2-BPSK.
     ptrs: phase-tracking reference signals; none by default.
+    constellation: points in place of QAM, real and imaginary parts [2**bits_per_symbol][2] of unit mean power, the
+        label of a point its index with the first bit highest; a study beyond the standard, for one layer and CP-OFDM.
+        {"mean_power": p} is QAM around a mean of power p: a superimposed pilot. Experiments and recipes also take the
+        name or the file of weights that were trained with a constellation.
+    pilotless: no DM-RS; all REs of the allocation carry data and count for the transport block size, without the limit
+        of 156 per PRB. Needs a constellation whose mean is not zero, from which receivers estimate the channel.
     """
 
     direction = "uplink"
@@ -211,6 +236,8 @@ class Pusch(SharedChannel):
         "pi2_bpsk",
         "limited_buffer",
         "ptrs",
+        "constellation",
+        "pilotless",
     )
 
     num_layers: Annotated[int, Field(ge=1, le=4)] = 1
@@ -220,6 +247,24 @@ class Pusch(SharedChannel):
     pi2_bpsk: bool = False
     limited_buffer: bool = False
     ptrs: Ptrs | None = None
+    constellation: Annotated[
+        tuple[tuple[float, float], ...] | None,
+        Field(json_schema_extra={"allowed": _CONSTELLATIONS}),
+    ] = None
+    pilotless: bool = False
+
+    @property
+    def has_dmrs(self) -> bool:
+        return not self.pilotless
+
+    @field_validator("constellation", mode="before")
+    @classmethod
+    def _points_may_be_shifted_qam(cls, value: Any, info: ValidationInfo) -> Any:
+        if isinstance(value, dict) and set(value) == {"mean_power"} and {"mcs_table", "mcs_index"} <= info.data.keys():
+            entry = mcs(info.data["mcs_table"], info.data["mcs_index"])
+            return shifted_qam(entry.bits_per_symbol, value["mean_power"])
+        # strict validation takes lists only straight from JSON
+        return tuple(tuple(p) if isinstance(p, list) else p for p in value) if isinstance(value, list) else value
 
     @model_validator(mode="after")
     def _allocation_is_allowed(self) -> Pusch:
@@ -249,7 +294,23 @@ class Pusch(SharedChannel):
         self._check_precoding()
         self._check_transform_precoding()
         self._check_ptrs()
+        self._check_constellation()
         return self
+
+    def _check_constellation(self) -> None:
+        if self.constellation is None:
+            if self.pilotless:
+                raise ValueError("pilotless: got true without a constellation; allowed: with one whose mean is not 0")
+            return
+        if self.transform_precoding or self.num_layers != 1:
+            got = "transform_precoding" if self.transform_precoding else f"{self.num_layers} layers"
+            raise ValueError(f"constellation: got one with {got}; allowed: CP-OFDM, one layer")
+        check_points(self.constellation, mcs(self.mcs_table, self.mcs_index).bits_per_symbol)
+        if not self.pilotless:
+            return
+        check_mean(self.constellation)
+        if self.ptrs is not None:
+            raise ValueError("pilotless: got true with ptrs; allowed: without, PT-RS go with DM-RS (TS 38.214 §6.2.3)")
 
     def _check_precoding(self) -> None:
         if self.num_antenna_ports is None:

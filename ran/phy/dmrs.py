@@ -153,7 +153,7 @@ def dmrs_grid(carrier: Carrier, channel: SharedChannel, port: int) -> np.ndarray
 def reserved_mask(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
     """REs of the allocation's DM-RS symbols that carry no data, bool [14, num_subcarriers] (TS 38.211 §6.4.1.1.3)."""
     mask = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), bool)
-    symbols = np.array(dmrs_symbols(channel))
+    symbols = np.array(dmrs_symbols(channel), int)
     for group in range(channel.dmrs.num_cdm_groups_without_data):
         subcarriers = pilot_subcarriers(2 * group, channel.dmrs.config_type, carrier.num_subcarriers)
         mask[np.ix_(symbols, subcarriers)] = True

@@ -37,13 +37,14 @@ def constellation(bits_per_symbol: int) -> np.ndarray:
     return (points / np.sqrt(np.mean(np.abs(points) ** 2))).astype(np.complex64)
 
 
-def modulate(bits: Tensor, bits_per_symbol: int) -> Tensor:
+def modulate(bits: Tensor, bits_per_symbol: int, points: Tensor | None = None) -> Tensor:
     """Map bits to symbols.
 
     bits [..., n * bits_per_symbol] uint8; with 1 bit per symbol they are mapped to pi/2-BPSK, every second symbol
-    turned by 90 degrees. Returns complex64 [..., n].
+    turned by 90 degrees. points: another constellation, complex64 [2**bits_per_symbol]. Returns complex64 [..., n].
     """
-    points = torch.from_numpy(constellation(bits_per_symbol)).to(bits.device)
+    if points is None:
+        points = torch.from_numpy(constellation(bits_per_symbol)).to(bits.device)
     groups = bits.reshape(*bits.shape[:-1], -1, bits_per_symbol)
     index = groups[..., 0].to(torch.int32)
     for j in range(1, bits_per_symbol):

@@ -12,6 +12,7 @@ from ran.errors import InputError
 from ran.phy.codebook import precoding_matrix
 from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Precision, Pusch, Users
+from ran.phy.constellation import points_of
 from ran.phy.dmrs import dmrs_grid, dmrs_symbols, pilot_subcarriers, ports_of_users
 from ran.phy.mcs import mcs
 from ran.phy.modulation import modulate
@@ -51,7 +52,8 @@ class PuschGrid(SharedGrid):
         data_mask = data_res(carrier, pusch)
         amplitude = 1 / np.sqrt(pusch.num_layers)
         pilots = np.stack([amplitude * dmrs_grid(carrier, pusch, port) for user in ports for port in user])
-        _check_pilots(carrier, pusch, pilots, [port for user in ports for port in user])
+        if pusch.has_dmrs:
+            _check_pilots(carrier, pusch, pilots, [port for user in ports for port in user])
         if pusch.ptrs is not None:
             layer = pusch.ptrs.layer
             pilots[layer] += amplitude * ptrs_grid(carrier, pusch, pusch.n_rnti, ports[0][layer])
@@ -100,6 +102,10 @@ class PuschGrid(SharedGrid):
         return self.pusch.transform_precoding
 
     @property
+    def constellation(self) -> np.ndarray | None:
+        return None if self.pusch.constellation is None else points_of(self.pusch.constellation)
+
+    @property
     def transport_block(self) -> TransportBlock:
         return self.codeword.transport_block
 
@@ -145,7 +151,8 @@ class PuschGrid(SharedGrid):
         Returns x complex64 [batch, num_layers, 14, num_subcarriers] (TS 38.211 §6.3.1.2, §6.3.1.4, §6.3.1.6, §6.3.1.7).
         """
         batch = coded_bits.shape[0]
-        symbols = modulate(coded_bits.flatten(2), self.bits_per_symbol)
+        points = None if self.constellation is None else torch.from_numpy(self.constellation).to(coded_bits.device)
+        symbols = modulate(coded_bits.flatten(2), self.bits_per_symbol, points)
         if self.pusch.transform_precoding:
             per_ofdm_symbol = symbols.unflatten(2, (-1, self.carrier.num_subcarriers))
             symbols = torch.fft.fft(per_ofdm_symbol, norm="ortho").flatten(2)
@@ -184,6 +191,8 @@ class PuschGrid(SharedGrid):
 
 def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
     """What only carrier, allocation and users together can tell."""
+    if pusch.constellation is not None and users.num_users != 1:
+        raise InputError(f"users.num_users: got {users.num_users} with pusch.constellation; allowed: 1")
     if pusch.transform_precoding:
         rest = carrier.num_prb
         for prime in (2, 3, 5):

@@ -64,6 +64,11 @@ class SharedGrid(ABC):
         return False
 
     @property
+    def constellation(self) -> np.ndarray | None:
+        """Points complex64 [2**bits_per_symbol] of all layers where they are not the QAM of TS 38.211 §5.1."""
+        return None
+
+    @property
     def num_layers(self) -> int:
         """Layers of all users together."""
         return self.pilots.shape[0]

@@ -132,7 +132,7 @@ class Crossings:
         esn0_db = np.array([p.esn0_db for p in points])
         value = float(crossing_db(esn0_db, interpolable_bler(points), target_bler))
         replicates = self._replicated_crossing(receiver, target_bler)
-        return Estimate(value, *_interval(replicates))
+        return Estimate(value, *interval(replicates))
 
     def gain(self, receiver: str, reference: str, target_bler: float) -> Estimate:
         """How many dB less Es/N0 `receiver` needs than `reference` at `target_bler`, paired drop by drop."""
@@ -146,7 +146,11 @@ class Crossings:
             replicates = self._replicated_crossing(reference, target_bler) - self._replicated_crossing(
                 receiver, target_bler
             )
-        return Estimate(other.value_db - own.value_db, *_interval(replicates))
+        return Estimate(other.value_db - own.value_db, *interval(replicates))
+
+    def replicated_bler(self, receiver: str) -> np.ndarray:
+        """Replicates of the BLER [replicates, points], points ascending in Es/N0."""
+        return self._replicated_bler[receiver]
 
     def _replicated_crossing(self, receiver: str, target_bler: float) -> np.ndarray:
         esn0_db = np.array([p.esn0_db for p in self._curves[receiver]])
@@ -196,8 +200,8 @@ def reference_receiver(results: RunResults) -> str | None:
     return next((p.receiver for p in results.points if p.receiver not in results.genie_receivers), None)
 
 
-def _interval(replicates: np.ndarray) -> tuple[float, float]:
-    """Central 95 % of replicates; NaN (both curves beyond the range) may be anything, so it widens both ends."""
+def interval(replicates: np.ndarray) -> tuple[float, float]:
+    """Central 95 % of replicates [n]; NaN (both curves beyond the range) may be anything, so it widens both ends."""
     tail = (1 - CONFIDENCE) / 2
     low = np.quantile(np.where(np.isnan(replicates), -np.inf, replicates), tail, method="lower")
     high = np.quantile(np.where(np.isnan(replicates), np.inf, replicates), 1 - tail, method="higher")

@@ -22,6 +22,7 @@ from ran.report.harq import harq_png
 from ran.report.picture import bler_png, throughput_png
 from ran.report.plot import bler_figure, throughput_figure
 from ran.report.summary import findings, summary_table
+from ran.report.throughput_gain import throughput_gains
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
@@ -76,6 +77,7 @@ def _page(
         # A reader without JavaScript gets the same curves as pictures.
         pictures={name[:-4]: base64.b64encode(content).decode() for name, content in pictures.items()},
         figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown)},
+        gains=throughput_gains(runs),
         palette={
             "light": {"curves": COLORS_LIGHT, "genie": GENIE_LIGHT},
             "dark": {"curves": COLORS_DARK, "genie": GENIE_DARK},

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
 
 from ran.errors import InputError, unknown_name
+from ran.link.constellation import with_points
 from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
@@ -369,8 +370,9 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     path = _find(name_or_path)
     data = read_mapping(path)
     data.setdefault("name", path.stem)
-    experiment = validate(Experiment, apply_overrides(data, overrides), str(name_or_path))
     folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
+    data = with_points(apply_overrides(data, overrides), folder)
+    experiment = validate(Experiment, data, str(name_or_path))
     return with_absolute_files(experiment, folder)
 
 

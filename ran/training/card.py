@@ -7,17 +7,25 @@ from pathlib import Path
 from typing import Any
 
 from ran.report import summary_table
-from ran.sim.experiment import Experiment, load
+from ran.report.crossing import Crossings, interval
+from ran.report.summary import TARGET_BLERS
+from ran.sim.experiment import Experiment, ReceiverBlock, load
 from ran.sim.files import write_text
 from ran.sim.results import RunResults
 from ran.sim.run import Listener, run
 from ran.training.recipe import Recipe
+from receivers.neural.constellation import TENSOR, trained_points
+from receivers.neural.weights import load_weights
 
+#: What the card tells of where the slots came from.
+_SOURCES = ("slots", "cases", "offsets", "data", "init", "replay", "guard_tolerance")
 _MODULATION = {2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM"}
 
 
 def measure(weights: Path, recipe: Recipe, workers: int | None = None, listener: Listener | None = None) -> None:
     """Run the recipe's experiments with these weights and write the curves into the card, NAME.json and NAME.md.
+
+    Weights that began with others (`init`) meet these on the same drops: the card says what was won or lost.
 
     The runs stay beside the weights in `evaluate/EXPERIMENT`; an interrupted call goes on where it was.
     """
@@ -25,20 +33,63 @@ def measure(weights: Path, recipe: Recipe, workers: int | None = None, listener:
     card = json.loads(card_path.read_text())
     card["measured"] = []
     for name in recipe.evaluate:
-        experiment = _with_weights(load(name), weights)
-        results = run(experiment, weights.parent / "evaluate" / name, workers=workers, listener=listener)
-        card["measured"].append(_measured(name, results))
+        experiment = _with_weights(load(name), weights, recipe.init)
+        results = run(experiment, weights.parent / "evaluate" / Path(name).stem, workers=workers, listener=listener)
+        card["measured"].append(_measured(Path(name).stem, results))
     write_text(card_path, json.dumps(card, indent=1) + "\n")
     write_text(weights.with_suffix(".md"), card_text(card))
 
 
-def _with_weights(experiment: Experiment, weights: Path) -> Experiment:
-    """The experiment with `weights` in every receiver named `neural`."""
-    receivers = tuple(
-        r.model_validate({**r.model_dump(), "weights": str(weights.resolve())}) if r.name == "neural" else r
-        for r in experiment.receivers
-    )
-    return experiment.model_copy(update={"receivers": receivers})
+def _with_weights(experiment: Experiment, weights: Path, init: str | None) -> Experiment:
+    """The experiment with `weights` in every receiver named `neural`, and `init` in another beside it.
+
+    Where it is sent with a constellation, and the weights have one, with that.
+    """
+    receivers: list[ReceiverBlock] = []
+    for block in experiment.receivers:
+        if block.name != "neural":
+            receivers.append(block)
+            continue
+        given = {**block.model_dump(), "weights": str(weights.resolve())}
+        receivers.append(block.model_validate(given))
+        if init is not None:
+            receivers.append(block.model_validate({**given, "weights": init, "label": _before(block.title)}))
+    update: dict[str, Any] = {"receivers": tuple(receivers)}
+    loaded = load_weights(str(weights))
+    if TENSOR in loaded.tensors and experiment.uplink.constellation is not None:
+        points = tuple((re, im) for re, im in trained_points(loaded))
+        update["pusch"] = experiment.uplink.model_copy(update={"constellation": points})
+    return experiment.model_copy(update=update)
+
+
+def _before(title: str) -> str:
+    """What results call the weights that a receiver's began with."""
+    return f"{title} before training"
+
+
+def _over_init(results: RunResults) -> dict[str, list[dict[str, Any]]]:
+    """What receivers won over the weights that theirs began with: dB at target BLERs, and BLERs point by point.
+
+    All is paired drop by drop; nothing for results without such weights.
+    """
+    known = {(p.receiver, p.esn0_db): p for p in results.points}
+    crossings = Crossings(results)
+    gains, points = [], []
+    for title in dict.fromkeys(receiver for receiver, _ in known):
+        own = sorted(snr for receiver, snr in known if receiver == title)
+        if sorted(snr for receiver, snr in known if receiver == _before(title)) != own:
+            continue
+        gains += [
+            {"receiver": title, "target_bler": target, "gain_db": str(crossings.gain(title, _before(title), target))}
+            for target in TARGET_BLERS
+        ]
+        changes = crossings.replicated_bler(title) - crossings.replicated_bler(_before(title))
+        for snr, change in zip(own, changes.T, strict=True):
+            before, after = known[_before(title), snr].bler, known[title, snr].bler
+            low, high = interval(change)
+            row = {"receiver": title, "esn0_db": snr, "bler_before": round(before, 6), "bler": round(after, 6)}
+            points.append(row | {"change": f"{after - before:.4f} [{low:.4f}, {high:.4f}]"})
+    return {"gain_over_init": gains, "change_over_init": points} if gains else {}
 
 
 def _measured(name: str, results: RunResults) -> dict[str, Any]:
@@ -60,6 +111,7 @@ def _measured(name: str, results: RunResults) -> dict[str, Any]:
     return {
         "experiment": name,
         "scenario": results.meta["scenario"],
+        **_over_init(results),
         "points": points,
         "summary": [
             {
@@ -106,14 +158,20 @@ def card_text(card: dict[str, Any]) -> str:
         f"Made by `ran train {card['name']}`. The slots were drawn from:",
         "",
         "```json",
-        json.dumps(
-            {key: training[key] for key in ("slots", "cases", "offsets", "data", "init") if key in training}, indent=1
-        ),
+        json.dumps({key: training[key] for key in _SOURCES if key in training}, indent=1),
         "```",
     ]
+    if training.get("held_out"):
+        lines += ["", "Bit cross-entropy on held-out slots, in nat, before training and of these weights:", ""]
+        lines += _table(training["held_out"])
     for measured in card["measured"]:
         lines += ["", f"## Measured: `ran sim {measured['experiment']}`", ""]
         lines += _table(measured["summary"])
+        for key in ("gain_over_init", "change_over_init"):
+            if measured.get(key):
+                what = "gain in dB" if key == "gain_over_init" else "change of the BLER"
+                lines += ["", f"Over the weights that training began with, on the same drops: {what}.", ""]
+                lines += _table(measured[key])
         lines += ["", "| receiver | Es/N0, dB | blocks | errors | BLER | 95 % interval |", "|---|---|---|---|---|---|"]
         lines += [
             f"| {p['receiver']} | {p['esn0_db']:g} | {p['blocks']} | {p['block_errors']} | {p['bler']:.4g} "

@@ -14,11 +14,12 @@ from torch import Tensor, nn
 
 from ran.training.arithmetic import prepare
 from ran.training.board import Board
+from ran.training.constellation import points_of, sent_with
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
 from ran.training.step_log import StepLog
-from ran.training.validation import Validation
+from ran.training.validation import Look, Validation
 
 _LOG_FIELDS = ("step", "loss", "bit_cross_entropy", "channel_mse_over_noise", "learning_rate", "slots", "seconds")
 # Cross-entropy in nats that counts as good: below, a slot is decoded anyway.
@@ -88,6 +89,8 @@ class Trainer:
         self.seconds = 0.0
         #: Step, bit cross-entropy and average weights of the best look at the held-out slots.
         self.best: dict[str, Any] | None = None
+        #: Bit cross-entropy of the first look, part by part.
+        self.first_look: list[float] | None = None
 
     @property
     def checkpoint(self) -> Path:
@@ -102,6 +105,7 @@ class Trainer:
             "average": self.average,
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
+            "first_look": self.first_look,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         torch.save(state, temporary)
@@ -116,6 +120,7 @@ class Trainer:
         self.step = state["step"]
         self.seconds = state["seconds"]
         self.best = state.get("best")
+        self.first_look = state.get("first_look")
         if self.processes.is_first:
             self.log.cut(self.step)
             self.validation_log.cut(self.step)
@@ -138,8 +143,13 @@ class Trainer:
         self.model.load_state_dict(self.average)
         looks = self.validation(self.model)
         self.model.load_state_dict(trained)
-        entropy = sum(look.bit_cross_entropy for look in looks) / len(looks)
-        if self.best is None or entropy < self.best["bit_cross_entropy"]:
+        if self.first_look is None:
+            self.first_look = [look.bit_cross_entropy for look in looks]
+        to_win = [
+            look.bit_cross_entropy for look, part in zip(looks, self.recipe.validation, strict=True) if not part.guard
+        ]
+        entropy = sum(to_win) / len(to_win)
+        if self.best is None or (entropy < self.best["bit_cross_entropy"] and self._holds(looks)):
             average = {k: v.clone() for k, v in self.average.items()}
             self.best = {"step": self.step, "bit_cross_entropy": entropy, "average": average}
         if not self.processes.is_first:
@@ -150,6 +160,17 @@ class Trainer:
                 bler = look.block_errors / look.blocks
                 values = {f"bler_{number}": bler, f"bit_cross_entropy_{number}": look.bit_cross_entropy}
                 self.board.add("validation", self.step, values)
+
+    @property
+    def guards(self) -> bool:
+        """Whether some of the held-out slots are such that training may not lose on."""
+        return bool(self.recipe.schedule.validate_every) and any(part.guard for part in self.recipe.validation)
+
+    def _holds(self, looks: list[Look]) -> bool:
+        """Whether a look has lost nothing on the slots that guard, which are the same in every look."""
+        limit = 1 + self.recipe.guard_tolerance
+        parts = zip(looks, self.first_look or [], self.recipe.validation, strict=True)
+        return all(look.bit_cross_entropy <= limit * first for look, first, part in parts if part.guard)
 
     def one_step(self) -> dict[str, float]:
         """Take the slots of the step and one optimiser step."""
@@ -162,7 +183,7 @@ class Trainer:
         for number in range(s.draws_per_step):
             with torch.no_grad():
                 observation, truth = self.slots(self.step * s.draws_per_step + number)
-            outputs = self.model(observation)
+            outputs = self.model(sent_with(points_of(self.model), observation, truth))
             losses = slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, s)
             (losses["loss"] / s.draws_per_step).backward()
             for key, value in losses.items():

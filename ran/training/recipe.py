@@ -12,6 +12,7 @@ from ran.phy.config import Config
 from ran.training import distribution
 from ran.training.arithmetic import Precision
 from ran.training.offsets import Offsets
+from ran.training.replay import Replay
 from ran.training.validation import HeldOut
 
 
@@ -79,14 +80,19 @@ class Recipe(Config):
     cases: changes laid over `slots`, one of which is chosen per draw; they tie what belongs together, such as a
         modulation and its SNR range.
     offsets: timing and frequency offsets put on the slots.
-    validation: held-out slots, see `schedule.validate_every`.
+    replay: slots of another recipe among those of this one, see `Replay`.
+    validation: held-out slots, see `schedule.validate_every`. Where some of them are `guard`, the weights are those of
+        the look that is best on the others among the looks that do not lose on these; without such a look there are
+        none.
+    guard_tolerance: by what share the bit cross-entropy may rise on every `guard` over the first look, to count as not
+        losing.
     init: weights to begin with, a shipped name or a .safetensors file, of the same architecture; by default none.
     model: architecture and its options, {"name": "hybrid", ...}.
     bits_per_symbol, num_layers: what the weights may be used for; goes into the model card.
     evaluate: experiments whose curves go into the model card.
     """
 
-    younger_fields = ("data", "offsets", "validation", "init")
+    younger_fields = ("data", "offsets", "validation", "init", "replay", "guard_tolerance")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -97,6 +103,8 @@ class Recipe(Config):
     offsets: Offsets = Offsets()
     validation: tuple[HeldOut, ...] = ()
     init: str | None = None
+    replay: Replay | None = None
+    guard_tolerance: Annotated[float, Field(ge=0)] = 0.0
     model: dict[str, Any]
     bits_per_symbol: tuple[int, ...]
     num_layers: tuple[int, ...] = (1,)
@@ -114,6 +122,8 @@ class Recipe(Config):
             raise ValueError(
                 f"schedule.validate_every: got {self.schedule.validate_every} without validation; allowed: 0"
             )
+        if self.validation and all(part.guard for part in self.validation):
+            raise ValueError("validation: got nothing but guards; allowed: beside them one part to be better on")
         distribution.check(self.slots, "slots")
         for i, case in enumerate(self.cases):
             distribution.check(case, f"cases.{i}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,15 @@ from ran.datasets.container import content_hash, open_container
 from ran.datasets.reader import ChunkShuffle, DropDataset
 from ran.errors import InputError
 from ran.link import Link
+from ran.link.streams import stream
+from ran.training.catalogue import replayed_recipe
 from ran.training.offsets import Offsets
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe
 from receivers import SlotObservation, Truth
+
+#: Slots of a draw, by its number.
+Slots = Callable[[int], tuple[SlotObservation, Truth]]
 
 
 class SimulatedSlots:
@@ -73,10 +79,31 @@ class RecordedSlots:
         return _moved(observation, self.device), _moved(truth, self.device)
 
 
-def slot_source(recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> SimulatedSlots | RecordedSlots:
+class MixedSlots:
+    """Slots of the recipe, and in a share of the draws those of the recipe that it replays."""
+
+    def __init__(self, recipe: Recipe, own: Slots, general: Slots, share: float) -> None:
+        self.recipe = recipe
+        self.own, self.general = own, general
+        self.share = share
+
+    def replays(self, draw: int) -> bool:
+        """Whether a draw is of the general slots; by the recipe's seed and its number alone."""
+        generator = stream(self.recipe.seed, f"train/{self.recipe.name}", draw, "replay")
+        return bool(generator.random() < self.share)
+
+    def __call__(self, draw: int) -> tuple[SlotObservation, Truth]:
+        return (self.general if self.replays(draw) else self.own)(draw)
+
+
+def slot_source(recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> Slots:
     """What a recipe trains on."""
     kind = SimulatedSlots if recipe.data is None else RecordedSlots
-    return kind(recipe, device, processes)
+    own = kind(recipe, device, processes)
+    replayed = replayed_recipe(recipe)
+    if replayed is None or recipe.replay is None:
+        return own
+    return MixedSlots(recipe, own, SimulatedSlots(replayed, device, processes), recipe.replay.share)
 
 
 def data_provenance(recipe: Recipe) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,9 @@ from ran.link import Link
 from ran.link.allocator import keep_freed_memory
 from ran.sim.device import checked_device
 from ran.sim.files import write_text
-from ran.sim.overrides import apply_overrides
 from ran.sim.provenance import versions
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
 from ran.training.board import Board
-from ran.training.distribution import merge
+from ran.training.catalogue import load_recipe, replayed_recipe
 from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
@@ -37,36 +34,6 @@ from receivers.neural.weights import load_weights
 
 #: What the training began with; goes into the card also when it is resumed later.
 _VERSIONS = "versions.json"
-_BUILT_IN = resources.files("ran.training.recipes")
-
-
-def recipe_names() -> list[str]:
-    """Names of the recipes that the package ships."""
-    return sorted(p.name.removesuffix(".yaml") for p in _BUILT_IN.iterdir() if p.name.endswith(".yaml"))
-
-
-def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
-    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied.
-
-    A file may name a built-in recipe as its `base`, over which its own keys are laid.
-    """
-    if name_or_path in recipe_names():
-        path = _built_in(name_or_path)
-    else:
-        path = Path(name_or_path)
-        if not path.suffix and not path.exists():
-            raise unknown_name("recipe", name_or_path, [*recipe_names(), "a .yaml file"])
-    mapping = read_mapping(path)
-    base = mapping.pop("base", None)
-    if base is not None:
-        if base not in recipe_names():
-            raise unknown_name("base", str(base), recipe_names())
-        mapping = merge(read_mapping(_built_in(base)), mapping)
-    return validate(Recipe, apply_overrides(mapping, overrides), str(path))
-
-
-def _built_in(name: str) -> Path:
-    return Path(str(_BUILT_IN / f"{name}.yaml"))
 
 
 def build_model(recipe: Recipe) -> nn.Module:
@@ -114,7 +81,10 @@ def run(
     """
     recipe = load_recipe(recipe_name, overrides)
     checked_device(device)
-    _check_slots(recipe)
+    _check_slots(recipe, recipe)
+    replayed = replayed_recipe(recipe)
+    if replayed is not None:
+        _check_slots(replayed, recipe)
     model = build_model(recipe)
     processes = Processes.started(device)
     if processes.is_first:
@@ -148,6 +118,11 @@ def run(
     if console.is_terminal:
         console.print()
     tensors, step = trainer.result()
+    if trainer.guards and step == 0 and trainer.step:
+        raise InputError(
+            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard; no weights "
+            "are written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps"
+        )
     model.load_state_dict(tensors)
     weights = out / f"{recipe.name}.safetensors"
     if not processes.is_first:
@@ -172,11 +147,14 @@ class _Smoothed:
         return self.value
 
 
-def _check_slots(recipe: Recipe) -> None:
-    """Draw some configurations and build their links, so that a bad recipe fails at once and not in the night."""
+def _check_slots(recipe: Recipe, trained: Recipe) -> None:
+    """Draw some configurations and build their links, so that a bad recipe fails at once and not in the night.
+
+    trained: the recipe whose weights are to serve on these slots.
+    """
     if recipe.data is not None:
         observation, _ = slot_source(recipe, torch.device("cpu"))(0)
-        _check_bits(recipe, observation.bits_per_symbol)
+        _check_bits(trained, observation.bits_per_symbol)
         return
     for step in range(32):
         try:
@@ -189,7 +167,7 @@ def _check_slots(recipe: Recipe) -> None:
         link = Link(config)
         if not np.isfinite(esn0_db):
             raise InputError(f"slots.esn0_db: got {esn0_db}; allowed: finite numbers")
-        _check_bits(recipe, link.grid.bits_per_symbol)
+        _check_bits(trained, link.grid.bits_per_symbol)
 
 
 def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
@@ -241,6 +219,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             "steps_planned": s.steps,
             "steps_taken": trainer.step,
             **_beside(recipe),
+            **_held_out(recipe, trainer, step),
             "seconds": round(trainer.seconds),
             **json.loads((out / _VERSIONS).read_text()),
         },
@@ -253,10 +232,30 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
     write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
 
 
+def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
+    """Bit cross-entropy on the held-out slots of a fine-tuning, of the first look and of that at `step`."""
+    if recipe.init is None or not recipe.schedule.validate_every:
+        return {}
+    with trainer.validation_log.path.open(newline="") as file:
+        looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in csv.DictReader(file)}
+    return {
+        "held_out": [
+            {
+                "part": number,
+                "guard": part.guard,
+                "before": round(looks[0, number], 5),
+                "after": round(looks[step, number], 5),
+            }
+            for number, part in enumerate(recipe.validation)
+        ]
+    }
+
+
 def _beside(recipe: Recipe) -> dict[str, Any]:
     """What the card says of slots and schedule beyond the distributions, where it is not the default."""
     written = recipe.model_dump(mode="json")
     found = {"offsets": written["offsets"]} if "offsets" in written else {}
+    found |= {key: written[key] for key in ("replay", "guard_tolerance") if key in written}
     if recipe.init is not None:
         given = load_weights(recipe.init)
         found["init"] = {"name": given.name, "sha256": given.sha256}

@@ -12,6 +12,7 @@ from torch import nn
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.phy.config import Config
+from ran.training.constellation import points_of, sent_with
 
 _AT_ONCE = 8
 
@@ -19,12 +20,16 @@ _AT_ONCE = 8
 class HeldOut(Config):
     """Slots that are never trained on: a link configuration, its SNR, and how many.
 
+    guard: slots on which training may not lose, instead of some on which it is to win.
     The slots are the same every time, so differences between two looks are paired.
     """
+
+    younger_fields = ("guard",)
 
     slots: dict[str, Any]
     esn0_db: float
     num_slots: Annotated[int, Field(ge=1)] = 64
+    guard: bool = False
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,10 @@ class Validation:
         errors, blocks, entropy = 0, 0, 0.0
         for start in range(0, part.num_slots, _AT_ONCE):
             drops = range(start, min(start + _AT_ONCE, part.num_slots))
-            batch = link.batch(drops, part.esn0_db, self._seed, self._stream, with_channel=False)
-            llr = model(batch.observation)[-1][0]
+            points = points_of(model)
+            batch = link.batch(drops, part.esn0_db, self._seed, self._stream, with_channel=points is not None)
+            sent = batch.observation if points is None else sent_with(points, batch.observation, batch.truth)
+            llr = model(sent)[-1][0]
             target = 1.0 - batch.coded_bits.float()
             entropy += float(nn.functional.binary_cross_entropy_with_logits(llr, target)) * len(drops)
             errors += int(link.count_errors(llr, batch).block_errors.sum())

@@ -13,6 +13,7 @@ from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.interference import whiten
 from receivers.classical.phase_tracking import common_phase
+from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
 from receivers.interface import SlotObservation, Truth
 
@@ -78,8 +79,12 @@ class Blind(DetectingReceiver):
         self._first_detection = Detection("ep", demapper)
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
 
+    @property
+    def works_without_pilots(self) -> bool:
+        return self.noise == "white"  # the covariance of the noise is that of what pilots leave
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        return self.detect(observation, self.estimate(observation))
+        return self.detect(observation, estimate_slot(self.estimate, observation))
 
     def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] given a channel estimate.

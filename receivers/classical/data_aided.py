@@ -8,7 +8,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from receivers.classical.qam import soft_symbols
+from receivers.classical.points import soft_symbols
 from receivers.classical.subbands import cut_band
 from receivers.interface import SlotObservation
 
@@ -242,7 +242,7 @@ def _solve(
 
 def _symbols(observation: SlotObservation, prior_llr: Tensor, phase: Tensor | None) -> tuple[Tensor, Tensor]:
     """What is sent as far as it is known, [batch, layer, symbol, subcarrier] complex64, and the variance left."""
-    mean, variance = soft_symbols(prior_llr)
+    mean, variance = soft_symbols(prior_llr, observation)
     amplitude, shape = observation.layer_amplitude, observation.data_mask.shape
     data = observation.data_mask.flatten().nonzero().squeeze(-1)
     pilots = observation.pilots.expand(len(prior_llr), -1, -1, -1).flatten(2)

@@ -33,5 +33,9 @@ class DetectingReceiver(Receiver):
     def takes_mixed_modulations(self) -> bool:
         return self._detection.takes_mixed_modulations
 
+    @property
+    def takes_constellations(self) -> bool:
+        return True
+
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
         self._detection.check(num_layers)

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
-from receivers.classical.equalizer import detect_estimate
+from receivers.classical.equalizer import detect_estimate, lmmse_equalize
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import ExpectationPropagation
+from receivers.classical.points import demap_points
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
 from receivers.interface import SlotObservation
@@ -133,14 +134,16 @@ def _detect_by(
     err_var: Tensor,
     prior_llr: Tensor | None,
 ) -> Tensor:
-    """Hand a detector the data REs, the error of the estimate counted as white noise."""
+    """Hand a detector the data REs, the error of the estimate counted as white noise.
+
+    With a constellation by its points there is one layer, and nothing to detect beside it: demapping alone.
+    """
     data = observation.data_mask.flatten().nonzero().squeeze(-1)
     amplitude = observation.layer_amplitude
     error = err_var.flatten(2).index_select(2, data).sum(1)
-    return detector(
-        observation.y.flatten(2).index_select(2, data),
-        h_hat.flatten(3).index_select(3, data) * amplitude,
-        observation.noise_var.unsqueeze(-1) + amplitude**2 * error,
-        observation.bits_per_symbol,
-        prior_llr,
-    )
+    y = observation.y.flatten(2).index_select(2, data)
+    h = h_hat.flatten(3).index_select(3, data) * amplitude
+    noise = observation.noise_var.unsqueeze(-1) + amplitude**2 * error
+    if observation.constellation is not None:
+        return demap_points(*lmmse_equalize(y, h, noise), observation.constellation, prior_llr, detector.rule)
+    return detector(y, h, noise, observation.bits_per_symbol, prior_llr)

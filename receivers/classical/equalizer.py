@@ -12,6 +12,7 @@ from torch import Tensor
 
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import demap
+from receivers.classical.points import demap_points
 from receivers.classical.processor import floats, runs_compiled
 from receivers.classical.unrolled import MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
@@ -73,6 +74,7 @@ def detect_estimate(
     """`detect` from an estimate that need not be written out on the grid; `rule` is that of the demapper."""
     inputs = (observation.y, observation.noise_var, estimate.modes, estimate.error_modes)
     compiled = observation.num_layers <= MAX_LAYERS and not observation.transform_precoding and rule == "maxlog"
+    compiled = compiled and observation.constellation is None
     if compiled and runs_compiled(*inputs):
         return _detect_compiled(observation, estimate)
     num_symbols = observation.data_mask.shape[0]
@@ -99,6 +101,8 @@ def _detect_symbols(
     x_hat, x_noise = lmmse_equalize(y, h, noise)
     if observation.transform_precoding:
         x_hat, x_noise = despread(x_hat, x_noise, observation.data_mask.shape[1])
+    if observation.constellation is not None:
+        return demap_points(x_hat, x_noise, observation.constellation, None, rule)
     return _demap_layers(x_hat, x_noise, observation.modulations, rule)
 
 

@@ -18,6 +18,10 @@ class PerfectCsi(DetectingReceiver):
     name = "perfect-csi"
     needs_truth = True
 
+    @property
+    def works_without_pilots(self) -> bool:
+        return True
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         if truth is None:
             raise ValueError("truth: got None; allowed: the Truth of the slot, which perfect-csi needs")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from receivers.classical.qam import soft_symbols
+from receivers.classical.points import soft_symbols
 from receivers.interface import SlotObservation
 from receivers.transform_precoding import spread
 
@@ -16,7 +16,7 @@ def soft_grid(observation: SlotObservation, llr: Tensor) -> tuple[Tensor, Tensor
     num_subcarriers]: the mean of what is sent, complex64; how far each RE is known, from 0 (not at all, or nothing is
     sent) to 1; and the variance of what is sent.
     """
-    mean, variance = soft_symbols(llr)
+    mean, variance = soft_symbols(llr, observation)
     if observation.transform_precoding:
         # on the subcarriers every symbol of an OFDM symbol is as well known as all of them together
         num_subcarriers = observation.data_mask.shape[1]

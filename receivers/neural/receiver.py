@@ -56,6 +56,14 @@ class NeuralReceiver(Receiver):
             raise ValueError(f"num_turbo: got {num_turbo} with architecture {kind!r}; allowed: 0, or {able}")
 
     @property
+    def takes_constellations(self) -> bool:
+        return getattr(self.model, "constellation", None) is not None
+
+    @property
+    def works_without_pilots(self) -> bool:
+        return self.takes_constellations
+
+    @property
     def uses_decoder(self) -> bool:
         return self.num_turbo > 0
 

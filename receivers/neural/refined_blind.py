@@ -12,9 +12,11 @@ from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
 from receivers.classical.detection import DemapperName, Detection
 from receivers.classical.phase_tracking import common_phase
+from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
+from receivers.neural.constellation import LearnedConstellation
 from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
 
 _NUM_FEATURES = 12
@@ -106,6 +108,9 @@ class RefinedBlindReceiver(nn.Module):
     num_channels: width of the networks. dilations: frequency dilation of each residual block. num_passes: passes.
     num_reestimations: rounds before the passes. max_cfo_hz: largest frequency offset that is looked for.
     demapper: "maxlog" or "exact".
+    constellation_bits, mean_power: a constellation that is trained with the receiver, see `LearnedConstellation`, of so
+        many bits per symbol; with 0 there is none. Gradients then go through all of the receiver, and slots may be
+        without pilots: the first estimate is that from the constellation's mean.
     """
 
     def __init__(
@@ -116,8 +121,11 @@ class RefinedBlindReceiver(nn.Module):
         num_reestimations: int = 2,
         max_cfo_hz: float = 200.0,
         demapper: DemapperName = "maxlog",
+        constellation_bits: int = 0,
+        mean_power: float = 0.0,
     ) -> None:
         super().__init__()
+        self.constellation = LearnedConstellation(constellation_bits, mean_power) if constellation_bits else None
         self.first_estimate = BlindEstimator(max_cfo_hz)
         self.num_reestimations = num_reestimations
         self.detection = Detection("ep", demapper)
@@ -132,6 +140,13 @@ class RefinedBlindReceiver(nn.Module):
         if len(observation.bundles()) > 1:
             size = observation.layout.bundle_subcarriers
             raise ValueError(f"got a precoder that changes every {size} subcarriers; allowed: one for the whole band")
+        if self.constellation is not None:
+            points, own = observation.constellation, self.constellation.points()
+            if points is None or points.shape != own.shape or not torch.allclose(points, own, atol=1e-3):
+                got = "QAM" if points is None else "another one"
+                raise ValueError(
+                    f"constellation: got {got}; allowed: that of the weights, pusch.constellation names it"
+                )
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
@@ -165,8 +180,8 @@ class RefinedBlindReceiver(nn.Module):
         return llr
 
     def _start(self, observation: SlotObservation) -> _State:
-        with torch.no_grad():
-            estimate = self.first_estimate(observation)
+        with torch.set_grad_enabled(self._trains_all):
+            estimate = estimate_slot(self.first_estimate, observation)
             known = replace(observation, noise_var=estimate.noise_var)
             phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
             estimate = reestimated(known, estimate, self.detection, self.num_reestimations, phase)
@@ -180,7 +195,7 @@ class RefinedBlindReceiver(nn.Module):
         """known_llr: of what the symbols are taken to be; prior_llr: what of it the detection may use."""
         observation = state.observation
         x, known, rest = soft_grid(observation, known_llr)
-        suggested, err_suggested = self._suggestion(state, x, rest, from_decoder=prior_llr is not None)
+        suggested, err_suggested = self._suggestion(state, x, rest, prior_llr is not None, self._trains_all)
         features = self._features(state, x, known, rest, suggested, err_suggested)
         batch, num_rx_ant, num_layers = state.h.shape[:3]
         # depthwise convolutions run several times faster on a CPU with channels last
@@ -196,11 +211,18 @@ class RefinedBlindReceiver(nn.Module):
             llr = llr * self._llr_scale(observation, out[:, :, :, 4].mean(2))
         return replace(state, h=h, err_var=err_var, llr=llr)
 
+    @property
+    def _trains_all(self) -> bool:
+        """Whether gradients go through the classical parts as well, to the constellation."""
+        return self.constellation is not None and torch.is_grad_enabled()
+
     @staticmethod
-    def _suggestion(state: _State, x: Tensor, rest: Tensor, from_decoder: bool) -> tuple[Tensor, Tensor]:
-        """Channel and error variance from pilots and soft symbols. Gradients end here."""
+    def _suggestion(
+        state: _State, x: Tensor, rest: Tensor, from_decoder: bool, trains_all: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Channel and error variance from pilots and soft symbols. Gradients end here but for a constellation."""
         observation, estimate, phase = state.observation, state.estimate, state.phase
-        with torch.no_grad():
+        with torch.set_grad_enabled(trains_all):
             sent = x if phase is None else x * phase.unsqueeze(-1)
             statistics = (*estimate.profiles(), estimate.correlation(observation))
             fit = fit_to_symbols if from_decoder else fit_to_decisions

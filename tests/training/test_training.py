@@ -14,9 +14,10 @@ from safetensors.torch import load_file
 from ran.errors import InputError
 from ran.link import Link
 from ran.training import distribution
+from ran.training.catalogue import load_recipe, recipe_names
 from ran.training.loop import Trainer, learning_rate
 from ran.training.recipe import Schedule
-from ran.training.train import build_model, load_recipe, recipe_names, run
+from ran.training.train import build_model, run
 
 TINY = {
     "name": "tiny",

@@ -11,8 +11,9 @@ from small_set import write_small
 
 from ran.datasets.reader import DropDataset
 from ran.errors import InputError
+from ran.training.catalogue import load_recipe
 from ran.training.slots import RecordedSlots
-from ran.training.train import load_recipe, run
+from ran.training.train import run
 
 
 @pytest.fixture(scope="module")

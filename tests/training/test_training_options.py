@@ -17,10 +17,11 @@ from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.training.arithmetic import prepare
 from ran.training.board import Board
+from ran.training.catalogue import load_recipe
 from ran.training.loop import Trainer
 from ran.training.offsets import Offsets
 from ran.training.processes import Processes
-from ran.training.train import build_model, load_recipe, run
+from ran.training.train import build_model, run
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.refined_blind import RefinedBlindReceiver
 
