@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from channels.arrays import antenna_array, direction
 from channels.raytraced import RayTraced
-from channels.scenarios.response import Ends, path_gains
+from channels.scenarios.beam_response import BeamEnds, beam_gains
+from channels.scenarios.link_drop import LinkDrop
 from channels.scenarios.scenario_channel import ScenarioChannel
 from channels.scenarios.track import Tracks
 from channels.waves import SPEED_OF_LIGHT_MPS, turns
@@ -23,11 +24,15 @@ from ran.link.catalogue import build_channel
 
 @dataclass(frozen=True)
 class Instant:
-    """Users at a time. gains: per face of the user complex64 [batch, rx_ports, num_elements, num_paths], delays_s
-    float64 [batch, num_paths], users_m float64 [batch, 3] from the site, in the sector's coordinates."""
+    """Users at a time.
 
-    gains: tuple[Tensor, ...]
-    delays_s: Tensor
+    gains: of every drop complex64 [num_rx_ports, num_slants, num_beams, num_paths]; ports face by face, in each
+    polarisation by polarisation. delays_s: of every drop float64 [num_paths]. users_m float64 [batch, 3] from the site,
+    in the sector's coordinates.
+    """
+
+    gains: Sequence[Tensor]
+    delays_s: Sequence[Tensor]
     users_m: np.ndarray
 
 
@@ -44,13 +49,28 @@ class Source(Protocol):
 
 
 class Arrays:
-    """The base station's panel, element by element, and the user's faces, receive beam by receive beam."""
+    """The base station's panel and beams, and the user's faces, whose ports are receive beams.
 
-    def __init__(self, experiment: BeamExperiment, wavelength_m: float, terminal_weights: np.ndarray) -> None:
-        self.wavelength_m = wavelength_m
+    weights complex64 [num_places, num_beams]: of one polarisation.
+    """
+
+    def __init__(
+        self, experiment: BeamExperiment, wavelength_m: float, terminal_weights: np.ndarray, weights: Tensor
+    ) -> None:
+        self.wavelength_m, self.weights = wavelength_m, weights
         base, faces = self.blocks(experiment, terminal_weights)
         self.base = antenna_array(base, wavelength_m)
         self.faces = tuple(antenna_array(face, wavelength_m) for face in faces)
+
+    @property
+    def ends(self) -> BeamEnds:
+        return BeamEnds(self.base, self.weights, self.faces, self.wavelength_m)
+
+    def beams(self, faces: Sequence[Tensor]) -> Tensor:
+        """Gains of beams from those of elements: complex64 [batch, num_rx_ports, num_slants, num_beams, ...] from
+        [batch, ports of a face, num_elements, ...] per face."""
+        elements = torch.cat(list(faces), 1).unflatten(2, (-1, len(self.weights)))
+        return torch.einsum("brsp...,pn->brsn...", elements, self.weights)
 
     @staticmethod
     def blocks(experiment: BeamExperiment, weights: np.ndarray) -> tuple[dict[str, Any], list[dict[str, Any]]]:
@@ -78,7 +98,7 @@ class ScenarioSource:
     """UMa, UMi and the others of TR 38.901, with absolute path loss; on a track where there is more than one time."""
 
     def __init__(self, channel: ScenarioChannel, arrays: Arrays) -> None:
-        self.channel, self.arrays = channel, arrays
+        self.channel, self.ends = channel, arrays.ends
         self.carrier_frequency_hz = channel.carrier_frequency_hz
 
     def belongs(self, generator: np.random.Generator, training: bool) -> bool:
@@ -88,7 +108,7 @@ class ScenarioSource:
         channel = self.channel
         if len(times_s) == 1:
             drop = channel.drops(generators)
-            yield self._instant(drop, drop.clusters.delays_s, 0.0)
+            yield self._instant(drop)
             return
         tracks = Tracks(
             channel.environment, channel.parameters, channel.cell, generators, channel.speed_mps, times_s, None,
@@ -96,14 +116,12 @@ class ScenarioSource:
         )  # fmt: skip
         for index in range(len(times_s)):
             snapshot = tracks.at(index)
-            yield self._instant(snapshot.drop, snapshot.delays_s, tracks.speed_mps(index))
+            yield self._instant(
+                replace(snapshot.drop, clusters=replace(snapshot.drop.clusters, delays_s=snapshot.delays_s))
+            )
 
-    def _instant(self, drop: Any, delays_s: np.ndarray, speed_mps: float) -> Instant:
-        gains = []
-        for face in self.arrays.faces:
-            ends = Ends(self.arrays.base, face, False, self.arrays.wavelength_m, speed_mps, False)
-            pairs = path_gains(ends, drop, np.zeros(1), "cpu")[:, :, 0]
-            gains.append(pairs.unflatten(1, (face.num_ports, self.arrays.base.num_ports)))
+    def _instant(self, drop: LinkDrop) -> Instant:
+        pairs = list(beam_gains(self.ends, drop))
         flat, links = drop.links.distance_2d_m, drop.links
         users = np.stack(
             [
@@ -113,7 +131,7 @@ class ScenarioSource:
             ],
             -1,
         )
-        return Instant(tuple(gains), torch.from_numpy(np.ascontiguousarray(delays_s)), users)
+        return Instant([gains for gains, _ in pairs], [delays for _, delays in pairs], users)
 
 
 class FreeSpaceSource:
@@ -159,7 +177,7 @@ class FreeSpaceSource:
         for face in self.arrays.faces:
             user = face.response(seen[:, None], self.arrays.wavelength_m)[:, :, 0] * signs
             gains.append((user @ base.transpose(1, 2) * amplitude[:, None, None])[..., None])
-        return Instant(tuple(gains), torch.zeros(len(length), 1, dtype=torch.float64), users_m)
+        return Instant(list(self.arrays.beams(gains)), [torch.zeros(1, dtype=torch.float64)] * len(length), users_m)
 
 
 class RaySource:
@@ -185,7 +203,8 @@ class RaySource:
         rays = self.channels[0].rays
         at = rays.positions_m[self.channels[0].sites(_again(generators, states))].astype(np.float64)
         for index in range(len(times_s)):
-            yield Instant(tuple(gains[..., index] for gains in found), delays, at - rays.base_position_m)
+            gains = self.arrays.beams([face[..., index] for face in found])
+            yield Instant(list(gains), list(delays), at - rays.base_position_m)
 
 
 class DelayLineSource:
@@ -202,12 +221,12 @@ class DelayLineSource:
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         drops = [self._drop(generator, times_s) for generator in generators]
         for index in range(len(times_s)):
-            gains = tuple(
+            faces = [
                 torch.cat([drop[face].gains[..., index] for drop in drops]) * self.amplitude
                 for face in range(len(self.arrays.faces))
-            )
-            delays = torch.cat([drop[0].delays_s for drop in drops])
-            yield Instant(gains, delays, np.zeros((len(generators), 3)))
+            ]
+            delays = [drop[0].delays_s[0] for drop in drops]
+            yield Instant(list(self.arrays.beams(faces)), delays, np.zeros((len(generators), 3)))
 
     def _drop(self, generator: np.random.Generator, times_s: np.ndarray) -> list[Any]:
         numbers = generator.random(3)
@@ -226,13 +245,13 @@ def _again(generators: Sequence[np.random.Generator], states: Sequence[Any]) -> 
     return generators
 
 
-def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray) -> tuple[Source, Arrays]:
+def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights: Tensor) -> tuple[Source, Arrays]:
     """The experiment's source of paths; `InputError` as `ran.link.catalogue.build_channel` raises it."""
     block, speed = experiment.channel.block(), experiment.speed_kmh / 3.6
     name = block["name"]
     if name == "free-space":
         carrier = float(block.get("carrier_frequency_hz", 30e9))
-        arrays = Arrays(experiment, SPEED_OF_LIGHT_MPS / carrier, terminal_weights)
+        arrays = Arrays(experiment, SPEED_OF_LIGHT_MPS / carrier, terminal_weights, weights)
         return FreeSpaceSource(block, arrays, carrier, speed), arrays
     moving = {**block, "direction": "downlink", "speed_mps": speed}
     if name in ("cdl", "ray-traced"):
@@ -246,7 +265,7 @@ def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray) -> tuple
             ]
 
         channels = channels_of({})
-        arrays = Arrays(experiment, channels[0].wavelength_m, terminal_weights)
+        arrays = Arrays(experiment, channels[0].wavelength_m, terminal_weights, weights)
         if name == "ray-traced":
             return RaySource(channels, arrays), arrays
         return DelayLineSource(moving, arrays, channels_of, experiment.radio.path_loss_db or 0.0), arrays
@@ -254,5 +273,5 @@ def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray) -> tuple
         experiment.timing.num_observed + len(experiment.timing.horizon_ms) + experiment.timing.num_decisions > 3
     )
     built: Any = build_channel({**moving, "pathloss": True, "mobility": many_times})
-    arrays = Arrays(experiment, built.wavelength_m, terminal_weights)
+    arrays = Arrays(experiment, built.wavelength_m, terminal_weights, weights)
     return ScenarioSource(built, arrays), arrays

@@ -77,7 +77,7 @@ class BeamWorld:
         except ValueError as error:
             raise InputError(f"terminal.{error}") from None
         weights = self.rx_codebook.port_weights(self.num_rx_polarisations)
-        self.source, self.arrays = source_of(experiment, weights)
+        self.source, self.arrays = source_of(experiment, weights, self.pool_weights)
 
     def _set_a(self) -> Codebook:
         chosen, size = self.experiment.set_a, self.experiment.panel
@@ -188,17 +188,14 @@ class BeamWorld:
 
     def _powers_dbm(self, instant: Instant) -> np.ndarray:
         """float32 [batch, num_rx_beams, num_pool]."""
-        phases = path_phases(instant.delays_s, self._tones_hz)  # [batch, num_paths, num_tones]
-        num_places = len(self.positions)
-        faces = []
-        for gains in instant.gains:
-            batch, _, num_elements, num_paths = gains.shape
-            grid = torch.bmm(gains.reshape(batch, -1, num_paths), phases.expand(batch, -1, -1))
-            # [batch, rx polarisations, rx beams, tx polarisations, tones, places]
-            grid = grid.view(batch, -1, self.rx_codebook.num_beams, num_elements // num_places, num_places, NUM_TONES)
-            beams = grid.transpose(-1, -2) @ self.pool_weights
-            faces.append(beams.abs().square().mean((3, 4)).sum(1))
-        power = torch.cat(faces, 1).clamp(min=1e-30)
+        found = []
+        for gains, delays in zip(instant.gains, instant.delays_s, strict=True):
+            grid = gains @ path_phases(delays, self._tones_hz)
+            # [faces, receive polarisations, receive beams, transmit polarisations, pool]
+            power = torch.view_as_real(grid).square().sum((-1, -2)) / NUM_TONES
+            power = power.view(-1, self.num_rx_polarisations, self.rx_codebook.num_beams, *power.shape[1:])
+            found.append(power.sum(1).mean(2).flatten(0, 1))
+        power = torch.stack(found).clamp(min=1e-30)
         return (10 * torch.log10(power) + self.epre_dbm).to(torch.float32).numpy()
 
     @cached_property
