@@ -138,6 +138,13 @@ class BeamObservation:
         return replace(self, **moved)
 
 
+def sounded(observation: BeamObservation, beams: Tensor) -> Tensor:
+    """More measurements, `Sounder`; `ValueError` where the simulator offers none."""
+    if observation.sounder is None:
+        raise ValueError("sounder: got None; allowed: an observation whose simulator can measure more beams")
+    return observation.sounder(beams)
+
+
 @dataclass(frozen=True)
 class BeamTruth:
     """What only a simulator knows, and what site data for `fit` hold: rsrp_dbm [batch, num_horizon, num_set_a]
