@@ -33,8 +33,8 @@ class Panel(Config):
     polarisation: "cross" for two ports per beam, or "V". pattern: of an element. downtilt_deg: of the whole panel.
     """
 
-    rows: Annotated[int, Field(ge=1, le=64)] = 8
-    columns: Annotated[int, Field(ge=1, le=64)] = 16
+    rows: Annotated[int, Field(ge=1, le=64)] = 4
+    columns: Annotated[int, Field(ge=1, le=64)] = 8
     spacing: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 0.5)
     polarisation: Literal["cross", "V"] = "cross"
     pattern: Literal["38.901", "omni"] = "38.901"
@@ -61,7 +61,7 @@ class SetA(Config):
     codebook: Literal["sector", "dft"] = "sector"
     beams: Pair = (4, 16)
     azimuth_deg: Angles = (-60.0, 60.0)
-    zenith_deg: Angles = (75.0, 110.0)
+    zenith_deg: Angles = (60.0, 120.0)
     oversampling: Pair = (1, 1)
 
 

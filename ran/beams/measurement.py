@@ -160,27 +160,61 @@ def chosen_beams(
 
 
 def fixed_pattern(world: BeamWorld, size: int) -> np.ndarray:
-    """Entries of Set A spread evenly over its grid: farthest first, int64 [size], ascending.
+    """Entries of Set A that cover its grid evenly, int64 [size], ascending.
 
-    The entry farthest from those already taken comes next, in units of the grid's sides; of equal ones the first. So a
-    larger Set B holds the smaller ones. Of pairs, receive beams take turns.
+    Every beam has a measured one near: medoids that make the sum of squared distances in steps of the grid small, found
+    from the beams farthest apart (Lloyd's iteration). Of pairs, receive beams take turns.
     """
     rows, columns = world.set_a.grid
-    row, column = np.divmod(np.arange(rows * columns), columns)
-    taken = [(rows // 2) * columns + columns // 2]
-    apart = np.full(rows * columns, np.inf)
-    while len(taken) < min(size, rows * columns):
-        last = taken[-1]
-        apart = np.minimum(apart, (row - row[last]) ** 2 + (column - column[last]) ** 2)
-        taken.append(int(apart.argmax()))
+    number = rows * columns
     if world.experiment.task == "tx":
-        return np.sort(np.array(taken))
-    turns = [
-        (i + turn) % world.experiment.num_rx_beams * rows * columns + beam
-        for turn in range(world.experiment.num_rx_beams)
-        for i, beam in enumerate(taken)
-    ]
-    return np.sort(np.array(turns[:size]))
+        return even_cover(rows, columns, size)
+    num_rx = world.experiment.num_rx_beams
+    beams = even_cover(rows, columns, min(-(-size // num_rx), number))
+    pairs = np.arange(num_rx)[:, None] * number + beams
+    return np.sort(pairs.T.reshape(-1)[:size])
+
+
+def even_cover(rows: int, columns: int, size: int) -> np.ndarray:
+    """So many places of a grid, such that none is far from all of them, int64 [size], ascending.
+
+    The best of Lloyd's iterations from places farthest apart and from all tilings of the grid into equal blocks.
+    """
+    points = np.stack(np.divmod(np.arange(rows * columns), columns), -1).astype(np.float64)
+    starts = [_farthest(points, size)]
+    for down in range(1, size + 1):
+        if size % down == 0 and rows % down == 0 and columns % (size // down) == 0:
+            row = np.arange(down) * (rows // down) + (rows // down - 1) // 2
+            column = np.arange(size // down) * (columns * down // size) + (columns * down // size - 1) // 2
+            starts.append((row[:, None] * columns + column).reshape(-1).tolist())
+    found = [_settled(points, start) for start in starts]
+    return min(found, key=lambda taken: _squares(points, taken).min(1).sum())
+
+
+def _squares(points: np.ndarray, taken: np.ndarray) -> np.ndarray:
+    return np.asarray(((points[:, None] - points[taken]) ** 2).sum(-1))
+
+
+def _farthest(points: np.ndarray, size: int) -> list[int]:
+    taken = [len(points) // 2]
+    while len(taken) < size:
+        taken.append(int(_squares(points, np.array(taken)).min(1).argmax()))
+    return taken
+
+
+def _settled(points: np.ndarray, taken: list[int]) -> np.ndarray:
+    for _ in range(50):
+        owner = _squares(points, np.array(taken)).argmin(1)
+        moved: list[int] = []
+        for place, before in enumerate(taken):
+            members = points[owner == place]
+            distance = ((points - (members.mean(0) if len(members) else points[before])) ** 2).sum(-1)
+            distance[moved] = np.inf
+            moved.append(int(distance.argmin()))
+        if moved == taken:
+            break
+        taken = moved
+    return np.sort(np.array(taken))
 
 
 def _reported_places(world: BeamWorld, drops: BeamDrops, seen: np.ndarray, decision: int) -> Tensor | None:
