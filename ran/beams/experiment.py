@@ -130,13 +130,24 @@ class Timing(Config):
 
 
 class Evaluation(Config):
-    """What is counted. top_k: numbers of beams that are tried after a prediction. within_db: what counts as good.
+    """What is counted.
 
+    top_k: numbers of beams that are tried after a prediction. within_db: what counts as good. confidence: that an
+    adaptive number of tried beams is chosen for.
+    symbols_per_beam: OFDM symbols to measure a transmit beam with all receive beams; left out, one per receive beam of
+    a face, as faces listen at once (of pairs, one per pair). report_ms: from a measurement to its report.
+    failure_snr_db: below it a beam has failed; it stands for a hypothetical PDCCH in error in one of ten cases
+    (TS 38.133 §8.5.2, Rel-18). mcs_table: of the PDSCH whose throughput counts.
     set_b_sizes, set_b_patterns, speeds_kmh: further settings for the curves, beside the experiment's own.
     """
 
     top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8)
     within_db: Annotated[float, Field(gt=0, le=20)] = 1.0
+    confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
+    symbols_per_beam: Annotated[float, Field(gt=0, le=1000)] | None = None
+    report_ms: Annotated[float, Field(ge=0, le=1000)] = 4.0
+    failure_snr_db: Annotated[float, Field(ge=-30, le=30)] = -6.0
+    mcs_table: Literal[1, 2, 3, 4] = 2
     set_b_sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
     set_b_patterns: tuple[SetBPattern, ...] = ()
     speeds_kmh: tuple[Annotated[float, Field(ge=0, le=500)], ...] = ()

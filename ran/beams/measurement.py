@@ -16,10 +16,21 @@ from receivers.beams import BeamObservation, BeamTruth
 
 @dataclass(frozen=True, eq=False)
 class Decision:
-    """Drops at one decision: what is known, and the truth."""
+    """Drops at one decision: what is known, and the truth.
+
+    measured_dbm float32 [num_drops, num_horizon, num_set_a]: what measuring all of Set A again at the times of the
+    horizon would give, without quantisation; the noise of a time is the same as in the observation.
+    """
 
     observation: BeamObservation
     truth: BeamTruth
+    measured_dbm: np.ndarray
+
+    @property
+    def sounded(self) -> tuple[int, int]:
+        """Beams per drop, and rounds, that were measured through the sounder so far."""
+        sounder = self.observation.sounder
+        return (sounder.num_measured, sounder.num_rounds) if isinstance(sounder, _Sounder) else (0, 0)
 
 
 def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | None = None) -> Decision:
@@ -60,17 +71,21 @@ def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | 
         tree_parents=tuple(torch.from_numpy(parents) for parents in world.tree.parents),
         sounder=_Sounder(entries[:, -1], radio.quantised),
     )
-    return Decision(observation, BeamTruth(torch.from_numpy(truth)))
+    again = _entries(world, drops, ahead)[..., : world.experiment.num_set_a]
+    return Decision(observation, BeamTruth(torch.from_numpy(truth)), again)
 
 
 class _Sounder:
-    """More measurements at the latest time, of the same noise; `num_measured` beams were asked for per drop."""
+    """More measurements at the latest time, of the same noise; `num_measured` beams were asked for per drop, in
+    `num_rounds` rounds."""
 
     def __init__(self, entries_dbm: np.ndarray, quantised: bool) -> None:
-        self.entries_dbm, self.quantised, self.num_measured = entries_dbm, quantised, 0
+        self.entries_dbm, self.quantised = entries_dbm, quantised
+        self.num_measured = self.num_rounds = 0
 
     def __call__(self, beams: Tensor) -> Tensor:
         self.num_measured += beams.shape[1]
+        self.num_rounds += 1
         values = np.take_along_axis(self.entries_dbm, beams.cpu().numpy(), -1)
         return torch.from_numpy((reported_dbm(values) if self.quantised else values).astype(np.float32))
 
