@@ -14,7 +14,7 @@ from ran.beams.experiment import BeamExperiment, SetB
 from ran.beams.kept_drops import kept_drops
 from ran.beams.link_rate import LinkRate
 from ran.beams.measurement import Decision, decide
-from ran.beams.metrics import Costs, Outcomes, Value, mean, outcomes_of, reliability, rsrp_calibration, share, summary
+from ran.beams.metrics import Costs, Value, mean, outcomes_of, reliability, rsrp_calibration, share, summary
 from ran.beams.world import BeamWorld
 from ran.errors import InputError
 from ran.link.streams import stream

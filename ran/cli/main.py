@@ -10,7 +10,7 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import adapt, bench, calibrate, conformance, data, doctor, export, listing, report, sim, train
+from ran.cli import adapt, beams, bench, calibrate, conformance, data, doctor, export, listing, report, sim, train
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -43,6 +43,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
 app.command("adapt")(adapt.adapt)
+app.command("beams")(beams.beams)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
