@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -135,12 +134,22 @@ def _grid(
 def _phases(places: np.ndarray, towards: np.ndarray, width: float) -> np.ndarray:
     """Phases in cycles, [num_places, num_beams]: linear, and square for beams wider than the panel's own.
 
-    With a square phase every part of the panel points elsewhere within the cell, at full power of all elements.
+    With a square phase every part of the panel points elsewhere, at full power of all elements.
     """
-    length = _length(places)
-    more = max(0.0, width - 1 / length) if length else 0.0
-    bend = more * places**2 / (2 * length) if more else np.zeros_like(places)
+    bend = _bend(places, width) * places**2 if width else np.zeros_like(places)
     return np.asarray(places[:, None] * towards + bend[:, None])
+
+
+def _bend(places: np.ndarray, width: float) -> float:
+    """Cycles per square wavelength for which the weakest direction within a cell gets most, by trying many."""
+    different = np.unique(np.round(places, 9))
+    length = _length(places)
+    if not length or width * length <= 1:
+        return 0.0
+    tried = np.linspace(0, 2 * width / length, 201)
+    weights = np.exp(-2j * np.pi * tried[:, None] * different**2)
+    waves = np.exp(2j * np.pi * different[:, None] * np.linspace(-width / 2, width / 2, 33))
+    return float(tried[np.abs(weights @ waves).min(1).argmax()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,13 +182,13 @@ class BeamTree:
 
 
 def beam_tree(positions: np.ndarray, narrow: Codebook) -> BeamTree:
-    """Halves the side of the grid with more beams until one is left, or a side's number is odd."""
+    """Joins neighbours along the side on which cells are narrower, until one beam is left or numbers are odd."""
     levels: list[Codebook] = [narrow]
     parents: list[np.ndarray] = []
     up, across = _limits(narrow, 1), _limits(narrow, 0)
     while True:
         rows, columns = levels[-1].grid
-        fold = _fold(rows, columns)
+        fold = _fold(rows, columns, levels[-1].widths)
         if fold is None:
             return BeamTree(tuple(levels), tuple(parents))
         grid = (rows // fold[0], columns // fold[1])
@@ -188,9 +197,9 @@ def beam_tree(positions: np.ndarray, narrow: Codebook) -> BeamTree:
         levels.append(_grid(positions, grid, across, up, broad=True))
 
 
-def _fold(rows: int, columns: int) -> tuple[int, int] | None:
-    sides: Sequence[tuple[int, tuple[int, int]]] = sorted([(columns, (1, 2)), (rows, (2, 1))], key=lambda s: -s[0])
-    return next((fold for number, fold in sides if number > 1 and number % 2 == 0), None)
+def _fold(rows: int, columns: int, widths: np.ndarray) -> tuple[int, int] | None:
+    sides = sorted([(float(widths[0]), columns, (1, 2)), (float(widths[1]), rows, (2, 1))])
+    return next((fold for _, number, fold in sides if number % 2 == 0), None)
 
 
 def _limits(codebook: Codebook, axis: int) -> tuple[float, float]:

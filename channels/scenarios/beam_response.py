@@ -58,14 +58,11 @@ def beam_gains(ends: BeamEnds, drop: LinkDrop) -> Iterator[tuple[Tensor, Tensor]
     count = places.num_elements
     slants = [float(ends.base.slants_rad[i * count]) for i in range(ends.num_slants)]
     order = torch.tensor([int(np.searchsorted(np.unique(ends.base.slants_rad), slant)) for slant in slants])
-    of_field = AntennaArray(ends.base.positions_m, ends.base.slants_rad, ends.base.pattern, ends.base.orientation_rad)
     for row in range(len(drop.azimuth_rad)):
-        yield _of_drop(ends, places, of_field, order, drop, row)
+        yield _of_drop(ends, places, order, drop, row)
 
 
-def _of_drop(
-    ends: BeamEnds, places: AntennaArray, of_field: AntennaArray, order: Tensor, drop: LinkDrop, row: int
-) -> tuple[Tensor, Tensor]:
+def _of_drop(ends: BeamEnds, places: AntennaArray, order: Tensor, drop: LinkDrop, row: int) -> tuple[Tensor, Tensor]:
     clusters, bearing = drop.clusters, drop.bearing_rad[row]
     power = clusters.power_of_ray[row][:, None] * clusters.in_part[row]
     if clusters.ray_factors is not None:
@@ -77,13 +74,13 @@ def _of_drop(
     strength = torch.from_numpy(np.stack([amplitude, crossed, crossed, amplitude], -1)).to(torch.float32)
     start = torch.from_numpy(clusters.start_turns[row, path, ray]).to(torch.float32) * (2 * math.pi)
     # [num_rays, base component, terminal component]
-    coupling = torch.polar(strength, start).unflatten(-1, (2, 2)).transpose(-1, -2)
+    coupling = torch.polar(strength, start).unflatten(-1, (2, 2))
     angles = {name: values[row, path, ray] for name, values in clusters.rays_rad.items()}
     angles, coupling, path = _with_line_of_sight(ends, drop, row, angles, coupling, path)
     at_base = direction(torch.from_numpy(angles["zod"]), torch.from_numpy(angles["aod"]))
     at_terminal = direction(torch.from_numpy(angles["zoa"]), torch.from_numpy(angles["aoa"] - bearing))
     beams = ends.weights.T @ places.steering(at_base, ends.wavelength_m)
-    fields = of_field.fields(at_base).to(torch.complex64)[:, order]  # [num_rays, num_slants, 2]
+    fields = ends.base.fields(at_base).to(torch.complex64)[:, order]  # [num_rays, num_slants, 2]
     far = torch.cat([face.response(at_terminal, ends.wavelength_m) for face in ends.faces])
     # [num_rays, num_rx_ports, num_slants]
     pairs = far.transpose(0, 1) @ (fields @ coupling).transpose(1, 2)

@@ -31,6 +31,7 @@ class Panel(Config):
     """The base station's panel (TR 38.901 §7.3, Rel-18): rows x columns places, spacing in wavelengths.
 
     polarisation: "cross" for two ports per beam, or "V". pattern: of an element. downtilt_deg: of the whole panel.
+    bearing_deg: where it faces in the coordinates of a ray-traced site; sectors of scenarios are around 0.
     """
 
     rows: Annotated[int, Field(ge=1, le=64)] = 4
@@ -39,6 +40,7 @@ class Panel(Config):
     polarisation: Literal["cross", "V"] = "cross"
     pattern: Literal["38.901", "omni"] = "38.901"
     downtilt_deg: Annotated[float, Field(ge=-90, le=90)] = 10.0
+    bearing_deg: Annotated[float, Field(ge=-360, le=360)] = 0.0
 
 
 class Terminal(Config):
@@ -77,7 +79,7 @@ class SetB(Config):
 
 
 class Radio(Config):
-    """Power, band and noise; defaults of FR2 in TR 38.843 (40 dBm, 120 kHz, 80 MHz, noise figure 10 dB).
+    """Power, band and noise; the defaults are those of a carrier of 100 MHz in FR2.
 
     tx_power_dbm: of the base station over the band. num_re: resource elements per port that a measurement averages
     over, 3 per PRB as a CSI-RS of density 3. quantised: reports as in TS 38.214 §5.2.1.4.3; otherwise exact.

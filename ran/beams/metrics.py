@@ -155,6 +155,8 @@ def summary(
     loss = outcomes.loss_db[..., 0]
     found["loss_db_p90"] = percentile(loss, 90, generator)
     found["loss_db_p95"] = percentile(loss, 95, generator)
+    snr = outcomes.chosen_dbm[..., 0] - noise_dbm
+    found["rate_mbps_p5"] = percentile(rate_mbps(snr), 5, generator)
     found["confidence"] = mean(outcomes.confidence)
     found["adaptive_k"] = mean(outcomes.adaptive_k.astype(np.float64))
     found["adaptive_hit"] = share(outcomes.adaptive_hit)

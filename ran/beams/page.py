@@ -31,6 +31,7 @@ _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("loss, 95 % dB", "loss_db_p95", lambda v: f"{v:.1f}"),
     ("within %", "within_k1", lambda v: f"{100 * v:.1f}"),
     ("Mbit/s of the beam", "rate_mbps_k1", lambda v: f"{v:.0f}"),
+    ("Mbit/s, 5 %", "rate_mbps_p5", lambda v: f"{v:.0f}"),
     ("Mbit/s after overhead", "effective_mbps_k1", lambda v: f"{v:.0f}"),
     ("failures %", "failure_k1", lambda v: f"{100 * v:.2f}"),
 )

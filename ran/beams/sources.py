@@ -82,7 +82,7 @@ class Arrays:
             "spacing": list(panel.spacing),
             "polarisation": panel.polarisation,
             "pattern": panel.pattern,
-            "orientation_deg": [0.0, panel.downtilt_deg, 0.0],
+            "orientation_deg": [panel.bearing_deg, panel.downtilt_deg, 0.0],
         }
         plain = {
             "rows": 1,
@@ -186,8 +186,8 @@ class RaySource:
     #: Of the positions of a site one in so many is for testing, the others for training.
     TESTED = 4
 
-    def __init__(self, channels: Sequence[RayTraced], arrays: Arrays) -> None:
-        self.channels, self.arrays = channels, arrays
+    def __init__(self, channels: Sequence[RayTraced], arrays: Arrays, bearing_deg: float) -> None:
+        self.channels, self.arrays, self.bearing_rad = channels, arrays, math.radians(bearing_deg)
         self.carrier_frequency_hz = channels[0].carrier_frequency_hz
 
     def belongs(self, generator: np.random.Generator, training: bool) -> bool:
@@ -202,9 +202,10 @@ class RaySource:
             delays = paths.delays_s
         rays = self.channels[0].rays
         at = rays.positions_m[self.channels[0].sites(_again(generators, states))].astype(np.float64)
+        at = _turned(at - rays.base_position_m, -self.bearing_rad)
         for index in range(len(times_s)):
             gains = self.arrays.beams([face[..., index] for face in found])
-            yield Instant(list(gains), list(delays), at - rays.base_position_m)
+            yield Instant(list(gains), list(delays), at)
 
 
 class DelayLineSource:
@@ -238,6 +239,13 @@ class DelayLineSource:
         return found
 
 
+def _turned(places_m: np.ndarray, angle_rad: float) -> np.ndarray:
+    """Places [batch, 3] turned about the vertical."""
+    x, y, z = places_m.T
+    cosine, sine = math.cos(angle_rad), math.sin(angle_rad)
+    return np.stack([cosine * x - sine * y, sine * x + cosine * y, z], -1)
+
+
 def _again(generators: Sequence[np.random.Generator], states: Sequence[Any]) -> Sequence[np.random.Generator]:
     """Generators set back to a state: every face of a user sees the same surroundings."""
     for generator, state in zip(generators, states, strict=True):
@@ -267,7 +275,7 @@ def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights:
         channels = channels_of({})
         arrays = Arrays(experiment, channels[0].wavelength_m, terminal_weights, weights)
         if name == "ray-traced":
-            return RaySource(channels, arrays), arrays
+            return RaySource(channels, arrays, experiment.panel.bearing_deg), arrays
         return DelayLineSource(moving, arrays, channels_of, experiment.radio.path_loss_db or 0.0), arrays
     many_times = (
         experiment.timing.num_observed + len(experiment.timing.horizon_ms) + experiment.timing.num_decisions > 3

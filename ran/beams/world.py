@@ -26,7 +26,7 @@ BLOCK = 8
 #: Tones over the band whose power is averaged; a measurement averages coherently over the elements around each.
 NUM_TONES = 32
 #: Raised whenever drops of the same experiment change.
-WORLD_VERSION = 1
+WORLD_VERSION = 2
 
 Split = Literal["test", "train"]
 
