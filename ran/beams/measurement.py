@@ -116,7 +116,7 @@ def _entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.ndarr
     for row in range(drops.num_drops):
         for at, place in enumerate(places):
             generator = world.generator(drops.split, drops.first + row, f"noise/{place}")
-            noisy[row, at] = _with_noise(world, drops.rsrp_dbm[row, place], generator)
+            noisy[row, at] = with_noise(world, drops.rsrp_dbm[row, place], generator)
     if world.experiment.task == "tx":
         return np.ascontiguousarray(noisy.max(2))
     size = world.set_a.num_beams
@@ -133,7 +133,7 @@ def _sample_noise_dbm(world: BeamWorld) -> float:
     return float(world.noise_dbm - 10 * np.log10(world.experiment.radio.num_re / NUM_TONES))
 
 
-def _with_noise(world: BeamWorld, rsrp_dbm: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+def with_noise(world: BeamWorld, rsrp_dbm: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Measured powers in dBm: those of samples with noise, added up, less the noise's mean.
 
     The sum of the powers of complex samples in white noise depends on the sum of their own powers alone: it is

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from ran.beams.link_rate import LinkRate
-from ran.beams.metrics import Costs, mean, outcomes_of, percentile, reliability, share, summary
+from ran.beams.metrics import Costs, Outcomes, mean, outcomes_of, percentile, reliability, share, summary
 
 
-def _outcomes(top_k: tuple[int, ...] = (1, 2, 4)):  # noqa: ANN202
+def _outcomes(top_k: tuple[int, ...] = (1, 2, 4)) -> Outcomes:
     """Three drops of four beams: best first, best second, best last."""
     true = np.array([[-60.0, -63, -70, -80], [-60.0, -59, -70, -80], [-80.0, -70, -65, -50]])
     probability = np.array([[0.7, 0.1, 0.1, 0.1], [0.5, 0.4, 0.05, 0.05], [0.4, 0.3, 0.2, 0.1]])

@@ -10,13 +10,14 @@ import torch
 from beam_cases import UMA, world
 
 from ran.beams.experiment import SetB, load
-from ran.beams.measurement import decide, even_cover, noise_floor_dbm
-from ran.beams.world import BLOCK
+from ran.beams.measurement import decide, even_cover, noise_floor_dbm, with_noise
+from ran.beams.world import BLOCK, BeamWorld
 from ran.errors import InputError
 
 
 def test_in_free_space_the_best_beam_is_the_one_that_geometry_says() -> None:
-    here = world(panel={"downtilt_deg": 12.0, "pattern": "omni"}, terminal={"pattern": "omni", "faces_deg": [0]})
+    one = {"pattern": "omni", "faces_deg": [0], "columns": 1, "num_beams": 1}
+    here = world(panel={"downtilt_deg": 12.0, "pattern": "omni"}, terminal=one)
     drops = here.drops("test", 0, 64)
     places = drops.users_m[:, 0].astype(np.float64)
     unit = places / np.linalg.norm(places, axis=1, keepdims=True)
@@ -31,10 +32,8 @@ def test_in_free_space_the_best_beam_is_the_one_that_geometry_says() -> None:
     distance = np.linalg.norm(places, axis=1)
     loss = 20 * np.log10(4 * np.pi * distance / here.arrays.wavelength_m)
     # two ports share the power; whatever the slants, both receive polarisations together get all of it
-    user = here.rx_codebook.num_places
-    expected = here.epre_dbm - loss + 10 * np.log10(gains.max(1) * user)
-    assert (power.max(1) <= expected + 0.01).all()
-    assert (power.max(1) >= expected - 4.0).all()
+    expected = here.epre_dbm - loss + 10 * np.log10(gains.max(1))
+    np.testing.assert_allclose(power.max(1), expected, atol=0.01)
 
 
 def test_a_drop_does_not_depend_on_what_else_is_asked_for() -> None:
@@ -51,17 +50,15 @@ def test_measured_power_is_unbiased_and_its_noise_is_as_stated() -> None:
     here = world(radio={"quantised": False, "tx_power_dbm": -3.0})
     drops = here.drops("test", 0, 1)
     signal = 10 ** (drops.rsrp_dbm[0, 0].astype(np.float64) / 10)
-    from ran.beams.measurement import _with_noise
-
-    draws = np.stack([10 ** (_with_noise(here, drops.rsrp_dbm[0, 0], np.random.default_rng(i)).astype(np.float64) / 10)
+    draws = np.stack([10 ** (with_noise(here, drops.rsrp_dbm[0, 0], np.random.default_rng(i)).astype(np.float64) / 10)
                       for i in range(400)])  # fmt: skip
     strong = signal > 10 ** (noise_floor_dbm(here) / 10) * 3
     assert strong.sum() > 20
     error = draws[:, strong].std(0) / np.sqrt(400)
     assert (np.abs(draws[:, strong].mean(0) - signal[strong]) < 5.5 * error).all()
     noise = 10 ** (noise_floor_dbm(here) / 10)
-    silent = np.stack([10 ** (_with_noise(here, np.full(2000, -200.0, np.float32), np.random.default_rng(i)).astype(float) / 10)
-                       for i in range(4)])  # fmt: skip
+    nothing = np.full(8000, -200.0, np.float32)
+    silent = 10 ** (with_noise(here, nothing, np.random.default_rng(1)).astype(np.float64) / 10)
     # half of the estimates are below the noise's mean and cut off: the upper half of a normal law
     assert np.sqrt((silent**2).mean() * 2) == pytest.approx(noise, rel=0.1)
 
@@ -135,9 +132,10 @@ def test_pairs_of_beams_are_entries_of_set_a() -> None:
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(override: str, words: str) -> None:
-    with pytest.raises(InputError) as caught:
-        from ran.beams.world import BeamWorld
+    def build() -> BeamWorld:
+        return BeamWorld(load("beams-uma-30ghz", [override]))
 
-        BeamWorld(load("beams-uma-30ghz", [override]))
+    with pytest.raises(InputError) as caught:
+        build()
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
