@@ -20,7 +20,17 @@ _BUILT_IN = resources.files("ran.beams.experiments")
 #: Channel models that have directions, and with them beams.
 CHANNELS = ("uma", "umi", "rma", "sma", "inh", "inf", "cdl", "ray-traced", "free-space")
 #: Options of channel models that follow from the rest of the experiment.
-_OURS = ("direction", "rx_array", "tx_array", "pathloss", "normalise", "mobility", "speed_mps", "mean_angles_deg")
+_OURS = (
+    "direction",
+    "rx_array",
+    "tx_array",
+    "pathloss",
+    "normalise",
+    "mobility",
+    "speed_mps",
+    "mean_angles_deg",
+    "dual_mobility",
+)
 
 Pair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
 Angles = tuple[float, float]
