@@ -168,6 +168,32 @@ def sigmf(
     print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")
 
 
+@app.command("beams")
+def beams(
+    experiment: Annotated[
+        str, typer.Argument(help="A beam experiment's file, or the name of one (`ran list beam-experiments`).")
+    ],
+    out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .zarr.")],
+    drops: Annotated[int, typer.Option(help="Users in all.")] = 1000,
+    split: Annotated[str, typer.Option(metavar="TRAIN,VAL,TEST", help="Shares of the drops.")] = "0.8,0.1,0.1",
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. set_b.size=16."),
+    ] = None,
+) -> None:
+    """Write measurements and true powers of beams. Interrupt it at any time: the same command resumes."""
+    from ran.beams.data import write_beams
+    from ran.beams.experiment import load
+    from ran.cli.progress import ProgressLine
+
+    loaded = load(experiment, overrides or [])
+    shares = _numbers("--split", split, ",", 3)
+    with ProgressLine() as line:
+        header = write_beams(loaded, drops, (shares[0], shares[1], shares[2]), out, line.say)
+    size = header.num_drops * header.drop_bytes / 1e6
+    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+
+
 @app.command("rays")
 def rays(
     trace: Annotated[

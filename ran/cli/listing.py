@@ -15,7 +15,8 @@ def list_(
         str,
         typer.Argument(
             metavar="KIND",
-            help="receivers, channels, impairments, experiments, adaptations, weights, recipes or (export) targets.",
+            help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
+            "weights, recipes or (export) targets.",
         ),
     ],
 ) -> None:
@@ -26,6 +27,8 @@ def list_(
         "impairments": _impairments,
         "experiments": _experiments,
         "adaptations": _adaptations,
+        "beam-experiments": _beam_experiments,
+        "beam-predictors": _beam_predictors,
         "weights": _weights,
         "recipes": _recipes,
         "targets": _targets,
@@ -66,6 +69,18 @@ def _adaptations() -> dict[str, str]:
     from ran.adaptation.experiment import built_in_experiments, load
 
     return {name: load(name).description for name in built_in_experiments()}
+
+
+def _beam_experiments() -> dict[str, str]:
+    from ran.beams.experiment import built_in_experiments, load
+
+    return {name: load(name).description for name in built_in_experiments()}
+
+
+def _beam_predictors() -> dict[str, str]:
+    from ran.beams.catalogue import predictor_catalogue
+
+    return predictor_catalogue()
 
 
 def _weights() -> dict[str, str]:

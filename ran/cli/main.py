@@ -10,7 +10,21 @@ from typing import Any, cast
 import typer
 
 from ran import __version__
-from ran.cli import adapt, bench, calibrate, conformance, data, doctor, export, generalise, listing, report, sim, train
+from ran.cli import (
+    adapt,
+    beams,
+    bench,
+    calibrate,
+    conformance,
+    data,
+    doctor,
+    export,
+    generalise,
+    listing,
+    report,
+    sim,
+    train,
+)
 from ran.errors import InputError
 
 app = typer.Typer(
@@ -44,6 +58,7 @@ app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
 app.command("generalise")(generalise.generalise)
 app.command("adapt")(adapt.adapt)
+app.command("beams")(beams.beams)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")

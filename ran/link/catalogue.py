@@ -49,8 +49,11 @@ def options(cls: type) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
-def _construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
-    """Check the options against the constructor's type hints, then call it, with the arguments `preset` besides."""
+def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
+    """An object of a class from a block of options; `InputError` names the key, the value and what is allowed.
+
+    Options are checked against the type hints of the constructor, which is called with them and with `preset`.
+    """
     preset = preset or {}
     known = {name: parameter for name, parameter in options(cls).items() if name not in preset}
     given = {k: v for k, v in block.items() if k != "name"}
@@ -95,7 +98,7 @@ def build_channel(block: Mapping[str, Any], path: str = "channel") -> Channel:
     name = _name_of(block, path, CHANNELS)
     if name not in CHANNELS:
         raise unknown_name(f"{path}.name", name, CHANNELS)
-    channel: Channel = _construct(CHANNELS[name], block, path)
+    channel: Channel = construct(CHANNELS[name], block, path)
     return channel
 
 
@@ -116,7 +119,7 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
         name = _name_of(block, at, IMPAIRMENTS)
         if name not in IMPAIRMENTS:
             raise unknown_name(f"{at}.name", name, IMPAIRMENTS)
-        built.append(_construct(IMPAIRMENTS[name], block, at))
+        built.append(construct(IMPAIRMENTS[name], block, at))
     return tuple(built)
 
 
@@ -160,7 +163,7 @@ def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path:
     name = _name_of(block, path, RECEIVERS)
     cls = receiver_class(name, base_dir, path)
     preset = {"file": str((base_dir or Path.cwd()) / name)} if cls is OnnxReceiver else {}
-    receiver: Receiver = _construct(cls, block, path, preset)
+    receiver: Receiver = construct(cls, block, path, preset)
     return receiver
 
 

@@ -1,0 +1,176 @@
+"""`ran data beams`: measurements and true powers of a beam experiment's drops in a data set file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ran.beams.experiment import BeamExperiment
+from ran.beams.measurement import decide
+from ran.beams.world import BLOCK, WORLD_VERSION, BeamDrops, BeamWorld
+from ran.datasets.container import Container, check_suffix, create, open_container
+from ran.datasets.field import Field
+from ran.datasets.header import FORMAT, FORMAT_VERSION, Header, Table
+from ran.datasets.splits import SPLITS
+from ran.errors import InputError, bad_value
+from ran.sim.identity import canonical_json, first_difference
+from ran.sim.provenance import versions
+
+#: Drops that are written, hashed and resumed together.
+_CHUNK = 8 * BLOCK
+KIND = "beams"
+
+
+def write_beams(
+    experiment: BeamExperiment,
+    num_drops: int,
+    shares: tuple[float, float, float],
+    path: Path,
+    say: Callable[[str], None] = lambda text: None,
+) -> Header:
+    """Write drops to `path`, or finish the file that the same command began; `InputError` as `ran.datasets.write`.
+
+    shares: of train, val and test, in this order. Drops of train are the experiment's drops for training, the others
+    those that `ran beams` evaluates and further ones.
+    """
+    check_suffix(path)
+    if num_drops < 1:
+        raise bad_value("--drops", num_drops, "1 or more")
+    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+        raise bad_value("--split", ",".join(f"{s:g}" for s in shares), "three shares that add up to 1")
+    world = BeamWorld(experiment)
+    header = build_header(world, num_drops, shares)
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        container = create(path, header)
+    else:
+        container = open_container(path, writable=True)
+    try:
+        _check_same(path, container, header)
+        written = container.written()
+        for chunk in np.flatnonzero(~written):
+            say(f"{header.chunk(int(chunk)).start} of {num_drops} drops")
+            container.write_chunk(int(chunk), _chunk_values(world, header, int(chunk)))
+    finally:
+        container.close()
+    return header
+
+
+def _check_same(path: Path, container: Container, header: Header) -> None:
+    identity = container.header.attrs["identity"]
+    difference = first_difference(json.loads(identity), header.json("identity"))
+    if difference:
+        difference = difference.replace("this experiment", "this command").replace("the existing run", "the file")
+        raise InputError(
+            f"{path}: holds another data set: {difference}; allowed: the same command, or another file by --out"
+        )
+
+
+def build_header(world: BeamWorld, num_drops: int, shares: tuple[float, float, float]) -> Header:
+    """Attributes, tables and fields."""
+    experiment = world.experiment
+    resolved = experiment.resolved()
+    for key in ("predictors", "evaluation", "num_drops", "num_fit_drops", "description", "name"):
+        del resolved[key]
+    identity = {
+        "kind": KIND,
+        "physics": resolved,
+        "num_drops": num_drops,
+        "shares": list(shares),
+        "version": WORLD_VERSION,
+    }
+    attrs: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "kind": KIND,
+        "name": experiment.name,
+        "description": experiment.description,
+        "num_drops": num_drops,
+        "chunk_drops": _CHUNK,
+        "stream_id": world.scenario_id,
+        "seed": experiment.seed,
+        "conventions": "L1-RSRP in dBm; beams are columns of set_a_weights, whose sum over elements is not conjugated; "
+        "a drop is an independent user",
+        "experiment": canonical_json(experiment.resolved()),
+        "request": canonical_json({"kind": KIND, "num_drops": num_drops, "split": list(shares)}),
+        "identity": canonical_json(identity),
+        "versions": canonical_json(versions()),
+        "split_names": canonical_json(list(SPLITS)),
+    }
+    header = Header(attrs, _tables(world, num_drops, shares), _fields(world))
+    attrs["header_sha256"] = header.digest()
+    return header
+
+
+def _fields(world: BeamWorld) -> tuple[Field, ...]:
+    experiment = world.experiment
+    timing = experiment.timing
+    of_decision = timing.num_decisions, timing.num_observed
+    num_seen = {"all": experiment.num_set_a}.get(experiment.set_b.pattern, experiment.set_b.size)
+    times, rx, tx = len(world.times_s), experiment.num_rx_beams, world.set_a.num_beams
+    seen = ("decision", "observed", "beam")
+    text = "entry of Set A, or number of the wide beam, that was measured"
+    return (
+        Field("true_dbm", ("time", "rx_beam", "tx_beam"), (times, rx, tx), "<f4", "dBm", "true L1-RSRP of Set A"),
+        Field("measured_dbm", seen, (*of_decision, num_seen), "<f4", "dBm", "reported L1-RSRP of Set B"),
+        Field("measured", seen, (*of_decision, num_seen), "<i8", "", text),
+        Field("users_m", ("time", "axis"), (times, 3), "<f4", "m", "place of the user from the site"),
+    )
+
+
+def _tables(world: BeamWorld, num_drops: int, shares: tuple[float, float, float]) -> dict[str, Table]:
+    split = _split(num_drops, shares)
+    timing = world.experiment.timing
+    tables = {
+        "site": Table(
+            np.arange(num_drops, dtype=np.int64), ("drop",), "", "number of the drop: each has a user of its own"
+        ),
+        "split": Table(split, ("drop",), "", "part of the drop: index into split_names"),
+        "times_s": Table(world.times_s, ("time",), "s", "times of the track"),
+        "decisions_s": Table(np.array(timing.decisions_ms) / 1e3, ("decision",), "s", "after the first decision"),
+        "observed_s": Table(np.array(timing.observed_ms) / 1e3, ("observed",), "s", "before the decision"),
+        "horizon_s": Table(np.array(timing.horizon_ms) / 1e3, ("horizon",), "s", "after the decision"),
+        "set_a_weights": Table(
+            world.set_a.weights.astype(np.complex64), ("place", "tx_beam"), "", "beams of one polarisation"
+        ),
+        "positions": Table(world.positions, ("place", "axis"), "wavelengths", "places of the elements"),
+    }
+    if world.experiment.set_b.pattern == "wide":
+        wide = world.tree.levels[world.level(world.experiment.set_b.size)]
+        weights = wide.weights.astype(np.complex64)
+        tables["wide_weights"] = Table(weights, ("place", "wide_beam"), "", "beams that were measured")
+    return tables
+
+
+def _split(num_drops: int, shares: tuple[float, float, float]) -> NDArray[np.uint8]:
+    ends = np.rint(np.cumsum(shares) * num_drops).astype(np.int64)
+    return np.searchsorted(ends, np.arange(num_drops), side="right").astype(np.uint8)
+
+
+def _chunk_values(world: BeamWorld, header: Header, chunk: int) -> dict[str, NDArray]:
+    """Stored arrays of a chunk: runs of drops of one split."""
+    span = header.chunk(chunk)
+    split = header.tables["split"].array
+    num_train = int((split == 0).sum())
+    runs = []
+    for training in (True, False):
+        start, stop = (span.start, min(span.stop, num_train)) if training else (max(span.start, num_train), span.stop)
+        if start < stop:
+            first = start if training else start - num_train
+            runs.append(_values(world, world.drops("train" if training else "test", first, stop - start)))
+    return {field.name: field.encode(np.concatenate([run[field.name] for run in runs])) for field in header.fields}
+
+
+def _values(world: BeamWorld, drops: BeamDrops) -> dict[str, NDArray]:
+    decisions = [decide(world, drops, number).observation for number in range(world.experiment.timing.num_decisions)]
+    return {
+        "true_dbm": drops.rsrp_dbm[..., : world.set_a.num_beams],
+        "measured_dbm": np.stack([d.rsrp_dbm.numpy() for d in decisions], 1),
+        "measured": np.stack([d.measured.numpy() for d in decisions], 1),
+        "users_m": drops.users_m,
+    }

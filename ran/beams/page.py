@@ -1,0 +1,306 @@
+"""Results of a beam experiment: beams.json and beams.csv with every figure, and one page that opens anywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+from markupsafe import Markup
+
+from ran import __version__
+from ran.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
+from ran.beams.run import BeamResults, Result, costs_of
+from ran.errors import InputError
+from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.sim.files import write_text
+from ran.sim.provenance import versions
+
+JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
+#: Columns of the table: title, name of the figure, how it is written.
+_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
+    ("Top-1 %", "top1", lambda v: f"{100 * v:.1f}"),
+    ("loss, mean dB", "loss_db_k1", lambda v: f"{v:.2f}"),
+    ("loss, 90 % dB", "loss_db_p90", lambda v: f"{v:.1f}"),
+    ("loss, 95 % dB", "loss_db_p95", lambda v: f"{v:.1f}"),
+    ("within %", "within_k1", lambda v: f"{100 * v:.1f}"),
+    ("Mbit/s of the beam", "rate_mbps_k1", lambda v: f"{v:.0f}"),
+    ("Mbit/s, 5 %", "rate_mbps_p5", lambda v: f"{v:.0f}"),
+    ("Mbit/s after overhead", "effective_mbps_k1", lambda v: f"{v:.0f}"),
+    ("failures %", "failure_k1", lambda v: f"{100 * v:.2f}"),
+)
+
+
+def write_results(results: BeamResults, out: Path) -> Path:
+    """Write beams.json, .csv and .html into the folder, made if need be; returns the path of the page."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
+    write_text(out / JSON, json.dumps(as_plain(results), indent=1) + "\n")
+    write_text(out / CSV, _as_csv(results))
+    write_text(out / PAGE, _as_page(results))
+    return out / PAGE
+
+
+def as_plain(results: BeamResults) -> dict[str, Any]:
+    """All figures as plain values."""
+    return {
+        "format": "ran6g beams",
+        "experiment": results.experiment.resolved(),
+        "scenario_id": results.scenario_id,
+        "ideal_mbps": results.ideal_mbps,
+        "versions": versions(),
+        "results": [_plain(result) for result in results.results],
+    }
+
+
+def _plain(result: Result) -> dict[str, Any]:
+    setting = {"set_b": result.setting.set_b.model_dump(mode="json"), "speed_kmh": result.setting.speed_kmh}
+    if result.refusal is not None:
+        return {"predictor": result.predictor, **setting, "refusal": result.refusal}
+    return {
+        "predictor": result.predictor,
+        **setting,
+        "needs_truth": result.needs_truth,
+        "num_beams": result.num_beams,
+        "num_rounds": result.num_rounds,
+        "fingerprint": result.fingerprint,
+        "values": {name: asdict(value) for name, value in result.values.items()},
+        "by_horizon": [{name: asdict(value) for name, value in at.items()} for at in result.by_horizon],
+        "reliability": result.reliability,
+        "rsrp_calibration": result.rsrp_calibration,
+    }
+
+
+def _as_csv(results: BeamResults) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["predictor", "pattern", "set_b", "speed_kmh", "figure", "value", "low", "high"])
+    for result in results.results:
+        own = result.setting
+        for name, value in result.values.items():
+            numbers = [f"{number:.6g}" for number in (value.value, value.low, value.high)]
+            writer.writerow([result.predictor, own.set_b.pattern, own.set_b.size, own.speed_kmh, name, *numbers])
+    return text.getvalue()
+
+
+def rows(results: BeamResults) -> list[dict[str, Any]]:
+    """Rows of the table of the experiment's own setting, for the page and the terminal."""
+    found = []
+    for result in results.of(results.settings[0]):
+        cells = []
+        for _, name, shown in _COLUMNS:
+            value = result.values.get(name)
+            if value is None:
+                cells.append({"value": "", "interval": ""})
+            else:
+                interval = "" if value.low == value.high else f"{shown(value.low)} to {shown(value.high)}"
+                cells.append({"value": shown(value.value), "interval": interval})
+        found.append({"result": result, "style": _styles(results)[result.predictor], "cells": cells})
+    return found
+
+
+def column_titles(results: BeamResults) -> list[str]:
+    within = f"within {results.experiment.evaluation.within_db:g} dB %"
+    return [within if title == "within %" else title for title, _, _ in _COLUMNS]
+
+
+def _styles(results: BeamResults) -> dict[str, str]:
+    found, place = {}, 0
+    for result in results.results:
+        if result.predictor not in found:
+            found[result.predictor] = style_of(place, result.needs_truth)
+            place += not result.needs_truth
+    return found
+
+
+def _as_page(results: BeamResults) -> str:
+    page = resources.files("ran.beams").joinpath("page.html.j2").read_text(encoding="utf-8")
+    css = resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")
+    environment = Environment(
+        loader=DictLoader({"page": page}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    experiment = results.experiment
+    styles = _styles(results)
+    refused = [r for r in results.results if r.refusal is not None]
+    return environment.get_template("page").render(
+        experiment=experiment,
+        facts=_facts(results),
+        titles=column_titles(results),
+        rows=rows(results),
+        figures=[(title, note, Markup(svg)) for title, note, svg in _figures(results, styles)],
+        example=_example(results),
+        legend=list(styles.items()),
+        refused=sorted({f"{r.predictor} with {r.setting.set_b.pattern}: {r.refusal}" for r in refused}),
+        ideal=f"{results.ideal_mbps:.0f}",
+        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
+        css=Markup(css),
+        scenario=results.scenario_id[:12],
+        version=__version__,
+    )
+
+
+def _facts(results: BeamResults) -> dict[str, str]:
+    experiment, world = results.experiment, results.world
+    panel, terminal, radio, timing = experiment.panel, experiment.terminal, experiment.radio, experiment.timing
+    costs = costs_of(experiment)
+    slants = "cross-polarised" if panel.polarisation == "cross" else "single-polarised"
+    carrier_ghz, (rows, columns) = world.source.carrier_frequency_hz / 1e9, world.set_a.grid
+    horizon = ", ".join(f"{at:g}" for at in timing.horizon_ms)
+    return {
+        "Channel": f"{experiment.channel.name}, {carrier_ghz:g} GHz, {experiment.speed_kmh:g} km/h",
+        "Panel": f"{panel.rows} x {panel.columns} {slants} places, {panel.downtilt_deg:g}° down",
+        "Set A": f"{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} x {columns}",
+        "Set B": results.settings[0].title.split(",")[0],
+        "User": f"{len(terminal.faces_deg)} faces x {terminal.num_beams} receive beams",
+        "Radio": f"{radio.tx_power_dbm:g} dBm, {radio.bandwidth_hz / 1e6:.0f} MHz",
+        "Noise": f"{world.noise_dbm:.0f} dBm per RE",
+        "Measured": f"{timing.num_observed} times, every {timing.period_ms:g} ms; used at {horizon} ms",
+        "A beam costs": f"{costs.symbols_per_beam:g} symbols of {costs.symbol_ms * 1e3:.1f} µs",
+        "Drops": f"{experiment.num_drops}, {timing.num_decisions} decisions each, seed {experiment.seed}",
+    }
+
+
+def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:
+    own = results.of(results.settings[0])
+    found = []
+
+    def over_k(name: str, scale: float = 1.0) -> list[Line]:
+        lines = []
+        for result in own:
+            ks = [k for k in results.experiment.evaluation.top_k if name.format(k) in result.values]
+            values = [result.values[name.format(k)] for k in ks]
+            if values:
+                y, low, high = ([getattr(v, part) * scale for v in values] for part in ("value", "low", "high"))
+                lines.append(Line(result.predictor, styles[result.predictor], ks, y, low, high))
+        return lines
+
+    found.append(
+        ("Top-K accuracy over K", "The best beam is among the first K.", line_svg(over_k("top{}"), "K", "Top-K", True))
+    )
+    found.append(
+        (
+            "Loss over K",
+            "After K beams more were tried, mean dB below the best.",
+            line_svg(over_k("loss_db_k{}"), "K", "dB"),
+        )
+    )
+    found.append(
+        (
+            "Throughput after overhead over K",
+            "Mbit/s with the time off that measuring takes.",
+            line_svg(over_k("effective_mbps_k{}"), "K", "Mbit/s"),
+        )
+    )
+    if len(own[0].by_horizon) > 1:
+        horizon = results.experiment.timing.horizon_ms
+        lines = [_line(r, styles, horizon, [at["top1"] for at in r.by_horizon]) for r in own]
+        found.append(("Top-1 over time", "After the last measurement.", line_svg(lines, "ms", "Top-1", True)))
+    found += _over_settings(results, styles)
+    lines = [
+        Line(r.predictor, styles[r.predictor], [b["given"] for b in r.reliability], [b["share"] for b in r.reliability])
+        for r in own
+        if len(r.reliability) > 1 and not r.needs_truth
+    ]
+    if lines:
+        diagonal = Line("calibrated", "ideal", [0, 1], [0, 1])
+        found.append(
+            (
+                "Calibration of the confidence",
+                "Share of best beams by the probability given; calibrated is the diagonal.",
+                line_svg([diagonal, *lines], "probability given to the first beam", "share", True),
+            )
+        )
+    levels = [
+        Line(
+            r.predictor,
+            styles[r.predictor],
+            [b["predicted_dbm"] for b in r.rsrp_calibration],
+            [b["true_dbm"] for b in r.rsrp_calibration],
+        )
+        for r in own
+        if not r.needs_truth
+    ]
+    if levels:
+        found.append(
+            (
+                "Calibration of the power",
+                "True against predicted L1-RSRP, dBm.",
+                line_svg(levels, "predicted dBm", "dBm"),
+            )
+        )
+    return found
+
+
+def _line(result: Result, styles: dict[str, str], x: Sequence[float], values: Sequence[Any]) -> Line:
+    y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
+    return Line(result.predictor, styles[result.predictor], x, y, low, high)
+
+
+def _over_settings(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:
+    """Curves over Set B's size, per pattern, and over speed."""
+    own = results.settings[0]
+    found = []
+    for pattern in dict.fromkeys(s.set_b.pattern for s in results.settings):
+        alike = sorted(
+            (s for s in results.settings if s.set_b.pattern == pattern and s.speed_kmh == own.speed_kmh),
+            key=lambda s: s.set_b.size,
+        )
+        if len(alike) > 1:
+            for name, what, is_share in (("top1", "Top-1", True), ("loss_db_k1", "Loss, mean dB", False)):
+                lines = _lines_over(results, styles, alike, name, [s.set_b.size for s in alike])
+                note = f"Set B: {pattern}."
+                found.append(
+                    (
+                        f"{what} over the size of Set B, {pattern}",
+                        note,
+                        line_svg(lines, "beams measured", what, is_share),
+                    )
+                )
+    by_speed = sorted((s for s in results.settings if s.set_b == own.set_b), key=lambda s: s.speed_kmh)
+    if len(by_speed) > 1:
+        for name, what, is_share in (("top1", "Top-1", True), ("failure_k1", "Beam failures", True)):
+            lines = _lines_over(results, styles, by_speed, name, [s.speed_kmh for s in by_speed])
+            found.append((f"{what} over speed", "", line_svg(lines, "km/h", what, is_share)))
+    return found
+
+
+def _lines_over(
+    results: BeamResults, styles: dict[str, str], settings: Sequence[Any], name: str, x: Sequence[float]
+) -> list[Line]:
+    found = []
+    for predictor, style in styles.items():
+        places, values = [], []
+        for at, setting in zip(x, settings, strict=True):
+            result = next((r for r in results.of(setting) if r.predictor == predictor), None)
+            if result is not None:
+                places.append(at)
+                values.append(result.values[name])
+        if values:
+            y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
+            found.append(Line(predictor, style, places, y, low, high))
+    return found
+
+
+def _example(results: BeamResults) -> dict[str, Any]:
+    world, example = results.world, results.example
+    size, grid = world.set_a.num_beams, world.set_a.grid
+    best = int(example.true_dbm.argmax())
+    first = best // size * size  # of pairs, those of the best receive beam
+    measured = example.measured - first if results.settings[0].set_b.pattern != "wide" else example.measured[:0]
+    maps = [("truth", map_svg(example.true_dbm[first : first + size], grid, "truth", measured, best - first))]
+    for title, values in example.predictions.items():
+        if title != "genie":
+            maps.append((title, map_svg(values[first : first + size], grid, title, measured, best - first)))
+    return {"polar": Markup(polar_svg(results)), "maps": [(title, Markup(svg)) for title, svg in maps]}

@@ -1,0 +1,56 @@
+"""`ran beams`: beam prediction against sweeping."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ran.beams.run import BeamResults
+
+
+def beams(
+    experiment: Annotated[
+        str, typer.Argument(help="A beam experiment's file, or the name of one (`ran list beam-experiments`).")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. set_b.size=16."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
+) -> None:
+    """Predict the best of many beams from measurements of a few: accuracy, L1-RSRP and throughput against overhead.
+
+    Drops are kept in the cache: run again with other predictors, Set B or figures, and they are there.
+    """
+    from ran.beams.experiment import load
+
+    loaded = load(experiment, overrides or [])
+    from ran.beams.page import write_results
+    from ran.beams.run import run_experiment
+    from ran.cli.progress import ProgressLine
+
+    folder = out or Path("runs") / loaded.name
+    with ProgressLine() as listener:
+        results = run_experiment(loaded, listener.say)
+        page = write_results(results, folder)
+    _print_table(results)
+    print(f"report: {page}")
+
+
+def _print_table(results: BeamResults) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ran.beams.page import column_titles, rows
+
+    table = Table(title=f"{results.experiment.name}: Set B {results.settings[0].title}", title_justify="left")
+    for number, title in enumerate(("predictor", "beams", *column_titles(results))):
+        table.add_column(title, justify="left" if number == 0 else "right")
+    for row in rows(results):
+        name = row["result"].predictor + (" (genie)" if row["result"].needs_truth else "")
+        table.add_row(name, f"{row['result'].num_beams:g}", *(cell["value"] for cell in row["cells"]))
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=150)).print(table)

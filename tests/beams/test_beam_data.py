@@ -1,0 +1,47 @@
+"""Data sets of beam measurements: written, resumed, verified, read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from beam_cases import experiment, world
+
+from ran.beams.measurement import decide
+from ran.cli.main import main
+from ran.datasets.reader import DropDataset
+
+
+def test_a_file_holds_what_the_world_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "case.yaml", tmp_path / "beams.h5"
+    file.write_text(yaml.safe_dump(experiment().resolved()))
+    command = ["data", "beams", str(file), "--out", str(out), "--drops", "80", "--split", "0.5,0.25,0.25"]
+    assert main(command) == 0
+    written = out.read_bytes()
+    assert main(command) == 0
+    assert out.read_bytes() == written
+    assert main(["data", "verify", str(out)]) == 0
+    assert main(["data", "info", str(out)]) == 0
+    assert "80 drops of beams" in capsys.readouterr().out
+    here = world()
+    for split, name, first, count in (("train", "train", 0, 40), ("val", "test", 0, 20), ("test", "test", 20, 20)):
+        drops = here.drops(name, first, count)  # type: ignore[arg-type]
+        stored = DropDataset(out, split).batch(np.arange(count))
+        np.testing.assert_array_equal(stored["true_dbm"], drops.rsrp_dbm[..., :32])
+        observation = decide(here, drops).observation
+        np.testing.assert_array_equal(stored["measured_dbm"][:, 0], observation.rsrp_dbm)
+        np.testing.assert_array_equal(stored["measured"][:, 0], observation.measured)
+
+
+def test_another_command_does_not_touch_a_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file, out = tmp_path / "case.yaml", tmp_path / "beams.h5"
+    file.write_text(yaml.safe_dump(experiment().resolved()))
+    command = ["data", "beams", str(file), "--out", str(out), "--drops", "8"]
+    assert main(command) == 0
+    before = out.read_bytes()
+    assert main([*command, "--set", "set_b.size=4"]) == 2
+    assert "holds another data set: physics.set_b.size" in capsys.readouterr().err
+    assert main([*command, "--split", "1,1,0"]) == 2
+    assert out.read_bytes() == before

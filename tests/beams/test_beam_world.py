@@ -1,0 +1,141 @@
+"""Drops and measurements: geometry, independence of the batch, noise."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from beam_cases import UMA, world
+
+from ran.beams.experiment import SetB, load
+from ran.beams.measurement import decide, even_cover, noise_floor_dbm, with_noise
+from ran.beams.world import BLOCK, BeamWorld
+from ran.errors import InputError
+
+
+def test_in_free_space_the_best_beam_is_the_one_that_geometry_says() -> None:
+    one = {"pattern": "omni", "faces_deg": [0], "columns": 1, "num_beams": 1}
+    here = world(panel={"downtilt_deg": 12.0, "pattern": "omni"}, terminal=one)
+    drops = here.drops("test", 0, 64)
+    places = drops.users_m[:, 0].astype(np.float64)
+    unit = places / np.linalg.norm(places, axis=1, keepdims=True)
+    tilt = math.radians(12.0)
+    # local coordinates of a panel turned about y
+    z = unit[:, 2] * math.cos(tilt) + unit[:, 0] * math.sin(tilt)
+    gains = here.set_a.gains(here.positions, np.stack([unit[:, 1], z], -1))
+    power = drops.rsrp_dbm[:, 0, :, :32].max(1)
+    # within the sums' single precision
+    best = gains.argmax(1)
+    assert (power.max(1) - power[np.arange(64), best] < 1e-3).all()
+    distance = np.linalg.norm(places, axis=1)
+    loss = 20 * np.log10(4 * np.pi * distance / here.arrays.wavelength_m)
+    # two ports share the power; whatever the slants, both receive polarisations together get all of it
+    expected = here.epre_dbm - loss + 10 * np.log10(gains.max(1))
+    np.testing.assert_allclose(power.max(1), expected, atol=0.01)
+
+
+def test_a_drop_does_not_depend_on_what_else_is_asked_for() -> None:
+    here = world(channel=UMA)
+    several = here.drops("test", 0, BLOCK + 3)
+    one = here.drops("test", BLOCK + 1, 1)
+    np.testing.assert_array_equal(one.rsrp_dbm[0], several.rsrp_dbm[BLOCK + 1])
+    assert not np.array_equal(here.drops("train", 0, 1).rsrp_dbm[0], several.rsrp_dbm[0])
+    first, second = decide(here, several), decide(here, one)
+    torch.testing.assert_close(first.observation.rsrp_dbm[BLOCK + 1], second.observation.rsrp_dbm[0], rtol=0, atol=0)
+
+
+def test_measured_power_is_unbiased_and_its_noise_is_as_stated() -> None:
+    here = world(radio={"quantised": False, "tx_power_dbm": -3.0})
+    drops = here.drops("test", 0, 1)
+    signal = 10 ** (drops.rsrp_dbm[0, 0].astype(np.float64) / 10)
+    draws = np.stack([10 ** (with_noise(here, drops.rsrp_dbm[0, 0], np.random.default_rng(i)).astype(np.float64) / 10)
+                      for i in range(400)])  # fmt: skip
+    strong = signal > 10 ** (noise_floor_dbm(here) / 10) * 3
+    assert strong.sum() > 20
+    error = draws[:, strong].std(0) / np.sqrt(400)
+    assert (np.abs(draws[:, strong].mean(0) - signal[strong]) < 5.5 * error).all()
+    noise = 10 ** (noise_floor_dbm(here) / 10)
+    nothing = np.full(8000, -200.0, np.float32)
+    silent = 10 ** (with_noise(here, nothing, np.random.default_rng(1)).astype(np.float64) / 10)
+    # half of the estimates are below the noise's mean and cut off: the upper half of a normal law
+    assert np.sqrt((silent**2).mean() * 2) == pytest.approx(noise, rel=0.1)
+
+
+def test_a_walking_user_changes_little_between_close_times() -> None:
+    here = world(channel=UMA, timing={"period_ms": 1.0, "num_observed": 3, "horizon_ms": [1000.0]}, speed_kmh=3.6)
+    rsrp = here.drops("test", 0, 8).rsrp_dbm
+    assert rsrp.shape[1] == 4
+    near, far = np.abs(rsrp[:, 1] - rsrp[:, 0]).max((1, 2)), np.abs(rsrp[:, 3] - rsrp[:, 0]).max((1, 2))
+    assert np.median(near) < np.median(far)
+    best = rsrp.max((2, 3))
+    assert np.abs(best[:, 1] - best[:, 0]).max() < 1.5
+
+
+def test_decisions_of_a_track_see_their_own_times() -> None:
+    timing = {"period_ms": 20.0, "num_observed": 2, "horizon_ms": [20.0], "num_decisions": 3}
+    here = world(timing=timing, speed_kmh=30.0)
+    np.testing.assert_allclose(here.times_s, [0, 0.02, 0.04, 0.06, 0.08])
+    for decision in range(3):
+        seen, ahead = here.places(decision)
+        assert (seen.tolist(), ahead.tolist()) == ([decision, decision + 1], [decision + 2])
+
+
+def test_training_and_testing_positions_of_a_site_differ() -> None:
+    here = world(channel={"name": "ray-traced", "rays": "munich-street"}, set_a={"beams": [4, 8]})
+    tested, trained = here.drops("test", 0, 64).users_m[:, 0], here.drops("train", 0, 64).users_m[:, 0]
+    apart = np.linalg.norm(tested[:, None] - trained, axis=-1)
+    assert apart.min() > 0.01
+
+
+@pytest.mark.parametrize(("size", "most"), [(4, 2), (8, 1), (16, 1)])
+def test_fixed_patterns_leave_no_beam_alone(size: int, most: int) -> None:
+    beams = even_cover(4, 16, size)
+    assert len(set(beams.tolist())) == size
+    rows, columns = np.divmod(np.arange(64), 16)
+    apart = np.abs(columns[:, None] - columns[beams]) + np.abs(rows[:, None] - rows[beams])
+    assert apart.min(1).mean() < 64 / size / 2 + most
+
+
+def test_set_b_decides_what_is_seen_but_not_its_noise() -> None:
+    here = world(radio={"quantised": False})
+    drops = here.drops("test", 0, 4)
+    full = decide(here, drops, 0, SetB(pattern="all")).observation
+    for pattern, size in (("fixed", 8), ("random", 8)):
+        part = decide(here, drops, 0, SetB(pattern=pattern, size=size)).observation
+        torch.testing.assert_close(part.rsrp_dbm, full.rsrp_dbm.gather(2, part.measured), rtol=0, atol=0)
+    wide = decide(here, drops, 0, SetB(pattern="wide", size=8)).observation
+    assert wide.is_wide
+    assert wide.measured_weights.shape == (4, 1, 8, 32)
+
+
+def test_pairs_of_beams_are_entries_of_set_a() -> None:
+    here = world(task="pairs", set_b={"size": 16}, terminal={"num_beams": 2})
+    drops = here.drops("test", 0, 3)
+    found = decide(here, drops)
+    assert found.observation.num_set_a == 4 * 32
+    np.testing.assert_array_equal(found.truth.rsrp_dbm[:, 0].reshape(3, 4, 32).numpy(), drops.rsrp_dbm[:, 0, :, :32])
+    assert (found.observation.measured_rx == found.observation.measured // 32).all()
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("set_b.size=65", "Set B is inside Set A"),
+        ("evaluation.top_k=[1, 65]", "1 to 64, the beams of Set A"),
+        ("set_a.beams=[4, 60]", "1 to 27 horizontal beams"),
+        ("set_b={pattern: wide, size: 7}", "set_b.size: got 7; allowed: 32, 16, 8, 4, 2, 1"),
+        ("channel=tdl", "channel"),
+        ("channel.pathloss=true", "follows from panel"),
+        ("timing.horizon_ms=[20, 0]", "times that ascend"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_in_one_line(override: str, words: str) -> None:
+    def build() -> BeamWorld:
+        return BeamWorld(load("beams-uma-30ghz", [override]))
+
+    with pytest.raises(InputError) as caught:
+        build()
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)
