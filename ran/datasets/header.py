@@ -170,7 +170,10 @@ def _constants(observation: SlotObservation) -> dict[str, Any]:
     # sets of before there were layers of different modulations do not name them
     if observation.bits_per_layer:
         names.append("bits_per_layer")
-    return {"layout": layout, **{name: getattr(observation, name) for name in names}}
+    points = {}
+    if observation.constellation is not None:
+        points["constellation"] = torch.view_as_real(observation.constellation.cpu()).tolist()
+    return {"layout": layout, **{name: getattr(observation, name) for name in names}, **points}
 
 
 def _tables(experiment: Experiment, request: DataRequest, link: Link, observation: SlotObservation) -> dict[str, Table]:
@@ -222,6 +225,7 @@ def drop_sites(experiment: Experiment, num_drops: int, link: Link) -> NDArray[np
 def observation_of(header: Header, y: NDArray, noise: NDArray) -> SlotObservation:
     """Received grids [batch, ...] and their noise variances [batch] as receivers take them."""
     constants = header.json("observation")
+    points = constants.get("constellation")
     return SlotObservation(
         y=torch.from_numpy(y),
         pilots=torch.from_numpy(header.tables["pilots"].array),
@@ -235,6 +239,7 @@ def observation_of(header: Header, y: NDArray, noise: NDArray) -> SlotObservatio
         subcarrier_spacing_hz=float(constants["subcarrier_spacing_hz"]),
         transform_precoding=bool(constants["transform_precoding"]),
         bits_per_layer=tuple(constants.get("bits_per_layer", ())),
+        constellation=None if points is None else torch.view_as_complex(torch.tensor(points)),
     )
 
 

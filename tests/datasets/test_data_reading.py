@@ -14,12 +14,14 @@ from torch.utils.data import DataLoader
 
 from ran.datasets.header import drop_sites
 from ran.datasets.reader import ChunkShuffle, DropDataset
-from ran.datasets.request import stream_id
+from ran.datasets.request import DataRequest, stream_id
 from ran.datasets.splits import SplitShares, split_of
 from ran.datasets.tensorflow_reader import tf_dataset
-from ran.datasets.write import link_of
+from ran.datasets.write import link_of, write
 from ran.errors import InputError
 from ran.link import stream
+from ran.phy.config import Pusch
+from receivers.classical.blind import Blind
 from receivers.classical.linear import LsLinear
 
 
@@ -56,6 +58,21 @@ def test_receivers_take_observations(path: Path, tmp_path: Path) -> None:
     torch.testing.assert_close(receiver(observation), receiver(batch.observation), atol=1e-3, rtol=1e-3)
     assert truth is not None
     assert torch.equal(truth.coded_bits, batch.coded_bits)
+
+
+def test_a_constellation_comes_with_the_slots(tmp_path: Path) -> None:
+    changes = {
+        "pusch": Pusch.model_validate({"mcs_index": 14, "pilotless": True, "constellation": {"mean_power": 0.1}})
+    }
+    e = experiment(tmp_path).model_copy(update=changes)
+    write(e, DataRequest(num_drops=8, chunk_drops=8), tmp_path / "set.h5", 1)
+    batch = link_of(e).batch([1, 5], 10.0, 3, stream_id(e))
+    observation, _ = DropDataset(tmp_path / "set.h5").observation([1, 5])
+    assert observation.layout == batch.observation.layout
+    assert observation.constellation is not None
+    assert torch.equal(observation.constellation, batch.observation.constellation)
+    receiver = Blind()
+    torch.testing.assert_close(receiver(observation), receiver(batch.observation), atol=1e-2, rtol=1e-2)
 
 
 def test_splits_share_no_site(path: Path) -> None:
