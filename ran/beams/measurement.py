@@ -41,7 +41,7 @@ def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | 
     """
     set_b = set_b or world.experiment.set_b
     seen, ahead = world.places(decision)
-    entries = _entries(world, drops, seen)
+    entries = measured_entries(world, drops, seen)
     measured, first = chosen_beams(world, drops, decision, set_b, len(seen))
     values = np.stack([np.take_along_axis(entries[:, t], measured[:, t] + first, -1) for t in range(len(seen))], 1)
     radio = world.experiment.radio
@@ -71,7 +71,7 @@ def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | 
         tree_parents=tuple(torch.from_numpy(parents) for parents in world.tree.parents),
         sounder=_Sounder(entries[:, -1], radio.quantised),
     )
-    again = _entries(world, drops, ahead)[..., : world.experiment.num_set_a]
+    again = measured_entries(world, drops, ahead)[..., : world.experiment.num_set_a]
     return Decision(observation, BeamTruth(torch.from_numpy(truth)), again)
 
 
@@ -106,7 +106,7 @@ def true_entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.n
     return powers.reshape(*powers.shape[:2], -1)
 
 
-def _entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.ndarray:
+def measured_entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.ndarray:
     """Measured L1-RSRP without quantisation of all beams of the pool, or of all pairs of Set A.
 
     float32 [num_drops, len(places), num_entries]. In task "tx" a user tries all its receive beams per transmit beam and

@@ -172,9 +172,11 @@ def _of_size(
 def _receiver(name: str) -> Receiver:
     if name in RECEIVERS or name.endswith((".onnx", ".tflite", ".py")) or ".py:" in name:
         return build_receiver({"name": name}, path="model")
-    if name in shipped_weights() or name.endswith(".safetensors"):
+    if name in shipped_weights("receiver") or name.endswith(".safetensors"):
         return build_receiver({"name": "neural", "weights": name}, path="model")
-    raise unknown_name("model", name, [*RECEIVERS, *shipped_weights(), "FILE.onnx", "FILE.tflite", "FILE.safetensors"])
+    raise unknown_name(
+        "model", name, [*RECEIVERS, *shipped_weights("receiver"), "FILE.onnx", "FILE.tflite", "FILE.safetensors"]
+    )
 
 
 def _title(name: str) -> str:

@@ -24,7 +24,7 @@ def model(
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel."
+            "torch, tensorrt, litert or savedmodel; beams for beam predictors."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -34,8 +34,11 @@ def model(
     ] = None,
     dtype: Annotated[str, typer.Option(help="Numbers that the networks compute in: f32, f16 or int8.")] = "f32",
     experiment: Annotated[
-        str, typer.Option(help="Experiment whose slots the file is for and is measured on.")
-    ] = "pusch-receivers",
+        str | None,
+        typer.Option(
+            help="Experiment whose slots or beams the file is for. [default: pusch-receivers, beams-uma-30ghz]"
+        ),
+    ] = None,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. pusch.mcs_index=20."),
@@ -66,13 +69,16 @@ def model(
     from ran.export.outcome import Request
     from ran.export.run import export
 
+    if chosen.name == "beams":
+        _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
+        return
     request = Request(
         weights,
         chosen,
         out,
         num_prb=tuple(num_prb or ()),
         dtype=dtype,
-        experiment=experiment,
+        experiment=experiment or "pusch-receivers",
         changes=tuple(overrides or ()),
         esn0_db=esn0_db,
         num_slots=slots,
@@ -89,6 +95,19 @@ def model(
         if file.bler is not None:
             print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
         print(f"; loss {file.loss} dB" if file.loss is not None else "")
+    for problem in outcome.problems:
+        print(f"rejected: {problem}")
+    print(f"report: {outcome.folder / 'REPORT.md'}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+def _export_beams(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
+    from ran.export.beams import export_beams
+
+    outcome = export_beams(weights, out, experiment, changes)
+    for parity in outcome.parities:
+        print(parity.text())
     for problem in outcome.problems:
         print(f"rejected: {problem}")
     print(f"report: {outcome.folder / 'REPORT.md'}")

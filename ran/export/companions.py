@@ -62,11 +62,7 @@ def write_companions(outcome: Outcome, experiment: Experiment, folder: Path) -> 
         "files": [{"name": f.name, "sha256": f.sha256, "slot": json.loads(f.slot)} for f in outcome.files],
     }
     (folder / "contract.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    run = {"torch": _TORCH_RUN, "LiteRT": _LITERT_RUN, "TensorFlow": _TENSORFLOW_RUN}.get(target.runtime, _ONNX_RUN)
-    text = _CONSUMER_PY.replace("{run}", run).replace("{{", "{").replace("}}", "}")
-    (folder / "consumer.py").write_text(text, encoding="utf-8")
-    if target.runtime == "onnxruntime":
-        _copy("consumer.cpp", folder)
+    write_consumers(target.runtime, folder)
     if target.name == "oai-nrx":
         _copy("oai_nrx.h", folder)
     if target.name == "cuphy-chest":
@@ -79,6 +75,15 @@ def write_companions(outcome: Outcome, experiment: Experiment, folder: Path) -> 
     outcome = replace(outcome, notes=tuple(notes))
     (folder / "REPORT.md").write_text(report_text(outcome, experiment), encoding="utf-8")
     return outcome
+
+
+def write_consumers(runtime: str, folder: Path) -> None:
+    """Programs that run the exported model on its vectors."""
+    run = {"torch": _TORCH_RUN, "LiteRT": _LITERT_RUN, "TensorFlow": _TENSORFLOW_RUN}.get(runtime, _ONNX_RUN)
+    text = _CONSUMER_PY.replace("{run}", run).replace("{{", "{").replace("}}", "}")
+    (folder / "consumer.py").write_text(text, encoding="utf-8")
+    if runtime == "onnxruntime":
+        _copy("consumer.cpp", folder)
 
 
 def _copy(name: str, folder: Path) -> None:

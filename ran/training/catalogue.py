@@ -10,6 +10,7 @@ from ran.errors import InputError, unknown_name
 from ran.sim.overrides import apply_overrides
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
+from ran.training.beam_recipe import BeamRecipe
 from ran.training.distribution import merge
 from ran.training.recipe import Recipe
 
@@ -21,8 +22,8 @@ def recipe_names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in _BUILT_IN.iterdir() if p.name.endswith(".yaml"))
 
 
-def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
-    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied.
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | BeamRecipe:
+    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied; of beam predictors with `worlds`.
 
     A file may name a built-in recipe as its `base`, over which its own keys are laid.
     """
@@ -38,7 +39,8 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe:
         if base not in recipe_names():
             raise unknown_name("base", str(base), recipe_names())
         mapping = merge(read_mapping(_built_in(base)), mapping)
-    return validate(Recipe, apply_overrides(mapping, overrides), str(path))
+    changed = apply_overrides(mapping, overrides)
+    return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))
 
 
 def replayed_recipe(recipe: Recipe) -> Recipe | None:
@@ -49,7 +51,7 @@ def replayed_recipe(recipe: Recipe) -> Recipe | None:
         other = load_recipe(recipe.replay.recipe)
     except InputError as error:
         raise InputError(f"replay.recipe: {error}") from None
-    if not other.slots:
+    if isinstance(other, BeamRecipe) or not other.slots:
         raise InputError(f"replay.recipe: got {recipe.replay.recipe!r}, which trains on data; allowed: one with slots")
     return other.model_copy(update={"seed": recipe.seed, "schedule": recipe.schedule})
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,6 @@ import numpy as np
 import torch
 import yaml
 from rich.console import Console
-from safetensors.torch import save
 from torch import nn
 
 from ran.errors import InputError, unknown_name
@@ -23,17 +20,16 @@ from ran.link.allocator import keep_freed_memory
 from ran.sim.device import checked_device
 from ran.sim.files import write_text
 from ran.sim.provenance import versions
+from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
+from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
 from receivers.neural.receiver import ARCHITECTURES
 from receivers.neural.weights import load_weights
-
-#: What the training began with; goes into the card also when it is resumed later.
-_VERSIONS = "versions.json"
 
 
 def build_model(recipe: Recipe) -> nn.Module:
@@ -81,11 +77,9 @@ def run(
     """
     recipe = load_recipe(recipe_name, overrides)
     checked_device(device)
-    _check_slots(recipe, recipe)
-    replayed = replayed_recipe(recipe)
-    if replayed is not None:
-        _check_slots(replayed, recipe)
-    model = build_model(recipe)
+    kind = _kind_of(recipe)
+    kind.check(recipe)
+    model = kind.build_model(recipe)
     processes = Processes.started(device)
     if processes.is_first:
         _claim(out, recipe)
@@ -93,7 +87,7 @@ def run(
     keep_freed_memory()
     console = Console(stderr=True, quiet=not processes.is_first)
     board = Board(out) if tensorboard and processes.is_first else None
-    trainer = Trainer(recipe, model, out, device, processes, board)
+    trainer = kind.trainer(recipe, model, out, device, processes, board)
     if finish and not trainer.checkpoint.is_file():
         raise InputError(f"--finish: {out} holds no checkpoint yet; allowed: a folder with {trainer.checkpoint.name}")
     if trainer.checkpoint.is_file():
@@ -105,7 +99,7 @@ def run(
         loss = smoothed(row["loss"])
         steps = recipe.schedule.steps
         line = (
-            f"step {int(row['step'])}/{steps}  loss {loss:.4f}  {row['slots']:.0f} slots  "
+            f"step {int(row['step'])}/{steps}  loss {loss:.4f}  {row[kind.counted]:.0f} {kind.counted}  "
             f"{row['seconds']:.0f} s, about {row['seconds'] / row['step'] * (steps - row['step']):.0f} s to go"
         )
         if console.is_terminal:
@@ -127,13 +121,32 @@ def run(
     weights = out / f"{recipe.name}.safetensors"
     if not processes.is_first:
         return weights
-    write_weights(recipe, model, trainer, step, out)
+    kind.write_weights(recipe, model, trainer, step, out)
     if recipe.evaluate:
-        from ran.training.card import measure
-
-        measure(weights, recipe, workers)
+        kind.measure(weights, recipe, workers)
     console.print(f"weights: {weights}")
     return weights
+
+
+def _check(recipe: Recipe) -> None:
+    _check_slots(recipe, recipe)
+    replayed = replayed_recipe(recipe)
+    if replayed is not None:
+        _check_slots(replayed, recipe)
+
+
+def _measure(weights: Path, recipe: Recipe, workers: int | None) -> None:
+    from ran.training.card import measure
+
+    measure(weights, recipe, workers)
+
+
+def _kind_of(recipe: Recipe | BeamRecipe) -> Kind:
+    if isinstance(recipe, BeamRecipe):
+        from ran.training.beam_train import BEAMS  # not for those who train receivers
+
+        return BEAMS
+    return Kind(_check, build_model, Trainer, write_weights, _measure, "slots")
 
 
 class _Smoothed:
@@ -178,7 +191,7 @@ def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
         )
 
 
-def _claim(out: Path, recipe: Recipe) -> None:
+def _claim(out: Path, recipe: Recipe | BeamRecipe) -> None:
     """Make the folder this recipe's, or refuse it."""
     text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
     path = out / "recipe.yaml"
@@ -190,7 +203,7 @@ def _claim(out: Path, recipe: Recipe) -> None:
             return
         if any(out.iterdir()):
             raise InputError(f"--out: {out} holds other files and no recipe.yaml; allowed: a new or empty folder")
-        write_text(out / _VERSIONS, json.dumps({**versions(), "threads": torch.get_num_threads()}, indent=1) + "\n")
+        write_text(out / VERSIONS, json.dumps({**versions(), "threads": torch.get_num_threads()}, indent=1) + "\n")
         path.write_text(text)
     except OSError as error:
         raise InputError(f"--out: {out}: {error.strerror}; allowed: a folder that can be written") from None
@@ -198,14 +211,11 @@ def _claim(out: Path, recipe: Recipe) -> None:
 
 def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int, out: Path) -> None:
     """Write NAME.safetensors and its card NAME.json; step: that the weights are from."""
-    data = save({k: v.detach().cpu().contiguous() for k, v in model.state_dict().items()})
     s = recipe.schedule
     card: dict[str, Any] = {
         "name": recipe.name,
         "description": recipe.description,
         "licence": "Apache-2.0",
-        "sha256": hashlib.sha256(data).hexdigest(),
-        "parameters": sum(p.numel() for p in model.parameters()),
         "architecture": recipe.model,
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
@@ -221,15 +231,11 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             **_beside(recipe),
             **_held_out(recipe, trainer, step),
             "seconds": round(trainer.seconds),
-            **json.loads((out / _VERSIONS).read_text()),
+            **json.loads((out / VERSIONS).read_text()),
         },
         "measured": [],
     }
-    path = out / f"{recipe.name}.safetensors"
-    temporary = path.with_name(path.name + ".new")
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
-    write_text(path.with_suffix(".json"), json.dumps(card, indent=1) + "\n")
+    write_weight_files(out, model, card)
 
 
 def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:

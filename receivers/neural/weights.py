@@ -24,9 +24,15 @@ class Weights:
     card: dict[str, Any]
 
 
-def shipped_weights() -> dict[str, dict[str, Any]]:
-    """Model cards of the weights in the package, by name."""
-    return {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
+def shipped_weights(task: str | None = None) -> dict[str, dict[str, Any]]:
+    """Model cards of the weights in the package, by name; of all tasks, or of one: "receiver" or "beams"."""
+    cards = {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
+    return {name: card for name, card in cards.items() if task in (None, task_of(card))}
+
+
+def task_of(card: dict[str, Any]) -> str:
+    """What a card's model does; cards of receivers do not say."""
+    return str(card.get("task", "receiver"))
 
 
 def card_path(name: str) -> Path:
@@ -35,15 +41,16 @@ def card_path(name: str) -> Path:
     return path.with_suffix(".json")
 
 
-def load_weights(name: str) -> Weights:
+def load_weights(name: str, task: str = "receiver") -> Weights:
     """Weights by name from the package, or from a path to a .safetensors file with its .json card beside it.
 
-    Raises `ValueError` in one line for a missing or damaged file.
+    task: what the model is to do, "receiver" or "beams". Raises `ValueError` in one line for a missing or damaged file,
+    and for weights of the other task.
     """
     card_file = card_path(name)
     path = card_file.with_suffix(".safetensors")
     if not path.is_file():
-        allowed = ", ".join(shipped_weights()) or "none shipped"
+        allowed = ", ".join(shipped_weights(task)) or "none shipped"
         raise ValueError(f"weights: got {name!r}, which is not there; allowed: {allowed}, or a .safetensors file")
     if not card_file.is_file():
         raise ValueError(f"weights: got {name!r} without its model card {card_file.name}; allowed: both files")
@@ -51,10 +58,16 @@ def load_weights(name: str) -> Weights:
         card = json.loads(card_file.read_text())
         expected = card["sha256"]
         card["architecture"]["name"]
-        card["bits_per_symbol"]
-        card["num_layers"]
+        found = task_of(card)
+        if found == "receiver":
+            card["bits_per_symbol"]
+            card["num_layers"]
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
         raise ValueError(f"weights: the model card {card_file.name} of {name!r} is damaged: {error!r}") from None
+    if found != task:
+        raise ValueError(
+            f"weights: got {name!r}, made for {found}; allowed: {', '.join(shipped_weights(task)) or 'none shipped'}"
+        )
     data = path.read_bytes()
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:

@@ -101,7 +101,7 @@ def test_only_looks_that_hold_are_kept(recipes, tmp_path):
 
 
 def test_weights_that_forget_are_not_written(recipes, tmp_path, monkeypatch):
-    monkeypatch.setattr(Trainer, "_holds", lambda self, looks: self.step == 0)
+    monkeypatch.setattr(Trainer, "holds", lambda self, looks: self.step == 0)
     out = tmp_path / "refused"
     with pytest.raises(InputError, match="no look at the held-out slots was better without losing"):
         run(recipes[0], out)

@@ -15,9 +15,10 @@ from ran.errors import InputError
 from ran.link import Link
 from ran.training import distribution
 from ran.training.catalogue import load_recipe, recipe_names
-from ran.training.loop import Trainer, learning_rate
-from ran.training.recipe import Schedule
+from ran.training.loop import Trainer
+from ran.training.recipe import Recipe, Schedule
 from ran.training.train import build_model, run
+from ran.training.trainer import learning_rate
 
 TINY = {
     "name": "tiny",
@@ -145,7 +146,7 @@ def test_unknown_recipe_names_the_built_in_ones():
         load_recipe("pusch-hybird")
 
 
-@pytest.mark.parametrize("name", recipe_names())
+@pytest.mark.parametrize("name", [name for name in recipe_names() if isinstance(load_recipe(name), Recipe)])
 def test_built_in_recipes_draw_slots(name):
     recipe = load_recipe(name)
     configs = [recipe.slot_config(step) for step in range(20)]
