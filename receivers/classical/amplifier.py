@@ -10,7 +10,7 @@ from torch import Tensor
 from receivers.classical.data_aided import symbol_covariance
 
 #: Highest order of the polynomial that may be asked for.
-MAX_ORDER = 7
+MAX_ORDER = 5
 # Samples per subcarrier: products of order p span p times the band, and up to order 7 none of them folds into it.
 _OVERSAMPLING = 4
 # Share of what detected symbols seem to hide that is believed: LLRs are not that well calibrated.
@@ -30,8 +30,7 @@ def distortion_basis(x: Tensor, rest: Tensor, power: Tensor, order: int) -> Tens
     and to the signal: the part of the amplifier that is a mere gain stays with the channel. Their mean given an
     uncertain signal is the same polynomial of the mean signal, with the variance that is left taken off theirs. Every
     OFDM symbol may be worked on by itself: an amplifier without memory does not mix them, and neither does it see where
-    the subcarriers lie in the band, nor a delay. What a symbol's own few samples are not Gaussian by is taken off as
-    well: left in, a gain that channel and coefficients share makes high orders run away.
+    the subcarriers lie in the band, nor a delay.
     """
     num_subcarriers = x.shape[-1]
     size = _OVERSAMPLING * num_subcarriers
@@ -40,12 +39,13 @@ def distortion_basis(x: Tensor, rest: Tensor, power: Tensor, order: int) -> Tens
     # the part of the signal's variance that is known, [batch, layer, symbol]
     known = (1 - rest.mean(-1) / level.squeeze(-1) ** 2).clamp(0, 1)
     envelope = samples.real**2 + samples.imag**2
-    energy = (x.real**2 + x.imag**2).sum(-1).clamp_min(_TINY).unsqueeze(-1)
     basis = []
     for p in range(3, order + 1, 2):
         product = samples * _hermite(envelope, known.unsqueeze(-1), p)
         added = torch.fft.fft(product, norm="forward")[..., :num_subcarriers] * num_subcarriers**0.5 * level
-        basis.append(added - x * ((added * x.conj()).sum(-1, keepdim=True) / energy))
+        # the few samples of one symbol are not quite Gaussian; a gain that is but a guess is left to the channel
+        unsure = 1 - known[..., None] ** (p * p)
+        basis.append(added - unsure * _along(added, x))
     return torch.stack(basis, dim=2)
 
 
@@ -64,14 +64,14 @@ def _hermite(envelope: Tensor, variance: Tensor, order: int) -> Tensor:
 
 
 def distortion_coefficients(
-    h: Tensor, residual: Tensor, rest: Tensor, basis: Tensor, noise: Tensor, before: Tensor
+    h: Tensor, residual: Tensor, x: Tensor, rest: Tensor, basis: Tensor, noise: Tensor, before: Tensor
 ) -> Tensor:
     """Complex coefficients of each layer's basis, complex64 [batch, num_layers, order].
 
     h [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers] complex64: the channel, phases included.
     residual, like the received grid: what the symbols' means and the distortion by the coefficients `before`, those
-    that the symbols were detected with, leave of it. rest: variance of the symbols. noise [batch, num_ofdm_symbols,
-    num_subcarriers]: of the residual. basis: of `distortion_basis`.
+    that the symbols were detected with, leave of it. x, rest: mean and variance of the symbols. noise [batch,
+    num_ofdm_symbols, num_subcarriers]: of the residual. basis: of `distortion_basis`.
 
     Least squares, all layers together. Detected symbols follow a distortion that is not known yet, and so hide a part
     of it from the residual: their remaining covariance says which, and is taken off the information (Louis, J. R. Stat.
@@ -102,3 +102,9 @@ def distortion_coefficients(
     strength = found.real**2 + found.imag**2
     shrunk = found * (1 - variance / strength.clamp_min(_TINY)).clamp_min(0)
     return shrunk.unflatten(1, (num_layers, num_orders))
+
+
+def _along(basis: Tensor, x: Tensor) -> Tensor:
+    """Projection on the signal of every OFDM symbol."""
+    energy = (x.real**2 + x.imag**2).sum(-1, keepdim=True).clamp_min(_TINY)
+    return x * ((basis * x.conj()).sum(-1, keepdim=True) / energy)

@@ -48,7 +48,7 @@ class ImpairedSlot:
 
     def __init__(self, track_phase: bool = False, amplifier_order: int = 1) -> None:
         if amplifier_order not in range(1, MAX_ORDER + 1, 2):
-            raise ValueError(f"amplifier_order: got {amplifier_order}; allowed: 1 (none), 3, 5, 7")
+            raise ValueError(f"amplifier_order: got {amplifier_order}; allowed: 1 (none), 3, 5")
         self.track_phase = track_phase
         self.amplifier_order = amplifier_order
         # bits that count the best level of an axis alone look surer than they are, and noise then seems to grow
@@ -104,7 +104,7 @@ class ImpairedSlot:
         power = (x.real**2 + x.imag**2 + rest).mean((2, 3))
         basis = distortion_basis(x, rest, power, self.amplifier_order)
         residual = _without(observation.y, h, x + (before[..., None, None] * basis).sum(2))
-        found = distortion_coefficients(h, residual, rest, basis, noise, before)
+        found = distortion_coefficients(h, residual, x, rest, basis, noise, before)
         return found, (found[..., None, None] * basis).sum(2)
 
 
