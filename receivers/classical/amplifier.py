@@ -11,7 +11,7 @@ from receivers.classical.data_aided import symbol_covariance
 
 #: Highest order of the polynomial that may be asked for.
 MAX_ORDER = 5
-# Samples per subcarrier: products of order p span p times the band, and up to order 7 none of them folds into it.
+# Samples per subcarrier: products of order p span p times the band, and none of them folds into it.
 _OVERSAMPLING = 4
 # Share of what detected symbols seem to hide that is believed: LLRs are not that well calibrated.
 _MOST_HIDDEN = 0.9

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from receivers.classical.amplifier import MAX_ORDER, distortion_basis, distortion_coefficients
 from receivers.classical.blind_estimate import SlotEstimate
-from receivers.classical.data_aided import fit_to_decisions
+from receivers.classical.data_aided import fit_to_decisions, symbol_covariance
 from receivers.classical.detection import Detection
 from receivers.classical.noise_parts import noise_parts
 from receivers.classical.soft_grid import soft_grid
@@ -85,7 +85,7 @@ class ImpairedSlot:
             sent = (x + added) * turn.unsqueeze(-1)
             h, err_var = fit_to_decisions(observation, h, *statistics, noise_var, sent, rest)
             left = _without(observation.y, h, sent)
-            power = left.real**2 + left.imag**2 + ((h.real**2 + h.imag**2) * rest.unsqueeze(1)).sum(2)
+            power = left.real**2 + left.imag**2 + _unknown(h, rest, noise_var)
             noise_var, with_signal = noise_parts(power, h, noise_var)
             error = err_var + _as_error(h, with_signal / observation.layer_amplitude**2)
             turned = h * turn[:, None, :, :, None]
@@ -111,6 +111,14 @@ class ImpairedSlot:
 def _without(y: Tensor, h: Tensor, sent: Tensor) -> Tensor:
     """The received grid without what arrives of `sent` [batch, num_layers, num_ofdm_symbols, num_subcarriers]."""
     return y - (h * sent.unsqueeze(1)).sum(2)
+
+
+def _unknown(h: Tensor, rest: Tensor, noise_var: Tensor) -> Tensor:
+    """Power that what is unknown of the symbols brings, like the received grid; of several layers together, since what
+    a detector cannot tell apart is hardly seen."""
+    weight = (1 / noise_var)[:, None, None].expand_as(rest[:, 0])
+    covariance = symbol_covariance(h, weight, rest)
+    return torch.einsum("brisk,bijsk,brjsk->brsk", h, covariance, h.conj()).real.clamp_min(0)
 
 
 def _turns(found: Cleaned) -> Tensor:
