@@ -98,7 +98,7 @@ def test_the_basis_of_gaussian_signals_is_orthonormal_and_a_martingale():
     assert float(deviation) < 5 * float(drawn.var(0).mean()) / 200
 
 
-def slots(waveform=None, batch=16, esn0_db=18.0, mcs=20, table=1, layers=1, num_prb=8, **more):
+def slots(waveform=None, batch=8, esn0_db=18.0, mcs=20, table=1, layers=1, num_prb=6, **more):
     return Link(
         LinkConfig.model_validate(
             {
@@ -124,8 +124,7 @@ def entropies(llr, batch):
     return loss.mean((1, 2, 3))
 
 
-@pytest.mark.parametrize("angle_rad", [0.0, 0.1, -0.15])
-@pytest.mark.parametrize("bits", [2, 6, 8])
+@pytest.mark.parametrize(("bits", "angle_rad"), [(2, -0.15), (6, 0.0), (8, 0.1)])
 def test_the_variance_of_the_phase_meets_the_bound(bits, angle_rad):
     """Known channel, all symbols turned alike: at high SNR unknown symbols are as good as pilots, and the variance of
     the phase is the Cramer-Rao bound 1 / (2 N SNR)."""
@@ -179,17 +178,17 @@ def test_noise_that_comes_with_the_signal_is_told_apart(with_signal):
     assert float(parts.mean()) == pytest.approx(with_signal, rel=0.05, abs=5e-4)
 
 
-@pytest.mark.parametrize("layers", [1, 2])
+@pytest.mark.parametrize("layers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_an_amplifier_near_saturation_is_seen_through(layers):
-    batch = slots({"transmit_impairments": [RAPP]}, layers=layers, esn0_db=20.0 + 3 * layers)
+    batch = slots({"transmit_impairments": [RAPP]}, layers=layers, esn0_db=20.0 + 3 * layers, batch=8)
     before = entropies(Blind(num_reestimations=2)(batch.observation), batch)
     after = entropies(Blind(num_reestimations=4, track_phase=True, amplifier_order=5)(batch.observation), batch)
     assert float(after.mean()) < 0.5 * float(before.mean())
 
 
 def test_phases_of_symbols_are_followed_without_phase_tracking_pilots():
-    batch = slots(esn0_db=22.0, mcs=22, table=2)
-    walk = (0.04 * torch.randn(16, 14, generator=torch.Generator().manual_seed(7))).cumsum(1)
+    batch = slots(esn0_db=22.0, mcs=22, table=2, batch=8, num_prb=6)
+    walk = (0.04 * torch.randn(8, 14, generator=torch.Generator().manual_seed(7))).cumsum(1)
     turn = torch.polar(torch.ones_like(walk), walk)
     turned = replace(batch.observation, y=batch.observation.y * turn[:, None, :, None])
     before = entropies(Blind(num_reestimations=2)(turned), batch)
@@ -199,9 +198,9 @@ def test_phases_of_symbols_are_followed_without_phase_tracking_pilots():
     assert float(after.mean() - still.mean()) < 0.3 * float(before.mean() - still.mean())
 
 
-@pytest.mark.parametrize(("esn0_db", "mcs"), [(4.0, 14), (12.0, 20), (-2.0, 4)])
+@pytest.mark.parametrize(("esn0_db", "mcs"), [(-2.0, 4), pytest.param(12.0, 20, marks=pytest.mark.slow)])
 def test_clean_radios_lose_nothing(esn0_db, mcs):
-    batch = slots(esn0_db=esn0_db, mcs=mcs, batch=32)
+    batch = slots(esn0_db=esn0_db, mcs=mcs, num_prb=6)
     loss = entropies(Blind(num_reestimations=4, track_phase=True, amplifier_order=5)(batch.observation), batch)
     loss = loss - entropies(Blind(num_reestimations=2)(batch.observation), batch)
     assert float(loss.mean()) < 0.003
@@ -223,6 +222,16 @@ def test_untrained_network_is_its_classical_start(kind):
         llr = model(batch.observation)[-1][0]
     expected = Blind(num_reestimations=2, track_phase=True, amplifier_order=5)(batch.observation)
     torch.testing.assert_close(llr, expected, rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.slow
+def test_two_users_at_low_snr_stay_together():
+    """Where layers cannot be told apart, what is unknown of them must not be counted as noise of each."""
+    batch = slots({"transmit_impairments": [{**RAPP, "input_back_off_db": 2}]}, 32, 13.0, users={"num_users": 2})
+    loss = entropies(Blind(num_reestimations=6, amplifier_order=5)(batch.observation), batch)
+    before = entropies(Blind(num_reestimations=2)(batch.observation), batch)
+    assert float(loss.mean()) < 0.85 * float(before.mean())
+    assert float((loss - before).max()) < 0.05
 
 
 def test_slots_of_a_batch_do_not_meet():
