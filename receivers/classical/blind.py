@@ -11,6 +11,7 @@ from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import refine_with_data
 from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.detection import DemapperName, Detection, DetectorName
+from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.interference import whiten
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
@@ -36,6 +37,9 @@ class Blind(DetectingReceiver):
     num_reestimations: rounds of detection and of estimating the channel anew from pilots and detected symbols, before
         any decoding; with white noise only. Two close about half of what is left to a known channel, more with one
         DM-RS symbol.
+    track_phase: in these rounds also the common phase of every OFDM symbol, with or without PT-RS.
+    amplifier_order: in these rounds also the distortion by each layer's amplifier, up to this odd order, which is then
+        taken off; 1 is none, 5 does for most, with 4 rounds. For layers that leave from antennas of their own.
     """
 
     name = "blind"
@@ -52,6 +56,8 @@ class Blind(DetectingReceiver):
         num_turbo: int = 3,
         data_aided: bool = False,
         num_reestimations: int = 0,
+        track_phase: bool = False,
+        amplifier_order: int = 1,
     ) -> None:
         if not 0 <= max_cfo_hz <= 1000:
             raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 1000")
@@ -69,6 +75,11 @@ class Blind(DetectingReceiver):
             raise ValueError(f"num_reestimations: got {num_reestimations}; allowed: 0 or more")
         if num_reestimations and noise != "white":
             raise ValueError(f"num_reestimations: got {num_reestimations} with noise {noise!r}; allowed: 0, or 'white'")
+        self._impaired = ImpairedSlot(track_phase, amplifier_order)
+        if self._impaired.is_on and not num_reestimations:
+            raise ValueError(
+                "num_reestimations: got 0 with track_phase or amplifier_order; allowed: 1 or more, 4 are enough"
+            )
         self.max_cfo_hz = max_cfo_hz
         self.num_iterations = num_iterations
         self.noise = noise
@@ -76,12 +87,23 @@ class Blind(DetectingReceiver):
         super().__init__(detector, demapper, num_paths, num_turbo)
         self.data_aided = data_aided
         self.num_reestimations = num_reestimations
+        self.track_phase = track_phase
+        self.amplifier_order = amplifier_order
         self._first_detection = Detection("ep", demapper)
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
 
     @property
     def works_without_pilots(self) -> bool:
-        return self.noise == "white"  # the covariance of the noise is that of what pilots leave
+        # the covariance of the noise is that of what pilots leave
+        return self.noise == "white" and not self._impaired.is_on
+
+    @property
+    def takes_constellations(self) -> bool:
+        return super().takes_constellations and not self._impaired.is_on
+
+    @property
+    def takes_mixed_modulations(self) -> bool:
+        return super().takes_mixed_modulations and not self._impaired.is_on
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         return self.detect(observation, estimate_slot(self.estimate, observation))
@@ -94,7 +116,10 @@ class Blind(DetectingReceiver):
         """
 
         phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
-        if self.num_reestimations:
+        if self._impaired.is_on:
+            cleaned = self._impaired(observation, estimate, self.num_reestimations, phase)
+            observation, estimate, phase = cleaned.observation, cleaned.estimate, cleaned.phase
+        elif self.num_reestimations:
             slots = replace(observation, noise_var=estimate.noise_var)
             estimate = reestimated(slots, estimate, self._first_detection, self.num_reestimations, phase)
         if phase is not None:

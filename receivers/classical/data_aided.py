@@ -157,10 +157,10 @@ def _fit_detected(
     num_steps: int,
 ) -> tuple[Tensor, Tensor]:
     weight = (1 / statistics[3][:, None, None]).expand(len(sent), *sent.shape[2:])
-    return _solve(observation, statistics, sent, weight, _covariance(h_hat, weight, spread), num_steps)
+    return _solve(observation, statistics, sent, weight, symbol_covariance(h_hat, weight, spread), num_steps)
 
 
-def _covariance(h: Tensor, weight: Tensor, spread: Tensor) -> Tensor:
+def symbol_covariance(h: Tensor, weight: Tensor, spread: Tensor) -> Tensor:
     """Of what is left unknown of the layers of a RE after detection, complex64 [batch, layer, layer, symbol,
     subcarrier], positive semidefinite, with the variances `spread`.
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
 from receivers.classical.detection import DemapperName, Detection
+from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
@@ -52,9 +53,9 @@ class _Block(nn.Module):
 class _Correction(nn.Module):
     """From the features of every layer at every antenna to `_NUM_OUTPUTS` numbers, zero before training."""
 
-    def __init__(self, num_channels: int, dilations: Sequence[int]) -> None:
+    def __init__(self, num_features: int, num_channels: int, dilations: Sequence[int]) -> None:
         super().__init__()
-        self.enter = Separable(_NUM_FEATURES, num_channels, 1)
+        self.enter = Separable(num_features, num_channels, 1)
         self.blocks = nn.ModuleList([_Block(num_channels, d) for d in dilations])
         self.leave = zeroed(nn.Conv2d(num_channels, _NUM_OUTPUTS, 1))
 
@@ -71,7 +72,8 @@ class _State:
     """What is known after a pass.
 
     observation: with the estimated noise power. phase [batch, layer, symbol]: of PT-RS, or None.
-    h, err_var, llr: as receivers have them.
+    h, err_var, llr: as receivers have them. distortion: what amplifiers were found to add to the symbols, [batch,
+    layer, symbol, subcarrier], already taken off the observation; or None where that is not looked for.
     """
 
     observation: SlotObservation
@@ -80,9 +82,11 @@ class _State:
     h: Tensor
     err_var: Tensor
     llr: Tensor
+    distortion: Tensor | None = None
 
     def select(self, slots: Tensor) -> _State:
         phase = None if self.phase is None else self.phase[slots]
+        distortion = None if self.distortion is None else self.distortion[slots]
         return _State(
             self.observation.select(slots),
             self.estimate.select(slots),
@@ -90,6 +94,7 @@ class _State:
             self.h[slots],
             self.err_var[slots],
             self.llr[slots],
+            distortion,
         )
 
 
@@ -111,6 +116,8 @@ class RefinedBlindReceiver(nn.Module):
     constellation_bits, mean_power: a constellation that is trained with the receiver, see `LearnedConstellation`, of so
         many bits per symbol; with 0 there is none. Gradients then go through all of the receiver, and slots may be
         without pilots: the first estimate is that from the constellation's mean.
+    track_phase, amplifier_order: what of the radios' impairments these rounds look for, as options of `blind`. The
+        networks then see the distortion that was found beside the rest.
     """
 
     def __init__(
@@ -123,13 +130,23 @@ class RefinedBlindReceiver(nn.Module):
         demapper: DemapperName = "maxlog",
         constellation_bits: int = 0,
         mean_power: float = 0.0,
+        track_phase: bool = False,
+        amplifier_order: int = 1,
     ) -> None:
         super().__init__()
         self.constellation = LearnedConstellation(constellation_bits, mean_power) if constellation_bits else None
+        self.impaired = ImpairedSlot(track_phase, amplifier_order)
+        if self.impaired.is_on and constellation_bits:
+            raise ValueError(
+                f"constellation_bits: got {constellation_bits} with track_phase or amplifier_order; allowed: 0"
+            )
+        num_features = _NUM_FEATURES + self.impaired.is_on
         self.first_estimate = BlindEstimator(max_cfo_hz)
         self.num_reestimations = num_reestimations
         self.detection = Detection("ep", demapper)
-        self.passes = nn.ModuleList([_Correction(num_channels, tuple(dilations)) for _ in range(num_passes)])
+        self.passes = nn.ModuleList(
+            [_Correction(num_features, num_channels, tuple(dilations)) for _ in range(num_passes)]
+        )
 
     def networks(self) -> list[nn.Module]:
         """The trained parts without complex numbers: what may be compiled or computed in bfloat16."""
@@ -182,14 +199,22 @@ class RefinedBlindReceiver(nn.Module):
     def _start(self, observation: SlotObservation) -> _State:
         with torch.set_grad_enabled(self._trains_all):
             estimate = estimate_slot(self.first_estimate, observation)
-            known = replace(observation, noise_var=estimate.noise_var)
             phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
+            if self.impaired.is_on:
+                return self._start_impaired(observation, estimate, phase)
+            known = replace(observation, noise_var=estimate.noise_var)
             estimate = reestimated(known, estimate, self.detection, self.num_reestimations, phase)
             h = estimate.h_hat
             if phase is not None:
                 h = h * phase[:, None, :, :, None]
             llr = self.detection(known, h, estimate.err_var)
         return _State(known, estimate, phase, h, estimate.err_var, llr)
+
+    def _start_impaired(self, observation: SlotObservation, estimate: SlotEstimate, phase: Tensor | None) -> _State:
+        found = self.impaired(observation, estimate, self.num_reestimations, phase)
+        known, error = found.observation, found.estimate.err_var
+        llr = self.detection(known, found.h_hat, error)
+        return _State(known, found.estimate, found.phase, found.h_hat, error, llr, found.distortion)
 
     def _pass(self, correction: nn.Module, state: _State, known_llr: Tensor, prior_llr: Tensor | None) -> _State:
         """known_llr: of what the symbols are taken to be; prior_llr: what of it the detection may use."""
@@ -252,6 +277,10 @@ class RefinedBlindReceiver(nn.Module):
         estimate = h.transpose(1, 2) / power.unsqueeze(2).sqrt()
         ahead = (suggested - h).transpose(1, 2) / (err_var + err_suggested).add(1e-12).sqrt().unsqueeze(2)
         times = (observation.symbol_times_s.to(noise) * 1e3 - 0.25)[:, None].expand_as(err_var)
+        levels = []
+        if state.distortion is not None:
+            added = state.distortion.real**2 + state.distortion.imag**2
+            levels.append(torch.log10(added / observation.layer_amplitude**2 + 1e-4))
         common = torch.stack(
             [
                 known * (x.real**2 + x.imag**2),
@@ -260,6 +289,7 @@ class RefinedBlindReceiver(nn.Module):
                 torch.log10(err_suggested / power + 1e-6),
                 (torch.log10(noise / power)).expand_as(err_var),
                 times,
+                *levels,
             ],
             dim=2,
         )

@@ -278,3 +278,21 @@ def test_bad_options_are_refused_in_one_line(recipe_file, tmp_path, override, me
         run(recipe_file, tmp_path / "out", [override])
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_the_recipe_for_impaired_radios_trains(tmp_path):
+    overrides = ["schedule.steps=6", "schedule.warmup_steps=1", "schedule.batch_slots=2", "schedule.draws_per_step=1"]
+    overrides += ["schedule.validate_every=0", "model.num_channels=6", "model.dilations=[1]"]
+    recipe = load_recipe("pusch-robust", overrides)
+    with_radios = [recipe.slot_config(draw)[0].waveform.transmit_impairments for draw in range(30)]
+    names = {block["name"] for blocks in with_radios for block in blocks}
+    assert {"rapp", "saleh", "nr-power-amplifier", "phase-noise", "iq-imbalance"} <= names
+    assert () in with_radios
+    model = build_model(recipe)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    trainer = Trainer(recipe, model, tmp_path)
+    losses = [trainer.one_step()["loss"] for _ in range(6)]
+    assert all(math.isfinite(loss) for loss in losses)
+    changed = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
+    assert any(key.startswith("passes.0.leave") for key in changed)
+    assert any(key.startswith("passes.1.leave") for key in changed)
