@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 import os
@@ -25,6 +24,7 @@ from ran.sim.files import write_text
 from ran.sim.provenance import versions
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
+from ran.training.flops import convolution_flops
 from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
@@ -53,10 +53,25 @@ def build_model(recipe: Recipe) -> nn.Module:
             given = load_weights(recipe.init)
         except ValueError as error:
             raise InputError(f"init: {error}") from None
-        if given.card["architecture"] != recipe.model:
-            raise InputError(f"init: {recipe.init!r} belongs to {given.card['architecture']}; allowed: {recipe.model}")
-        model.load_state_dict(given.tensors)
+        if not _begins_with(recipe.model, given.card["architecture"]):
+            theirs = given.card["architecture"]
+            raise InputError(f"init: {recipe.init!r} belongs to {theirs}; allowed: {recipe.model}, or fewer passes")
+        model.load_state_dict(model.state_dict() | given.tensors)
     return model
+
+
+def _begins_with(architecture: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether weights of `given` are all weights of an architecture, or those of its first passes."""
+    if architecture == given:
+        return True
+    own_passes, num_passes = architecture.get("num_passes"), given.get("num_passes")
+    if own_passes is None or num_passes is None or num_passes > own_passes:
+        return False
+    first = dict(architecture, num_passes=num_passes)
+    if "reestimate" in first:
+        first["reestimate"] = [number for number in first["reestimate"] if number < num_passes]
+        given = {"reestimate": [], **given}
+    return first == given
 
 
 def run(
@@ -206,6 +221,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         "licence": "Apache-2.0",
         "sha256": hashlib.sha256(data).hexdigest(),
         "parameters": sum(p.numel() for p in model.parameters()),
+        "convolution_flops": convolution_flops(model, recipe.num_layers),
         "architecture": recipe.model,
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
@@ -223,6 +239,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             "seconds": round(trainer.seconds),
             **json.loads((out / _VERSIONS).read_text()),
         },
+        **({"limits": recipe.limits} if recipe.limits else {}),
         "measured": [],
     }
     path = out / f"{recipe.name}.safetensors"
@@ -233,11 +250,11 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
 
 
 def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
-    """Bit cross-entropy on the held-out slots of a fine-tuning, of the first look and of that at `step`."""
-    if recipe.init is None or not recipe.schedule.validate_every:
+    """Bit cross-entropy on the held-out slots, of the first look and of that at `step`."""
+    if not recipe.schedule.validate_every:
         return {}
-    with trainer.validation_log.path.open(newline="") as file:
-        looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in csv.DictReader(file)}
+    rows = trainer.validation_log.rows()
+    looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in rows}
     return {
         "held_out": [
             {
