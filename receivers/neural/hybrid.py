@@ -134,7 +134,7 @@ class HybridReceiver(nn.Module):
         )
         # depthwise convolutions run several times faster on a CPU with channels last
         features = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        out = correction(features, num_rx_ant)
+        out = correction(features, num_rx_ant).float()
         out = unpair(out).unflatten(0, (batch, num_layers, num_rx_ant))
         scale = err_var.sqrt().unsqueeze(2)
         change = torch.complex(out[:, :, :, 0] * scale, out[:, :, :, 1] * scale)
