@@ -13,6 +13,7 @@ from ran.sim.experiment import Experiment, ReceiverBlock, load
 from ran.sim.files import write_text
 from ran.sim.results import RunResults
 from ran.sim.run import Listener, run
+from ran.training.flops import NUM_RX_ANT, STATED
 from ran.training.recipe import Recipe
 from receivers.neural.constellation import TENSOR, trained_points
 from receivers.neural.weights import load_weights
@@ -27,15 +28,18 @@ def measure(weights: Path, recipe: Recipe, workers: int | None = None, listener:
 
     Weights that began with others (`init`) meet these on the same drops: the card says what was won or lost.
 
-    The runs stay beside the weights in `evaluate/EXPERIMENT`; an interrupted call goes on where it was.
+    The runs stay beside the weights in `evaluate/NUMBER-EXPERIMENT`; an interrupted call goes on where it was.
     """
     card_path = weights.with_suffix(".json")
     card = json.loads(card_path.read_text())
     card["measured"] = []
-    for name in recipe.evaluate:
-        experiment = _with_weights(load(name), weights, recipe.init)
-        results = run(experiment, weights.parent / "evaluate" / Path(name).stem, workers=workers, listener=listener)
-        card["measured"].append(_measured(Path(name).stem, results))
+    for number, asked in enumerate(recipe.evaluate):
+        name, *settings = asked.split()
+        experiment = _with_weights(load(name, settings), weights, recipe.init)
+        short = Path(name).stem
+        out = weights.parent / "evaluate" / f"{number}-{short}"
+        results = run(experiment, out, workers=workers, listener=listener)
+        card["measured"].append(_measured(" --set ".join([short, *settings]), results))
     write_text(card_path, json.dumps(card, indent=1) + "\n")
     write_text(weights.with_suffix(".md"), card_text(card))
 
@@ -151,10 +155,13 @@ def card_text(card: dict[str, Any]) -> str:
         f"| SHA-256 | `{card['sha256']}` |",
         f"| architecture | `{json.dumps(card['architecture'])}` |",
         f"| parameters | {card['parameters']:,} |",
+        *_flops(card),
         f"| may be used for | {modulations}; {' or '.join(str(n) for n in card['num_layers'])} layer(s) |",
         f"| trained on | {training['slots_seen']:,} slots in {training['steps']:,} steps, seed {training['seed']} |",
         f"| training time | {training['seconds']:,} s, {training['threads']} thread(s), torch {training['torch']} |",
+        *([f"| remark | {training['remark']} |"] if "remark" in training else []),
         "",
+        *([f"**Limits.** {card['limits']}", ""] if "limits" in card else []),
         f"Made by `ran train {card['name']}`. The slots were drawn from:",
         "",
         "```json",
@@ -190,6 +197,14 @@ def _matrix(matrix: dict[str, Any]) -> list[str]:
     if matrix["limits"]:
         lines += ["", "Limits seen there:", "", *(f"- {limit}" for limit in matrix["limits"])]
     return lines
+
+
+def _flops(card: dict[str, Any]) -> list[str]:
+    """Row of the networks' work per slot."""
+    if "convolution_flops" not in card:
+        return []
+    each = ", ".join(f"{flops / 1e9:.2f} G with {n}" for n, flops in card["convolution_flops"].items())
+    return [f"| FLOPs per slot | {each} layer(s); convolutions, {STATED} PRB, {NUM_RX_ANT} antennas |"]
 
 
 def _table(rows: list[dict[str, Any]]) -> list[str]:

@@ -88,14 +88,16 @@ class Recipe(Config):
         losing.
     init: weights to begin with, a shipped name or a .safetensors file, of the same architecture; by default none.
     model: architecture and its options, {"name": "hybrid", ...}.
+    limits: where the weights are known to be no good, for the model card.
     bits_per_symbol, num_layers: what the weights may be used for; goes into the model card.
-    evaluate: experiments whose curves go into the model card.
+    evaluate: experiments whose curves go into the model card, with changes after a blank: "NAME a.b=c d=e".
     """
 
-    younger_fields = ("data", "offsets", "validation", "init", "replay", "guard_tolerance")
+    younger_fields = ("data", "offsets", "validation", "init", "replay", "guard_tolerance", "limits")
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
+    limits: str = ""
     seed: Annotated[int, Field(ge=0)] = 1
     slots: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None

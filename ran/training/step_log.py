@@ -24,12 +24,18 @@ class StepLog:
                 writer.writeheader()
             writer.writerow(row)
 
+    def rows(self) -> list[dict[str, str]]:
+        """All rows as they are written."""
+        if not self.path.is_file():
+            return []
+        with self.path.open(newline="") as file:
+            return list(csv.DictReader(file))
+
     def cut(self, step: int) -> None:
         """Drop rows of later steps, which a kill undid."""
         if not self.path.is_file():
             return
-        with self.path.open(newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) <= step]
+        rows = [row for row in self.rows() if int(row["step"]) <= step]
         with self.path.open("w", newline="") as file:
             writer = csv.DictWriter(file, self.fields)
             writer.writeheader()

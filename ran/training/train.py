@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -23,6 +22,7 @@ from ran.sim.provenance import versions
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
+from ran.training.flops import convolution_flops
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.loop import Trainer
 from ran.training.processes import Processes
@@ -49,10 +49,25 @@ def build_model(recipe: Recipe) -> nn.Module:
             given = load_weights(recipe.init)
         except ValueError as error:
             raise InputError(f"init: {error}") from None
-        if given.card["architecture"] != recipe.model:
-            raise InputError(f"init: {recipe.init!r} belongs to {given.card['architecture']}; allowed: {recipe.model}")
-        model.load_state_dict(given.tensors)
+        if not _begins_with(recipe.model, given.card["architecture"]):
+            theirs = given.card["architecture"]
+            raise InputError(f"init: {recipe.init!r} belongs to {theirs}; allowed: {recipe.model}, or fewer passes")
+        model.load_state_dict(model.state_dict() | given.tensors)
     return model
+
+
+def _begins_with(architecture: dict[str, Any], given: dict[str, Any]) -> bool:
+    """Whether weights of `given` are all weights of an architecture, or those of its first passes."""
+    if architecture == given:
+        return True
+    own_passes, num_passes = architecture.get("num_passes"), given.get("num_passes")
+    if own_passes is None or num_passes is None or num_passes > own_passes:
+        return False
+    first = dict(architecture, num_passes=num_passes)
+    if "reestimate" in first:
+        first["reestimate"] = [number for number in first["reestimate"] if number < num_passes]
+        given = {"reestimate": [], **given}
+    return first == given
 
 
 def run(
@@ -216,6 +231,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         "name": recipe.name,
         "description": recipe.description,
         "licence": "Apache-2.0",
+        "convolution_flops": convolution_flops(model, recipe.num_layers),
         "architecture": recipe.model,
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
@@ -233,17 +249,18 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             "seconds": round(trainer.seconds),
             **json.loads((out / VERSIONS).read_text()),
         },
+        **({"limits": recipe.limits} if recipe.limits else {}),
         "measured": [],
     }
     write_weight_files(out, model, card)
 
 
 def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
-    """Bit cross-entropy on the held-out slots of a fine-tuning, of the first look and of that at `step`."""
-    if recipe.init is None or not recipe.schedule.validate_every:
+    """Bit cross-entropy on the held-out slots, of the first look and of that at `step`."""
+    if not recipe.schedule.validate_every:
         return {}
-    with trainer.validation_log.path.open(newline="") as file:
-        looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in csv.DictReader(file)}
+    rows = trainer.validation_log.rows()
+    looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in rows}
     return {
         "held_out": [
             {

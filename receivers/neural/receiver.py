@@ -10,12 +10,14 @@ from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.message_passing import MessagePassingReceiver
 from receivers.neural.refined_blind import RefinedBlindReceiver
+from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.neural.weights import load_weights
 
 #: Architectures by the name that model cards and recipes use.
 ARCHITECTURES: dict[str, type[nn.Module]] = {
     "hybrid": HybridReceiver,
     "refined-blind": RefinedBlindReceiver,
+    "soft-pilots": SoftPilotReceiver,
     "deeprx": DeepRxReceiver,
     "message-passing": MessagePassingReceiver,
 }

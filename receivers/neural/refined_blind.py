@@ -25,7 +25,7 @@ _NUM_FEATURES = 12
 _NUM_OUTPUTS = 5
 
 
-class _Block(nn.Module):
+class SharingBlock(nn.Module):
     """Residual block; what antennas and layers have in common is shared through their means.
 
     A mean does not know an order, so neither does the block: layers and antennas may be permuted.
@@ -56,7 +56,7 @@ class _Correction(nn.Module):
     def __init__(self, num_features: int, num_channels: int, dilations: Sequence[int]) -> None:
         super().__init__()
         self.enter = Separable(num_features, num_channels, 1)
-        self.blocks = nn.ModuleList([_Block(num_channels, d) for d in dilations])
+        self.blocks = nn.ModuleList([SharingBlock(num_channels, d) for d in dilations])
         self.leave = zeroed(nn.Conv2d(num_channels, _NUM_OUTPUTS, 1))
 
     def forward(self, features: Tensor, num_layers: int, num_rx_ant: int) -> Tensor:
@@ -68,7 +68,7 @@ class _Correction(nn.Module):
 
 
 @dataclass(frozen=True)
-class _State:
+class State:
     """What is known after a pass.
 
     observation: with the estimated noise power. phase [batch, layer, symbol]: of PT-RS, or None.
@@ -84,10 +84,10 @@ class _State:
     llr: Tensor
     distortion: Tensor | None = None
 
-    def select(self, slots: Tensor) -> _State:
+    def select(self, slots: Tensor) -> State:
         phase = None if self.phase is None else self.phase[slots]
         distortion = None if self.distortion is None else self.distortion[slots]
-        return _State(
+        return State(
             self.observation.select(slots),
             self.estimate.select(slots),
             phase,
@@ -196,7 +196,7 @@ class RefinedBlindReceiver(nn.Module):
             llr[left] = state.llr
         return llr
 
-    def _start(self, observation: SlotObservation) -> _State:
+    def _start(self, observation: SlotObservation) -> State:
         with torch.set_grad_enabled(self._trains_all):
             estimate = estimate_slot(self.first_estimate, observation)
             phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
@@ -208,15 +208,15 @@ class RefinedBlindReceiver(nn.Module):
             if phase is not None:
                 h = h * phase[:, None, :, :, None]
             llr = self.detection(known, h, estimate.err_var)
-        return _State(known, estimate, phase, h, estimate.err_var, llr)
+        return State(known, estimate, phase, h, estimate.err_var, llr)
 
-    def _start_impaired(self, observation: SlotObservation, estimate: SlotEstimate, phase: Tensor | None) -> _State:
+    def _start_impaired(self, observation: SlotObservation, estimate: SlotEstimate, phase: Tensor | None) -> State:
         found = self.impaired(observation, estimate, self.num_reestimations, phase)
         known, error = found.observation, found.estimate.err_var
         llr = self.detection(known, found.h_hat, error)
-        return _State(known, found.estimate, found.phase, found.h_hat, error, llr, found.distortion)
+        return State(known, found.estimate, found.phase, found.h_hat, error, llr, found.distortion)
 
-    def _pass(self, correction: nn.Module, state: _State, known_llr: Tensor, prior_llr: Tensor | None) -> _State:
+    def _pass(self, correction: nn.Module, state: State, known_llr: Tensor, prior_llr: Tensor | None) -> State:
         """known_llr: of what the symbols are taken to be; prior_llr: what of it the detection may use."""
         observation = state.observation
         x, known, rest = soft_grid(observation, known_llr)
@@ -243,7 +243,7 @@ class RefinedBlindReceiver(nn.Module):
 
     @staticmethod
     def _suggestion(
-        state: _State, x: Tensor, rest: Tensor, from_decoder: bool, trains_all: bool
+        state: State, x: Tensor, rest: Tensor, from_decoder: bool, trains_all: bool
     ) -> tuple[Tensor, Tensor]:
         """Channel and error variance from pilots and soft symbols. Gradients end here but for a constellation."""
         observation, estimate, phase = state.observation, state.estimate, state.phase
@@ -256,7 +256,7 @@ class RefinedBlindReceiver(nn.Module):
 
     @staticmethod
     def _features(
-        state: _State, x: Tensor, known: Tensor, rest: Tensor, suggested: Tensor, err_suggested: Tensor
+        state: State, x: Tensor, known: Tensor, rest: Tensor, suggested: Tensor, err_suggested: Tensor
     ) -> Tensor:
         """What the networks see, [batch, layer, rx, feature, symbol, node].
 

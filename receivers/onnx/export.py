@@ -15,10 +15,12 @@ from torch import Tensor, nn
 
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.receiver import NeuralReceiver
+from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.onnx.contract import Contract
 from receivers.onnx.contracts import GENERIC
 from receivers.onnx.generic import FIRST_ESTIMATE
 from receivers.onnx.hybrid import HybridGraph
+from receivers.onnx.soft_pilots import SoftPilotGraph
 
 #: Operator set: old enough for the runtimes in the field, new enough for every operation used.
 _OPSET = 17
@@ -30,7 +32,8 @@ def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, n
     """Write trained weights (a name, or a .safetensors file) as ONNX; returns the path of the file.
 
     Batch, antennas, OFDM symbols and PRBs stay open; bits per symbol and layers are fixed in the file. The first
-    estimate, the `lmmse` receiver's, is made outside: its covariance has one size per allocation. The metadata name it.
+    estimate, that of the `lmmse` or of the `blind` receiver, is made outside: its covariance has one size per
+    allocation. The metadata name it.
     `ValueError` for what the weights were not trained for. The file appears whole or not at all.
     """
     receiver = NeuralReceiver(weights)
@@ -41,20 +44,34 @@ def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, n
 
 def generic_graph(
     receiver: NeuralReceiver, bits_per_symbol: int, num_layers: int
-) -> tuple[HybridGraph, tuple[Tensor, ...], dict[str, str]]:
+) -> tuple[HybridGraph | SoftPilotGraph, tuple[Tensor, ...], dict[str, str]]:
     """A receiver as a module with the `generic` inputs, an example of those, and what its metadata must say."""
-    model = hybrid_model(receiver, bits_per_symbol, num_layers)
-    if num_layers not in (1, 2) or bits_per_symbol < 2:
-        raise ValueError(f"got {num_layers} layers, {bits_per_symbol} bits per symbol; allowed: 1 or 2 layers, QPSK up")
-    prior = model.first_estimate
+    receiver.check(bits_per_symbol, num_layers, 1)
+    model = receiver.model
+    graph: HybridGraph | SoftPilotGraph
+    first: dict[str, object]
+    if isinstance(model, SoftPilotReceiver):
+        first = {"name": "blind", "max_cfo_hz": model.first_estimate.max_cfo_hz}
+        graph = SoftPilotGraph(model, bits_per_symbol)
+        most_layers = 4
+    elif isinstance(model, HybridReceiver):
+        prior = model.first_estimate
+        first = {"name": "lmmse", "delay_spread_ns": prior.delay_spread_s * 1e9, "max_doppler_hz": prior.max_doppler_hz}
+        graph = HybridGraph(model, bits_per_symbol)
+        most_layers = 2
+    else:
+        kind = type(model).__name__
+        raise ValueError(f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots")
+    if not 1 <= num_layers <= most_layers or bits_per_symbol < 2:
+        raise ValueError(
+            f"got {num_layers} layers, {bits_per_symbol} bits per symbol; allowed: 1 to {most_layers} layers, QPSK up"
+        )
     about = {
-        FIRST_ESTIMATE: json.dumps(
-            {"name": "lmmse", "delay_spread_ns": prior.delay_spread_s * 1e9, "max_doppler_hz": prior.max_doppler_hz}
-        ),
+        FIRST_ESTIMATE: json.dumps(first),
         "bits_per_symbol": str(bits_per_symbol),
         "num_layers": str(num_layers),
     }
-    return HybridGraph(model, bits_per_symbol).eval(), tuple(_example(model, num_layers)), about
+    return graph.eval(), tuple(_example(num_layers)), about
 
 
 def hybrid_model(receiver: NeuralReceiver, bits_per_symbol: int, num_layers: int) -> HybridReceiver:
@@ -169,7 +186,7 @@ def _declare_outputs(proto: Any, contract: Contract, fixed: Mapping[str, int]) -
                 dim.dim_param = axis
 
 
-def _example(model: HybridReceiver, num_layers: int) -> list[Tensor]:
+def _example(num_layers: int) -> list[Tensor]:
     """Inputs in the contract's order, of sizes that no two axes share by chance."""
     batch, num_rx_ant, num_symbols, num_subcarriers = 3, 5, 14, 48
     generator = torch.Generator().manual_seed(0)

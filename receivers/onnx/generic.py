@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.linear import interpolate_linear
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.interface import SlotObservation
@@ -21,8 +22,6 @@ FIRST_ESTIMATE = "first_estimate"
 #: Channel coefficients that are handed to a model at once, at most (but always one slot).
 _COEFFICIENTS_AT_ONCE = 2**19
 
-Estimate = Callable[[SlotObservation], tuple[Tensor, Tensor]]
-
 
 class GenericModel:
     """Feeds a model of the `generic` contract."""
@@ -30,12 +29,17 @@ class GenericModel:
     def __init__(self, model: RunsModel, sizes: dict[str, int]) -> None:
         self._model = model
         self._sizes = sizes
-        self._estimate = first_estimate(model.metadata.get(FIRST_ESTIMATE, '{"name": "ls-linear"}'))
+        self._estimate = FirstEstimate(model.metadata.get(FIRST_ESTIMATE, '{"name": "ls-linear"}'))
 
     def check(self, observation: SlotObservation) -> None:
         """`ValueError` for slots of a kind that the file does not take."""
         if observation.transform_precoding:
             raise ValueError("got transform precoding; allowed: CP-OFDM")
+        symbols = list(observation.layout.symbols)
+        elsewhere = observation.pilots.abs().sum((0, 2)) > 0
+        elsewhere[symbols] = False
+        if self._estimate.is_blind and bool(elsewhere.any()):
+            raise ValueError("got PT-RS; allowed: slots without, for files whose first estimate is blind")
         num_symbols, num_subcarriers = observation.data_mask.shape
         check_sizes(
             self._sizes,
@@ -69,8 +73,9 @@ class GenericModel:
             "layer_amplitude": np.array(observation.layer_amplitude, np.float32),
         }
         if names & {"h_hat", "err_var"}:
-            h_hat, err_var = self._estimate(observation)
-            feeds |= {"h_hat": pairs(h_hat), "err_var": err_var.cpu().numpy()}
+            h_hat, err_var, noise_var = self._estimate(observation)
+            estimated = {"h_hat": pairs(h_hat), "err_var": err_var.cpu().numpy(), "noise_var": noise_var.cpu().numpy()}
+            feeds |= estimated
         (on_grid,) = self._model.run(feeds, ["llr"])
         expected = (
             len(observation.y),
@@ -84,18 +89,42 @@ class GenericModel:
         return llr.flatten(2, 3)[:, :, observation.data_mask.flatten()]
 
 
-def first_estimate(text: str) -> Estimate:
-    """The channel estimator that a file's metadata ask for: `{"name": "ls-linear"}`, or `{"name": "lmmse",
-    "delay_spread_ns": ..., "max_doppler_hz": ...}` (exponential power delay profile, Jakes spectrum)."""
-    try:
-        asked: dict[str, Any] = json.loads(text)
-        if asked["name"] == "ls-linear":
-            return interpolate_linear
-        if asked["name"] == "lmmse":
-            return WienerInterpolator(float(asked["delay_spread_ns"]) * 1e-9, float(asked["max_doppler_hz"]))
-    except (ValueError, KeyError, TypeError):
-        pass
-    raise ValueError(f"metadata {FIRST_ESTIMATE}: got {text!r}; allowed: ls-linear, lmmse with its prior")
+class FirstEstimate:
+    """The channel estimator that a file's metadata ask for: `{"name": "ls-linear"}`; `{"name": "lmmse",
+    "delay_spread_ns": ..., "max_doppler_hz": ...}` (exponential power delay profile, Jakes spectrum); or
+    `{"name": "blind", "max_cfo_hz": ...}`, which also measures the noise.
+
+    `ValueError` for other texts.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._blind: BlindEstimator | None = None
+        self._plain: Callable[[SlotObservation], tuple[Tensor, Tensor]] = interpolate_linear
+        try:
+            asked: dict[str, Any] = json.loads(text)
+            name = asked["name"]
+            if name == "lmmse":
+                self._plain = WienerInterpolator(float(asked["delay_spread_ns"]) * 1e-9, float(asked["max_doppler_hz"]))
+            elif name == "blind":
+                self._blind = BlindEstimator(float(asked["max_cfo_hz"]))
+            if name in ("ls-linear", "lmmse", "blind"):
+                return
+        except (ValueError, KeyError, TypeError):
+            pass
+        raise ValueError(
+            f"metadata {FIRST_ESTIMATE}: got {text!r}; allowed: ls-linear, lmmse or blind with its numbers"
+        )
+
+    @property
+    def is_blind(self) -> bool:
+        return self._blind is not None
+
+    def __call__(self, observation: SlotObservation) -> tuple[Tensor, Tensor, Tensor]:
+        """Channel, error variance and noise variance [batch]."""
+        if self._blind is None:
+            return *self._plain(observation), observation.noise_var
+        found = self._blind(observation)
+        return found.h_hat, found.err_var, found.noise_var
 
 
 def pairs(values: Tensor) -> NDArray[np.float32]:

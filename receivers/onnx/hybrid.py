@@ -56,12 +56,12 @@ class HybridGraph(nn.Module):
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
             h_hat, err_var = correct(correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
-            x_hat, x_noise = _equalise(
+            x_hat, x_noise = equalise(
                 y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1)
             )
             llr = demap(x_hat, x_noise, self.bits_per_symbol)
             if number + 1 < len(self.passes):
-                mean, variance = _soft_symbols(llr)
+                mean, variance = soft_symbols(llr)
                 x = torch.where(data_mask[..., None] > 0, layer_amplitude * mean, pilots)
                 at_pilots = ((pilots * pilots).sum(-1) > 0).to(y.dtype)
                 known = torch.where(data_mask > 0, 1 - variance.clamp(max=1.0), at_pilots)
@@ -86,7 +86,7 @@ def correct(
     return _correct(correction, features, scale, h_hat, err_var)
 
 
-def _product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
+def product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
     """a b, or conj(a) b."""
     sign = -1.0 if conjugate else 1.0
     real = a[..., 0] * b[..., 0] - sign * a[..., 1] * b[..., 1]
@@ -100,9 +100,9 @@ def _features(
     """What the networks see, [batch, layer, rx, feature, symbol, node], and the scale of their answer."""
     power = (h_hat * h_hat).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
     noise = noise_var[:, None, None, None]
-    residual = y - _product(h_hat, x.unsqueeze(1)).sum(2)
+    residual = y - product(h_hat, x.unsqueeze(1)).sum(2)
     # [batch, layer, rx, symbol, subcarrier, part]
-    matched = _product(x.unsqueeze(2), residual.unsqueeze(1), conjugate=True) * known[:, :, None, :, :, None]
+    matched = product(x.unsqueeze(2), residual.unsqueeze(1), conjugate=True) * known[:, :, None, :, :, None]
     matched = matched / noise[..., None, None].sqrt()
     estimate = h_hat.transpose(1, 2) / power[..., None, None].sqrt()
     energy = known * (x * x).sum(-1)
@@ -159,20 +159,20 @@ def _subcarriers(nodes: Tensor) -> Tensor:
     return torch.stack([0.75 * nodes + 0.25 * left, 0.75 * nodes + 0.25 * right], dim=-1).flatten(-2)
 
 
-def _equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
+def equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
     """Unbiased LMMSE estimates [batch, layer, symbol, subcarrier, part] and their noise variance, closed form."""
     noise = noise_var[:, None, None] + error
     # [batch, layer, symbol, subcarrier, part]
-    matched = _product(h, y.unsqueeze(2), conjugate=True).sum(1)
+    matched = product(h, y.unsqueeze(2), conjugate=True).sum(1)
     gain = (h * h).sum((1, -1))
     if h.shape[2] == 1:
         gain = gain.clamp(min=_TINY)
         return matched / gain.unsqueeze(-1), noise.unsqueeze(1) / gain
     p, q = gain[:, 0] + noise, gain[:, 1] + noise
-    r = _product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1)
+    r = product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1)
     determinant = (p * q - (r * r).sum(-1)).clamp(min=_TINY)
-    first = q.unsqueeze(-1) * matched[:, 0] - _product(r, matched[:, 1])
-    second = p.unsqueeze(-1) * matched[:, 1] - _product(r, matched[:, 0], conjugate=True)
+    first = q.unsqueeze(-1) * matched[:, 0] - product(r, matched[:, 1])
+    second = p.unsqueeze(-1) * matched[:, 1] - product(r, matched[:, 0], conjugate=True)
     biased = torch.stack([first, second], dim=1) / determinant[:, None, ..., None]
     diagonal = torch.stack([q, p], dim=1) / determinant.unsqueeze(1)
     bias = (1 - noise.unsqueeze(1) * diagonal).clamp(_TINY, 1.0)
@@ -194,7 +194,7 @@ def demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:
     return torch.stack(per_bit, dim=-2).flatten(-2)
 
 
-def _soft_symbols(llr: Tensor) -> tuple[Tensor, Tensor]:
+def soft_symbols(llr: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of symbols with these bits; as `receivers.classical.qam.soft_symbols`."""
     bits_per_axis = llr.shape[-1] // 2
     t = torch.tanh(llr.reshape(*llr.shape[:-1], bits_per_axis, 2) / 2)

@@ -12,12 +12,14 @@ import pytest
 import torch
 import yaml
 from safetensors.torch import load_file
+from torch import nn
 
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.training.arithmetic import prepare
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe
+from ran.training.flops import convolution_flops
 from ran.training.loop import Trainer
 from ran.training.offsets import Offsets
 from ran.training.processes import Processes
@@ -119,7 +121,12 @@ def test_a_kill_resumes_to_identical_weights_and_looks(recipe_file, tmp_path):
     assert [int(row["step"]) for row in rows] == [0, 3, 6, 9, 12, 14]
     # the weights are those of the best look
     best = min(rows, key=lambda row: float(row["bit_cross_entropy"]))
-    assert json.loads(whole.with_suffix(".json").read_text())["training"]["steps"] == int(best["step"])
+    card = json.loads(whole.with_suffix(".json").read_text())
+    assert card["training"]["steps"] == int(best["step"])
+    (part,) = card["training"]["held_out"]
+    assert part["before"] == round(float(rows[0]["bit_cross_entropy"]), 5)
+    assert part["after"] == round(float(best["bit_cross_entropy"]), 5)
+    assert set(card["convolution_flops"]) == {"1", "2"}
 
 
 def test_finishing_needs_a_checkpoint(recipe_file, tmp_path):
@@ -262,6 +269,32 @@ def test_a_training_may_begin_with_weights(recipe_file, tmp_path):
         build_model(load_recipe(recipe_file, ["init=pusch-hybrid"]))
     with pytest.raises(InputError, match=r"init: weights: got 'nothing'"):
         build_model(load_recipe(recipe_file, ["init=nothing"]))
+
+
+def test_first_passes_may_be_trained_before_the_rest(recipe_file, tmp_path):
+    quick = ["validation=[]", "schedule.validate_every=0", "schedule.steps=1"]
+    model = "model={name: soft-pilots, num_channels: 6, dilations: [1], num_passes: %d, reestimate: %s}"
+    first = run(recipe_file, tmp_path / "first", [*quick, model % (1, [])])
+    begun = build_model(load_recipe(recipe_file, [model % (2, [1]), f"init={first}"])).state_dict()
+    given = load_file(first)
+    assert given.keys() < begun.keys()
+    assert all(torch.equal(begun[key], value) for key, value in given.items())
+    for other in (model % (2, [0]), model % (1, [0]), "model={name: soft-pilots, num_channels: 6, num_passes: 2}"):
+        with pytest.raises(InputError, match=r"belongs to .*, or fewer passes"):
+            build_model(load_recipe(recipe_file, [other, f"init={first}"]))
+
+
+def test_operations_of_convolutions_are_counted():
+    class OneConvolution(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Conv2d(2, 3, 1)
+
+        def forward(self, observation):
+            return self.layer(torch.view_as_real(observation.y).flatten(0, 1).permute(0, 3, 1, 2))
+
+    # a multiplication and an addition for each of 2 x 3 weights at every RE of 4 antennas
+    assert convolution_flops(OneConvolution(), (1, 2)) == dict.fromkeys("12", 2 * 2 * 3 * 14 * 132 * 12 * 4)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,225 @@
+"""A convolutional receiver on a coarse grid: soft symbols as pilots beside the estimate of the `blind` receiver."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from receivers.classical.detection import DemapperName
+from receivers.classical.soft_grid import soft_grid
+from receivers.interface import SlotObservation
+from receivers.neural.convolutions import Separable, zeroed
+from receivers.neural.refined_blind import RefinedBlindReceiver, SharingBlock, State
+
+#: A node of the networks: neighbouring OFDM symbols and subcarriers.
+NODE_SYMBOLS, NODE_SUBCARRIERS = 2, 4
+#: Features of a pass, and further ones after a re-estimation.
+_NUM_FEATURES, _NUM_MOVED = 15, 3
+# Real and imaginary part of the correction, log error variance, and log scale of the LLRs; after a re-estimation,
+# instead of a scale, how far to go back to the estimate before.
+_NUM_OUTPUTS = 4
+LARGEST_FEATURE = 10.0
+_TINY = 1e-12
+
+
+class CoarseCorrection(nn.Module):
+    """From the features of every layer at every antenna to a few numbers per node, zero before training.
+
+    reestimates: whether its pass begins with a re-estimation.
+    """
+
+    def __init__(self, num_channels: int, dilations: Sequence[int], reestimates: bool) -> None:
+        super().__init__()
+        self.reestimates = reestimates
+        num_features = _NUM_FEATURES + (_NUM_MOVED if reestimates else 0)
+        self.enter = Separable(num_features, num_channels, 1)
+        self.blocks = nn.ModuleList([SharingBlock(num_channels, d) for d in dilations])
+        self.leave = zeroed(nn.Conv2d(num_channels, _NUM_OUTPUTS, 1))
+
+    def forward(self, features: Tensor, num_layers: int, num_rx_ant: int) -> Tensor:
+        z = self.enter(features)
+        for block in self.blocks:
+            z = block(z, num_layers, num_rx_ant)
+        out: Tensor = self.leave(z)
+        return out
+
+
+class SoftPilotReceiver(RefinedBlindReceiver):
+    """Unrolled receiver: the `blind` receiver, then passes of a network on nodes of 2 symbols by 4 subcarriers.
+
+    A pass takes the soft symbols of the last detection as pilots. What they say about the channel is summed over the
+    REs of a node, the delay of the layer turned back first, so that little is lost: with n nodes, n/8 of the work of
+    looking at every RE. One small network per pass, shared among antennas and layers, smooths that over frequency and
+    time. It states a correction of the channel, the error variance and a factor on the LLRs. Equalisation and demapping
+    are those of the classical receivers. The output layers start at zero: untrained, this is the `blind` receiver, with
+    as many re-estimations as there were. Gradients do not pass through the features.
+
+    PRBs, antennas, layers, modulation and the pattern of pilots are free.
+
+    num_channels: width of the networks. dilations: frequency dilation of each residual block, in nodes. num_passes:
+    passes. num_reestimations: rounds of expectation maximisation before the passes. reestimate: passes that begin with
+    another, counted from 0. max_cfo_hz: largest frequency offset that is looked for. demapper: "maxlog" or "exact".
+    """
+
+    def __init__(
+        self,
+        num_channels: int = 32,
+        dilations: Sequence[int] = (1, 2, 4, 8),
+        num_passes: int = 2,
+        num_reestimations: int = 0,
+        reestimate: Sequence[int] = (),
+        max_cfo_hz: float = 200.0,
+        demapper: DemapperName = "maxlog",
+    ) -> None:
+        super().__init__(num_channels, dilations, 0, num_reestimations, max_cfo_hz, demapper)
+        if any(not 0 <= number < num_passes for number in reestimate):
+            raise ValueError(f"reestimate: got {list(reestimate)}; allowed: from 0 to {num_passes - 1}")
+        passes = [CoarseCorrection(num_channels, tuple(dilations), i in reestimate) for i in range(num_passes)]
+        self.passes = nn.ModuleList(passes)
+
+    def check_slot(self, observation: SlotObservation) -> None:
+        """`ValueError` for slots in bundles, over whose ends the networks would smooth, and for odd grids."""
+        super().check_slot(observation)
+        num_symbols, num_subcarriers = observation.data_mask.shape
+        if num_symbols % NODE_SYMBOLS or num_subcarriers % NODE_SUBCARRIERS:
+            raise ValueError(
+                f"got {num_symbols} symbols and {num_subcarriers} subcarriers; "
+                f"allowed: multiples of {NODE_SYMBOLS} and {NODE_SUBCARRIERS}"
+            )
+
+    def _pass(self, correction: nn.Module, state: State, known_llr: Tensor, prior_llr: Tensor | None) -> State:
+        observation = state.observation
+        batch, num_rx_ant, num_layers = state.h.shape[:3]
+        with torch.no_grad():
+            x, known, rest = soft_grid(observation, known_llr)
+            before = None
+            if correction.reestimates:
+                before = (state.h, state.err_var)
+                h, err_var = self._suggestion(state, x, rest, from_decoder=prior_llr is not None, trains_all=False)
+                state = replace(state, h=h, err_var=err_var)
+            features, turn = _features(state, x, known, rest, before)
+            # depthwise convolutions run several times faster on a CPU with channels last
+            flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        out = correction(flat, num_layers, num_rx_ant).float().unflatten(0, (batch, num_layers, num_rx_ant))
+        # [batch, layer, rx, 2, symbol, subcarrier]
+        own = _on_grid(out[:, :, :, :2])
+        change = torch.complex(own[:, :, :, 0], own[:, :, :, 1]) * (turn * state.err_var.sqrt()).unsqueeze(2)
+        if before is not None:
+            back = _on_grid(out[:, :, :, 3:])[:, :, :, 0]
+            change = change + back * (before[0] - state.h).transpose(1, 2)
+        h = state.h + change.transpose(1, 2)
+        # [batch, layer, 2, symbol, subcarrier]
+        common = _on_grid(out[:, :, :, 2:].mean(2))
+        err_var = state.err_var * torch.exp(common[:, :, 0].clamp(-4, 4))
+        llr = self.detection(observation, h, err_var, prior_llr)
+        if prior_llr is None and before is None:
+            llr = llr * self._llr_scale(observation, common[:, :, 1])
+        return replace(state, h=h, err_var=err_var, llr=llr)
+
+
+def _features(
+    state: State, x: Tensor, known: Tensor, rest: Tensor, before: tuple[Tensor, Tensor] | None
+) -> tuple[Tensor, Tensor]:
+    """What the networks see, [batch, layer, rx, feature, symbol node, frequency node], and the rotation [batch, layer,
+    symbol, subcarrier] that was taken off the channel.
+
+    before: channel and error variance before a re-estimation. All features are ratios: a common factor on the received
+    grid changes nothing.
+    """
+    observation, err_var, turn = state.observation, state.err_var, _rotation(state)
+    h = state.h.transpose(1, 2)
+    num_rx_ant = h.shape[2]
+    noise = observation.noise_var[:, None, None, None]
+    residual = observation.y - (state.h * x.unsqueeze(1)).sum(2)
+    # [batch, layer, rx, symbol, subcarrier]
+    turned = h * turn.conj().unsqueeze(2)
+    matched = residual.unsqueeze(1) * (x * turn).conj().unsqueeze(2)
+    # expectation maximisation: the slope of the expected log likelihood over the channel
+    slope = matched - turned * rest.unsqueeze(2)
+    strength = (h.real**2 + h.imag**2).mean(2)
+    power = strength.mean((2, 3), keepdim=True) + _TINY
+    others = (strength * rest).sum(1, keepdim=True) - strength * rest
+    energy = x.real**2 + x.imag**2
+    at_pilots = (observation.pilots.abs() > 0).to(noise).expand_as(known)
+    times = (observation.symbol_times_s.to(noise) * 1e3 - 0.25)[:, None].expand_as(err_var)
+    means = _to_nodes(torch.stack([energy, energy + rest, known, at_pilots, err_var, others, times], dim=2))
+    energy, expected, known, at_pilots, err, others, times = means.unbind(2)
+    # node by node: the LMMSE estimate of the error that is left, over its deviation
+    per_node = NODE_SYMBOLS * NODE_SUBCARRIERS / noise
+    deviation = err.clamp_min(_TINY).sqrt()
+    plain_gain = per_node * deviation / (1 + per_node * energy * err)
+    slope_gain = per_node * deviation / (1 + per_node * expected * err)
+    own = [
+        _parts(turned) / power.sqrt()[:, :, None, None],
+        _parts(matched) * plain_gain[:, :, None, None],
+        _parts(slope) * slope_gain[:, :, None, None],
+    ]
+    smooth_f, smooth_t = _smoothness(turned)
+    common = [
+        torch.log10(per_node * expected * err + 1e-3),
+        known,
+        at_pilots,
+        torch.log10(err / power + 1e-6),
+        torch.log10(noise / power + 1e-6).expand_as(err),
+        torch.log10(1 + others / noise),
+        times,
+        smooth_f.expand_as(err),
+        smooth_t.expand_as(err),
+    ]
+    if before is not None:
+        moved = (h - before[0].transpose(1, 2)) * turn.conj().unsqueeze(2)
+        err_before = _to_nodes(before[1])
+        own.append(_parts(moved) / (err + err_before + _TINY).sqrt()[:, :, None, None])
+        common.append(torch.log10((err_before + _TINY) / (err + _TINY)))
+    shared = torch.stack(common, dim=2).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)
+    features = torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
+    return features, turn
+
+
+def _rotation(state: State) -> Tensor:
+    """Phase of a layer's mean delay over the subcarriers, and of PT-RS over the symbols [batch, layer, symbol,
+    subcarrier] complex64: without it, neighbouring REs are alike."""
+    h, step = state.h, NODE_SUBCARRIERS
+    if state.phase is not None:
+        h = h * state.phase.conj()[:, None, :, :, None]
+    angle = (h[..., step:] * h[..., :-step].conj()).sum((1, 3, 4)).angle() / step
+    k = torch.arange(h.shape[-1], device=h.device, dtype=torch.float32)
+    ramp = angle[..., None, None] * (k - k.mean())
+    turn = torch.polar(torch.ones_like(ramp), ramp)
+    if state.phase is not None:
+        return turn * state.phase.unsqueeze(-1)
+    return turn.expand(-1, -1, h.shape[3], -1)
+
+
+def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
+    """How much the channel changes over a node's width and over the slot, logarithms [batch, layer, 1, 1]."""
+    power = (turned.real**2 + turned.imag**2).mean((2, 3, 4)) + _TINY
+    step = NODE_SUBCARRIERS
+    over_f = (turned[..., step:] * turned[..., :-step].conj()).mean((2, 3, 4)).abs() / power
+    first, last = turned[..., 0, :], turned[..., -1, :]
+    ends = ((first.abs() ** 2).mean((2, 3)) * (last.abs() ** 2).mean((2, 3))).sqrt() + _TINY
+    over_t = (last * first.conj()).mean((2, 3)).abs() / ends
+    both = [torch.log10((1 - value).clamp_min(0) + 1e-4)[..., None, None] for value in (over_f, over_t)]
+    return both[0], both[1]
+
+
+def _to_nodes(values: Tensor) -> Tensor:
+    """Means over nodes: [..., symbol, subcarrier] -> [..., symbol node, frequency node]."""
+    over_frequency = values.unflatten(-1, (-1, NODE_SUBCARRIERS)).mean(-1)
+    return over_frequency.unflatten(-2, (-1, NODE_SYMBOLS)).mean(-2)
+
+
+def _parts(values: Tensor) -> Tensor:
+    """Means over nodes of complex [batch, layer, rx, symbol, subcarrier]: [batch, layer, rx, 2, node, node] float32."""
+    return _to_nodes(torch.stack([values.real, values.imag], dim=3))
+
+
+def _on_grid(values: Tensor) -> Tensor:
+    """Linear interpolation from nodes [..., channel, symbol node, frequency node] to symbols and subcarriers."""
+    flat = values.flatten(0, -4)
+    scale = (float(NODE_SYMBOLS), float(NODE_SUBCARRIERS))
+    out = nn.functional.interpolate(flat, scale_factor=scale, mode="bilinear", align_corners=False)
+    return out.unflatten(0, values.shape[:-3])
