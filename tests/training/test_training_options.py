@@ -197,11 +197,9 @@ def test_bfloat16_is_close_and_leaves_the_weights_in_float32(users):
     )
 
 
-def test_bfloat16_needs_networks_apart(recipe_file, tmp_path):
-    changes = ["model={name: hybrid, num_channels: 8, dilations: [1]}", "schedule.precision=bfloat16"]
-    recipe = load_recipe(recipe_file, changes)
+def test_bfloat16_needs_networks_apart():
     with pytest.raises(InputError, match=r"schedule.precision: got 'bfloat16' with a model"):
-        Trainer(recipe, build_model(recipe), tmp_path)
+        prepare(nn.Conv2d(1, 1, 1), "bfloat16", False)
 
 
 @pytest.mark.slow
