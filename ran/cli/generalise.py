@@ -21,7 +21,7 @@ def generalise(
             metavar="NAME",
             help="A receiver (`ran list receivers`), trained weights (`ran list weights`), FILE.safetensors, "
             "FILE.onnx, FILE.py:CLASS, or a block in braces. Repeat it for several. ls-linear and lmmse are always "
-            "there. [default: all shipped weights]",
+            "there. [default: all shipped weights of receivers]",
         ),
     ] = None,
     conditions: Annotated[
@@ -52,7 +52,8 @@ def generalise(
 
     known = load_conditions(file)
     chosen = known.select(conditions or [])
-    tried = [name for name in receivers or sorted(shipped_weights()) if name not in (FLOOR, BASELINE)]
+    of_receivers = [name for name, card in shipped_weights().items() if "bits_per_symbol" in card]
+    tried = [name for name in receivers or of_receivers if name not in (FLOOR, BASELINE)]
     blocks = receiver_blocks([FLOOR, BASELINE, *tried])
     outcomes: list[Outcome] = []
     with ProgressLine() as listener:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ran.errors import InputError
 from ran.generalisation.conditions import Condition, Conditions
-from ran.generalisation.outcome import Outcome, outcomes_of
+from ran.generalisation.outcome import BASELINE, FLOOR, Outcome, outcomes_of
 from ran.sim.executor import Executor, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.results import RunResults
@@ -46,8 +46,8 @@ def run_conditions(
     """Simulate what the folder `out` does not hold yet; returns all outcomes and hands those of a condition to `show`.
 
     Every receiver has its own folder CONDITION/RECEIVER, so that another one can join later. A condition that a
-    receiver cannot take is not an error: its outcome says why. `InputError` for a folder of something else, and for a
-    receiver that can take none. Interrupted, the same call goes on.
+    receiver cannot take is not an error: its outcome says why. `InputError` for a folder of something else, and where
+    none of the receivers that are tried can take any. Interrupted, the same call goes on.
     """
     listener = listener or Silence()
     claim_folder(out, MARK, "generalisation", "ran generalise")
@@ -91,9 +91,7 @@ def _refusal(tried: Experiment, build: Build) -> str:
 
 
 def _check_any_taken(outcomes: list[Outcome]) -> None:
-    by_receiver: Mapping[str, list[Outcome]] = {
-        title: [o for o in outcomes if o.receiver == title] for title in dict.fromkeys(o.receiver for o in outcomes)
-    }
-    for found in by_receiver.values():
-        if all(outcome.verdict == "refused" for outcome in found):
-            raise InputError(f"{found[0].reason} (and no other condition can be taken)")
+    """`InputError` where none of the receivers that are tried can take any condition."""
+    tried = [outcome for outcome in outcomes if outcome.receiver not in (FLOOR, BASELINE)]
+    if tried and all(outcome.verdict == "refused" for outcome in tried):
+        raise InputError(f"{tried[0].reason} (and no other condition can be taken)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path, PurePath
@@ -80,7 +81,7 @@ class SnrSearch(Config):
 
     A bisection with the first `probe_slots` slots of a point finds where a receiver starts to work. From there it is
     simulated upwards until its BLER is below the lowest of `target_bler`, or no longer falls (an error floor). Where
-    the first point turns out to be below the highest of `target_bler`, lower ones are simulated, too.
+    the first point turns out not to be above the highest of `target_bler`, lower ones are simulated, too.
     start_bler: a receiver starts to work at the last point with at least this BLER; by default midway from the highest
     target to 1. Close to the target it saves the points above, whose only use is the look of the curve.
     """
@@ -98,6 +99,13 @@ class SnrSearch(Config):
     def threshold(self) -> float:
         """BLER of a probe from which on the receiver is taken not to work yet."""
         return (1 + max(self.target_bler)) / 2 if self.start_bler is None else self.start_bler
+
+    @property
+    def least_first_bler(self) -> float:
+        """A curve goes on downwards while its first point has no higher BLER: close to the target, the interval of the
+        crossing would be open."""
+        highest = max(self.target_bler)
+        return highest if self.start_bler is None else math.sqrt(highest * self.start_bler)
 
     @model_validator(mode="after")
     def _is_a_range(self) -> SnrSearch:

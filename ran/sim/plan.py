@@ -81,18 +81,18 @@ class Plan:
         if isinstance(start, Need):
             return Curve((), (start,))
         curve = self._walk(receiver, outcomes, start)
-        while start > 0 and self._starts_too_high(curve, outcomes, max(self._search.target_bler)):
+        while start > 0 and self._starts_too_high(curve, outcomes, self._search.least_first_bler):
             start -= 1
             curve = self._walk(receiver, outcomes, start)
         return curve
 
-    def _starts_too_high(self, curve: Curve, outcomes: Outcomes, target_bler: float) -> bool:
-        """Whether a curve's first point is finished and at or below the target already, for all that its probe said."""
+    def _starts_too_high(self, curve: Curve, outcomes: Outcomes, bler: float) -> bool:
+        """Whether a curve's first point is finished and at or below a BLER already, for all that its probe said."""
         if not curve.points or not curve.points[0].finished:
             return False
         first = curve.points[0]
         errors = outcomes[first.receiver, first.esn0_db].block_errors[: first.drops].sum()
-        return bool(errors <= target_bler * first.drops * self._blocks_per_drop)
+        return bool(errors <= bler * first.drops * self._blocks_per_drop)
 
     def _walk(self, receiver: str, outcomes: Outcomes, first: int) -> Curve:
         """Go up the grid from its point number `first` until the curve ends or a point decides that is not finished.
