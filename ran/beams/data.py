@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.beams.experiment import BeamExperiment
-from ran.beams.measurement import decide
+from ran.beams.measurement import beams_outside, decide
 from ran.beams.world import BLOCK, WORLD_VERSION, BeamDrops, BeamWorld
 from ran.datasets.container import Container, check_suffix, create, open_container
 from ran.datasets.field import Field
@@ -76,7 +76,8 @@ def build_header(world: BeamWorld, num_drops: int, shares: tuple[float, float, f
     experiment = world.experiment
     resolved = experiment.resolved()
     for key in ("predictors", "evaluation", "num_drops", "num_fit_drops", "description", "name"):
-        del resolved[key]
+        if key != "num_fit_drops" or experiment.set_b.pattern != "learned":
+            del resolved[key]
     identity = {
         "kind": KIND,
         "physics": resolved,
@@ -114,7 +115,7 @@ def _fields(world: BeamWorld) -> tuple[Field, ...]:
     num_seen = {"all": experiment.num_set_a}.get(experiment.set_b.pattern, experiment.set_b.size)
     times, rx, tx = len(world.times_s), experiment.num_rx_beams, world.set_a.num_beams
     seen = ("decision", "observed", "beam")
-    text = "entry of Set A, or number of the wide beam, that was measured"
+    text = "entry of Set A, or number of the wide or learned beam, that was measured"
     return (
         Field("true_dbm", ("time", "rx_beam", "tx_beam"), (times, rx, tx), "<f4", "dBm", "true L1-RSRP of Set A"),
         Field("measured_dbm", seen, (*of_decision, num_seen), "<f4", "dBm", "reported L1-RSRP of Set B"),
@@ -140,10 +141,9 @@ def _tables(world: BeamWorld, num_drops: int, shares: tuple[float, float, float]
         ),
         "positions": Table(world.positions, ("place", "axis"), "wavelengths", "places of the elements"),
     }
-    if world.experiment.set_b.pattern == "wide":
-        wide = world.tree.levels[world.level(world.experiment.set_b.size)]
-        weights = wide.weights.astype(np.complex64)
-        tables["wide_weights"] = Table(weights, ("place", "wide_beam"), "", "beams that were measured")
+    weights, _ = beams_outside(world, world.experiment.set_b)
+    if weights is not None:
+        tables["wide_weights"] = Table(weights.numpy(), ("place", "wide_beam"), "", "beams that were measured")
     return tables
 
 

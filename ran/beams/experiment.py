@@ -34,7 +34,9 @@ _OURS = (
 
 Pair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
 Angles = tuple[float, float]
-SetBPattern = Literal["fixed", "random", "wide", "all"]
+#: Patterns whose beams are not in Set A.
+_OUTSIDE = ("wide", "learned")
+SetBPattern = Literal["fixed", "random", "wide", "learned", "all"]
 
 
 class Panel(Config):
@@ -81,11 +83,17 @@ class SetB(Config):
     """The beams that are measured (TR 38.843 §6.3.1, Rel-18).
 
     pattern: "fixed" for `size` beams spread evenly over Set A; "random" for others at every time and in every drop;
-    "wide" for a level of wide beams that is not in Set A; "all" for all of Set A.
+    "wide" for a level of wide beams that is not in Set A; "learned" for beams learned from the channels of the drops
+    for training (`ran.beams.site_codebook`), not in Set A either; "all" for all of Set A.
     """
 
     pattern: SetBPattern = "fixed"
     size: Annotated[int, Field(ge=1, le=4096)] = 8
+
+    @property
+    def is_outside(self) -> bool:
+        """Whether the measured beams are not in Set A."""
+        return self.pattern in _OUTSIDE
 
 
 class Radio(Config):
@@ -151,6 +159,8 @@ class Evaluation(Config):
     failure_snr_db: below it a beam has failed; it stands for a hypothetical PDCCH in error in one of ten cases
     (TS 38.133 §8.5.2, Rel-18). mcs_table: of the PDSCH whose throughput counts.
     set_b_sizes, set_b_patterns, speeds_kmh: further settings for the curves, beside the experiment's own.
+    measured_every: further settings in which only every second, third, ... of the measurements in time is made, up to
+    the latest one, all else being the same.
     """
 
     top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8)
@@ -163,6 +173,7 @@ class Evaluation(Config):
     set_b_sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
     set_b_patterns: tuple[SetBPattern, ...] = ()
     speeds_kmh: tuple[Annotated[float, Field(ge=0, le=500)], ...] = ()
+    measured_every: tuple[Annotated[int, Field(ge=2, le=63)], ...] = ()
 
 
 class PredictorBlock(ReceiverBlock):
@@ -238,8 +249,19 @@ class BeamExperiment(Config):
         size = self.num_set_a
         if self.set_b.pattern in ("fixed", "random") and self.set_b.size > size:
             raise ValueError(f"set_b.size: got {self.set_b.size}; allowed: 1 to {size}, Set B is inside Set A")
-        if self.set_b.pattern == "wide" and self.task == "pairs":
-            raise ValueError("set_b.pattern: got 'wide' with task 'pairs'; allowed: fixed, random, all")
+        for what, patterns in (
+            ("set_b.pattern", (self.set_b.pattern,)),
+            ("evaluation.set_b_patterns", self.evaluation.set_b_patterns),
+        ):
+            for pattern in patterns:
+                if pattern in _OUTSIDE and self.task == "pairs":
+                    raise ValueError(f"{what}: got {pattern!r} with task 'pairs'; allowed: fixed, random, all")
+        for every in self.evaluation.measured_every:
+            most = self.timing.num_observed - 1
+            if every > most:
+                allowed = f"2 to {most}, so that two of timing.num_observed remain" if most > 1 else "none with"
+                more = "" if most > 1 else f" timing.num_observed {self.timing.num_observed}"
+                raise ValueError(f"evaluation.measured_every: got {every}; allowed: {allowed}{more}")
         for k in self.evaluation.top_k:
             if k > size:
                 raise ValueError(f"evaluation.top_k: got {k}; allowed: 1 to {size}, the beams of Set A")

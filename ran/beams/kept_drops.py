@@ -6,12 +6,14 @@ user's cache directory. A file holds `SHARD` drops of a scenario, seed and split
 
 from __future__ import annotations
 
+import hashlib
 import os
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from channels.raytraced.ray_cache import cache_directory
 from ran.beams.world import BeamDrops, BeamWorld, Split
@@ -20,21 +22,33 @@ from ran.beams.world import BeamDrops, BeamWorld, Split
 SHARD = 64
 
 
-def kept_drops(world: BeamWorld, split: Split, count: int, say: Callable[[str], None] = lambda text: None) -> BeamDrops:
-    """The first `count` drops of a split, from the cache or computed and kept there.
+def kept_drops(
+    world: BeamWorld,
+    split: Split,
+    count: int,
+    say: Callable[[str], None] = lambda text: None,
+    weights: torch.Tensor | None = None,
+) -> BeamDrops:
+    """The first `count` drops of a split, from the cache or computed and kept there; weights: as in `BeamWorld.drops`.
 
     A damaged file is written again; where the folder cannot be written drops are computed every time.
     """
     parts = []
+    beams = "" if weights is None else f"-{hashlib.sha256(weights.numpy().tobytes()).hexdigest()[:16]}"
+    num_beams = (world.pool_weights if weights is None else weights).shape[1]
+    shape = (SHARD, len(world.times_s), world.experiment.num_rx_beams, num_beams)
+    shapes = {"rsrp_dbm": shape, "users_m": (*shape[:2], 3)}
     for shard in range(-(-count // SHARD)):
-        path = _folder() / f"{world.scenario_id[:32]}-{world.experiment.seed}-{split}-{shard:05d}.npz"
-        found = _read(path, world)
-        if found is None:
-            say(f"{split} drops {shard * SHARD + 1} to {(shard + 1) * SHARD} of {count}")
-            drops = world.drops(split, shard * SHARD, SHARD)
-            found = drops.rsrp_dbm, drops.users_m
-            _write(path, found)
-        parts.append(found)
+        first = shard * SHARD
+
+        def compute(first: int = first) -> dict[str, np.ndarray]:
+            say(f"{split} drops {first + 1} to {first + SHARD} of {count}")
+            drops = world.drops(split, first, SHARD, weights)
+            return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
+
+        name = f"{world.scenario_id[:32]}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
+        found = kept_arrays(name, shapes, compute)
+        parts.append((found["rsrp_dbm"], found["users_m"]))
     rsrp, users = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))
     return BeamDrops(rsrp, users, world.times_s, split, 0)
 
@@ -43,22 +57,33 @@ def _folder() -> Path:
     return cache_directory() / "beams"
 
 
-def _read(path: Path, world: BeamWorld) -> tuple[np.ndarray, np.ndarray] | None:
+def kept_arrays(
+    name: str, shapes: Mapping[str, tuple[int, ...]], compute: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Arrays of these names and shapes from the cache, or computed and kept there."""
+    path = _folder() / f"{name}.npz"
+    found = _read(path, shapes)
+    if found is None:
+        found = compute()
+        _write(path, found)
+    return found
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:
     try:
         with np.load(path, allow_pickle=False) as file:
-            rsrp, users = file["rsrp_dbm"], file["users_m"]
+            found = {name: file[name] for name in shapes}
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         return None
-    shape = (SHARD, len(world.times_s), world.experiment.num_rx_beams, world.pool_weights.shape[1])
-    return (rsrp, users) if rsrp.shape == shape else None
+    return found if all(found[name].shape == shape for name, shape in shapes.items()) else None
 
 
-def _write(path: Path, values: tuple[np.ndarray, np.ndarray]) -> None:
+def _write(path: Path, values: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with temporary.open("wb") as file:
-            np.savez(file, rsrp_dbm=values[0], users_m=values[1])
+            np.savez(file, **values)  # type: ignore[arg-type]
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)

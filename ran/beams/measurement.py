@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ran.beams.experiment import SetB
 from ran.beams.report import reported_dbm
+from ran.beams.site_codebook import seen_by_site_beams, site_beams
 from ran.beams.world import NUM_TONES, BeamDrops, BeamWorld
+from ran.errors import InputError
 from receivers.beams import BeamObservation, BeamTruth
 
 
@@ -33,21 +35,28 @@ class Decision:
         return (sounder.num_measured, sounder.num_rounds) if isinstance(sounder, _Sounder) else (0, 0)
 
 
-def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | None = None) -> Decision:
+def decide(
+    world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | None = None, every: int = 1
+) -> Decision:
     """What is known at a decision (0 to num_decisions - 1) of drops, with the experiment's Set B or another.
 
-    Every beam pair has the same noise whatever Set B is, so that settings are compared on equal terms. `ValueError` for
-    a Set B that the world does not have.
+    Every beam pair has the same noise whatever Set B is, so that settings are compared on equal terms; beams that were
+    learned have their own. every: 2 where only every second measurement in time was made, and so on. `ValueError`
+    for a Set B that the world does not have.
     """
     set_b = set_b or world.experiment.set_b
     seen, ahead = world.places(decision)
     entries = measured_entries(world, drops, seen)
-    measured, first = chosen_beams(world, drops, decision, set_b, len(seen))
-    values = np.stack([np.take_along_axis(entries[:, t], measured[:, t] + first, -1) for t in range(len(seen))], 1)
+    if set_b.pattern == "learned":
+        values = measured_entries(world, seen_by_site_beams(world, drops, set_b.size), seen, "noise-learned")
+        measured = np.broadcast_to(np.arange(set_b.size), values.shape).copy()
+    else:
+        measured, first = chosen_beams(world, drops, decision, set_b, len(seen))
+        values = np.stack([np.take_along_axis(entries[:, t], measured[:, t] + first, -1) for t in range(len(seen))], 1)
     radio = world.experiment.radio
     if radio.quantised:
         values = reported_dbm(values)
-    wide = None if set_b.pattern != "wide" else world.tree.levels[world.level(set_b.size)]
+    wide, towards = beams_outside(world, set_b)
     timing = world.experiment.timing
     truth = true_entries(world, drops, ahead)
     size = world.set_a.num_beams
@@ -62,8 +71,8 @@ def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | 
         positions=torch.from_numpy(world.positions.astype(np.float32)),
         noise_dbm=noise_floor_dbm(world),
         step_db=1.0 if radio.quantised else 0.0,
-        wide_weights=None if wide is None else torch.from_numpy(wide.weights).to(torch.complex64),
-        wide_cosines=None if wide is None else torch.from_numpy(wide.cosines.astype(np.float32)),
+        wide_weights=wide,
+        wide_cosines=towards,
         num_rx_beams=world.experiment.num_rx_beams if world.experiment.task == "pairs" else 1,
         users_m=_reported_places(world, drops, seen, decision),
         pool_weights=world.pool_weights,
@@ -72,7 +81,7 @@ def decide(world: BeamWorld, drops: BeamDrops, decision: int = 0, set_b: SetB | 
         sounder=_Sounder(entries[:, -1], radio.quantised),
     )
     again = measured_entries(world, drops, ahead)[..., : world.experiment.num_set_a]
-    return Decision(observation, BeamTruth(torch.from_numpy(truth)), again)
+    return Decision(observation.every(every), BeamTruth(torch.from_numpy(truth)), again)
 
 
 class _Sounder:
@@ -106,16 +115,28 @@ def true_entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.n
     return powers.reshape(*powers.shape[:2], -1)
 
 
-def measured_entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray) -> np.ndarray:
+def beams_outside(world: BeamWorld, set_b: SetB) -> tuple[Tensor | None, Tensor | None]:
+    """Weights and directions of measured beams that are not in Set A."""
+    if not set_b.is_outside:
+        return None, None
+    if set_b.pattern == "learned":
+        weights, cosines = site_beams(world, set_b.size)
+    else:
+        level = world.tree.levels[world.level(set_b.size)]
+        weights, cosines = level.weights, level.cosines
+    return torch.from_numpy(weights.astype(np.complex64)), torch.from_numpy(cosines.astype(np.float32))
+
+
+def measured_entries(world: BeamWorld, drops: BeamDrops, places: np.ndarray, purpose: str = "noise") -> np.ndarray:
     """Measured L1-RSRP without quantisation of all beams of the pool, or of all pairs of Set A.
 
     float32 [num_drops, len(places), num_entries]. In task "tx" a user tries all its receive beams per transmit beam and
-    reports the strongest, noise included (TS 38.214 §5.1.6.1.2, repetition "on").
+    reports the strongest, noise included (TS 38.214 §5.1.6.1.2, repetition "on"). purpose: of the noise's stream.
     """
     noisy = np.empty_like(drops.rsrp_dbm[:, places])
     for row in range(drops.num_drops):
         for at, place in enumerate(places):
-            generator = world.generator(drops.split, drops.first + row, f"noise/{place}")
+            generator = world.generator(drops.split, drops.first + row, f"{purpose}/{place}")
             noisy[row, at] = with_noise(world, drops.rsrp_dbm[row, place], generator)
     if world.experiment.task == "tx":
         return np.ascontiguousarray(noisy.max(2))
@@ -155,7 +176,12 @@ def with_noise(world: BeamWorld, rsrp_dbm: np.ndarray, generator: np.random.Gene
 def chosen_beams(
     world: BeamWorld, drops: BeamDrops, decision: int, set_b: SetB, num_times: int
 ) -> tuple[np.ndarray, int]:
-    """Which beams are measured, int64 [num_drops, num_times, num_measured], and where they begin in the pool."""
+    """Which beams are measured, int64 [num_drops, num_times, num_measured], and where they begin in the pool.
+
+    `InputError` for beams learned for a site, which are in no pool.
+    """
+    if set_b.pattern == "learned":
+        raise InputError("set_b.pattern: got 'learned'; allowed here: fixed, random, wide, all, beams of the pool")
     shape = (drops.num_drops, num_times)
     total = world.experiment.num_set_a
     if set_b.pattern == "wide":

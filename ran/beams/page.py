@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from ran import __version__
 from ran.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
-from ran.beams.run import BeamResults, Result, costs_of
+from ran.beams.run import BeamResults, Result, Setting, costs_of
 from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.sim.files import write_text
@@ -63,6 +63,7 @@ def as_plain(results: BeamResults) -> dict[str, Any]:
 
 def _plain(result: Result) -> dict[str, Any]:
     setting = {"set_b": result.setting.set_b.model_dump(mode="json"), "speed_kmh": result.setting.speed_kmh}
+    setting["every"] = result.setting.every
     if result.refusal is not None:
         return {"predictor": result.predictor, **setting, "refusal": result.refusal}
     return {
@@ -73,6 +74,7 @@ def _plain(result: Result) -> dict[str, Any]:
         "num_rounds": result.num_rounds,
         "fingerprint": result.fingerprint,
         "values": {name: asdict(value) for name, value in result.values.items()},
+        "against_own": {name: asdict(value) for name, value in result.against_own.items()},
         "by_horizon": [{name: asdict(value) for name, value in at.items()} for at in result.by_horizon],
         "reliability": result.reliability,
         "rsrp_calibration": result.rsrp_calibration,
@@ -82,12 +84,14 @@ def _plain(result: Result) -> dict[str, Any]:
 def _as_csv(results: BeamResults) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["predictor", "pattern", "set_b", "speed_kmh", "figure", "value", "low", "high"])
+    writer.writerow(["predictor", "pattern", "set_b", "speed_kmh", "every", "figure", "value", "low", "high"])
     for result in results.results:
         own = result.setting
         for name, value in result.values.items():
             numbers = [f"{number:.6g}" for number in (value.value, value.low, value.high)]
-            writer.writerow([result.predictor, own.set_b.pattern, own.set_b.size, own.speed_kmh, name, *numbers])
+            writer.writerow(
+                [result.predictor, own.set_b.pattern, own.set_b.size, own.speed_kmh, own.every, name, *numbers]
+            )
     return text.getvalue()
 
 
@@ -105,6 +109,42 @@ def rows(results: BeamResults) -> list[dict[str, Any]]:
                 cells.append({"value": shown(value.value), "interval": interval})
         found.append({"result": result, "style": _styles(results)[result.predictor], "cells": cells})
     return found
+
+
+def compared(results: BeamResults) -> list[dict[str, Any]]:
+    """Tables over the settings that share their drops: predictors, and per setting a title and cells; none of one."""
+    own = results.settings[0]
+    settings = [setting for setting in results.settings if setting.speed_kmh == own.speed_kmh]
+    names = [r.predictor for r in results.of(own) if not r.needs_truth]
+    if len(settings) < 2 or not names:
+        return []
+    found = []
+    for title, name, scale, digits in (("Top-1 %", "top1", 100.0, 1), ("Loss, mean dB", "loss_db_k1", 1.0, 2)):
+        lines = []
+        for setting in settings:
+            of_name = {result.predictor: result for result in results.of(setting)}
+            cells = [_compared_cell(of_name.get(predictor), name, scale, digits) for predictor in names]
+            lines.append({"title": _setting_title(results, setting), "cells": cells})
+        found.append({"title": title, "predictors": names, "rows": lines})
+    return found
+
+
+def _setting_title(results: BeamResults, setting: Setting) -> str:
+    if results.experiment.evaluation.measured_every:
+        return f"{setting.set_b_title}, every {setting.every * results.experiment.timing.period_ms:g} ms"
+    return setting.set_b_title
+
+
+def _compared_cell(result: Result | None, name: str, scale: float, digits: int) -> dict[str, str]:
+    if result is None:
+        return {"value": "", "interval": ""}
+    value, difference = result.values[name], result.against_own.get(name)
+    if difference is None:
+        interval = f"{scale * value.low:.{digits}f} to {scale * value.high:.{digits}f}"
+    else:
+        low, high = scale * difference.low, scale * difference.high
+        interval = f"{scale * difference.value:+.{digits}f}: {low:+.{digits}f} to {high:+.{digits}f}"
+    return {"value": f"{scale * value.value:.{digits}f}", "interval": interval}
 
 
 def column_titles(results: BeamResults) -> list[str]:
@@ -142,6 +182,7 @@ def _as_page(results: BeamResults) -> str:
         figures=[(title, note, Markup(svg)) for title, note, svg in _figures(results, styles)],
         example=_example(results),
         legend=list(styles.items()),
+        compared=compared(results),
         refused=sorted({f"{r.predictor} with {r.setting.set_b.pattern}: {r.refusal}" for r in refused}),
         ideal=f"{results.ideal_mbps:.0f}",
         colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
@@ -162,7 +203,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
         "Channel": f"{experiment.channel.name}, {carrier_ghz:g} GHz, {experiment.speed_kmh:g} km/h",
         "Panel": f"{panel.rows} x {panel.columns} {slants} places, {panel.downtilt_deg:g}° down",
         "Set A": f"{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} x {columns}",
-        "Set B": results.settings[0].title.split(",")[0],
+        "Set B": results.settings[0].set_b_title,
         "User": f"{len(terminal.faces_deg)} faces x {terminal.num_beams} receive beams",
         "Radio": f"{radio.tx_power_dbm:g} dBm, {radio.bandwidth_hz / 1e6:.0f} MHz",
         "Noise": f"{world.noise_dbm:.0f} dBm per RE",
@@ -254,7 +295,7 @@ def _over_settings(results: BeamResults, styles: dict[str, str]) -> list[tuple[s
     found = []
     for pattern in dict.fromkeys(s.set_b.pattern for s in results.settings):
         alike = sorted(
-            (s for s in results.settings if s.set_b.pattern == pattern and s.speed_kmh == own.speed_kmh),
+            (s for s in results.settings if s.set_b.pattern == pattern and replace(s, set_b=own.set_b) == own),
             key=lambda s: s.set_b.size,
         )
         if len(alike) > 1:
@@ -268,7 +309,9 @@ def _over_settings(results: BeamResults, styles: dict[str, str]) -> list[tuple[s
                         line_svg(lines, "beams measured", what, is_share),
                     )
                 )
-    by_speed = sorted((s for s in results.settings if s.set_b == own.set_b), key=lambda s: s.speed_kmh)
+    by_speed = sorted(
+        (s for s in results.settings if s.set_b == own.set_b and s.every == own.every), key=lambda s: s.speed_kmh
+    )
     if len(by_speed) > 1:
         for name, what, is_share in (("top1", "Top-1", True), ("failure_k1", "Beam failures", True)):
             lines = _lines_over(results, styles, by_speed, name, [s.speed_kmh for s in by_speed])
@@ -298,7 +341,7 @@ def _example(results: BeamResults) -> dict[str, Any]:
     size, grid = world.set_a.num_beams, world.set_a.grid
     best = int(example.true_dbm.argmax())
     first = best // size * size  # of pairs, those of the best receive beam
-    measured = example.measured - first if results.settings[0].set_b.pattern != "wide" else example.measured[:0]
+    measured = example.measured - first if not results.settings[0].set_b.is_outside else example.measured[:0]
     maps = [("truth", map_svg(example.true_dbm[first : first + size], grid, "truth", measured, best - first))]
     for title, values in example.predictions.items():
         if title != "genie":

@@ -141,7 +141,7 @@ def polar_svg(results: BeamResults) -> str:
     row = best // codebook.grid[1]
     for beam in range(row * codebook.grid[1], (row + 1) * codebook.grid[1]):
         parts.append(f'<polyline class="faint" points="{line(beam)}"/>')
-    if results.settings[0].set_b.pattern != "wide":
+    if not results.settings[0].set_b.is_outside:
         strongest = int(example.measured[example.measured_dbm.argmax()]) % size
         parts.append(f'<g class="s1"><polyline points="{line(strongest)}"/></g>')
     parts.append(f'<g class="s0"><polyline points="{line(best)}"/></g></svg>')

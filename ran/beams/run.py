@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -26,23 +26,46 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class Setting:
-    """What differs between parts of the results: Set B and the users' speed."""
+    """What differs between parts of the results: Set B, the users' speed, and which measurements in time are made.
+
+    every: 1 for all of them, 2 for every second one, ...
+    """
 
     set_b: SetB
     speed_kmh: float
+    every: int = 1
+
+    @property
+    def set_b_title(self) -> str:
+        return "all" if self.set_b.pattern == "all" else f"{self.set_b.size} {self.set_b.pattern}"
 
     @property
     def title(self) -> str:
-        size = "all" if self.set_b.pattern == "all" else f"{self.set_b.size} {self.set_b.pattern}"
-        return f"{size}, {self.speed_kmh:g} km/h"
+        thinned = f", every {ordinal(self.every)} measurement" if self.every > 1 else ""
+        return f"{self.set_b_title}, {self.speed_kmh:g} km/h{thinned}"
+
+
+def ordinal(number: int) -> str:
+    """2nd, 3rd, 4th, ..."""
+    last = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{last}"
+
+
+@dataclass(frozen=True, eq=False)
+class PerDrop:
+    """Of every drop, float64 [num_drops]: share of predictions that are right, and mean loss in dB."""
+
+    top1: np.ndarray
+    loss_db_k1: np.ndarray
 
 
 @dataclass(frozen=True, eq=False)
 class Result:
     """A predictor in a setting.
 
-    values: figures by name. by_horizon: Top-1 and mean loss in dB per time of the horizon. num_beams: measured per
-    decision, before any that are tried afterwards; num_rounds. refusal: why there is nothing, else None.
+    values: figures by name. against_own: Top-1 and mean loss less those in the experiment's own setting, over the
+    same drops; nothing where drops differ. by_horizon: Top-1 and mean loss in dB per time of the horizon. num_beams:
+    measured per decision, before any that are tried afterwards; num_rounds. refusal: why there is nothing, else None.
     """
 
     predictor: str
@@ -56,6 +79,8 @@ class Result:
     rsrp_calibration: list[dict[str, float]]
     fingerprint: str
     refusal: str | None = None
+    per_drop: PerDrop | None = None
+    against_own: dict[str, Value] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +121,7 @@ def settings_of(experiment: BeamExperiment, world: BeamWorld) -> tuple[Setting, 
             if pattern == "wide":
                 world.level(size)
             found.append(Setting(SetB(pattern=pattern, size=size), experiment.speed_kmh))
+    found += [Setting(own, experiment.speed_kmh, every) for every in evaluation.measured_every]
     found += [Setting(own, speed) for speed in evaluation.speeds_kmh]
     return tuple(dict.fromkeys(found))
 
@@ -125,7 +151,22 @@ def run_experiment(experiment: BeamExperiment, say: Callable[[str], None] = lamb
     drops = kept_drops(world, "test", experiment.num_drops)
     best = np.stack([decide(world, drops, d).truth.rsrp_dbm.numpy().max(-1) for d in range(_num_decisions(world))])
     ideal = float(link_rate(experiment).mbps(best - world.noise_dbm).mean())
-    return BeamResults(experiment, world.scenario_id, settings, tuple(results), example, world, ideal)
+    compared = tuple(_against_own(result, results, settings[0]) for result in results)
+    return BeamResults(experiment, world.scenario_id, settings, compared, example, world, ideal)
+
+
+def _against_own(result: Result, results: Sequence[Result], own: Setting) -> Result:
+    """With the difference to the same predictor in the experiment's own setting, drop by drop."""
+    setting = result.setting
+    other = next((r for r in results if r.setting == own and r.predictor == result.predictor), None)
+    if setting == own or setting.speed_kmh != own.speed_kmh or result.per_drop is None:
+        return result
+    if other is None or other.per_drop is None:
+        return result
+    differences = {
+        name: mean(getattr(result.per_drop, name) - getattr(other.per_drop, name)) for name in ("top1", "loss_db_k1")
+    }
+    return replace(result, against_own=differences)
 
 
 def link_rate(experiment: BeamExperiment) -> LinkRate:
@@ -134,12 +175,12 @@ def link_rate(experiment: BeamExperiment) -> LinkRate:
     return LinkRate(radio.num_prb, radio.subcarrier_spacing_khz, experiment.evaluation.mcs_table)
 
 
-def costs_of(experiment: BeamExperiment) -> Costs:
-    """What measuring costs in the experiment."""
+def costs_of(experiment: BeamExperiment, every: int = 1) -> Costs:
+    """What measuring costs in the experiment; every: as in `Setting`."""
     symbol_ms = 15 / experiment.radio.subcarrier_spacing_khz / 14
     default = 1.0 if experiment.task == "pairs" else float(experiment.terminal.num_beams)
     return Costs(
-        symbols_per_period=experiment.timing.period_ms / symbol_ms,
+        symbols_per_period=every * experiment.timing.period_ms / symbol_ms,
         symbols_per_beam=experiment.evaluation.symbols_per_beam or default,
         symbol_ms=symbol_ms,
         report_ms=experiment.evaluation.report_ms,
@@ -155,7 +196,7 @@ def _play(
 ) -> tuple[list[Result], Example | None]:
     experiment = world.experiment
     drops = kept_drops(world, "test", experiment.num_drops, say)
-    decisions = [decide(world, drops, number, setting.set_b) for number in range(_num_decisions(world))]
+    decisions = [decide(world, drops, number, setting.set_b, setting.every) for number in range(_num_decisions(world))]
     training: Decision | None = None
     found, shown = [], {}
     for title, predictor in predictors.items():
@@ -183,7 +224,7 @@ def _training(world: BeamWorld, setting: Setting, say: Callable[[str], None]) ->
     number = world.experiment.num_fit_drops
     if number < 1:
         raise InputError("num_fit_drops: got 0; allowed: 1 or more with predictors that learn a site")
-    return decide(world, kept_drops(world, "train", number, say), 0, setting.set_b)
+    return decide(world, kept_drops(world, "train", number, say), 0, setting.set_b, setting.every)
 
 
 def _predicted(predictor: BeamPredictor, decision: Decision) -> BeamPrediction:
@@ -229,14 +270,17 @@ def _result(
     if predictor.needs_truth:
         num_beams, rounds = 0.0, 0
     tries = (1,) if predictor.sounds or predictor.needs_truth else outcomes.top_k
-    values |= with_costs(values, costs_of(experiment), tries, num_beams, rounds)
+    values |= with_costs(values, costs_of(experiment, setting.every), tries, num_beams, rounds)
     horizons = []
     for place in range(outcomes.rank.shape[2]):
         at = replace(outcomes, rank=outcomes.rank[:, :, place], loss_db=outcomes.loss_db[:, :, place])
         horizons.append({"top1": share(at.rank == 0), "loss_db": mean(at.loss_db[..., 0])})
     return Result(
         title, setting, predictor.needs_truth, num_beams, rounds, values, horizons, reliability(outcomes),
-        rsrp_calibration(outcomes), predictor.fingerprint(),
+        rsrp_calibration(outcomes), predictor.fingerprint(), per_drop=PerDrop(
+            (outcomes.rank == 0).reshape(outcomes.num_drops, -1).mean(1),
+            outcomes.loss_db[..., 0].reshape(outcomes.num_drops, -1).mean(1),
+        ),
     )  # fmt: skip
 
 

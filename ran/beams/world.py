@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
@@ -15,7 +16,7 @@ from channels.arrays.layout import linear, panel
 from channels.paths import path_phases
 from channels.scenarios.network import noise_power_dbm
 from ran.beams.experiment import BeamExperiment
-from ran.beams.sources import Instant, source_of
+from ran.beams.sources import Arrays, Instant, Source, source_of
 from ran.errors import InputError, bad_value
 from ran.link.catalogue import channel_fingerprint
 from ran.link.streams import stream
@@ -61,6 +62,8 @@ class BeamWorld:
     positions: np.ndarray = field(init=False)
     tree: BeamTree = field(init=False)
     rx_codebook: Codebook = field(init=False)
+    #: Beams learned for the site, by their number (`ran.beams.site_codebook`).
+    learned: dict[int, tuple[np.ndarray, np.ndarray]] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         experiment = self.experiment
@@ -76,8 +79,10 @@ class BeamWorld:
             self.rx_codebook = sector_codebook(linear(terminal.columns, 0.5, "y"), (1, terminal.num_beams))
         except ValueError as error:
             raise InputError(f"terminal.{error}") from None
-        weights = self.rx_codebook.port_weights(self.num_rx_polarisations)
-        self.source, self.arrays = source_of(experiment, weights, self.pool_weights)
+        self.source, self.arrays = self._source(self.pool_weights)
+
+    def _source(self, weights: torch.Tensor) -> tuple[Source, Arrays]:
+        return source_of(self.experiment, self.rx_codebook.port_weights(self.num_rx_polarisations), weights)
 
     def _set_a(self) -> Codebook:
         chosen, size = self.experiment.set_a, self.experiment.panel
@@ -162,19 +167,27 @@ class BeamWorld:
         """The stream of a purpose in a drop."""
         return stream(self.experiment.seed, f"{self.scenario_id}/{split}", index, purpose)
 
-    def drops(self, split: Split, first: int, count: int) -> BeamDrops:
-        """True powers of the drops `first` to `first + count` of a split."""
+    def drops(self, split: Split, first: int, count: int, weights: torch.Tensor | None = None) -> BeamDrops:
+        """True powers of the drops `first` to `first + count` of a split; of the pool's beams, or of others.
+
+        weights complex64 [num_places, num_beams]: of one polarisation. A drop is the same whatever beams it meets.
+        """
         blocks = range(first // BLOCK, -(-(first + count) // BLOCK))
-        parts = [self._block(split, number) for number in blocks]
+        parts = [self._block(split, number, weights) for number in blocks]
         begin = first - blocks.start * BLOCK
         rsrp, users = (np.concatenate(values)[begin : begin + count] for values in zip(*parts, strict=True))
         return BeamDrops(rsrp, users, self.times_s, split, first)
 
-    def _block(self, split: Split, number: int) -> tuple[np.ndarray, np.ndarray]:
-        generators = [self._channel_generator(split, number * BLOCK + i) for i in range(BLOCK)]
+    def instants(self, split: Split, block: int, weights: torch.Tensor | None = None) -> Iterator[Instant]:
+        """The drops `block * BLOCK` and on at every time of their tracks, with beams as in `drops`."""
+        generators = [self._channel_generator(split, block * BLOCK + i) for i in range(BLOCK)]
+        source = self.source if weights is None else self._source(weights)[0]
+        return source.instants(generators, self.times_s)
+
+    def _block(self, split: Split, number: int, weights: torch.Tensor | None) -> tuple[np.ndarray, np.ndarray]:
         powers, users = [], []
         with torch.inference_mode():
-            for instant in self.source.instants(generators, self.times_s):
+            for instant in self.instants(split, number, weights):
                 powers.append(self._powers_dbm(instant))
                 users.append(instant.users_m.astype(np.float32))
         return np.stack(powers, 1), np.stack(users, 1)
@@ -190,7 +203,7 @@ class BeamWorld:
         """float32 [batch, num_rx_beams, num_pool]."""
         found = []
         for gains, delays in zip(instant.gains, instant.delays_s, strict=True):
-            grid = gains @ path_phases(delays, self._tones_hz)
+            grid = gains @ path_phases(delays, self.tones_hz)
             # [faces, receive polarisations, receive beams, transmit polarisations, pool]
             power = torch.view_as_real(grid).square().sum((-1, -2)) / NUM_TONES
             power = power.view(-1, self.num_rx_polarisations, self.rx_codebook.num_beams, *power.shape[1:])
@@ -199,8 +212,8 @@ class BeamWorld:
         return (10 * torch.log10(power) + self.epre_dbm).to(torch.float32).numpy()
 
     @cached_property
-    def _tones_hz(self) -> torch.Tensor:
-        """One tone in each of as many equal parts of the band, at places without a common period: delays that even
+    def tones_hz(self) -> torch.Tensor:
+        """One tone in each of `NUM_TONES` equal parts of the band, at places without a common period: delays that even
         spacing would take for one another stay apart."""
         inside = (np.arange(NUM_TONES) * (math.sqrt(5) - 1) / 2) % 1
         return torch.from_numpy(

@@ -31,7 +31,8 @@ class BeamObservation:
     times_s [num_times] float64: when, ascending, 0 for the latest. horizon_s [num_horizon] float64: for when beams are
         to be predicted, 0 (now) or later; BM-Case1 has one entry.
     set_a_weights [num_places, num_tx_beams] complex64: beams of one polarisation; a beam's signal is the sum of a
-        column times the elements' signals, not conjugated. wide_weights [num_places, num_wide] or None.
+        column times the elements' signals, not conjugated. wide_weights [num_places, num_wide] or None: of measured
+        beams that are not in Set A, wide or learned; wide_cosines [num_wide, 2]: where they are strongest.
     set_a_cosines [num_tx_beams, 2] float32: where beams point, direction cosines along y (across) and z (up) of the
         panel, which faces along x. grid: rows and columns of these beams; entry row * columns + column.
     positions [num_places, 3] float32: of the elements in wavelengths (y across, z up), one polarisation.
@@ -82,7 +83,7 @@ class BeamObservation:
 
     @property
     def is_wide(self) -> bool:
-        """Whether wide beams were measured, which are not in Set A."""
+        """Whether beams were measured that are not in Set A: wide ones, or such as were learned for a site."""
         return self.wide_weights is not None
 
     @property
@@ -113,6 +114,19 @@ class BeamObservation:
             measured=self.measured[:, -1:],
             times_s=self.times_s[-1:],
             users_m=users,
+        )
+
+    def every(self, number: int) -> BeamObservation:
+        """The same with every second, third, ... measurement in time alone, the latest one among them."""
+        if number == 1:
+            return self
+        kept = slice((len(self.times_s) - 1) % number, None, number)
+        return replace(
+            self,
+            rsrp_dbm=self.rsrp_dbm[:, kept],
+            measured=self.measured[:, kept],
+            times_s=self.times_s[kept],
+            users_m=None if self.users_m is None else self.users_m[:, kept],
         )
 
     def part(self, start: int, stop: int) -> BeamObservation:

@@ -37,6 +37,6 @@ def last_reports(observation: BeamObservation) -> tuple[Tensor, Tensor]:
 
 
 def refuse_wide(name: str, observation: BeamObservation) -> None:
-    """`ValueError` for measurements of wide beams, which say nothing about one entry of Set A."""
+    """`ValueError` for measurements of wide or learned beams, which say nothing about one entry of Set A."""
     if observation.is_wide:
-        raise bad_value(name, "a Set B of wide beams", "a Set B inside Set A: fixed, random, all")
+        raise bad_value(name, "a Set B outside Set A (wide, learned)", "a Set B inside Set A: fixed, random, all")
