@@ -55,7 +55,7 @@ def write_beams(
         written = container.written()
         for chunk in np.flatnonzero(~written):
             say(f"{header.chunk(int(chunk)).start} of {num_drops} drops")
-            container.write_chunk(int(chunk), _chunk_values(world, header, int(chunk)))
+            container.write_chunk(int(chunk), chunk_values(world, header, int(chunk)))
     finally:
         container.close()
     return header
@@ -152,7 +152,7 @@ def _split(num_drops: int, shares: tuple[float, float, float]) -> NDArray[np.uin
     return np.searchsorted(ends, np.arange(num_drops), side="right").astype(np.uint8)
 
 
-def _chunk_values(world: BeamWorld, header: Header, chunk: int) -> dict[str, NDArray]:
+def chunk_values(world: BeamWorld, header: Header, chunk: int) -> dict[str, NDArray]:
     """Stored arrays of a chunk: runs of drops of one split."""
     span = header.chunk(chunk)
     split = header.tables["split"].array

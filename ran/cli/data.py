@@ -98,12 +98,14 @@ def verify(
 
     Exit status 1 when something is wrong or missing, a line each; 2 for a file that is no data set.
     """
+    from ran.beams.data import KIND
+    from ran.beams.data_check import repeat_beams
     from ran.cli.progress import ProgressLine
     from ran.datasets.verify import verify as check
 
     started = time.perf_counter()
     with ProgressLine() as line:
-        verdict = check(file, repeat, line.say if line.is_terminal else lambda text: None)
+        verdict = check(file, repeat, line.say if line.is_terminal else lambda text: None, {KIND: repeat_beams})
     for problem in verdict.problems:
         print(problem)
     if verdict.problems:

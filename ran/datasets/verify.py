@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import get_args
 
 import numpy as np
@@ -28,6 +29,10 @@ from ran.sim.validation import validate
 ROUNDING = 1e-4
 
 
+#: Simulates chunks of a data set again: problems, a line each, and a note of what was checked.
+Repeat = Callable[[Container, list[int], Callable[[str], None]], tuple[list[str], str]]
+
+
 @dataclass(frozen=True)
 class Verdict:
     """problems: a line each, none when all is well. notes: what was checked and how. content: one hash of it all."""
@@ -37,9 +42,15 @@ class Verdict:
     content: str
 
 
-def verify(path: Path, repeat: int = 2, say: Callable[[str], None] = lambda text: None) -> Verdict:
+def verify(
+    path: Path,
+    repeat: int = 2,
+    say: Callable[[str], None] = lambda text: None,
+    others: Mapping[str, Repeat] = MappingProxyType({}),
+) -> Verdict:
     """Check every hash of a data set, then simulate `repeat` of its chunks again, spread over the file.
 
+    others: how sets of kinds that are not slots or channels are simulated again; of unknown kinds hashes are checked.
     InputError for what is no data set, is truncated, or is damaged in its head.
     """
     container = open_container(path)
@@ -49,7 +60,7 @@ def verify(path: Path, repeat: int = 2, say: Callable[[str], None] = lambda text
         chunks = np.flatnonzero(container.written())
         if repeat and len(chunks):
             chosen = chunks[np.unique(np.linspace(0, len(chunks) - 1, repeat).astype(int))]
-            found, note = _repeat(container, [int(chunk) for chunk in chosen], say)
+            found, note = _repeat(container, [int(chunk) for chunk in chosen], say, others)
             problems += found
             notes.append(note)
         return Verdict(tuple(problems), tuple(notes), content_hash(container))
@@ -78,9 +89,13 @@ def _hash_problems(container: Container, say: Callable[[str], None]) -> list[str
     return problems
 
 
-def _repeat(container: Container, chunks: list[int], say: Callable[[str], None]) -> tuple[list[str], str]:
+def _repeat(
+    container: Container, chunks: list[int], say: Callable[[str], None], others: Mapping[str, Repeat]
+) -> tuple[list[str], str]:
     """Simulate chunks again and compare; also sites, SNR and split of all drops."""
     header = container.header
+    if header.attrs["kind"] in others:
+        return others[header.attrs["kind"]](container, chunks, say)
     if header.attrs["kind"] not in get_args(Kind):
         return [], f"not repeated: of {header.attrs['kind']} hashes alone are checked"
     identity = header.json("identity")

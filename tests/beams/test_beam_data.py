@@ -9,8 +9,10 @@ import pytest
 import yaml
 from beam_cases import experiment, world
 
+from ran.beams.data import write_beams
 from ran.beams.measurement import decide
 from ran.cli.main import main
+from ran.datasets.container import open_container
 from ran.datasets.reader import DropDataset
 
 
@@ -24,7 +26,9 @@ def test_a_file_holds_what_the_world_gives(tmp_path: Path, capsys: pytest.Captur
     assert out.read_bytes() == written
     assert main(["data", "verify", str(out)]) == 0
     assert main(["data", "info", str(out)]) == 0
-    assert "80 drops of beams" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "80 drops of beams" in said
+    assert "simulated again: 80 drops of 2 chunks, true powers equal within" in said
     here = world()
     for split, name, first, count in (("train", "train", 0, 40), ("val", "test", 0, 20), ("test", "test", 20, 20)):
         drops = here.drops(name, first, count)  # type: ignore[arg-type]
@@ -45,3 +49,27 @@ def test_another_command_does_not_touch_a_file(tmp_path: Path, capsys: pytest.Ca
     assert "holds another data set: physics.set_b.size" in capsys.readouterr().err
     assert main([*command, "--split", "1,1,0"]) == 2
     assert out.read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("measured_dbm", 120.0, "allowed: -171.5 to -43.5 dBm (TS 38.133 §10.1.6)"),
+        ("measured_dbm", -8.0, "measured_dbm of drops 0 to 7 is not what the experiment gives"),
+        ("true_dbm", 0.5, "true_dbm of drops 0 to 7 is not what the experiment gives"),
+        ("true_dbm", float("nan"), "true_dbm of drops 0 to 7: got nan to nan; allowed: finite values"),
+        ("measured", 32, "allowed: 0 to 31"),
+    ],
+)
+def test_values_with_matching_hashes_that_no_simulation_gives_are_found(
+    name: str, change: float, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "beams.h5"
+    header = write_beams(experiment(), 8, (0.5, 0.0, 0.5), out)
+    container = open_container(out, writable=True)
+    values = {field.name: container.read(field, 0, 8) for field in header.fields}
+    values[name] = (values[name] + change).astype(values[name].dtype)
+    container.write_chunk(0, values)
+    container.close()
+    assert main(["data", "verify", str(out)]) == 1
+    assert words in capsys.readouterr().out

@@ -119,6 +119,18 @@ def test_pairs_of_beams_are_entries_of_set_a() -> None:
     assert (found.observation.measured_rx == found.observation.measured // 32).all()
 
 
+def test_every_second_measurement_is_the_same_with_the_others_left_out() -> None:
+    here = world(timing={"period_ms": 40.0, "num_observed": 6, "horizon_ms": [40.0]}, position_error_m=1.0)
+    drops = here.drops("test", 0, 3)
+    full, half = decide(here, drops).observation, decide(here, drops, every=2).observation
+    np.testing.assert_allclose(half.times_s, [-0.16, -0.08, 0])
+    torch.testing.assert_close(half.rsrp_dbm, full.rsrp_dbm[:, 1::2], rtol=0, atol=0)
+    torch.testing.assert_close(half.measured, full.measured[:, 1::2], rtol=0, atol=0)
+    assert half.users_m is not None
+    assert full.users_m is not None
+    torch.testing.assert_close(half.users_m, full.users_m[:, 1::2], rtol=0, atol=0)
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
@@ -129,6 +141,8 @@ def test_pairs_of_beams_are_entries_of_set_a() -> None:
         ("channel=tdl", "channel"),
         ("channel.pathloss=true", "follows from panel"),
         ("timing.horizon_ms=[20, 0]", "times that ascend"),
+        ("evaluation.measured_every=[2]", "got 2; allowed: none with timing.num_observed 1"),
+        ("task=pairs", "got 'wide' with task 'pairs'"),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(override: str, words: str) -> None:

@@ -10,6 +10,7 @@ import yaml
 from beam_cases import experiment
 
 from ran.beams.experiment import built_in_experiments, load
+from ran.beams.page import write_results
 from ran.beams.run import run_experiment
 from ran.cli.main import main
 
@@ -54,6 +55,33 @@ def test_no_method_is_better_than_the_best_beam_and_the_sweep_is_close_to_it() -
         assert values["sweep"]["loss_db_k1"].value <= found["loss_db_k1"].value + 1e-9 or name == "genie"
     assert values["genie"]["loss_db_k1"].value == 0
     assert values["sweep"]["loss_db_k1"].value < 0.02
+
+
+def test_half_the_measurements_in_time_are_compared_over_the_same_drops(tmp_path: Path) -> None:
+    timing = {"period_ms": 40.0, "num_observed": 4, "horizon_ms": [40.0, 80.0]}
+    evaluation = {"top_k": [1, 2], "measured_every": [2, 3]}
+    names = ["genie", "last-beam", "kalman"]
+    results = run_experiment(experiment(predictors=names, timing=timing, evaluation=evaluation, speed_kmh=60))
+    assert [setting.title for setting in results.settings] == [
+        "8 fixed, 60 km/h", "8 fixed, 60 km/h, every 2nd measurement", "8 fixed, 60 km/h, every 3rd measurement",
+    ]  # fmt: skip
+    full, half = (results.of(setting)[1] for setting in results.settings[:2])
+    # the last report of a fixed Set B decides: the same with half of them, for half the overhead
+    assert half.against_own["top1"].value == half.against_own["loss_db_k1"].value == 0
+    assert half.values["overhead_k1"].value == pytest.approx(full.values["overhead_k1"].value / 2)
+    page = write_results(results, tmp_path).read_text()
+    assert "Settings over the same drops" in page
+    assert "8 fixed, every 120 ms" in page
+
+
+def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
+    few = ["num_drops=4", "num_fit_drops=4", "set_a.beams=[2, 4]", "set_b.size=16"]
+    shipped = load("beams-uma-30ghz-pairs", [*few, "evaluation.set_b_sizes=[16, 32]", "evaluation.top_k=[1, 4]"])
+    results = run_experiment(shipped)
+    own = {result.predictor: result for result in results.of(results.settings[0])}
+    assert own["sweep"].num_beams == 8 * 8
+    assert own["sweep"].values["loss_db_k1"].value <= own["best-of-set-b"].values["loss_db_k1"].value
+    assert own["genie"].values["top1"].value == 1
 
 
 @pytest.mark.parametrize(
