@@ -194,6 +194,7 @@ def test_command_line(files, capsys):
 
 
 def test_a_contract_for_every_target():
-    assert {target.contract for target in TARGETS.values()} == set(CONTRACTS)
+    # beam predictors have a contract of their own, beside those of receivers
+    assert {target.contract for target in TARGETS.values()} - {"beams"} == set(CONTRACTS)
     with pytest.raises(InputError, match=r"no\.onnx: cannot be read"):
         check_file(Path("no.onnx"), "generic")
