@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-#: Widest padding of subcarriers that torch's fast depthwise convolution on a processor takes; beyond it, it is seven times
-#: slower.
+#: Widest padding of subcarriers that the fast depthwise convolution of torch on a processor takes; wider ones take
+#: seven times as long.
 _WIDEST_PADDING = 6
 
 
