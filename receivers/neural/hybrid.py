@@ -9,7 +9,7 @@ from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
-from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
+from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
 
 _NUM_FEATURES = 10
 
@@ -25,10 +25,9 @@ class _Block(nn.Module):
 
     def forward(self, z: Tensor, num_rx_ant: int) -> Tensor:
         # z: [batch * layer * rx, channel, symbol, node]
-        mean = z.unflatten(0, (-1, num_rx_ant)).mean(1)
-        common = self.common(mean).repeat_interleave(num_rx_ant, dim=0)
-        out: Tensor = z + self.merge(torch.relu(self.spread(z) + common))
-        return out
+        spread = self.spread(z)
+        spread.unflatten(0, (-1, num_rx_ant)).add_(pointwise(self.common, mean_of(z, num_rx_ant)).unsqueeze(1))
+        return pointwise(self.merge, spread.relu_()).add_(z)
 
 
 class _Correction(nn.Module):

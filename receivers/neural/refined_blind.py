@@ -18,7 +18,7 @@ from receivers.classical.semi_blind import reestimated
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.constellation import LearnedConstellation
-from receivers.neural.convolutions import Separable, pairs, unpair, zeroed
+from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
 
 _NUM_FEATURES = 12
 # Real and imaginary part of the correction, the step towards the suggestion, log error variance, log scale of LLRs.
@@ -39,15 +39,16 @@ class SharingBlock(nn.Module):
         self.merge = zeroed(nn.Conv2d(2 * num_channels, num_channels, 1))
 
     def forward(self, z: Tensor, num_layers: int, num_rx_ant: int) -> Tensor:
-        # z: [batch * layer * rx, channel, symbol, node]
-        of_layer = z.unflatten(0, (-1, num_rx_ant)).mean(1)
-        common = self.over_antennas(of_layer)
+        # z: [batch * layer * rx, channel, symbol, node]. On a processor moving data costs more than multiplying: memory
+        # stays in one order, channels last, and sums are taken in place
+        of_layer = mean_of(z, num_rx_ant)
+        common = pointwise(self.over_antennas, of_layer)
         if num_layers > 1:
-            of_slot = of_layer.unflatten(0, (-1, num_layers)).mean(1)
-            common = common + self.over_layers(of_slot).repeat_interleave(num_layers, dim=0)
-        common = common.repeat_interleave(num_rx_ant, dim=0)
-        out: Tensor = z + self.merge(torch.relu(self.spread(z) + common))
-        return out
+            of_slot = pointwise(self.over_layers, mean_of(of_layer, num_layers))
+            common.unflatten(0, (-1, num_layers)).add_(of_slot.unsqueeze(1))
+        spread = self.spread(z)
+        spread.unflatten(0, (-1, num_rx_ant)).add_(common.unsqueeze(1))
+        return pointwise(self.merge, spread.relu_()).add_(z)
 
 
 class _Correction(nn.Module):
