@@ -10,7 +10,7 @@ from torch import Tensor
 
 from channels.errors import bad_value
 from channels.interface import Channel
-from channels.request import checked_axis
+from channels.request import check_generators, checked_axis
 
 
 class Awgn(Channel):
@@ -39,8 +39,7 @@ class Awgn(Channel):
     ) -> Tensor:
         """Ones, complex64 [batch, num_rx_ant, 1, num_ofdm_symbols, num_subcarriers]; draws no random number."""
         self.check(num_rx_ant, num_tx_ant)
-        if not len(generators):
-            raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+        check_generators(generators)
         num_symbols = checked_axis("symbol_times_s", symbol_times_s).size
         num_subcarriers = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz).size
         shape = (len(generators), num_rx_ant, num_tx_ant, num_symbols, num_subcarriers)

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from channels.errors import bad_value, unknown_name
 from channels.interface import Channel
-from channels.request import checked_axis
+from channels.request import check_generators, checked_axis
 
 
 @dataclass(frozen=True)
@@ -113,8 +113,7 @@ class Hst(Channel):
         Random numbers of a drop, uniform from 0 to 1: the start phase, then the start on the trajectory.
         """
         self.check(num_rx_ant, num_tx_ant)
-        if not len(generators):
-            raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+        check_generators(generators)
         times = checked_axis("symbol_times_s", symbol_times_s)
         num_subcarriers = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz).size
         numbers = np.stack([generator.random(2) for generator in generators])

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from channels.cluster_profiles import ClusterProfile
-from channels.errors import bad_value
+from channels.request import check_generators
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,7 @@ def draw_rays(
     station's zenith, the opposite, azimuth to azimuth); the start phase of the line of sight; the direction of travel;
     `num_spare` more.
     """
-    if not len(generators):
-        raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+    check_generators(generators)
     clusters, rays = profile.num_clusters, profile.num_rays
     each = clusters * rays
     numbers = np.stack([generator.random(7 * each + 2 + num_spare) for generator in generators])

@@ -13,7 +13,7 @@ from channels.datasets.impulse_responses import read_impulse_responses
 from channels.errors import bad_value, unknown_name
 from channels.interface import Channel
 from channels.paths import Paths
-from channels.request import checked_axis
+from channels.request import check_generators, checked_axis
 
 _NORMALISATIONS = ("link", "set", "none")
 #: Bytes of phases of taps that are held at once.
@@ -78,8 +78,7 @@ class Recorded(Channel):
 
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
         """Links of the draws, int64 [len(generators)]."""
-        if not len(generators):
-            raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+        check_generators(generators)
         numbers = np.array([generator.random() for generator in generators])
         return (numbers * self.responses.num_links).astype(np.int64)
 

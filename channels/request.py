@@ -19,13 +19,18 @@ def checked_axis(what: str, values: np.ndarray) -> np.ndarray:
     return axis
 
 
+def check_generators(generators: Sequence[np.random.Generator]) -> None:
+    """`ValueError` unless there is at least one."""
+    if not len(generators):
+        raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+
+
 def normals(generators: Sequence[np.random.Generator], num_per_drop: int) -> np.ndarray:
     """Independent N(0, 1), float32 [batch, num_per_drop], every row by one call of the drop's own generator.
 
     One call per drop makes a drop depend on its generator alone, and the order of the numbers easy to state.
     """
-    if not len(generators):
-        raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+    check_generators(generators)
     numbers = np.empty((len(generators), num_per_drop), np.float32)
     for row, generator in zip(numbers, generators, strict=True):
         generator.standard_normal(out=row, dtype=np.float32)

@@ -20,6 +20,7 @@ from channels.raytraced.ray_file import read_rays
 from channels.raytraced.ray_set import RaySet
 from channels.raytraced.ray_table import BatchRays, RayTable
 from channels.raytraced.trace_options import trace_options
+from channels.request import check_generators
 from channels.waves import turns
 
 #: Uniform numbers of a drop: position, direction of travel, and two for the place around the position.
@@ -212,8 +213,7 @@ class _Drawn:
 
 def _drawn(generators: Sequence[np.random.Generator]) -> np.ndarray:
     """Uniform numbers from 0 to 1, float64 [batch, 4]."""
-    if not len(generators):
-        raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+    check_generators(generators)
     return np.stack([generator.random(_NUMBERS) for generator in generators])
 
 

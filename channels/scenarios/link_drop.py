@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from channels.errors import bad_value
+from channels.request import check_generators
 from channels.scenarios.clusters import ClusterDraw, draw_clusters, numbers_needed
 from channels.scenarios.environment import LOS, NLOS, O2I, Environment, Penetration
 from channels.scenarios.indoor import IndoorFactory, IndoorOffice
@@ -81,8 +81,7 @@ def place_users(
     environment: Environment, parameters: Parameters, cell: Cell, generators: Sequence[np.random.Generator]
 ) -> Placing:
     """One draw per generator: a call for uniform numbers, then a call for normal ones."""
-    if not len(generators):
-        raise bad_value("generators", list(generators), "one random generator per drop, at least one")
+    check_generators(generators)
     num_uniform, num_normal = numbers_needed(int(parameters.num_clusters.max()))
     uniforms = np.empty((len(generators), _PLACING + num_uniform))
     normals = np.empty((len(generators), _SHADOWING + num_normal))

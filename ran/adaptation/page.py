@@ -6,13 +6,10 @@ import base64
 import csv
 import io
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
 
 from ran import __version__
 from ran.adaptation.experiment import AdaptationExperiment
@@ -21,6 +18,7 @@ from ran.adaptation.picture import best_loop, bler_png, loops, modes_png, receiv
 from ran.adaptation.series import Series
 from ran.errors import InputError
 from ran.report.html import write_whole
+from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
 
 CSV, PAGE = "results.csv", "report.html"
@@ -108,19 +106,11 @@ def _as_csv(results: Results) -> str:
 
 def _as_page(results: Results, pictures: dict[str, bytes]) -> str:
     experiment = results.experiment
-    page = resources.files("ran.adaptation").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({"page": page}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     outcomes, loop = results.outcomes, best_loop(results.outcomes)
-    return environment.get_template("page").render(
+    return page_template("ran.adaptation").render(
         title=experiment.name,
         description=experiment.description,
-        css=Markup(resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")),
+        css=page_part("page.css"),
         adaptation=experiment.adaptation,
         reference=results.reference,
         loop_mode=loop,

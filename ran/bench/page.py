@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -108,7 +109,8 @@ def as_markdown(result: Result, picture: str | None) -> str:
         "",
         "Every side runs on one thread, in turns with the other. Figures are medians, with quartiles in brackets. The",
         "ratio is that of samples taken one after the other. The floor is the time that the operations or bytes of the",
-        "work take at the limits above: 5 times the floor means that a fifth of the time is unavoidable.",
+        "work take at the limits above: 5 times the floor means that a fifth of the time is unavoidable. A target is a",
+        "rate, a ratio, or both.",
         "",
     ]
     lines += _table(result.rows)
@@ -130,12 +132,22 @@ def as_markdown(result: Result, picture: str | None) -> str:
         for axis in result.scaling:
             rates = ", ".join(f"{v}: {quantity(r.median)}" for v, r in zip(axis.values, axis.rates, strict=True))
             lines.append(f"- **{axis.what}** ({axis.fixed}), slots/s: {rates}. {axis.finding}.")
-    return "\n".join(lines) + "\n"
+    return "\n".join(_wrapped(line) for line in lines) + "\n"
+
+
+def _wrapped(line: str) -> str:
+    """A list item on lines of at most 120 characters; headings, tables and pictures stay whole."""
+    if not line.startswith(("- ", "  ")):
+        return line
+    # a line that began with a plus would be a list of its own
+    whole = line.replace(" + ", "\xa0+ ")
+    lines = textwrap.wrap(whole, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\xa0", " ")
 
 
 def _table(rows: Sequence[Measured]) -> list[str]:
     against = any(row.peer is not None for row in rows)
-    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "", "times the floor"]
+    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "verdict", "times the floor"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for row in rows:
         unit = f" {row.row.unit}/s"
@@ -151,9 +163,13 @@ def _parity_lines(rows: Sequence[Measured]) -> list[str]:
     if not found:
         return ["Nothing was compared: no peer was asked for (`--against sionna`)."]
     return [
-        f"- {row.row.title}: {row.parity.text}: {'as it should be' if row.parity.ok else '**WRONG**'}."
-        for row in found
-        if row.parity is not None
+        "Where errors are counted, it is as it should be when ours are not more than the peer's beyond chance.",
+        "",
+        *(
+            f"- {row.row.title}: {row.parity.text}: {'as it should be' if row.parity.ok else '**WRONG**'}."
+            for row in found
+            if row.parity is not None
+        ),
     ]
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from ran import __version__
@@ -18,6 +16,7 @@ from ran.calibration.run import PERCENTILES, Calibration, Percentile
 from ran.calibration.setups import METRICS, TOLERANCE_DB
 from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
 
 CSV, PNG, PAGE = "calibration.csv", "calibration.png", "calibration.html"
@@ -81,22 +80,13 @@ def _as_csv(results: Sequence[Calibration]) -> str:
 
 
 def _as_page(results: Sequence[Calibration]) -> str:
-    page = resources.files("ran.calibration").joinpath("page.html.j2").read_text(encoding="utf-8")
-    css = resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({"page": page}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page").render(
+    return page_template("ran.calibration").render(
         summary=summary(results),
         results=[_result(result) for result in results],
         figures=[(METRICS[name].title, Markup(distribution_svg(results, name))) for name in results[0].values],
         colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
         tolerance=TOLERANCE_DB,
-        css=Markup(css),
+        css=page_part("page.css"),
         version=__version__,
     )
 

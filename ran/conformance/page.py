@@ -7,17 +7,15 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-from jinja2 import DictLoader, Environment, StrictUndefined
 
 from ran import __version__
 from ran.conformance.curve import svg
 from ran.conformance.outcome import RowOutcome
 from ran.conformance.requirements import THRESHOLD, Variant
 from ran.conformance.side_by_side import by_row, common_margins
+from ran.report.template import page_template
 from ran.sim.files import write_text
 
 CSV, PAGE = "conformance.csv", "conformance.html"
@@ -71,16 +69,8 @@ def _as_csv(outcomes: Sequence[RowOutcome]) -> str:
 
 
 def _as_page(outcomes: Sequence[RowOutcome]) -> str:
-    page = resources.files("ran.conformance").joinpath("page.html.j2").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({"page": page}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     variant: Variant = outcomes[0].variant if outcomes else "38.104"
-    return environment.get_template("page").render(
+    return page_template("ran.conformance").render(
         receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
         variant=variant,
         threshold=f"{THRESHOLD:.0%}",

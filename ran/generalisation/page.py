@@ -8,11 +8,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 
 from ran import __version__
@@ -21,6 +19,7 @@ from ran.generalisation.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
 from ran.generalisation.picture import gains_svg
 from ran.report.crossing import Estimate, percent
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
 
 CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.html"
@@ -125,17 +124,8 @@ def _as_csv(outcomes: Sequence[Outcome]) -> str:
 
 
 def _as_page(outcomes: Sequence[Outcome]) -> str:
-    page = resources.files("ran.generalisation").joinpath("page.html.j2").read_text(encoding="utf-8")
-    css = resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({"page": page}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     receivers = competitors(outcomes)
-    return environment.get_template("page").render(
+    return page_template("ran.generalisation").render(
         receivers=receivers,
         baseline=BASELINE,
         floor=FLOOR,
@@ -145,7 +135,7 @@ def _as_page(outcomes: Sequence[Outcome]) -> str:
         rows=[_row(condition, line, receivers) for condition, line in by_condition(outcomes)],
         figure=Markup(gains_svg(by_condition(outcomes), [FLOOR, *receivers])),
         colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
-        css=Markup(css),
+        css=page_part("page.css"),
         version=__version__,
     )
 

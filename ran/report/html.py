@@ -6,12 +6,10 @@ import base64
 import contextlib
 import os
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -22,6 +20,7 @@ from ran.report.harq import harq_png
 from ran.report.picture import bler_png, throughput_png
 from ran.report.plot import bler_figure, throughput_figure
 from ran.report.summary import findings, summary_table
+from ran.report.template import page_part, page_template
 from ran.report.throughput_gain import throughput_gains
 
 if TYPE_CHECKING:
@@ -65,8 +64,7 @@ def _page(
     runs: Sequence[RunResults], title: str, pictures: dict[str, bytes], esn0_less_ebn0_db: float | None = None
 ) -> str:
     shown = curves(runs)
-    template = _environment().get_template("page.html.j2")
-    return template.render(
+    return page_template("ran.report").render(
         title=title,
         runs=[
             _run_view(
@@ -83,8 +81,8 @@ def _page(
             "dark": {"curves": COLORS_DARK, "genie": GENIE_DARK},
         },
         confidence=percent(CONFIDENCE),
-        css=Markup(_resource("page.css")),
-        script=Markup(_resource("page.js")),
+        css=page_part("page.css"),
+        script=page_part("page.js"),
         plotlyjs=Markup(get_plotlyjs()),
     )
 
@@ -168,23 +166,6 @@ def _notes(rows: Sequence[Any]) -> list[str]:
         for target, crossing in zip(row.target_blers, row.crossings, strict=True)
         if crossing.reason
     ]
-
-
-def _environment() -> Environment:
-    environment = Environment(
-        loader=DictLoader({"page.html.j2": _resource("page.html.j2")}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["percent"] = percent
-    environment.globals["zip"] = zip
-    return environment
-
-
-def _resource(name: str) -> str:
-    return files("ran.report").joinpath(name).read_text(encoding="utf-8")
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -60,48 +60,21 @@ def fit_to_symbols(
     sent: Tensor,
     spread: Tensor,
     num_steps: int = 6,
+    detected: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """`refine_with_data` from symbols: the mean of what is sent, complex64 [batch, num_layers, num_ofdm_symbols,
-    num_subcarriers], and its variance, of the same shape, known from elsewhere than the received grid.
+    num_subcarriers], and its variance, of the same shape.
+
+    detected: the symbols were detected in this very grid with the channel `h_hat`, otherwise they are known from
+    elsewhere. This is then one step of expectation maximisation, the channel that best explains pilots and data where
+    the data are averaged over what they may be. What is left unknown of a detected symbol agrees with the noise of its
+    RE. As noise it would be counted twice; here its variance, and between layers its covariance, stand beside the
+    products of the means.
 
     Subband by subband, as the profiles were estimated: delays that are apart as far as a subband resolves do not
     describe a wider band, nor one function a channel that jumps.
     """
-    statistics = (delays_s, powers, over_time, noise_var)
-    return _by_subbands(_fit_known, observation, h_hat, statistics, sent, spread, num_steps)
-
-
-def fit_to_decisions(
-    observation: SlotObservation,
-    h_hat: Tensor,
-    delays_s: Tensor,
-    powers: Tensor,
-    over_time: Tensor,
-    noise_var: Tensor,
-    sent: Tensor,
-    spread: Tensor,
-    num_steps: int = 8,
-) -> tuple[Tensor, Tensor]:
-    """As `fit_to_symbols`, for symbols that were detected in this very grid with the channel `h_hat`: one step of
-    expectation maximisation, the channel that best explains pilots and data where the data are averaged over what they
-    may be.
-
-    What is left unknown of a detected symbol agrees with the noise of its RE. As noise it would be counted twice; here
-    its variance, and between layers its covariance, stand beside the products of the means.
-    """
-    statistics = (delays_s, powers, over_time, noise_var)
-    return _by_subbands(_fit_detected, observation, h_hat, statistics, sent, spread, num_steps)
-
-
-def _by_subbands(
-    fit: Callable[..., tuple[Tensor, Tensor]],
-    observation: SlotObservation,
-    h_hat: Tensor,
-    statistics: tuple[Tensor, ...],
-    sent: Tensor,
-    spread: Tensor,
-    num_steps: int,
-) -> tuple[Tensor, Tensor]:
+    statistics, noise = (delays_s, powers, over_time), noise_var[:, None, None]
     h, error = torch.empty_like(h_hat), torch.empty_like(spread)
     for band, kept in _subbands(observation):
         part = replace(
@@ -110,10 +83,21 @@ def _by_subbands(
             pilots=observation.pilots[..., band],
             data_mask=observation.data_mask[:, band],
         )
-        found = fit(part, h_hat[..., band], statistics, sent[..., band], spread[..., band], num_steps)
+        before, x, rest = h_hat[..., band], sent[..., band], spread[..., band]
+        if detected:
+            weight = (1 / noise).expand(len(x), *x.shape[2:])
+            left = symbol_covariance(before, weight, rest)
+        else:
+            power = (before.real**2 + before.imag**2).mean(1)
+            weight, left = 1 / (noise + (power * rest).sum(1)), None
+        found = _solve(part, statistics, x, weight, left, num_steps)
         inside = slice(kept.start - band.start, kept.stop - band.start)
         h[..., kept], error[..., kept] = found[0][..., inside], found[1][..., inside]
     return h, error
+
+
+#: From symbols that were detected in this very grid.
+fit_to_decisions = partial(fit_to_symbols, num_steps=8, detected=True)
 
 
 def _subbands(observation: SlotObservation) -> list[tuple[slice, slice]]:
@@ -133,31 +117,6 @@ def _subbands(observation: SlotObservation) -> list[tuple[slice, slice]]:
         rest = slice(even, num_subcarriers)
         found.append((rest, rest))
     return found
-
-
-def _fit_known(
-    observation: SlotObservation,
-    h_hat: Tensor,
-    statistics: tuple[Tensor, ...],
-    sent: Tensor,
-    spread: Tensor,
-    num_steps: int,
-) -> tuple[Tensor, Tensor]:
-    power = (h_hat.real**2 + h_hat.imag**2).mean(1)
-    weight = 1 / (statistics[3][:, None, None] + (power * spread).sum(1))
-    return _solve(observation, statistics, sent, weight, None, num_steps)
-
-
-def _fit_detected(
-    observation: SlotObservation,
-    h_hat: Tensor,
-    statistics: tuple[Tensor, ...],
-    sent: Tensor,
-    spread: Tensor,
-    num_steps: int,
-) -> tuple[Tensor, Tensor]:
-    weight = (1 / statistics[3][:, None, None]).expand(len(sent), *sent.shape[2:])
-    return _solve(observation, statistics, sent, weight, symbol_covariance(h_hat, weight, spread), num_steps)
 
 
 def symbol_covariance(h: Tensor, weight: Tensor, spread: Tensor) -> Tensor:
@@ -199,7 +158,7 @@ def _solve(
 ) -> tuple[Tensor, Tensor]:
     """Regularised least squares by preconditioned conjugate gradients; weight [batch, symbol, subcarrier] of every RE,
     left: covariance of the layers' symbols beside the products of their means."""
-    delays_s, powers, over_time, _ = statistics
+    delays_s, powers, over_time = statistics
     frequency, strength = _frequency_modes(observation, delays_s, powers)
     time, slowness = _time_modes(over_time)
     energy = sent.real**2 + sent.imag**2

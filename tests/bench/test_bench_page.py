@@ -66,6 +66,7 @@ def test_page_shows_target_verdict_floor_and_parity() -> None:
         "met",
         "3.00",
     ]
+    assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
     for text in ("ours 5, Sionna 48: as it should be", "a CPU", "ran6g 0", "boxplus", "a note", "(picture.png)"):
         assert text in page
 

@@ -6,8 +6,8 @@ import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from sionna.phy.nr.utils import decode_mcs_index
-from sionna_pusch import sionna_transmitter
 
+from ran.bench import sionna_peer
 from ran.errors import InputError
 from ran.phy.codebook import num_tpmi, precoding_matrix
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
@@ -87,7 +87,7 @@ def check_equal(allocation):
         assume("all of it DM-RS" not in str(error))
         raise
     try:
-        transmitter = sionna_transmitter(carrier, pusch, users)
+        transmitter = sionna_peer.transmitter(carrier, pusch, users)
     except ValueError as error:
         # Sionna takes the rate from what the transport block's size really gives
         assume("coderate" not in str(error))

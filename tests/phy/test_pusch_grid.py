@@ -5,8 +5,8 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from sionna_pusch import sionna_transmitter
 
+from ran.bench import sionna_peer
 from ran.errors import InputError
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from ran.phy.dmrs import dmrs_symbols
@@ -52,7 +52,7 @@ def test_transmitted_grid_equals_sionna(allocation):
     carrier, pusch, users = allocation
     grid = PuschGrid.build(carrier, pusch, users)
     try:
-        transmitter = sionna_transmitter(carrier, pusch, users)
+        transmitter = sionna_peer.transmitter(carrier, pusch, users)
     except ValueError as error:
         assume("Unsupported coderate" not in str(error))  # Sionna has no rates below 1/5
         raise

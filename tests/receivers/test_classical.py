@@ -7,8 +7,8 @@ from scipy.special import j0, ndtr
 from sionna.phy.mapping import Constellation, Demapper
 from sionna.phy.mimo import lmmse_equalizer as sionna_lmmse
 from sionna.phy.nr import PUSCHLSChannelEstimator
-from sionna_pusch import sionna_transmitter
 
+from ran.bench import sionna_peer
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from ran.phy.modulation import constellation, modulate
@@ -80,7 +80,7 @@ def test_equalizer_equals_sionna(num_layers):
 def test_ls_linear_equals_sionna(num_users, groups, position):
     link, batch = slots(num_users, groups, position)
     h_hat, _ = interpolate_linear(batch.observation)
-    transmitter = sionna_transmitter(link.config.carrier, link.config.pusch, link.config.users)
+    transmitter = sionna_peer.transmitter(link.config.carrier, link.config.pusch, link.config.users)
     estimator = PUSCHLSChannelEstimator(transmitter.resource_grid, 1, position, groups, interpolation_type="lin")
     noise_var = batch.observation.noise_var
     theirs, _ = estimator(batch.observation.y.unsqueeze(1), noise_var[:, None, None])

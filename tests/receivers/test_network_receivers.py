@@ -1,30 +1,21 @@
 """Networks that detect by themselves: sizes, equivariance, and that they learn."""
 
 from dataclasses import replace
+from functools import partial
 
+import neural_slots
 import pytest
 import torch
+from neural_slots import reordered
 
-from ran.link import Link, LinkConfig
-from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.message_passing import MessagePassingReceiver
 
+slots = partial(neural_slots.slots, "networks", num_prb=4)
 SMALL = {
     "deeprx": lambda: DeepRxReceiver(num_channels=12, dilations=((1, 1), (2, 2))),
     "message-passing": lambda: MessagePassingReceiver(num_states=8, width=12, num_iterations=2),
 }
-
-
-def slots(num_prb=4, users=1, rx=4, mcs=14, table=1, batch=3, esn0_db=9.0, **dmrs):
-    config = LinkConfig(
-        carrier=Carrier(num_prb=num_prb),
-        pusch=Pusch(mcs_index=mcs, mcs_table=table, dmrs=Dmrs(**dmrs)),
-        users=Users(num_users=users),
-        num_rx_ant=rx,
-        channel={"name": "tdl", "profile": "B", "delay_spread_ns": 100, "max_doppler_hz": 200},
-    )
-    return Link(config).batch(range(batch), esn0_db, 1, "networks")
 
 
 def built(name):
@@ -50,7 +41,14 @@ def test_sizes_of_the_recipes_fill_their_class(model, limit):
 @pytest.mark.parametrize("users", [1, 2, 4])
 @pytest.mark.parametrize(("num_prb", "mcs", "table", "rx"), [(1, 4, 1, 1), (3, 20, 1, 2), (6, 22, 2, 5)])
 def test_any_size_and_modulation(name, users, num_prb, mcs, table, rx):
-    batch = slots(num_prb, users, rx, mcs, table, config_type=2, num_cdm_groups_without_data=3)
+    batch = slots(
+        num_prb=num_prb,
+        users=users,
+        rx=rx,
+        mcs=mcs,
+        table=table,
+        dmrs={"config_type": 2, "num_cdm_groups_without_data": 3},
+    )
     with torch.no_grad():
         llr = built(name)(batch.observation)[-1][0]
     assert llr.shape == batch.coded_bits.shape
@@ -60,18 +58,8 @@ def test_any_size_and_modulation(name, users, num_prb, mcs, table, rx):
 @pytest.mark.parametrize("name", SMALL)
 def test_the_order_of_antennas_and_of_layers_does_not_matter(name):
     observation = slots(users=3).observation
-    layers, layout = [2, 0, 1], observation.layout
-    moved = replace(
-        observation,
-        y=observation.y[:, [2, 0, 3, 1]],
-        pilots=observation.pilots[layers],
-        layout=replace(
-            layout,
-            first_subcarrier=tuple(layout.first_subcarrier[i] for i in layers),
-            cover_code=tuple(layout.cover_code[i] for i in layers),
-        ),
-        layer_to_user=tuple(observation.layer_to_user[i] for i in layers),
-    )
+    layers = [2, 0, 1]
+    moved = reordered(observation, [2, 0, 3, 1], layers)
     model = built(name)
     with torch.no_grad():
         expected, found = model(observation)[-1][0][:, layers], model(moved)[-1][0]
@@ -89,7 +77,7 @@ def test_slots_of_a_batch_do_not_meet(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_training_lowers_the_loss_on_slots_never_seen(name):
-    batch, unseen = slots(2, users=2, mcs=4, batch=32), slots(2, users=2, mcs=4, batch=32, esn0_db=9.5)
+    batch, unseen = slots(num_prb=2, users=2, mcs=4, batch=32), slots(num_prb=2, users=2, mcs=4, batch=32, esn0_db=9.5)
     model = built(name)
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
 

@@ -2,28 +2,18 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 
+import neural_slots
 import pytest
 import torch
+from neural_slots import KINDS, early, reordered, stronger
 
-from ran.link import Link, LinkConfig
-from ran.phy.config import Carrier, Dmrs, Ptrs, Pusch, Users
 from receivers import Blind
 from receivers.neural.refined_blind import RefinedBlindReceiver
 
 OPTIONS = {"num_channels": 8, "dilations": [1, 2], "num_passes": 2}
-
-
-def slots(num_prb=4, users=1, layers=1, rx=4, mcs=14, table=1, batch=3, esn0_db=9.0, scs=30, doppler=200, **pusch):
-    dmrs = Dmrs(**pusch.pop("dmrs", {"additional_position": 1}))
-    config = LinkConfig(
-        carrier=Carrier(num_prb=num_prb, subcarrier_spacing_khz=scs),
-        pusch=Pusch(mcs_index=mcs, mcs_table=table, num_layers=layers, dmrs=dmrs, **pusch),
-        users=Users(num_users=users),
-        num_rx_ant=rx,
-        channel={"name": "tdl", "profile": "B", "delay_spread_ns": 100, "max_doppler_hz": doppler},
-    )
-    return Link(config).batch(range(batch), esn0_db, 1, "refined")
+slots = partial(neural_slots.slots, "refined", num_prb=4)
 
 
 def observe(**kinds):
@@ -36,29 +26,6 @@ def random_model(std=0.1) -> RefinedBlindReceiver:
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=std)
     return model
-
-
-def early(observation, delay_s):
-    """The same slots with their signals earlier."""
-    k = torch.arange(observation.y.shape[-1], dtype=torch.float64)
-    phase = torch.exp(2j * math.pi * delay_s * observation.subcarrier_spacing_hz * k).to(torch.complex64)
-    return replace(observation, y=observation.y * phase)
-
-
-KINDS = {
-    "one user": {},
-    "one antenna": {"rx": 1},
-    "two users": {"users": 2},
-    "two layers": {"layers": 2},
-    "four users": {"users": 4, "rx": 5},
-    "one pilot symbol": {"dmrs": {"additional_position": 0}},
-    "type 2, double symbols": {
-        "users": 2,
-        "dmrs": {"config_type": 2, "length": 2, "additional_position": 1, "num_cdm_groups_without_data": 3},
-    },
-    "PT-RS": {"ptrs": Ptrs()},
-    "transform precoding": {"transform_precoding": True},
-}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -87,20 +54,8 @@ def test_any_size_pattern_and_modulation(kind, num_prb, mcs, table):
 
 def test_the_order_of_antennas_and_of_layers_does_not_matter():
     observation = observe(users=3, rx=4)
-    antennas, layers = torch.tensor([2, 0, 3, 1]), [2, 0, 1]
-    layout = observation.layout
-    moved = replace(
-        observation,
-        y=observation.y[:, antennas],
-        pilots=observation.pilots[layers],
-        layout=replace(
-            layout,
-            first_subcarrier=tuple(layout.first_subcarrier[i] for i in layers),
-            cover_code=tuple(layout.cover_code[i] for i in layers),
-            time_cover_code=tuple(layout.time_cover_code[i] for i in layers),
-        ),
-        layer_to_user=tuple(observation.layer_to_user[i] for i in layers),
-    )
+    layers = [2, 0, 1]
+    moved = reordered(observation, [2, 0, 3, 1], layers)
     model = random_model()
     with torch.no_grad():
         expected, found = model(observation)[-1][0][:, layers], model(moved)[-1][0]
@@ -109,10 +64,9 @@ def test_the_order_of_antennas_and_of_layers_does_not_matter():
 
 def test_the_level_of_the_received_grid_does_not_matter():
     observation = observe(users=2)
-    stronger = replace(observation, y=observation.y * 100, noise_var=observation.noise_var * 1e4)
     model = random_model()
     with torch.no_grad():
-        expected, found = model(observation)[-1][0], model(stronger)[-1][0]
+        expected, found = model(observation)[-1][0], model(stronger(observation))[-1][0]
     assert float((expected - found).abs().mean()) < 1e-2 * float(expected.abs().mean())
 
 

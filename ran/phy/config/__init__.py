@@ -1,0 +1,24 @@
+"""Carrier, PUSCH and PDSCH configuration: frozen, checked once, then trusted everywhere below."""
+
+from ran.phy.config.base import Config
+from ran.phy.config.carrier import Carrier
+from ran.phy.config.decoding import Decoder, Harq, Precision
+from ran.phy.config.pdsch import Pdsch
+from ran.phy.config.pusch import Pusch
+from ran.phy.config.reference_signals import Dmrs, Ptrs
+from ran.phy.config.shared_channel import SharedChannel
+from ran.phy.config.users import Users
+
+__all__ = [
+    "Carrier",
+    "Config",
+    "Decoder",
+    "Dmrs",
+    "Harq",
+    "Pdsch",
+    "Precision",
+    "Ptrs",
+    "Pusch",
+    "SharedChannel",
+    "Users",
+]

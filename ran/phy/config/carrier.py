@@ -1,0 +1,51 @@
+"""The carrier and the slot."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, model_validator
+
+from ran.phy.config.base import Config
+
+
+class Carrier(Config):
+    """The carrier and the slot under test (TS 38.211 §4, Rel-18; normal cyclic prefix).
+
+    subcarrier_spacing_khz: 15, 30, 60 or 120.
+    num_prb: physical resource blocks of the grid, all allocated to the users, 1 to 275.
+    n_cell_id: physical cell identity; also the default of every scrambling identity.
+    slot_number: slot within the frame; enters the DM-RS sequence (TS 38.211 §6.4.1.1.1.1).
+    """
+
+    subcarrier_spacing_khz: Literal[15, 30, 60, 120] = 30
+    num_prb: Annotated[int, Field(ge=1, le=275)] = 24
+    n_cell_id: Annotated[int, Field(ge=0, le=1007)] = 1
+    slot_number: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def numerology(self) -> int:
+        """mu of TS 38.211 table 4.2-1."""
+        return {15: 0, 30: 1, 60: 2, 120: 3}[self.subcarrier_spacing_khz]
+
+    @property
+    def subcarrier_spacing_hz(self) -> float:
+        return self.subcarrier_spacing_khz * 1e3
+
+    @property
+    def num_subcarriers(self) -> int:
+        return 12 * self.num_prb
+
+    @property
+    def slot_duration_s(self) -> float:
+        return 1e-3 / 2**self.numerology
+
+    @model_validator(mode="after")
+    def _slot_is_in_frame(self) -> Carrier:
+        slots = 10 * 2**self.numerology
+        if self.slot_number >= slots:
+            raise ValueError(
+                f"slot_number {self.slot_number} is outside the frame: at {self.subcarrier_spacing_khz} kHz "
+                f"allowed are 0 to {slots - 1} (TS 38.211 table 4.3.2-1)"
+            )
+        return self

@@ -1,0 +1,33 @@
+"""The pages of every room: their templates and the style that they share."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from jinja2 import DictLoader, Environment, StrictUndefined, Template
+from markupsafe import Markup
+
+from ran.report.crossing import percent
+
+
+def page_template(room: str) -> Template:
+    """The template page.html.j2 of a package, such as "ran.report". A name that is not given is an error there."""
+    environment = Environment(
+        loader=DictLoader({"page": _text(room, "page.html.j2")}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["percent"] = percent
+    environment.globals["zip"] = zip
+    return environment.get_template("page")
+
+
+def page_part(name: str) -> Markup:
+    """A file that pages hold as it is: "page.css", the style of all, or "page.js"."""
+    return Markup(_text("ran.report", name))
+
+
+def _text(room: str, name: str) -> str:
+    return files(room).joinpath(name).read_text(encoding="utf-8")
