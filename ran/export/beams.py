@@ -114,10 +114,14 @@ def _write(
 ) -> BeamOutcome:
     path = folder / "model.onnx"
     card = predictor.card
+    measured = f"wide, {experiment.set_b.size} beams" if observation.is_wide else "Set A"
+    if observation.num_rx_beams > 1:
+        number = f"receive beam * {observation.num_tx_beams} + transmit beam"
+        measured = f"Set A, pairs with {observation.num_rx_beams} receive beams: {number}"
     codebooks = {
         "panel": experiment.panel.model_dump(mode="json"),
         "set_a": experiment.set_a.model_dump(mode="json"),
-        "measured_codebook": f"wide, {experiment.set_b.size} beams" if observation.is_wide else "Set A",
+        "measured_codebook": measured,
     }
     about = {
         "task": str(card.get("description", "")),

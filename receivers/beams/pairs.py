@@ -43,6 +43,8 @@ class PairBeams(PlainBeams):
         self.leave = nn.Linear(num_hidden, 2 * num_tx_beams)
 
     def check(self, observation: BeamObservation) -> None:
+        if observation.num_rx_beams < 2:
+            raise bad_value("num_rx_beams", observation.num_rx_beams, "2 or more, pairs of beams")
         if observation.num_tx_beams != self.num_tx_beams:
             raise bad_value(
                 "num_tx_beams", observation.num_tx_beams, f"{self.num_tx_beams}, what the model was made for"

@@ -162,6 +162,8 @@ def test_models_refuse_arrays_that_they_do_not_serve():
             BEAM_ARCHITECTURES[name]().check(pairs)
     with pytest.raises(ValueError, match=r"num_rx_beams: got 1; allowed: 8, what"):
         BEAM_ARCHITECTURES["mlp"](num_set_a=512, num_rx_beams=8).check(observation())
+    with pytest.raises(ValueError, match=r"num_rx_beams: got 1; allowed: 2 or more"):
+        BEAM_ARCHITECTURES["pairs"]().check(observation())
     with pytest.raises(ValueError, match=r"num_tx_beams: got 32; allowed: 64"):
         BEAM_ARCHITECTURES["pairs"]().check(pairs_of(8, beams=(4, 8)))
 

@@ -75,11 +75,11 @@ def test_half_the_measurements_in_time_are_compared_over_the_same_drops(tmp_path
 
 
 def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
-    few = ["num_drops=4", "num_fit_drops=4", "set_a.beams=[2, 4]", "set_b.size=16"]
-    shipped = load("beams-uma-30ghz-pairs", [*few, "evaluation.set_b_sizes=[16, 32]", "evaluation.top_k=[1, 4]"])
+    few = ["num_drops=4", "num_fit_drops=4", "evaluation.set_b_sizes=[16, 32]", "evaluation.top_k=[1, 4]"]
+    shipped = load("beams-uma-30ghz-pairs", few)
     results = run_experiment(shipped)
     own = {result.predictor: result for result in results.of(results.settings[0])}
-    assert own["sweep"].num_beams == 8 * 8
+    assert own["sweep"].num_beams == 64 * 8
     assert own["sweep"].values["loss_db_k1"].value <= own["best-of-set-b"].values["loss_db_k1"].value
     assert own["genie"].values["top1"].value == 1
 

@@ -217,7 +217,7 @@ def test_bad_recipes_are_refused_before_the_first_drop(changes, message, tmp_pat
 
 def test_shipped_beam_weights_load_and_their_cards_are_complete():
     cards = shipped_weights("beams")
-    assert {"beams-geometric", "beams-mlp", "beams-cnn", "beams-recurrent"} <= set(cards)
+    assert {"beams-geometric", "beams-mlp", "beams-cnn", "beams-recurrent", "beams-pairs"} <= set(cards)
     for name, card in cards.items():
         predictor = NeuralBeams(name)
         assert card["parameters"] == sum(p.numel() for p in predictor.model.parameters())
