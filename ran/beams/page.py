@@ -26,9 +26,9 @@ JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
 #: Columns of the table: title, name of the figure, how it is written.
 _COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
     ("Top-1 %", "top1", lambda v: f"{100 * v:.1f}"),
-    ("loss, mean dB", "loss_db_k1", lambda v: f"{v:.2f}"),
-    ("loss, 90 % dB", "loss_db_p90", lambda v: f"{v:.1f}"),
-    ("loss, 95 % dB", "loss_db_p95", lambda v: f"{v:.1f}"),
+    ("loss, mean dB", "loss_db_k1", lambda v: f"{v:z.2f}"),
+    ("loss, 90 % dB", "loss_db_p90", lambda v: f"{v:z.1f}"),
+    ("loss, 95 % dB", "loss_db_p95", lambda v: f"{v:z.1f}"),
     ("within %", "within_k1", lambda v: f"{100 * v:.1f}"),
     ("Mbit/s of the beam", "rate_mbps_k1", lambda v: f"{v:.0f}"),
     ("Mbit/s, 5 %", "rate_mbps_p5", lambda v: f"{v:.0f}"),
@@ -112,7 +112,8 @@ def rows(results: BeamResults) -> list[dict[str, Any]]:
 
 
 def compared(results: BeamResults) -> list[dict[str, Any]]:
-    """Tables over the settings that share their drops: predictors, and per setting a title and cells; none of one."""
+    """Tables over the settings that share their drops, none of one setting: what is in columns, and rows with a title
+    and cells. Settings are rows, or columns where there are more predictors than settings."""
     own = results.settings[0]
     settings = [setting for setting in results.settings if setting.speed_kmh == own.speed_kmh]
     names = [r.predictor for r in results.of(own) if not r.needs_truth]
@@ -120,12 +121,15 @@ def compared(results: BeamResults) -> list[dict[str, Any]]:
         return []
     found = []
     for title, name, scale, digits in (("Top-1 %", "top1", 100.0, 1), ("Loss, mean dB", "loss_db_k1", 1.0, 2)):
-        lines = []
+        cells = []
         for setting in settings:
             of_name = {result.predictor: result for result in results.of(setting)}
-            cells = [_compared_cell(of_name.get(predictor), name, scale, digits) for predictor in names]
-            lines.append({"title": _setting_title(results, setting), "cells": cells})
-        found.append({"title": title, "predictors": names, "rows": lines})
+            cells.append([_compared_cell(of_name.get(predictor), name, scale, digits) for predictor in names])
+        across, down = names, [_setting_title(results, setting) for setting in settings]
+        if len(names) > len(settings):
+            across, down, cells = down, across, [list(column) for column in zip(*cells, strict=True)]
+        lines = [{"title": row, "cells": of_row} for row, of_row in zip(down, cells, strict=True)]
+        found.append({"title": title, "columns": across, "rows": lines})
     return found
 
 
@@ -140,7 +144,9 @@ def _compared_cell(result: Result | None, name: str, scale: float, digits: int) 
         return {"value": "", "interval": ""}
     value, difference = result.values[name], result.against_own.get(name)
     if difference is None:
-        interval = f"{scale * value.low:.{digits}f} to {scale * value.high:.{digits}f}"
+        interval = f"{scale * value.low:z.{digits}f} to {scale * value.high:z.{digits}f}"
+    elif difference.low == difference.value == difference.high == 0:
+        interval = "the same"
     else:
         low, high = scale * difference.low, scale * difference.high
         interval = f"{scale * difference.value:+.{digits}f}: {low:+.{digits}f} to {high:+.{digits}f}"
@@ -199,18 +205,27 @@ def _facts(results: BeamResults) -> dict[str, str]:
     slants = "cross-polarised" if panel.polarisation == "cross" else "single-polarised"
     carrier_ghz, (rows, columns) = world.source.carrier_frequency_hz / 1e9, world.set_a.grid
     horizon = ", ".join(f"{at:g}" for at in timing.horizon_ms)
+    pairs = f"{experiment.num_set_a} pairs, {experiment.num_rx_beams} x " if experiment.task == "pairs" else ""
+    times = f"{_number(timing.num_observed, 'time')}, every {timing.period_ms:g} ms"
+    decisions = _number(timing.num_decisions, "decision")
     return {
         "Channel": f"{experiment.channel.name}, {carrier_ghz:g} GHz, {experiment.speed_kmh:g} km/h",
         "Panel": f"{panel.rows} x {panel.columns} {slants} places, {panel.downtilt_deg:g}° down",
-        "Set A": f"{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} x {columns}",
+        "Set A": f"{pairs}{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} x {columns}",
         "Set B": results.settings[0].set_b_title,
         "User": f"{len(terminal.faces_deg)} faces x {terminal.num_beams} receive beams",
         "Radio": f"{radio.tx_power_dbm:g} dBm, {radio.bandwidth_hz / 1e6:.0f} MHz",
         "Noise": f"{world.noise_dbm:.0f} dBm per RE",
-        "Measured": f"{timing.num_observed} times, every {timing.period_ms:g} ms; used at {horizon} ms",
-        "A beam costs": f"{costs.symbols_per_beam:g} symbols of {costs.symbol_ms * 1e3:.1f} µs",
-        "Drops": f"{experiment.num_drops}, {timing.num_decisions} decisions each, seed {experiment.seed}",
+        "Measured": f"{times}; used at {horizon} ms",
+        "A pair costs"
+        if pairs
+        else "A beam costs": f"{_number(costs.symbols_per_beam, 'symbol')} of {costs.symbol_ms * 1e3:.1f} µs",
+        "Drops": f"{experiment.num_drops}, {decisions} each, seed {experiment.seed}",
     }
+
+
+def _number(count: float, what: str) -> str:
+    return f"{count:g} {what}" + ("" if count == 1 else "s")
 
 
 def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:

@@ -13,6 +13,8 @@ from ran.report.curves import COLORS_LIGHT
 
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 10, 40
+#: Part of the vertical axis that is too little to be seen.
+_HAIR = 0.005
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,10 @@ def line_svg(lines: Sequence[Line], x_title: str, y_title: str, share: bool = Fa
     """Curves over a linear axis with intervals; share: the vertical axis is from 0 to 100 %."""
     ys = [value for line in lines for value in (*line.y, *line.low, *line.high)]
     xs = [value for line in lines for value in line.x]
-    y_ticks = np.arange(0, 1.01, 0.2) if share else _steps(min(ys), max(ys))
+    low = min(ys)
+    if -_HAIR * max(ys) < low < 0:
+        low = 0.0  # the interval of what is next to nothing asks for no part of the axis
+    y_ticks = np.arange(0, 1.01, 0.2) if share else _steps(low, max(ys))
     x_ticks = np.array(sorted(set(xs))) if len(set(xs)) <= 8 else _steps(min(xs), max(xs))
     x_low, x_high = min(min(xs), x_ticks[0]), max(max(xs), x_ticks[-1])
     x_high = x_high if x_high > x_low else x_low + 1

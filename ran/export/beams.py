@@ -114,10 +114,14 @@ def _write(
 ) -> BeamOutcome:
     path = folder / "model.onnx"
     card = predictor.card
+    measured = f"wide, {experiment.set_b.size} beams" if observation.is_wide else "Set A"
+    if observation.num_rx_beams > 1:
+        number = f"receive beam * {observation.num_tx_beams} + transmit beam"
+        measured = f"Set A, pairs with {observation.num_rx_beams} receive beams: {number}"
     codebooks = {
         "panel": experiment.panel.model_dump(mode="json"),
         "set_a": experiment.set_a.model_dump(mode="json"),
-        "measured_codebook": f"wide, {experiment.set_b.size} beams" if observation.is_wide else "Set A",
+        "measured_codebook": measured,
     }
     about = {
         "task": str(card.get("description", "")),
@@ -158,12 +162,12 @@ def _write(
 def _random(like: BeamObservation, batch: int, num_times: int, num_measured: int, num_horizon: int) -> BeamObservation:
     """Random measurements of the same codebooks."""
     generator = torch.Generator().manual_seed(batch)
-    codebook = like.wide_weights if like.wide_weights is not None else like.set_a_weights
-    shape = (batch, num_times, min(num_measured, codebook.shape[1]))
+    size = like.num_set_a if like.wide_weights is None else like.wide_weights.shape[1]
+    shape = (batch, num_times, min(num_measured, size))
     return replace(
         like,
         rsrp_dbm=-80 + 10 * torch.randn(shape, generator=generator),
-        measured=torch.rand((*shape[:2], codebook.shape[1]), generator=generator).argsort(-1)[..., : shape[2]],
+        measured=torch.rand((*shape[:2], size), generator=generator).argsort(-1)[..., : shape[2]],
         times_s=torch.arange(1 - num_times, 1, dtype=torch.float64) / 25,
         horizon_s=torch.arange(num_horizon, dtype=torch.float64) / 25,
         users_m=None,

@@ -24,17 +24,14 @@ from receivers.beams import BeamObservation, BeamTruth
 class KeptDrops:
     """Drops of one world: measured and true powers at all times.
 
-    measured float32 [num_drops, num_times, num_pool]: of all beams of the pool, with noise, not quantised. true
-    float32 [num_drops, num_times, num_set_a].
+    measured float32 [num_drops, num_times, num_pool]: of all beams of the pool, or of all pairs, with noise, not
+    quantised. true float32 [num_drops, num_times, num_set_a].
     """
 
-    def __init__(self, world: World, what: str) -> None:
+    def __init__(self, world: World) -> None:
         self.settings = world
-        experiment = load(world.experiment, world.changes)
-        if experiment.task != "tx":
-            raise InputError(f"{what}: got an experiment with task {experiment.task!r}; allowed: tx")
-        self.experiment: BeamExperiment = experiment
-        self.world = BeamWorld(experiment)
+        self.experiment: BeamExperiment = load(world.experiment, world.changes)
+        self.world = BeamWorld(self.experiment)
         self.measured = np.empty((0, 0, 0), np.float32)
         self.true = np.empty((0, 0, 0), np.float32)
         #: What is known of codebooks and noise in every drop.
@@ -104,7 +101,11 @@ class KeptDrops:
 
     @cached_property
     def _mirror(self) -> np.ndarray:
-        """The pool's beams with columns from right to left."""
+        """The pool's beams with columns from right to left; of pairs, receive beams in the other order besides, which
+        is that of a mirrored user turned to some other side, where faces are evenly apart."""
+        if self.experiment.task == "pairs":
+            pairs = np.arange(self.experiment.num_set_a).reshape(-1, *self.world.set_a.grid)
+            return pairs[::-1, :, ::-1].reshape(-1)
         levels = zip(self.world.tree.first, self.world.tree.levels, strict=True)
         parts = [first + np.arange(level.num_beams).reshape(level.grid)[:, ::-1].reshape(-1) for first, level in levels]
         return np.concatenate(parts)
@@ -115,13 +116,19 @@ class BeamData:
 
     def __init__(self, recipe: BeamRecipe) -> None:
         self.recipe = recipe
-        self.kept = [KeptDrops(world, f"worlds.{i}") for i, world in enumerate(recipe.worlds)]
+        self.kept = [KeptDrops(world) for world in recipe.worlds]
         for kept in self.kept:
+            size = kept.experiment.num_set_a
             for set_b in recipe.set_b:
+                if set_b.is_outside and kept.experiment.task == "pairs":
+                    raise InputError(
+                        f"set_b.pattern: got {set_b.pattern!r} with task 'pairs'; allowed: fixed, random, all"
+                    )
+                if set_b.pattern == "learned":
+                    raise InputError("set_b.pattern: got 'learned'; allowed here: fixed, random, wide, all")
                 if set_b.pattern == "wide":
                     kept.world.level(set_b.size)
-                elif set_b.size > kept.world.set_a.num_beams:
-                    size = kept.world.set_a.num_beams
+                elif set_b.size > size:
                     raise InputError(f"set_b.size: got {set_b.size}; allowed: 1 to {size}, Set B is inside Set A")
 
     def prepare(self, say: Callable[[str], None]) -> float:

@@ -7,6 +7,7 @@ from torch import nn
 
 from receivers.beams.geometric import GeometricBeams
 from receivers.beams.interface import BeamObservation, BeamPrediction, BeamPredictor, BeamTruth
+from receivers.beams.pairs import PairBeams
 from receivers.beams.plain import CnnBeams, MlpBeams, RecurrentBeams
 from receivers.neural.weights import load_weights
 
@@ -16,6 +17,7 @@ BEAM_ARCHITECTURES: dict[str, type[nn.Module]] = {
     "mlp": MlpBeams,
     "cnn": CnnBeams,
     "recurrent": RecurrentBeams,
+    "pairs": PairBeams,
 }
 #: Drops that go through a model together.
 _DROPS_AT_ONCE = 128

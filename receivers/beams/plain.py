@@ -12,12 +12,15 @@ _DB = 10.0
 #: What a beam that was not measured is taken for, relative to the strongest measurement.
 _UNSEEN_DB = -30.0
 
+#: Places of measured entries in Set A, its grid of transmit beams, and its number of entries.
+PlainTables = tuple[Tensor, tuple[int, int], int]
+
 
 def places_in_set_a(observation: BeamObservation) -> Tensor:
-    """Entry of Set A that a measured beam is written to, int64 [num_codebook]: its own, or of a wide beam the nearest
-    to where it points."""
+    """Entry of Set A that a measured beam or pair is written to, int64 [num_codebook]: its own, or of a wide beam the
+    nearest to where it points."""
     if observation.wide_cosines is None:
-        return torch.arange(observation.num_tx_beams, device=observation.measured.device)
+        return torch.arange(observation.num_set_a, device=observation.measured.device)
     return torch.cdist(observation.wide_cosines, observation.set_a_cosines).argmin(1)
 
 
@@ -38,20 +41,26 @@ def check_size(observation: BeamObservation, num_set_a: int) -> None:
 
 
 class PlainBeams(nn.Module):
-    """What the plain models share: maps over Set A in, powers and scores over Set A out; two numbers per beam."""
+    """What the plain models share: maps over Set A in, powers and scores over Set A out; two numbers per entry.
 
-    def __init__(self) -> None:
+    num_rx_beams: 1, or of the pairs that the model is for.
+    """
+
+    def __init__(self, num_rx_beams: int = 1) -> None:
         super().__init__()
+        self.num_rx_beams = num_rx_beams
         self.temperature = nn.Parameter(torch.ones(()), requires_grad=False)
 
     def check(self, observation: BeamObservation) -> None:
         """`ValueError` for what the model does not serve."""
-        if observation.num_rx_beams != 1:
-            raise bad_value("num_rx_beams", observation.num_rx_beams, "1, beams of the base station alone")
+        if observation.num_rx_beams != self.num_rx_beams:
+            alone = "1, beams of the base station alone"
+            allowed = alone if self.num_rx_beams == 1 else f"{self.num_rx_beams}, what the model was made for"
+            raise bad_value("num_rx_beams", observation.num_rx_beams, allowed)
 
-    def tables(self, observation: BeamObservation) -> tuple[Tensor, tuple[int, int]]:
+    def tables(self, observation: BeamObservation) -> PlainTables:
         """What of the codebooks goes into `predict`."""
-        return places_in_set_a(observation), observation.grid
+        return places_in_set_a(observation), observation.grid, observation.num_set_a
 
     def forward(self, observation: BeamObservation) -> BeamPrediction:
         o = observation
@@ -65,25 +74,28 @@ class PlainBeams(nn.Module):
         times_s: Tensor,
         horizon_s: Tensor,
         noise_dbm: Tensor,
-        tables: tuple[Tensor, tuple[int, int]],
+        tables: PlainTables,
     ) -> BeamPrediction:
         """Inputs as in `BeamObservation`; the noise is not looked at."""
-        places, grid = tables
-        maps, level = maps_over_set_a(rsrp_dbm, measured, places, grid[0] * grid[1])
+        places, grid, num_set_a = tables
+        maps, level = maps_over_set_a(rsrp_dbm, measured, places, num_set_a)
         found = self.network_of(maps, grid, times_s.to(torch.float32), horizon_s.to(torch.float32))
         rsrp = level + _UNSEEN_DB + _DB * found[:, :, 0]
         return BeamPrediction(rsrp, torch.log_softmax(found[:, :, 1] / self.temperature, -1))
 
     def network_of(self, maps: Tensor, grid: tuple[int, int], times_s: Tensor, horizon_s: Tensor) -> Tensor:
-        """Two numbers per beam, [batch, num_horizon, 2, num_set_a]."""
+        """Two numbers per entry, [batch, num_horizon, 2, num_set_a]."""
         raise TypeError(f"{type(self).__name__} has no network of its own")
 
 
 class MlpBeams(PlainBeams):
-    """A multilayer perceptron for one Set A; looks at the newest measurements. num_set_a, num_hidden: sizes."""
+    """A multilayer perceptron for one Set A; looks at the newest measurements.
 
-    def __init__(self, num_set_a: int = 64, num_hidden: int = 256) -> None:
-        super().__init__()
+    num_set_a, num_hidden: sizes. num_rx_beams: 1, or of pairs, which are then the entries of Set A.
+    """
+
+    def __init__(self, num_set_a: int = 64, num_hidden: int = 256, num_rx_beams: int = 1) -> None:
+        super().__init__(num_rx_beams)
         self.num_set_a = num_set_a
         self.network = nn.Sequential(
             nn.Linear(2 * num_set_a, num_hidden),

@@ -47,7 +47,8 @@ def observation(
 def trained_like(name: str) -> torch.nn.Module:
     """A model whose weights are all random, also those that begin at 0."""
     torch.manual_seed(3)
-    options = {"geometric": {"num_channels": 4}, "mlp": {"num_hidden": 16}, "recurrent": {"num_hidden": 16}, "cnn": {}}
+    small = {"num_hidden": 16}
+    options = {"geometric": {"num_channels": 4}, "mlp": small, "recurrent": small, "cnn": {}, "pairs": small}
     model = BEAM_ARCHITECTURES[name](**options[name]).eval()
     with torch.no_grad():
         for parameter in model.parameters():
@@ -155,7 +156,49 @@ def test_models_refuse_arrays_that_they_do_not_serve():
     large = observation((4, 40), (4, 16))
     with pytest.raises(ValueError, match=r"wavelengths across: got 19.5; allowed: up to 16"):
         GeometricBeams(num_channels=4).check(large)
-    pairs = replace(observation(), num_rx_beams=8)
-    for name in BEAM_ARCHITECTURES:
+    pairs = pairs_of(8)
+    for name in set(BEAM_ARCHITECTURES) - {"pairs"}:
         with pytest.raises(ValueError, match=r"num_rx_beams: got 8; allowed: 1"):
             BEAM_ARCHITECTURES[name]().check(pairs)
+    with pytest.raises(ValueError, match=r"num_rx_beams: got 1; allowed: 8, what"):
+        BEAM_ARCHITECTURES["mlp"](num_set_a=512, num_rx_beams=8).check(observation())
+    with pytest.raises(ValueError, match=r"num_rx_beams: got 1; allowed: 2 or more"):
+        BEAM_ARCHITECTURES["pairs"]().check(observation())
+    with pytest.raises(ValueError, match=r"num_tx_beams: got 32; allowed: 64"):
+        BEAM_ARCHITECTURES["pairs"]().check(pairs_of(8, beams=(4, 8)))
+
+
+def pairs_of(num_rx_beams: int, num_measured: int = 40, batch: int = 6, beams: tuple[int, int] = (4, 16)):
+    """Random powers of random pairs."""
+    seen = observation(beams=beams, batch=batch)
+    generator = torch.Generator().manual_seed(2)
+    places = torch.rand((batch, 1, num_rx_beams * seen.num_tx_beams), generator=generator).argsort(-1)
+    return replace(
+        seen,
+        rsrp_dbm=-90 + 8 * torch.randn((batch, 1, num_measured), generator=generator),
+        measured=places[..., :num_measured],
+        num_rx_beams=num_rx_beams,
+    )
+
+
+@pytest.mark.parametrize("options", [{"name": "pairs"}, {"name": "mlp", "num_set_a": 512, "num_rx_beams": 8}])
+def test_models_of_pairs_predict_every_pair(options):
+    model = BEAM_ARCHITECTURES[options.pop("name")](num_hidden=16, **options)
+    seen = pairs_of(8)
+    model.check(seen)
+    found = predicted(model, seen)
+    assert found.rsrp_dbm.shape == found.log_probability.shape == (6, 1, 512)
+    torch.testing.assert_close(found.log_probability.exp().sum(-1), torch.ones(6, 1), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("num_rx_beams", [2, 8])
+def test_receive_beams_of_pairs_may_be_in_any_order(num_rx_beams):
+    """A user's beams are named at will: other names give the same predictions under these names."""
+    seen, model = pairs_of(num_rx_beams), trained_like("pairs")
+    order = torch.randperm(num_rx_beams, generator=torch.Generator().manual_seed(1))
+    rx, tx = seen.measured // 64, seen.measured % 64
+    expected, found = predicted(model, seen), predicted(model, replace(seen, measured=order[rx] * 64 + tx))
+    for name in ("rsrp_dbm", "log_probability"):
+        maps = getattr(expected, name).unflatten(-1, (num_rx_beams, 64))
+        renamed = getattr(found, name).unflatten(-1, (num_rx_beams, 64))[:, :, order]
+        torch.testing.assert_close(renamed, maps, atol=1e-3, rtol=0)

@@ -10,7 +10,7 @@ import yaml
 from beam_cases import experiment
 
 from ran.beams.experiment import built_in_experiments, load
-from ran.beams.page import write_results
+from ran.beams.page import compared, write_results
 from ran.beams.run import run_experiment
 from ran.cli.main import main
 
@@ -72,14 +72,25 @@ def test_half_the_measurements_in_time_are_compared_over_the_same_drops(tmp_path
     page = write_results(results, tmp_path).read_text()
     assert "Settings over the same drops" in page
     assert "8 fixed, every 120 ms" in page
+    # two predictors, three settings: settings are rows; four predictors: columns
+    top1 = compared(results)[0]
+    assert top1["columns"] == ["last-beam", "kalman"]
+    assert [row["title"] for row in top1["rows"]] == [f"8 fixed, every {every} ms" for every in (40, 80, 120)]
+    assert top1["rows"][1]["cells"][0]["interval"] == "the same"
+    more = ["best-of-set-b", "interpolation", *names]
+    wide = run_experiment(experiment(predictors=more, timing=timing, evaluation=evaluation, speed_kmh=60))
+    turned = compared(wide)[0]
+    assert turned["columns"] == [row["title"] for row in top1["rows"]]
+    assert [row["title"] for row in turned["rows"]] == ["best-of-set-b", "interpolation", "last-beam", "kalman"]
+    assert turned["rows"][2]["cells"] == [row["cells"][0] for row in top1["rows"]]
 
 
 def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
-    few = ["num_drops=4", "num_fit_drops=4", "set_a.beams=[2, 4]", "set_b.size=16"]
-    shipped = load("beams-uma-30ghz-pairs", [*few, "evaluation.set_b_sizes=[16, 32]", "evaluation.top_k=[1, 4]"])
+    few = ["num_drops=4", "num_fit_drops=4", "evaluation.set_b_sizes=[16, 32]", "evaluation.top_k=[1, 4]"]
+    shipped = load("beams-uma-30ghz-pairs", few)
     results = run_experiment(shipped)
     own = {result.predictor: result for result in results.of(results.settings[0])}
-    assert own["sweep"].num_beams == 8 * 8
+    assert own["sweep"].num_beams == 64 * 8
     assert own["sweep"].values["loss_db_k1"].value <= own["best-of-set-b"].values["loss_db_k1"].value
     assert own["genie"].values["top1"].value == 1
 

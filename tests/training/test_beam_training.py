@@ -38,6 +38,12 @@ TINY = {
 }
 # one way from user to base station: computed in no time
 SPOTS = {"channel": "free-space", "predictors": ["genie"], "num_drops": 32, "set_b": {"pattern": "fixed", "size": 8}}
+#: What makes a training of TINY one for pairs.
+PAIRS = [
+    "worlds=[{experiment: spots.yaml, changes: [task=pairs], num_drops: 96, num_held_out: 32}]",
+    "set_b=[{pattern: fixed, size: 32}, {pattern: random, size: 64}]",
+    "model={name: pairs, num_hidden: 32}",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -115,6 +121,37 @@ def test_mirrored_drops_are_drops_of_the_mirrored_user():
     torch.testing.assert_close(cosines[best] * torch.tensor([-1.0, 1.0]), cosines[other], atol=1e-6, rtol=0)
 
 
+def test_mirrored_pairs_are_those_of_the_mirrored_user():
+    """Of a user on the other side that is turned the other way; half a turn more changes its two faces over."""
+    recipe = load_recipe("tiny.yaml", PAIRS)
+    kept = BeamData(recipe).kept[0]
+    world, rng = kept.world, np.random.default_rng(0)
+    users = np.stack([rng.uniform(50, 100, 8), rng.uniform(-80, 80, 8), rng.uniform(-20, -5, 8)], -1)
+    bearing = rng.uniform(0, 2 * np.pi, 8)
+    instants = (
+        world.source._instant(users, bearing),
+        world.source._instant(users * [1, -1, 1], np.pi - bearing),
+    )
+    of_pairs = [world._powers_dbm(instant)[..., :64].reshape(8, 1, -1) for instant in instants]
+    kept.measured = kept.true = of_pairs[0]
+    _, mirrored = kept.batch(np.arange(8), recipe.set_b[0], rng, mirrored=True)
+    np.testing.assert_allclose(mirrored.rsrp_dbm, of_pairs[1], atol=2e-2)
+
+
+def test_training_for_pairs(tmp_path):
+    """The loss falls, and the file of the export does what the weights do."""
+    steps = ["schedule.steps=30", "schedule.learning_rate=6e-3"]
+    recipe = load_recipe("tiny.yaml", [*PAIRS, *steps])
+    trainer = BeamTrainer(recipe, build_model(recipe), tmp_path)
+    before = trainer.looks()[0]["cross_entropy"]
+    while trainer.step < recipe.schedule.steps:
+        trainer.one_step()
+    assert trainer.looks()[0]["cross_entropy"] < before - 0.3
+    weights = run("tiny.yaml", tmp_path / "out", [*PAIRS, "schedule.steps=1"])
+    changes = ("task=pairs", "set_b.size=32")
+    assert not export_beams(str(weights), tmp_path / "export", "spots.yaml", changes).problems
+
+
 def test_temperature_makes_stated_probabilities_true():
     torch.manual_seed(0)
     scores = 2 * torch.randn(4000, 16)
@@ -161,6 +198,12 @@ def test_plain_models_export_too(name, tmp_path):
         (["model={name: mlp, num_set_a: 32}"], "worlds.0: num_set_a: got 64; allowed: 32"),
         (["set_b=[{pattern: fixed, size: 65}]"], "set_b.size: got 65; allowed: 1 to 64, Set B is inside Set A"),
         (["set_b=[{pattern: wide, size: 7}]"], "set_b.size: got 7"),
+        (
+            ["set_b=[{pattern: learned, size: 8}]"],
+            "set_b.pattern: got 'learned'; allowed here: fixed, random, wide, all",
+        ),
+        (PAIRS[:1], "set_b.pattern: got 'wide' with task 'pairs'; allowed: fixed, random, all"),
+        (PAIRS[:2], "worlds.0: num_rx_beams: got 8; allowed: 1"),
         (["worlds=[{experiment: nowhere, num_drops: 8}]"], "nowhere"),
         (["schedule.label_db=0"], "label_db"),
     ],
@@ -174,7 +217,7 @@ def test_bad_recipes_are_refused_before_the_first_drop(changes, message, tmp_pat
 
 def test_shipped_beam_weights_load_and_their_cards_are_complete():
     cards = shipped_weights("beams")
-    assert {"beams-geometric", "beams-mlp", "beams-cnn", "beams-recurrent"} <= set(cards)
+    assert {"beams-geometric", "beams-mlp", "beams-cnn", "beams-recurrent", "beams-pairs"} <= set(cards)
     for name, card in cards.items():
         predictor = NeuralBeams(name)
         assert card["parameters"] == sum(p.numel() for p in predictor.model.parameters())
