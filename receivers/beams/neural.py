@@ -33,17 +33,7 @@ class NeuralBeams(BeamPredictor):
         loaded = load_weights(weights, "beams")
         self.card = loaded.card
         self._sha256 = loaded.sha256
-        architecture = dict(loaded.card["architecture"])
-        kind = architecture.pop("name")
-        if kind not in BEAM_ARCHITECTURES:
-            raise ValueError(f"weights: architecture {kind!r} of {weights!r}; allowed: {', '.join(BEAM_ARCHITECTURES)}")
-        self.model = BEAM_ARCHITECTURES[kind](**architecture)
-        try:
-            self.model.load_state_dict(loaded.tensors)
-        except RuntimeError as error:
-            first = str(error).splitlines()[-1].strip()
-            raise ValueError(f"weights: {weights!r} does not fit architecture {kind!r}: {first}") from None
-        self.model.eval()
+        self.model = loaded.model(weights, BEAM_ARCHITECTURES)
 
     def check(self, observation: BeamObservation) -> None:
         self.model.check(observation)  # type: ignore[operator]

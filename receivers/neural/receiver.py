@@ -42,19 +42,10 @@ class NeuralReceiver(Receiver):
         loaded = load_weights(weights)
         self.card = loaded.card
         self._sha256 = loaded.sha256
-        architecture = dict(loaded.card["architecture"])
-        kind = architecture.pop("name")
-        if kind not in ARCHITECTURES:
-            raise ValueError(f"weights: architecture {kind!r} of {weights!r}; allowed: {', '.join(ARCHITECTURES)}")
-        self.model = ARCHITECTURES[kind](**architecture)
-        try:
-            self.model.load_state_dict(loaded.tensors)
-        except RuntimeError as error:
-            first = str(error).splitlines()[-1].strip()
-            raise ValueError(f"weights: {weights!r} does not fit architecture {kind!r}: {first}") from None
-        self.model.eval()
+        self.model = loaded.model(weights, ARCHITECTURES)
         if num_turbo and not hasattr(self.model, "in_turns"):
             able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
+            kind = self.card["architecture"]["name"]
             raise ValueError(f"num_turbo: got {num_turbo} with architecture {kind!r}; allowed: 0, or {able}")
 
     @property

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load
-from torch import Tensor
+from torch import Tensor, nn
 
 _SHIPPED = Path(__file__).parent.parent / "weights"
 
@@ -22,6 +23,23 @@ class Weights:
     sha256: str
     tensors: dict[str, Tensor]
     card: dict[str, Any]
+
+    def model(self, asked: str, architectures: Mapping[str, type[nn.Module]]) -> nn.Module:
+        """The model that the card names, with these tensors, for inference. `ValueError` where they do not fit it.
+
+        asked: what the weights were asked for by.
+        """
+        options = dict(self.card["architecture"])
+        kind = options.pop("name")
+        if kind not in architectures:
+            raise ValueError(f"weights: architecture {kind!r} of {asked!r}; allowed: {', '.join(architectures)}")
+        model = architectures[kind](**options)
+        try:
+            model.load_state_dict(self.tensors)
+        except RuntimeError as error:
+            first = str(error).splitlines()[-1].strip()
+            raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
+        return model.eval()
 
 
 def shipped_weights(task: str | None = None) -> dict[str, dict[str, Any]]:
