@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.levels import at_unit_level
 from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.message_passing import MessagePassingReceiver
@@ -92,7 +93,8 @@ class NeuralReceiver(Receiver):
         if observation.y.is_cuda:
             size = batch
         with torch.no_grad():
-            return torch.cat([self._llr(observation.part(i, i + size)) for i in range(0, batch, size)])
+            parts = [at_unit_level(observation.part(i, i + size)) for i in range(0, batch, size)]
+            return torch.cat([self._llr(part) for part in parts])
 
     def _llr(self, observation: SlotObservation) -> Tensor:
         if self.num_turbo:
