@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from receivers.interface import SlotObservation
+from receivers.interface import SlotObservation, Truth
 
 
 def level_exponent(observation: SlotObservation) -> Tensor:
@@ -34,3 +34,9 @@ def at_unit_level(observation: SlotObservation) -> SlotObservation:
         y=observation.y * scale[:, None, None, None],
         noise_var=observation.noise_var * scale**2,
     )
+
+
+def truth_at_unit_level(observation: SlotObservation, truth: Truth) -> Truth:
+    """The truth that belongs to `at_unit_level(observation)`: the channel times 2^-e."""
+    scale = torch.exp2(-level_exponent(observation).to(observation.noise_var.dtype))
+    return replace(truth, h=truth.h * scale[:, None, None, None, None])

@@ -17,6 +17,7 @@ from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
 from receivers.interface import SlotObservation, Truth
+from receivers.levels import at_unit_level
 
 SUBCARRIERS_PER_PRB = 12
 
@@ -106,6 +107,7 @@ class Blind(DetectingReceiver):
         return super().takes_mixed_modulations and not self._impaired.is_on
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        observation = at_unit_level(observation)
         return self.detect(observation, estimate_slot(self.estimate, observation))
 
     def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:
