@@ -34,8 +34,10 @@ _MAX_BLOCK_BITS: dict[int, int] = {1: 8448, 2: 3840}
 class TransportBlockDecision:
     """What decoding a batch of transport blocks gave.
 
-    bits [batch, tb_size] uint8. crc_ok [batch] bool: the transport block's own CRC holds.
-    code_block_ok [batch, C] bool: all parity checks of a code block hold, and its CRC where it has one.
+    bits [batch, tb_size] uint8. crc_ok [batch] bool: received, that is the transport block's own CRC holds and all its
+    code blocks are right.
+    code_block_ok [batch, C] bool: all parity checks of a code block hold, its CRC where it has one, and there was
+    something to decode (a block of zeros without as many LLRs other than 0 as it has bits is none).
     iterations [batch, C] int32: decoder iterations run.
     coded_llr [batch, num_coded_bits] float32, where soft output was asked for: LLRs of the coded bits after decoding,
     what came in included.
@@ -219,8 +221,9 @@ class TransportBlock:
             code, combined = self.code, self._combine(received)
         else:
             code, combined = self._combine_into(soft_buffer, received)
+        llr_of_blocks = combined.reshape(batch * c, -1)
         decision = decode(
-            combined.reshape(batch * c, -1),
+            llr_of_blocks,
             code,
             num_iterations,
             early_stop=early_stop,
@@ -231,18 +234,43 @@ class TransportBlock:
         )
         if on_device:
             decision = _on_host(decision)
-        blocks, block_ok = decision.bits, decision.parity_ok
+        blocks = decision.bits
+        block_ok = decision.parity_ok & ~self._says_nothing(
+            blocks, llr_of_blocks, code, num_iterations, precision, stop_crc
+        )
         if c > 1:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
             blocks = blocks[:, :-24]
         whole = blocks.reshape(batch, -1)
         return TransportBlockDecision(
             bits=np.ascontiguousarray(whole[:, : self.tb_size]),
-            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial),
+            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial) & block_ok.reshape(batch, c).all(1),
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
             coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),
         )
+
+    def _says_nothing(
+        self, bits: Any, llr: Any, code: LdpcCode, num_iterations: int, precision: Precision, stop_crc: bool
+    ) -> npt.NDArray[np.bool_]:
+        """Whether the zeros of a code block are no decision: bool [code blocks].
+
+        The CRC of zeros is zero, and zeros are what a decoder puts out for bits about which it knows nothing, as with
+        redundancy version 1 or 2 alone. So a block of zeros counts only where at least as many LLRs as it has bits say
+        something, and where its parity checks hold without help of the CRC.
+        """
+        nothing = ~bits.any(1)
+        zeros = np.flatnonzero(nothing)
+        if not len(zeros):
+            return np.asarray(nothing)
+        known = llr[zeros] if isinstance(llr, np.ndarray) else llr[zeros].cpu().numpy()
+        if stop_crc:
+            parity_ok = decode(known, code, num_iterations, precision=precision).parity_ok
+        else:
+            parity_ok = np.ones(len(zeros), bool)
+        # fillers are at 0
+        nothing[zeros] = ~parity_ok | (np.count_nonzero(known, axis=1) < code.num_info_bits)
+        return np.asarray(nothing)
 
     def _select(self, coded: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """[batch, C, coded bits] -> [batch, num_coded_bits]: rate matching and concatenation."""
