@@ -16,6 +16,7 @@ from pydantic import ConfigDict, ValidationError, create_model
 from channels import CHANNELS, Channel
 from channels.impairments import IMPAIRMENTS, Impairment
 from ran.errors import InputError, bad_value, nearest, unknown_name
+from ran.link.user_source import named_files_digest, source_digest
 from receivers import RECEIVERS, OnnxReceiver, Receiver
 
 #: How receivers from files are named.
@@ -167,9 +168,13 @@ def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path:
     return receiver
 
 
-def receiver_fingerprint(name: str, receiver: Receiver, base_dir: Path | None = None) -> str:
-    """What identifies a receiver beyond its options: its weights, and its source when it comes from a user's file."""
+def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir: Path | None = None) -> str:
+    """What identifies a receiver beyond its options: its weights with their card, its source with the modules beside it
+    when it comes from a user's file, and the content of files that options of such a receiver name."""
+    name = str(block["name"])
     if name in RECEIVERS or isinstance(receiver, OnnxReceiver):
         return receiver.fingerprint()
-    source = ((base_dir or Path.cwd()) / name.rpartition(":")[0]).read_bytes()
-    return hashlib.sha256(source).hexdigest() + receiver.fingerprint()
+    folder = base_dir or Path.cwd()
+    source = folder / name.rpartition(":")[0]
+    given = {key: value for key, value in block.items() if key != "name"}
+    return source_digest(source) + named_files_digest(given, folder) + receiver.fingerprint()

@@ -25,6 +25,7 @@ from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.link.transmitter import Transmitter, pilot_layout
 from ran.link.turbo import TurboDecoder
+from ran.link.untouched import untouched
 from ran.link.uplink import Uplink
 from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder
@@ -313,9 +314,14 @@ class Link:
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def receive(self, receiver: Receiver, batch: SlotBatch) -> Tensor:
-        """LLRs of a receiver; only a genie is handed the truth."""
-        return receiver(batch.observation, batch.truth if receiver.needs_truth else None)
+    def receive(self, receiver: Receiver, batch: SlotBatch, label: str = "") -> Tensor:
+        """LLRs of a receiver; only a genie is handed the truth.
+
+        label: what the receiver is called. `InputError` when it changes its input, which all receivers share.
+        """
+        truth = batch.truth if receiver.needs_truth else None
+        with untouched(label or receiver.name, receiver, batch.observation, truth):
+            return receiver(batch.observation, truth)
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> DropOutcomes:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""
@@ -379,13 +385,13 @@ class Link:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
-                llr = self.receive(receiver, batch)
+                llr = self.receive(receiver, batch, label)
                 check_finite(llr, f"the LLRs of {label}", indices)
                 found[label] = self.count_errors(llr, batch)
             return found
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
-            llr = self.receive(receivers[label], batch)
+            llr = self.receive(receivers[label], batch, label)
             check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
             return llr
 

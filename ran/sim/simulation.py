@@ -118,7 +118,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         receiver = build_receiver(block.block(), path=f"receivers.{index}")
         link.check_receiver(block.title, receiver)
         receivers[block.title] = receiver.to(device)
-        fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
+        fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
     link.check_memory(receivers)
 
     def warm_up(say: Callable[[str], None]) -> None:

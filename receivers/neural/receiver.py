@@ -42,7 +42,8 @@ class NeuralReceiver(Receiver):
         self.num_turbo = num_turbo
         loaded = load_weights(weights)
         self.card = loaded.card
-        self._sha256 = loaded.sha256
+        self.sha256 = loaded.sha256
+        self._fingerprint = loaded.fingerprint
         self.model = loaded.model(weights, ARCHITECTURES)
         if num_turbo and not hasattr(self.model, "in_turns"):
             able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
@@ -80,7 +81,7 @@ class NeuralReceiver(Receiver):
             check(observation)
 
     def fingerprint(self) -> str:
-        return self._sha256
+        return self._fingerprint
 
     def to(self, device: torch.device | str) -> Receiver:
         self.model.to(device)
