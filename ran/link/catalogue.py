@@ -50,6 +50,39 @@ def options(cls: type) -> dict[str, inspect.Parameter]:
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
 
 
+def _defaults(cls: type) -> dict[str, Any]:
+    """Options with a default, as plain values where JSON has them and as text where not."""
+    found = {name: p.default for name, p in options(cls).items() if p.default is not p.empty}
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def without_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel's block without the options that say what they would be anyway: one spelling of one channel."""
+    cls = CHANNELS.get(str(block.get("name")))
+    defaults = {} if cls is None else _defaults(cls)
+    return {key: v for key, v in block.items() if not (key in defaults and _same(v, defaults[key]))}
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal as options: 1 and 1.0 are, 1 and true are not."""
+    return isinstance(a, bool) == isinstance(b, bool) and bool(_plain(a) == b)
+
+
+def with_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block of a shipped channel or receiver with every option; blocks of a user's class as they are."""
+    name = str(block.get("name"))
+    cls: type | None = CHANNELS.get(name) or RECEIVERS.get(name)
+    return {**({} if cls is None else _defaults(cls)), **block}
+
+
 def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
     """An object of a class from a block of options; `InputError` names the key, the value and what is allowed.
 

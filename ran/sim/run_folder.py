@@ -17,7 +17,7 @@ from ran.errors import InputError
 from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import first_difference, run_identity
+from ran.sim.identity import filled_in, first_difference, run_identity
 from ran.sim.provenance import versions
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
@@ -48,7 +48,7 @@ class RunFolder:
         try:
             self.store = self._open_store(identity)
             self.store.set_meta(_description(experiment, simulation, receivers))
-            text = yaml.safe_dump(experiment.resolved(), sort_keys=False, allow_unicode=True, width=120)
+            text = yaml.safe_dump(filled_in(experiment), sort_keys=False, allow_unicode=True, width=120)
             write_text(path / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
         except BaseException:
             os.close(self._lock)
