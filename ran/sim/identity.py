@@ -14,7 +14,22 @@ from ran.sim.device import device_kind
 from ran.sim.experiment import FILE_SUFFIXES, Experiment, ReceiverBlock
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
-SIMULATION_VERSION = 2
+SIMULATION_VERSION = 3
+
+#: Parts of an experiment that decide the physics of a drop; `channel_data` is the content of files.
+PHYSICS_KEYS = (
+    "carrier",
+    "pusch",
+    "pdsch",
+    "precoding",
+    "users",
+    "num_rx_ant",
+    "channel",
+    "harq",
+    "waveform",
+    "data",
+    "channel_data",
+)
 
 
 def canonical_json(value: Any) -> str:
@@ -44,8 +59,7 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     """
     resolved = experiment.resolved()
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
-    keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
-    found = {key: resolved[key] for key in keys if key in resolved}
+    found = {key: resolved[key] for key in PHYSICS_KEYS if key in resolved and key != "data"}
     if experiment.data is not None:
         found["data"] = experiment.data.identity()
     blocks = [without_defaults(block) for block in _channels(resolved)]

@@ -15,7 +15,7 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import digest, physics, task_id
+from ran.sim.identity import PHYSICS_KEYS, digest, task_id
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
@@ -132,7 +132,8 @@ def merged_results(runs: Sequence[RunResults]) -> RunResults:
     titles: list[str] = []
     for run in runs:
         for key, given, wanted in (
-            ("link", digest(physics(run.experiment)), digest(physics(first))),
+            ("link", run.meta.get("scenario"), runs[0].meta.get("scenario")),
+            ("simulation version", run.meta.get("simulation_version"), runs[0].meta.get("simulation_version")),
             ("decoder", run.experiment.decoder, first.decoder),
             ("seed", run.experiment.seed, first.seed),
         ):
@@ -182,10 +183,12 @@ def _from_store(store: Store) -> RunResults:
         )
         genies = frozenset(json.loads(meta["genies"]))
         versions = json.loads(meta["versions"])
-        run_id = digest(json.loads(meta["run_identity"]))
+        identity = json.loads(meta["run_identity"])
+        version = int(identity.get("simulation_version", 0))
     except (KeyError, ValueError) as error:
         raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
-    outcomes = known_outcomes(store, experiment, receivers)
+    # what the store names them: neither today's version nor any file has a say in what was simulated
+    outcomes = {(t.receiver, t.esn0_db): TaskOutcomes(store.load(t.task_id)) for t in store.tasks()}
     curves = Plan(experiment, dimensions.bits_per_block).curves(outcomes)
     points = tuple(
         point_result(point, outcomes[point.receiver, point.esn0_db], dimensions)
@@ -194,8 +197,9 @@ def _from_store(store: Store) -> RunResults:
     )
     complete = not any(need.certain for curve in curves for need in curve.needs)
     about = {
-        "run_id": run_id,
-        "scenario": digest(physics(experiment)),
+        "run_id": digest(identity),
+        "scenario": meta.get("scenario") or digest({k: identity[k] for k in PHYSICS_KEYS if k in identity}),
+        "simulation_version": str(version),
         "complete": "yes" if complete else "no",
         **versions,
     }

@@ -17,7 +17,7 @@ from ran.errors import InputError
 from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import filled_in, first_difference, run_identity
+from ran.sim.identity import digest, filled_in, first_difference, physics, run_identity
 from ran.sim.provenance import versions
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
@@ -134,6 +134,7 @@ def _description(
     return {
         "experiment": json.dumps(experiment.resolved()),
         "receivers": json.dumps(receivers),
+        "scenario": digest(physics(experiment)),
         "genies": json.dumps(sorted(simulation.genies)),
         "blocks_per_drop": json.dumps(link.blocks_per_drop),
         "bits_per_block": json.dumps(sizes[0] if len(set(sizes)) == 1 else sizes),

@@ -157,6 +157,12 @@ class Store:
                 self._add_one(task, segment)
             self._set_meta(meta)
 
+    def tasks(self) -> list[Task]:
+        """All tasks of which something is stored, by receiver and Es/N0."""
+        query = "SELECT task_id, scenario_id, receiver, esn0_db FROM tasks ORDER BY receiver, esn0_db, task_id"
+        with self._errors():
+            return [Task(*row) for row in self._db.execute(query)]
+
     def load(self, task_id: str) -> list[Segment]:
         """What is known of a task, ascending in `first_drop`. InputError when a record contradicts itself."""
         query = (
