@@ -85,6 +85,9 @@ class RayTraced(ArrayChannel):
         self.rays: RaySet = cached_rays(trace_options(trace or {})) if rays is None else read_rays(rays)
         if not len(self.rays.served):
             raise bad_value("rays", f"{self.rays.num_positions} positions, none of which a ray reaches", "at least one")
+        radii = (self.rays.base_radius_m, self.rays.user_radius_m)
+        if spherical and min(float(radius.min()) for radius in radii) <= 0:
+            raise bad_value("spherical", True, "false: these rays have wavefronts of radius 0, without a centre")
         super().__init__(self.rays.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
         self._table = RayTable.of(self.rays)
         self._set_powers: dict[tuple[int, int], float] = {}

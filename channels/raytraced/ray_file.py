@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from channels.errors import unknown_name
+from channels.raytraced.ray_checks import check_rays
 from channels.raytraced.ray_set import ARRAYS, RaySet
 
 FORMAT = "ran6g rays"
@@ -49,10 +50,12 @@ def shipped_sets() -> dict[str, Path]:
 def write_rays(path: Path, rays: RaySet) -> None:
     """Write a file of rays under another name first, then rename it: a reader never sees a part.
 
-    `ValueError` for a name that does not end in .npz. The same rays make the same bytes.
+    `ValueError` for a name that does not end in .npz, and for rays that could not be read again. The same rays make the
+    same bytes.
     """
     if path.suffix != _SUFFIX:
         raise ValueError(f"{path}: got a name that ends in {path.suffix!r}; allowed: {_SUFFIX}")
+    check_rays(str(path), rays)
     head = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -77,8 +80,9 @@ def write_rays(path: Path, rays: RaySet) -> None:
 def read_rays(name_or_path: str | Path) -> RaySet:
     """A file of rays, or a set that ships with the package by its name.
 
-    `ValueError` in one line for what is missing, truncated, damaged or something else. What was read is kept, and
-    read anew when the file changes.
+    `ValueError` in one line for what is missing, truncated, damaged or something else, and for values that are not
+    finite or out of range (`channels.raytraced.ray_checks`). What was read is kept, and read anew when the file
+    changes.
     """
     given = str(name_or_path)
     path = Path(name_or_path)
@@ -131,6 +135,7 @@ def _read(path: Path, modified_ns: int, size: int) -> RaySet:
     )
     if rays.content_sha256 != head["content_sha256"]:
         raise _bad(path, "numbers that do not match their hash")
+    check_rays(str(path), rays)
     return rays
 
 

@@ -13,6 +13,7 @@ from xml.etree import ElementTree
 import numpy as np
 
 from channels.errors import bad_value, unknown_name
+from channels.raytraced.ray_checks import check_rays
 from channels.raytraced.ray_set import Interaction, RaySet
 from channels.raytraced.runtime import VARIABLE, llvm_library, missing, tracer_version
 from channels.raytraced.trace_options import TraceOptions
@@ -111,7 +112,7 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
             lost = max(lost, share)
     counts = [len(part["delays_s"]) for part in parts]
     rays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return RaySet(
+    traced = RaySet(
         carrier_frequency_hz=options.carrier_frequency_hz,
         base_position_m=np.array(options.base_position_m, np.float64),
         positions_m=places.astype(np.float32),
@@ -127,6 +128,8 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
         },
         **rays,
     )
+    check_rays(f"sionna-rt {tracer_version()}", traced)
+    return traced
 
 
 def _arrays(paths: Any, num_users: int, options: TraceOptions) -> dict[str, np.ndarray]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import channels.raytraced
-from channels.datasets.aodt import TABLE, read_aodt
+from channels.datasets.aodt import aodt_folder, read_aodt
 from channels.datasets.impulse_responses import ImpulseResponses, write_impulse_responses
 from channels.raytraced import RaySet, cached_rays, read_deepmimo, trace_options, write_rays
 from ran.errors import InputError, unknown_name
@@ -46,8 +46,8 @@ def trace_to_file(
 
 
 def is_aodt(name_or_path: str) -> bool:
-    """Whether this is a folder of AODT's tables."""
-    return (Path(name_or_path) / TABLE).is_file()
+    """Whether this is a folder of AODT's tables, or its table of impulse responses."""
+    return aodt_folder(Path(name_or_path)) is not None
 
 
 def responses_to_file(folder: str, out: Path) -> ImpulseResponses:
@@ -55,7 +55,7 @@ def responses_to_file(folder: str, out: Path) -> ImpulseResponses:
     try:
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {str(out)!r}; allowed: a name that ends in .npz")
-        responses = read_aodt(Path(folder))
+        responses = read_aodt(aodt_folder(Path(folder)) or Path(folder))
         write_impulse_responses(out, responses)
     except ValueError as error:
         raise InputError(str(error)) from None

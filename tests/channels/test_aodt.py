@@ -135,7 +135,10 @@ def without(column: str) -> Any:
         (lambda table: [*table[:-1], table[-1] | {"cir_re": [1.0]}], "got 1, 0 and 0 numbers"),
         (lambda table: table[1:], "time 0, radio unit 7, user 0: got 7 pairs of elements; allowed: 8"),
         (lambda table: [*table, table[0]], "got a pair of elements twice"),
-        (lambda table: [table[0] | {"cir_re": [float("nan")] * len(table[0]["cir_re"])}, *table[1:]], "no finite"),
+        (
+            lambda table: [table[0] | {"cir_re": [float("nan")] * len(table[0]["cir_re"])}, *table[1:]],
+            r"row 0: cir_re\[0\]: got nan",
+        ),
         (lambda table: [row for row in table if row["ue_id"] == 2], "got no taps"),
     ],
 )
