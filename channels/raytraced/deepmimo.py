@@ -118,7 +118,7 @@ def _check_ranges(files: dict[str, Path], arrays: dict[str, NDArray[Any]], there
     def source(name: str) -> str:
         return str(files[name])
 
-    check_values(source("power"), "power", of_paths("power"), -500, 0, "dB over what is sent, -500 to 0")
+    check_values(source("power"), "power", of_paths("power"), -300, 0, "dB over what is sent, -300 to 0")
     check_values(source("phase"), "phase", of_paths("phase"), allowed="finite degrees")
     check_delays(source("delay"), "delay", of_paths("delay"))
     for name in ("aod_el", "aoa_el"):

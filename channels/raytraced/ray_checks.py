@@ -11,6 +11,8 @@ from channels.value_checks import check_delays, check_values
 
 #: Carriers for which rays are traced.
 FREQUENCIES_HZ = (1e8, 1e12)
+#: Power gain of a position with rays: its square root is a float32 still, and power can be normalised.
+_LEAST_GAIN = 1e-36
 #: float32 of pi is above pi.
 _ROUNDING = 1e-5
 _ZENITH = "radians from the z axis, 0 to pi (zeniths, not elevations)"
@@ -31,6 +33,11 @@ def check_rays(source: str, rays: RaySet) -> None:
     check_values(source, "headings_rad", np.where(np.isnan(headings), 0.0, headings), allowed="finite numbers, or NaN")
     check_delays(source, "delays_s", rays.delays_s)
     check_values(source, "transfer", rays.transfer)
+    gains = rays.path_gains[rays.served]
+    if (gains < _LEAST_GAIN).any():
+        weakest = int(rays.served[gains.argmin()])
+        allowed = "from -360 dB, or no rays (an outage)"
+        raise ValueError(f"{source}: transfer: got a gain of {gains.min():g} at position {weakest}; allowed: {allowed}")
     for end in ("base", "user"):
         zenith, azimuth, radius = f"{end}_zenith_rad", f"{end}_azimuth_rad", f"{end}_radius_m"
         check_values(source, zenith, getattr(rays, zenith), -_ROUNDING, math.pi + _ROUNDING, _ZENITH)
