@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from channels.array_channel import Wideband
 from channels.errors import bad_value
 from channels.scenarios.additions import Additions
 from channels.scenarios.indoor import IndoorFactory, IndoorOffice
@@ -37,6 +38,7 @@ class Umi(ScenarioChannel):
     blockage: {"model": "A", ...} or {"model": "B", ...}: `channels.scenarios.blockage`.
     dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10); not
         together with mobility.
+    wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
 
     Large-scale parameters and clusters as in §7.5, the two strongest clusters in three parts each. Tables of V19.2: so
     the values that Rel-19 measured between 7 and 24 GHz (FR3) are in: UMi's and UMa's spreads, UMa's cluster spreads,
@@ -64,11 +66,12 @@ class Umi(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = UrbanMicro(carrier_frequency_hz)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Uma(ScenarioChannel):
@@ -97,11 +100,12 @@ class Uma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = UrbanMacro(carrier_frequency_hz)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Rma(ScenarioChannel):
@@ -132,11 +136,12 @@ class Rma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = RuralMacro(carrier_frequency_hz, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Sma(ScenarioChannel):
@@ -169,11 +174,12 @@ class Sma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = SuburbanMacro(carrier_frequency_hz, vegetation, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Inh(ScenarioChannel):
@@ -201,11 +207,12 @@ class Inh(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = IndoorOffice(carrier_frequency_hz, office)
         cell = cell_of(environment, None, distance_m, 0.0, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Inf(ScenarioChannel):
@@ -238,6 +245,7 @@ class Inf(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = IndoorFactory(
             carrier_frequency_hz, hall, hall_size_m, clutter_density, clutter_size_m, clutter_height_m
@@ -246,4 +254,4 @@ class Inf(ScenarioChannel):
             raise bad_value("condition", condition, "los in hall 'HH' (TR 38.901 table 7.4.2-1)")
         cell = cell_of(environment, None, distance_m, 0.0, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
