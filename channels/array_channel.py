@@ -22,7 +22,7 @@ from channels.waves import SPEED_OF_LIGHT_MPS
 from channels.wide_band import MAX_CYCLES, band_cycles, band_nodes, longest_delay_s, size_of_error
 
 #: Whether elements have true delays over the band: see `ArrayChannel`.
-Wideband = Literal["auto"] | bool
+Wideband = Literal["auto", True, False]
 #: Widest band for which the models of TR 38.901 are valid (§7.1, §7.7, Rel-18).
 _MAX_BANDWIDTH_HZ = 2e9
 #: Largest response that is computed in one piece on a CPU.
@@ -196,21 +196,21 @@ class ArrayChannel(Channel):
         nodes, basis = time_nodes(times, self.doppler_hz)
         on_device = torch.from_numpy(frequencies).to(device)
 
-        def at(generators: Sequence[np.random.Generator], wavelength: float | None, budget: int) -> Iterator[GridPart]:
+        def at(generators: Sequence[np.random.Generator], wavelength: float | None, held: int) -> Iterator[GridPart]:
             modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device, wavelength)
             gains = modes.transpose(-1, -2).view(len(generators), num_rx_ant, num_tx_ant, -1, nodes.size)
-            return self._described(gains, drawn, device).grid_parts(on_device, budget, _on(basis, device))
+            return self._described(gains, drawn, device).grid_parts(on_device, budget_bytes, _on(basis, device), held)
 
         band = self._band(num_rx_ant, num_tx_ant, frequencies)
         if band is None:
-            yield from at(generators, None, budget_bytes)
+            yield from at(generators, None, 1)
             return
         wavelengths, over_band = band
         weights = _on(over_band, device)
         assert weights is not None
         # two parts are held at once: the sum, and what is added to it
         drawn = [_copies(generators) for _ in wavelengths[1:]]
-        every = [at(g, w, budget_bytes // 2) for g, w in zip([*drawn, generators], wavelengths, strict=True)]
+        every = [at(g, w, 2) for g, w in zip([*drawn, generators], wavelengths, strict=True)]
         for parts in zip(*every, strict=True):
             first = parts[0]
             total = torch.zeros_like(first.grid)
