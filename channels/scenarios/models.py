@@ -7,6 +7,7 @@ from typing import Any, Literal
 from channels.array_channel import Wideband
 from channels.errors import bad_value
 from channels.scenarios.additions import Additions
+from channels.scenarios.environment import Spec
 from channels.scenarios.indoor import IndoorFactory, IndoorOffice
 from channels.scenarios.rural import RuralMacro
 from channels.scenarios.scenario_channel import ScenarioChannel, cell_of
@@ -39,11 +40,12 @@ class Umi(ScenarioChannel):
     dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10); not
         together with mobility.
     wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
+    spec: release of TR 38.901 whose tables hold: 19, or 14, whose tables also those of 15 to 18 are.
 
     Large-scale parameters and clusters as in §7.5, the two strongest clusters in three parts each. Tables of V19.2: so
     the values that Rel-19 measured between 7 and 24 GHz (FR3) are in: UMi's and UMa's spreads, UMa's cluster spreads,
-    glass; not in: numbers of clusters and polarisation powers that vary (§7.6.15, §7.6.16). Delays count from the first
-    path. The response is constant within an OFDM symbol.
+    coated glass; "spec" 14 gives what was before. Not in: numbers of clusters and polarisation powers that vary
+    (§7.6.15, §7.6.16). Delays count from the first path. The response is constant within an OFDM symbol.
     """
 
     name = "umi"
@@ -67,8 +69,9 @@ class Umi(ScenarioChannel):
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
         wideband: Wideband = "auto",
+        spec: Spec = 19,
     ) -> None:
-        environment = UrbanMicro(carrier_frequency_hz)
+        environment = UrbanMicro(carrier_frequency_hz, spec)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
@@ -101,8 +104,9 @@ class Uma(ScenarioChannel):
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
         wideband: Wideband = "auto",
+        spec: Spec = 19,
     ) -> None:
-        environment = UrbanMacro(carrier_frequency_hz)
+        environment = UrbanMacro(carrier_frequency_hz, spec)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
         super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
