@@ -200,12 +200,13 @@ class ScenarioChannel(ArrayChannel):
             self.environment, self.parameters, self.cell, generators, self.speed_mps, times_s, way_points_m,
             self.wavelength_m, self.additions,
         )  # fmt: skip
+        looked_at: Sequence[float | None] = array_wavelengths_m or [None]
         for index in range(len(times_s)):
             snapshot = tracks.at(index)
             here = replace(ends, speed_mps=tracks.speed_mps(index))
             gains = [
                 path_gains(replace(here, array_wavelength_m=wavelength), snapshot.drop, symbols_of(index), device)
-                for wavelength in array_wavelengths_m or [None]
+                for wavelength in looked_at
             ]
             yield index, gains, snapshot.drop, snapshot.delays_s
 

@@ -28,7 +28,7 @@ def trace_to_file(
 
     pair: of that folder, the transmitter set, the transmitter in it, and the set of receivers. A scene's file that is
     relative is taken relative to the YAML file. InputError in one line for all that is wrong with the options, the
-    scene, the tracer, the folder or the file to write.
+    scene, the tracer, the folder or the file to write, and where no ray reaches any position.
     """
     path = Path(name_or_path)
     if path.is_dir():
@@ -70,6 +70,11 @@ def _written(make: Callable[[], RaySet], out: Path) -> RaySet:
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {str(out)!r}; allowed: a name that ends in .npz")
         rays = make()
+        if not len(rays.served):
+            raise ValueError(
+                f"rays: got {rays.num_positions} positions, none of which a ray reaches; allowed: at least one: look "
+                "at base_position_m, users and max_path_loss_db, or at --pair of a DeepMIMO folder"
+            )
         write_rays(out, rays)
     except InputError:
         raise
