@@ -127,7 +127,7 @@ class RayTraced(ArrayChannel):
         parts = []
         for first in range(0, len(positions), step):
             part = slice(first, first + step)
-            static = at_carrier = self._static_gains(base, user, rays.select(part), self.wavelength_m)
+            static = at_carrier = self._static_gains(base, user, rays.select(part))
             if array_wavelength_m is not None:
                 static = self._static_gains(base, user, rays.select(part), array_wavelength_m)
             if self.normalise == "position":
@@ -158,9 +158,14 @@ class RayTraced(ArrayChannel):
         y = (radius * np.sin(around))[:, None] + np.sin(azimuth)[:, None] * way
         return np.stack([x, y, np.zeros_like(x)], -1)
 
-    def _static_gains(self, base: AntennaArray, user: AntennaArray, rays: BatchRays, wavelength_m: float) -> Tensor:
-        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays]. wavelength_m: of the
-        arrays' phases."""
+    def _static_gains(
+        self, base: AntennaArray, user: AntennaArray, rays: BatchRays, array_wavelength_m: float | None = None
+    ) -> Tensor:
+        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays].
+
+        array_wavelength_m: of the arrays' phases; None: the carrier's.
+        """
+        wavelength_m = self.wavelength_m if array_wavelength_m is None else array_wavelength_m
         if self.spherical:
             at_base = base.response_to_points(rays.at_base * rays.base_radius_m[..., None], wavelength_m)
             at_user = user.response_to_points(rays.at_user * rays.user_radius_m[..., None], wavelength_m)
@@ -191,7 +196,7 @@ class RayTraced(ArrayChannel):
             total = 0.0
             for position in self.rays.served:
                 rays = self._table.of_positions(np.array([position]), "cpu")
-                total += float(_pair_powers(self._static_gains(base, user, rays, self.wavelength_m)))
+                total += float(_pair_powers(self._static_gains(base, user, rays)))
             self._set_powers[key] = total / len(self.rays.served)
         return self._set_powers[key]
 

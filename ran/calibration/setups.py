@@ -110,7 +110,10 @@ class Setup:
 def _indoor(
     name: str, title: str, carrier_frequency_hz: float, bandwidth_hz: float, reference: dict[str, dict[int, float]]
 ) -> Setup:
-    """An open office. The transmit power decides the geometry with noise alone."""
+    """An open office.
+
+    Its transmit power of 24 dBm is an assumption: it decides the geometry with noise alone, which has no reference.
+    """
     return Setup(
         name, title, _office, carrier_frequency_hz, 20.0, 24.0, bandwidth_hz,
         beam_zenith_deg=110.0, num_sites=12, indoor_ratio=0.0, reference=reference,
