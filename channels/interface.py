@@ -92,6 +92,15 @@ class Channel(ABC):
         frequencies = torch.from_numpy(checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz))
         yield from paths.grid_parts(frequencies.to(device), budget_bytes)
 
+    def for_band(self, num_rx_ant: int, num_tx_ant: int, half_width_hz: float, as_paths: bool = False) -> Channel:
+        """This channel, made for a band that reaches `half_width_hz` to either side of the carrier.
+
+        So parts of the band that are asked for one by one belong to one model. as_paths: whether its `paths` will be
+        taken, not its response; `ValueError` of one line where these cannot be true over the band. Without an override
+        the channel itself.
+        """
+        return self
+
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
         """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""
         for what, given in (("num_rx_ant", num_rx_ant), ("num_tx_ant", num_tx_ant)):

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from channels.array_channel import ArrayChannel
+from channels.array_channel import ArrayChannel, Wideband
 from channels.arrays import AntennaArray
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.paths import LargeScale, PathAngles, Paths
@@ -48,6 +48,7 @@ class RayTraced(ArrayChannel):
     absolute_delays: keep the delay of the first ray; by default a base station has told the user to send earlier.
     spherical: spherical wavefronts over both arrays, from the rays' lengths (of a line of sight between two large
         arrays at either end by itself).
+    wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
 
     A draw picks one of the positions with rays, all alike. Positions in outage are left out of the draw, which is what
     drawing again until there is a ray comes to; `rays.num_outages` counts them. Unit mean power is that of the sum of
@@ -69,6 +70,7 @@ class RayTraced(ArrayChannel):
         normalise: Literal["position", "set", "none"] = "position",
         absolute_delays: bool = False,
         spherical: bool = False,
+        wideband: Wideband = "auto",
     ) -> None:
         if (rays is None) == (trace is None):
             given = "neither" if rays is None else "both"
@@ -85,7 +87,10 @@ class RayTraced(ArrayChannel):
         self.rays: RaySet = cached_rays(trace_options(trace or {})) if rays is None else read_rays(rays)
         if not len(self.rays.served):
             raise bad_value("rays", f"{self.rays.num_positions} positions, none of which a ray reaches", "at least one")
-        super().__init__(self.rays.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
+        radii = (self.rays.base_radius_m, self.rays.user_radius_m)
+        if spherical and min(float(radius.min()) for radius in radii) <= 0:
+            raise bad_value("spherical", True, "false: these rays have wavefronts of radius 0, without a centre")
+        super().__init__(self.rays.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps, wideband)
         self._table = RayTable.of(self.rays)
         self._set_powers: dict[tuple[int, int], float] = {}
 
@@ -108,6 +113,7 @@ class RayTraced(ArrayChannel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
+        array_wavelength_m: float | None = None,
     ) -> tuple[Tensor, _Drawn]:
         """As in the base class. Random numbers of a drop, uniform from 0 to 1, in order: position, azimuth of travel,
         square of the radius and azimuth of the place around the position."""
@@ -121,9 +127,11 @@ class RayTraced(ArrayChannel):
         parts = []
         for first in range(0, len(positions), step):
             part = slice(first, first + step)
-            static = self._static_gains(base, user, rays.select(part))
+            static = at_carrier = self._static_gains(base, user, rays.select(part))
+            if array_wavelength_m is not None:
+                static = self._static_gains(base, user, rays.select(part), array_wavelength_m)
             if self.normalise == "position":
-                static = static * _pair_powers(static).rsqrt()[:, None, None, None]
+                static = static * _pair_powers(at_carrier).rsqrt()[:, None, None, None]
             turned = self._turned(rays.select(part), torch.from_numpy(moved[part]).to(device))
             parts.append(static[..., None] * turned[:, None, None])
         gains = parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -150,14 +158,20 @@ class RayTraced(ArrayChannel):
         y = (radius * np.sin(around))[:, None] + np.sin(azimuth)[:, None] * way
         return np.stack([x, y, np.zeros_like(x)], -1)
 
-    def _static_gains(self, base: AntennaArray, user: AntennaArray, rays: BatchRays) -> Tensor:
-        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays]."""
+    def _static_gains(
+        self, base: AntennaArray, user: AntennaArray, rays: BatchRays, array_wavelength_m: float | None = None
+    ) -> Tensor:
+        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays].
+
+        array_wavelength_m: of the arrays' phases; None: the carrier's.
+        """
+        wavelength_m = self.wavelength_m if array_wavelength_m is None else array_wavelength_m
         if self.spherical:
-            at_base = base.response_to_points(rays.at_base * rays.base_radius_m[..., None], self.wavelength_m)
-            at_user = user.response_to_points(rays.at_user * rays.user_radius_m[..., None], self.wavelength_m)
+            at_base = base.response_to_points(rays.at_base * rays.base_radius_m[..., None], wavelength_m)
+            at_user = user.response_to_points(rays.at_user * rays.user_radius_m[..., None], wavelength_m)
         else:
-            at_base = base.response(rays.at_base, self.wavelength_m)
-            at_user = user.response(rays.at_user, self.wavelength_m)
+            at_base = base.response(rays.at_base, wavelength_m)
+            at_user = user.response(rays.at_user, wavelength_m)
         # [batch, num_rays, 2, user ports]
         coupled = rays.transfer @ at_user.permute(0, 2, 3, 1)
         # [batch, num_rays, base ports, user ports]

@@ -15,6 +15,7 @@ from ran.phy.config import Config
 from ran.phy.mcs import num_mcs
 from ran.sim.experiment import Experiment, SnrAuto, SnrRequirement, with_absolute_files
 from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 
@@ -122,5 +123,5 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> AdaptationExperime
         raise unknown_name("experiment (a YAML file or a built-in name)", name_or_path, built_in)
     data = read_mapping(path)
     data.setdefault("name", path.stem)
-    experiment = validate(AdaptationExperiment, apply_overrides(data, overrides), name_or_path)
+    experiment = validate(AdaptationExperiment, retitled(data, apply_overrides(data, overrides)), name_or_path)
     return with_absolute_files(experiment, Path.cwd() if name_or_path in built_in else path.resolve().parent)

@@ -18,7 +18,9 @@ from channels.scenarios.link_drop import LinkDrop
 from channels.scenarios.scenario_channel import ScenarioChannel
 from channels.scenarios.track import Tracks
 from channels.waves import SPEED_OF_LIGHT_MPS, turns
+from channels.wide_band import MAX_CYCLES, band_cycles, longest_delay_s, size_of_error
 from ran.beams.experiment import BeamExperiment
+from ran.errors import bad_value
 from ran.link.catalogue import build_channel
 
 
@@ -254,7 +256,21 @@ def _again(generators: Sequence[np.random.Generator], states: Sequence[Any]) -> 
 
 
 def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights: Tensor) -> tuple[Source, Arrays]:
-    """The experiment's source of paths; `InputError` as `ran.link.catalogue.build_channel` raises it."""
+    """The experiment's source of paths; `InputError` as `ran.link.catalogue.build_channel` raises it.
+
+    Also for a band over which the elements' delays would matter: beams are taken at one wavelength.
+    """
+    source, arrays = _source_of(experiment, terminal_weights, weights)
+    delay = longest_delay_s(arrays.base) + max(longest_delay_s(face) for face in arrays.faces)
+    half = experiment.radio.bandwidth_hz / 2
+    if band_cycles(delay, half) > MAX_CYCLES:
+        allowed = f"a narrower band or a smaller panel: beams are taken at one wavelength; {size_of_error(delay, half)}"
+        raise bad_value("radio", f"{2 * half / 1e6:g} MHz", allowed)
+    return source, arrays
+
+
+def _source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights: Tensor) -> tuple[Source, Arrays]:
+    """See `source_of`."""
     block, speed = experiment.channel.block(), experiment.speed_kmh / 3.6
     name = block["name"]
     if name == "free-space":

@@ -80,6 +80,7 @@ class Link:
         self._time_domain = self._build_time_domain()
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
+        self.channels = self._over_the_band(self.channels)
         self._data_mask = self.grid.data_mask.to(self.device)
         self._layout = pilot_layout(self.grid.channel, self.grid.layer_ports)
         points = self.grid.constellation
@@ -159,6 +160,15 @@ class Link:
         if sum(isinstance(channel, Awgn) for channel in channels) > 1:
             raise InputError("channel: got awgn for several users, whose channels are then the same; allowed: one user")
         return channels
+
+    def _over_the_band(self, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        """The channels for the carrier's whole band: parts of it are asked for one by one."""
+        half = float(np.abs(self._frequencies).max())
+        sizes = self.config.num_rx_ant, self._tx_antennas
+        try:
+            return tuple(c.for_band(*sizes, half, as_paths=self._time_domain is not None) for c in channels)
+        except ValueError as error:
+            raise InputError(f"channel: {error}") from None
 
     @property
     def blocks_per_drop(self) -> int:

@@ -6,7 +6,7 @@ import base64
 import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -152,10 +152,11 @@ def _precoding(settings: dict[str, Any]) -> str | None:
 
 
 def _channel(block: Any) -> str:
-    """A channel block as its name and, for a tapped delay line, its profile."""
+    """A channel block as its name and, for a tapped delay line, its profile, or the site that its rays are of."""
     if not isinstance(block, dict):
         return str(block)
-    return " ".join(str(block[key]) for key in ("name", "profile") if key in block)
+    named = [str(block[key]) for key in ("name", "profile") if key in block]
+    return " ".join(named + [PurePath(block[key]).name for key in ("rays", "responses") if block.get(key)])
 
 
 def _notes(rows: Sequence[Any]) -> list[str]:

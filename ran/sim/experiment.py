@@ -16,6 +16,7 @@ from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
 from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 
@@ -379,7 +380,7 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     data = read_mapping(path)
     data.setdefault("name", path.stem)
     folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
-    data = with_points(apply_overrides(data, overrides), folder)
+    data = with_points(retitled(data, apply_overrides(data, overrides)), folder)
     experiment = validate(Experiment, data, str(name_or_path))
     return with_absolute_files(experiment, folder)
 
