@@ -57,12 +57,14 @@ class DropOutcomes:
 def compare(
     grid: SharedGrid, decisions: Sequence[TransportBlockDecision], sent: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Wrong bits int64 and blocks in error (CRC or bits wrong) bool, both [batch, num_blocks].
+    """Wrong bits int64 and blocks in error bool, both [batch, num_blocks].
 
+    A block is in error where a bit is wrong. Whether a receiver would acknowledge it is another question: its
+    `crc_ok` also waits for parity bits that nobody needs any more.
     decisions: one per codeword; sent uint8 [batch, num_blocks, largest size].
     """
     wrong, failed = [], []
     for decision, blocks in zip(decisions, grid.split_blocks(sent), strict=True):
         wrong.append((decision.bits.reshape(blocks.shape) != blocks).sum(-1, dtype=np.int64))
-        failed.append((wrong[-1] > 0) | ~decision.crc_ok.reshape(blocks.shape[:2]))
+        failed.append(wrong[-1] > 0)
     return np.concatenate(wrong, axis=1), np.concatenate(failed, axis=1)

@@ -35,9 +35,11 @@ class TransportBlockDecision:
     """What decoding a batch of transport blocks gave.
 
     bits [batch, tb_size] uint8. crc_ok [batch] bool: received, that is the transport block's own CRC holds and all its
-    code blocks are right.
+    code blocks are right. The bits may be right before that, where the decoder runs out of iterations while parity bits
+    are still wrong.
     code_block_ok [batch, C] bool: all parity checks of a code block hold, its CRC where it has one, and there was
-    something to decode (a block of zeros without as many LLRs other than 0 as it has bits is none).
+    something to decode (as many LLRs other than 0 as it has bits). With `stop_crc` its CRC is enough, unless it is all
+    zeros.
     iterations [batch, C] int32: decoder iterations run.
     coded_llr [batch, num_coded_bits] float32, where soft output was asked for: LLRs of the coded bits after decoding,
     what came in included.
@@ -193,7 +195,7 @@ class TransportBlock:
         A torch tensor on a CUDA device is combined and decoded there; the decision lies on the host.
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
         precision, num_threads: see `ldpc.decode`. soft: also return LLRs of the coded bits after decoding.
-        stop_crc: stop a code block also when its CRC holds.
+        stop_crc: stop a code block also when its CRC holds, unless it is all zeros.
         soft_buffer: of `new_soft_buffer`: what this transmission brought is added to it, and what it then holds is
             decoded. A retransmission may have another allocation, modulation, number of layers and redundancy version:
             a TransportBlock of the same tb_size and target_rate. Another tb_size is refused.
@@ -221,9 +223,8 @@ class TransportBlock:
             code, combined = self.code, self._combine(received)
         else:
             code, combined = self._combine_into(soft_buffer, received)
-        llr_of_blocks = combined.reshape(batch * c, -1)
         decision = decode(
-            llr_of_blocks,
+            combined.reshape(batch * c, -1),
             code,
             num_iterations,
             early_stop=early_stop,
@@ -234,10 +235,7 @@ class TransportBlock:
         )
         if on_device:
             decision = _on_host(decision)
-        blocks = decision.bits
-        block_ok = decision.parity_ok & ~self._says_nothing(
-            blocks, llr_of_blocks, code, num_iterations, precision, stop_crc
-        )
+        blocks, block_ok = decision.bits, decision.parity_ok
         if c > 1:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
             blocks = blocks[:, :-24]
@@ -249,28 +247,6 @@ class TransportBlock:
             iterations=decision.iterations.reshape(batch, c),
             coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),
         )
-
-    def _says_nothing(
-        self, bits: Any, llr: Any, code: LdpcCode, num_iterations: int, precision: Precision, stop_crc: bool
-    ) -> npt.NDArray[np.bool_]:
-        """Whether the zeros of a code block are no decision: bool [code blocks].
-
-        The CRC of zeros is zero, and zeros are what a decoder puts out for bits about which it knows nothing, as with
-        redundancy version 1 or 2 alone. So a block of zeros counts only where at least as many LLRs as it has bits say
-        something, and where its parity checks hold without help of the CRC.
-        """
-        nothing = ~bits.any(1)
-        zeros = np.flatnonzero(nothing)
-        if not len(zeros):
-            return np.asarray(nothing)
-        known = llr[zeros] if isinstance(llr, np.ndarray) else llr[zeros].cpu().numpy()
-        if stop_crc:
-            parity_ok = decode(known, code, num_iterations, precision=precision).parity_ok
-        else:
-            parity_ok = np.ones(len(zeros), bool)
-        # fillers are at 0
-        nothing[zeros] = ~parity_ok | (np.count_nonzero(known, axis=1) < code.num_info_bits)
-        return np.asarray(nothing)
 
     def _select(self, coded: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """[batch, C, coded bits] -> [batch, num_coded_bits]: rate matching and concatenation."""

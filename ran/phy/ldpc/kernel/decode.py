@@ -1,7 +1,8 @@
 """The decoder around the check kernel: iterations, early stopping, hard decisions.
 
 Per check: t = posterior - old message for each column, the two smallest magnitudes and the product of signs over all t,
-then new message = 0.75 min (over the others) with the product of signs (of the others), posterior = t + new message.
+then new message = the smallest magnitude of the others, tempered (`Lanes.normalised`), with the product of their signs,
+posterior = t + new message.
 Posteriors are updated row by row, so that each row works with what the rows before it found (layered scheduling).
 """
 
@@ -12,7 +13,7 @@ from llvmlite import ir
 from ran.phy.ldpc.arithmetic import KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
-from ran.phy.ldpc.kernel.crc import bits_crc
+from ran.phy.ldpc.kernel.crc import crc_holds
 from ran.phy.ldpc.kernel.intake import input_scale, load_frames
 from ran.phy.ldpc.kernel.posterior import store_posterior
 from ran.phy.ldpc.plan import CHECK_KERNELS, FRAME_COUNTS, INPUT_LANES, Field
@@ -34,23 +35,24 @@ from ran.phy.ldpc.simd import (
     splat,
 )
 
-DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 10, I64, POINTER, I64)
+DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 11, I64, POINTER, I64)
 
 
 def build_module(precision: str, vector_bytes: int) -> str:
     """LLVM IR with a function `decode_N` for each N of `plan.FRAME_COUNTS`.
 
-    int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes, checks,
-    columns, runs, workspace, scales, posterior, posterior_stride, crc_table, crc_length): arrays as in `LdpcDecision`
-    and `Plan`, the workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in
-    floats; crc_table as in `kernel.crc` or null. Returns -1, or the index of a frame whose LLRs are not finite.
+    int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes,
+    checks, columns, runs, workspace, scales, counts, posterior, posterior_stride, crc_table, crc_length): arrays as
+    in `LdpcDecision`, `Plan` and `intake.load_frames`, the workspace aligned to 64 bytes; posterior as in
+    `posterior.store_posterior` or null, its stride in floats; crc_table as in `kernel.crc` or null. Returns -1, or
+    the index of a frame whose LLRs are not finite.
     """
     lanes = Int8Lanes(vector_bytes) if precision == "int8" else Float32Lanes(vector_bytes)
     context = Context(ir.Module(f"ldpc_{precision}_{vector_bytes}"), lanes, precision)
     checks = [check_kernel(context, degree, own_parity) for degree, own_parity in CHECK_KERNELS]
     iterate = iteration(context, checks)
     scale = input_scale(context)
-    crc = bits_crc(context.module)
+    crc = crc_holds(context.module)
     for frames in FRAME_COUNTS[precision]:
         _decode(
             context,
@@ -217,7 +219,7 @@ def _decode(
     function, b = context.function(f"decode_{frames}", I64, *DECODE_ARGUMENTS, public=True)
     llr, bits, ok, iterations, batch, max_iterations, early_stop = function.args[:7]
     header, rows, reads, writes, checks, columns, runs, workspace = function.args[7:15]
-    scales, posterior, posterior_stride, crc_table, crc_length = function.args[15:]
+    scales, counts, posterior, posterior_stride, crc_table, crc_length = function.args[15:]
     num_bits, num_edges, num_blocks = (
         header_field(b, header, field) for field in (Field.NUM_INFO_BITS, Field.NUM_EDGES, Field.NUM_BLOCKS)
     )
@@ -229,12 +231,13 @@ def _decode(
     with counted_loop(b, header_field(b, header, Field.FILLER_LENGTH)) as i:
         b.store(ir.Constant(context.scalar, KNOWN[context.precision]), element(b, filler, i, context.scalar))
 
+    least = b.sitofp(num_bits, F32)
     wants_posterior = b.icmp_unsigned("!=", b.ptrtoint(posterior, I64), i64(0))
     has_crc = b.icmp_unsigned("!=", b.ptrtoint(crc_table, I64), i64(0))
     pending, still_wrong = b.alloca(I64), b.alloca(I64)
     always_look = b.icmp_signed("!=", early_stop, i64(0))
     with counted_loop(b, batch, step=frames) as first:
-        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales))
+        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales, counts))
         with b.if_then(b.icmp_signed(">=", bad, i64(0)), likely=False):
             b.ret(bad)
         left = b.sub(batch, first)
@@ -262,8 +265,8 @@ def _decode(
                     fails = b.icmp_signed("!=", b.and_(failed, mask), i64(0))
                     with b.if_then(b.and_(has_crc, b.and_(waits, fails)), likely=False):
                         b.call(store_bits, (header, columns, workspace, next_odd, i64(frame), row_of_bits))
-                        remainder = b.call(crc, (row_of_bits, num_bits, crc_table, crc_length))
-                        with b.if_then(b.icmp_signed("==", remainder, i64(0)), likely=False):
+                        holds = b.call(crc, (row_of_bits, num_bits, crc_table, crc_length))
+                        with b.if_then(b.icmp_signed("!=", holds, i64(0)), likely=False):
                             b.store(b.and_(b.load(still_wrong, typ=I64), b.not_(mask)), still_wrong)
                     good = b.icmp_signed("==", b.and_(b.load(still_wrong, typ=I64), mask), i64(0))
                     with b.if_then(b.and_(waits, b.or_(good, is_last))):
@@ -273,7 +276,9 @@ def _decode(
                             scale = load_element(b, scales, index, F32)
                             arguments = (header, rows, columns, workspace, next_odd, i64(frame), scale, target)
                             b.call(store_posterior, arguments)
-                        b.store(b.zext(good, I8), element(b, ok, index, I8))
+                        # Checks that hold over fewer LLRs than there are unknowns say nothing.
+                        is_enough = b.fcmp_ordered(">=", load_element(b, counts, index, F32), least)
+                        b.store(b.zext(b.and_(good, is_enough), I8), element(b, ok, index, I8))
                         b.store(b.trunc(number, I32), element(b, iterations, index, I32))
                 b.store(b.and_(waiting, b.load(still_wrong, typ=I64)), pending)
                 nothing_left = b.icmp_signed("==", b.load(pending, typ=I64), i64(0))
