@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import yaml
 from rich.console import Console
 from torch import nn
 
@@ -19,6 +18,7 @@ from ran.link.allocator import keep_freed_memory
 from ran.sim.device import checked_device
 from ran.sim.files import write_text
 from ran.sim.provenance import versions
+from ran.sim.yaml_file import dump
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
@@ -208,7 +208,7 @@ def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
 
 def _claim(out: Path, recipe: Recipe | BeamRecipe) -> None:
     """Make the folder this recipe's, or refuse it."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    text = dump(recipe.model_dump(mode="json"))
     path = out / "recipe.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)
