@@ -22,6 +22,9 @@ from ran.sim.yaml_file import read_mapping
 _BUILT_IN = resources.files("ran.adaptation.experiments")
 
 
+OffsetDb = Annotated[float, Field(ge=-100, le=100)]
+
+
 class OuterLoop(Config):
     """Outer loop link adaptation: an offset in dB on the effective SINR that follows ACK and NACK.
 
@@ -31,9 +34,9 @@ class OuterLoop(Config):
     """
 
     step_db: Annotated[float, Field(gt=0, le=10)] = 0.5
-    start_db: float = 0.0
-    min_db: float = -10.0
-    max_db: float = 10.0
+    start_db: OffsetDb = 0.0
+    min_db: OffsetDb = -10.0
+    max_db: OffsetDb = 10.0
 
     @model_validator(mode="after")
     def _limits_hold_the_start(self) -> OuterLoop:
@@ -58,8 +61,8 @@ class Adaptation(Config):
 
     num_series: Annotated[int, Field(ge=2, le=100_000)] = 16
     num_slots: Annotated[int, Field(ge=1, le=10_000)] = 100
-    warm_up_slots: Annotated[int, Field(ge=0)] = 20
-    delay_slots: Annotated[int, Field(ge=0)] = 4
+    warm_up_slots: Annotated[int, Field(ge=0, le=10_000)] = 20
+    delay_slots: Annotated[int, Field(ge=0, le=10_000)] = 4
     target_bler: Annotated[float, Field(ge=1e-4, le=0.9)] = 0.1
     mappings: Annotated[tuple[Mapping, ...], Field(min_length=1)] = ("eesm", "miesm")
     olla: OuterLoop = OuterLoop()

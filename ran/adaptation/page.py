@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ran import __version__
 from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.outcome import ENVELOPE, IDEAL, Interval, Outcome, reference_receiver
@@ -20,6 +18,7 @@ from ran.errors import InputError
 from ran.report.html import write_whole
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
+from ran.sim.yaml_file import dump
 
 CSV, PAGE = "results.csv", "report.html"
 
@@ -119,7 +118,7 @@ def _as_page(results: Results, pictures: dict[str, bytes]) -> str:
         pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
         modes=[ENVELOPE, IDEAL, *loops(outcomes)],
         points=[_point(results, o) for o in outcomes if not o.mode.startswith("fixed")],
-        settings=yaml.safe_dump(experiment.resolved(), sort_keys=False, allow_unicode=True, width=100),
+        settings=dump(experiment.resolved(), allow_unicode=True, width=100),
         version=__version__,
     )
 

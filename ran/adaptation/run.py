@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 
 from ran import __version__
@@ -25,6 +24,7 @@ from ran.errors import InputError
 from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, first_difference, receiver_identity
+from ran.sim.yaml_file import dump
 
 IDENTITY, TABLES, EXPERIMENT = "identity.json", "tables", "experiment.yaml"
 
@@ -192,7 +192,7 @@ class _Store:
             "simulation_version": SIMULATION_VERSION,
         }
         _check_folder(out, identity)
-        text = yaml.safe_dump(experiment.resolved(), sort_keys=False, allow_unicode=True, width=120)
+        text = dump(experiment.resolved(), allow_unicode=True, width=120)
         write_text(out / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
 
     def load(self, job: Job) -> Table | None:

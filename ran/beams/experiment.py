@@ -34,7 +34,10 @@ _OURS = (
 )
 
 Pair = tuple[Annotated[int, Field(ge=1, le=64)], Annotated[int, Field(ge=1, le=64)]]
-Angles = tuple[float, float]
+Degrees = Annotated[float, Field(ge=-360, le=360)]
+Angles = tuple[Degrees, Degrees]
+#: In wavelengths; grating lobes fill the sector long before.
+Spacing = Annotated[float, Field(gt=0, le=100)]
 #: Patterns whose beams are not in Set A.
 _OUTSIDE = ("wide", "learned")
 SetBPattern = Literal["fixed", "random", "wide", "learned", "all"]
@@ -49,7 +52,7 @@ class Panel(Config):
 
     rows: Annotated[int, Field(ge=1, le=64)] = 4
     columns: Annotated[int, Field(ge=1, le=64)] = 8
-    spacing: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = (0.5, 0.5)
+    spacing: tuple[Spacing, Spacing] = (0.5, 0.5)
     polarisation: Literal["cross", "V"] = "cross"
     pattern: Literal["38.901", "omni"] = "38.901"
     downtilt_deg: Annotated[float, Field(ge=-90, le=90)] = 10.0
@@ -62,7 +65,7 @@ class Terminal(Config):
     columns: Annotated[int, Field(ge=1, le=16)] = 4
     polarisation: Literal["cross", "V"] = "cross"
     pattern: Literal["handheld", "38.901", "omni"] = "38.901"
-    faces_deg: Annotated[tuple[float, ...], Field(min_length=1, max_length=4)] = (0.0, 180.0)
+    faces_deg: Annotated[tuple[Degrees, ...], Field(min_length=1, max_length=4)] = (0.0, 180.0)
     num_beams: Annotated[int, Field(ge=1, le=64)] = 4
 
 
@@ -164,14 +167,14 @@ class Evaluation(Config):
     the latest one, all else being the same.
     """
 
-    top_k: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8)
+    top_k: Annotated[tuple[Annotated[int, Field(ge=1, le=65_536)], ...], Field(min_length=1)] = (1, 2, 3, 4, 6, 8)
     within_db: Annotated[float, Field(gt=0, le=20)] = 1.0
     confidence: Annotated[float, Field(gt=0, lt=1)] = 0.9
     symbols_per_beam: Annotated[float, Field(gt=0, le=1000)] | None = None
     report_ms: Annotated[float, Field(ge=0, le=1000)] = 4.0
     failure_snr_db: Annotated[float, Field(ge=-30, le=30)] = -6.0
     mcs_table: Literal[1, 2, 3, 4] = 2
-    set_b_sizes: tuple[Annotated[int, Field(ge=1)], ...] = ()
+    set_b_sizes: tuple[Annotated[int, Field(ge=1, le=4096)], ...] = ()
     set_b_patterns: tuple[SetBPattern, ...] = ()
     speeds_kmh: tuple[Annotated[float, Field(ge=0, le=500)], ...] = ()
     measured_every: tuple[Annotated[int, Field(ge=2, le=63)], ...] = ()

@@ -247,14 +247,10 @@ def rays(
 
 def _receiver(text: str) -> dict[str, object]:
     """A receiver's block from the command line."""
-    import yaml
-
     from ran.errors import bad_value
+    from ran.sim.yaml_file import parse
 
-    try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = None
+    value = parse(text, "--receiver")
     if isinstance(value, str):
         return {"name": value}
     if not isinstance(value, dict):

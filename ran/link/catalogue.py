@@ -11,16 +11,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from pydantic import ConfigDict, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from channels import CHANNELS, Channel
 from channels.impairments import IMPAIRMENTS, Impairment
 from ran.errors import InputError, bad_value, nearest, unknown_name
+from ran.limits import check_limits
 from ran.link.user_source import named_files_digest, source_digest
+from ran.strict import strictly
 from receivers import RECEIVERS, OnnxReceiver, Receiver
 
 #: How receivers from files are named.
 _FROM_FILES = ("FILE.py:ClassName", "FILE.onnx", "FILE.tflite")
+#: Packages whose options have limits; a user's own class knows its own.
+_OURS = ("channels", "receivers")
 
 
 def _first_line(cls: type) -> str:
@@ -86,7 +90,8 @@ def with_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
 def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
     """An object of a class from a block of options; `InputError` names the key, the value and what is allowed.
 
-    Options are checked against the type hints of the constructor, which is called with them and with `preset`.
+    Options are checked against the type hints of the constructor, which is called with them and with `preset`; numbers
+    of the toolkit's own classes also against `ran.limits`.
     """
     preset = preset or {}
     known = {name: parameter for name, parameter in options(cls).items() if name not in preset}
@@ -101,9 +106,11 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), ... if p.default is p.empty else p.default) for name, p in known.items()
     }
+    if cls.__module__.partition(".")[0] in _OURS:
+        check_limits(given, path)
     model = create_model("Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     try:
-        checked = model(**given)
+        checked = _checked(model, given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -118,6 +125,14 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
         raise
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def _checked(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:
+    """Options of a file without conversions; those that only a program can have, such as arrays, as pydantic has it."""
+    try:
+        return strictly(model, given)
+    except TypeError:
+        return model(**given)
 
 
 def _name_of(block: Mapping[str, Any], path: str, choices: Iterable[str]) -> str:

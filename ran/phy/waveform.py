@@ -36,7 +36,7 @@ class Waveform(Config):
     timing_offset_max_s: Annotated[float, Field(ge=0, le=1)] = 0.0
     cfo_hz: Annotated[_OffsetPerUser, Field(min_length=1, json_schema_extra=_ONE_OR_PER_USER)] = (0.0,)
     cfo_max_hz: Annotated[float, Field(ge=0, le=1e5)] = 0.0
-    window_offset_samples: Annotated[int, Field(ge=0)] | None = None
+    window_offset_samples: Annotated[int, Field(ge=0, le=16384)] | None = None
     transmit_impairments: tuple[dict[str, Any], ...] = ()
     receive_impairments: tuple[dict[str, Any], ...] = ()
 

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
-import yaml
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
@@ -25,6 +24,7 @@ from ran.report.throughput_gain import throughput_gains
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
+from ran.sim.yaml_file import dump
 
 
 def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:
@@ -108,7 +108,7 @@ def _run_view(
         "genie_receivers": run.genie_receivers,
         "meta": run.meta,
         "is_complete": run.meta.get("complete", "yes") == "yes",
-        "settings": yaml.safe_dump(settings, sort_keys=False, allow_unicode=True, width=100),
+        "settings": dump(settings, allow_unicode=True, width=100),
     }
 
 

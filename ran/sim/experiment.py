@@ -22,7 +22,9 @@ from ran.sim.yaml_file import read_mapping
 
 MAX_POINTS = 500
 
-EsN0Db = Annotated[float, Field(ge=-60, le=100)]
+MIN_ESN0_DB, MAX_ESN0_DB = -60, 100
+
+EsN0Db = Annotated[float, Field(ge=MIN_ESN0_DB, le=MAX_ESN0_DB)]
 Bler = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -62,7 +64,7 @@ class SnrRange(Config):
 
     start: EsN0Db
     stop: EsN0Db
-    step: Annotated[float, Field(gt=0)] = 1.0
+    step: Annotated[float, Field(gt=0, le=160)] = 1.0
 
     @model_validator(mode="after")
     def _goes_up(self) -> SnrRange:
@@ -180,7 +182,7 @@ class Stopping(Config):
     min_bler: a receiver is not simulated at higher SNR once its BLER falls below; null: all points are simulated.
     """
 
-    min_block_errors: Annotated[int, Field(ge=1)] | None = 100
+    min_block_errors: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = 100
     relative_interval_width: Annotated[float, Field(gt=0, le=2)] | None = None
     max_slots: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000
     min_bler: Bler | None = 1e-3

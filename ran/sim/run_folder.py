@@ -10,8 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import yaml
-
 from ran import __version__
 from ran.errors import InputError
 from ran.sim.device import device_title
@@ -21,6 +19,7 @@ from ran.sim.identity import digest, filled_in, first_difference, physics, run_i
 from ran.sim.provenance import versions
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
+from ran.sim.yaml_file import dump
 
 STORE = "results.sqlite"
 CSV = "results.csv"
@@ -48,7 +47,7 @@ class RunFolder:
         try:
             self.store = self._open_store(identity)
             self.store.set_meta(_description(experiment, simulation, receivers))
-            text = yaml.safe_dump(filled_in(experiment), sort_keys=False, allow_unicode=True, width=120)
+            text = dump(filled_in(experiment), allow_unicode=True, width=120)
             write_text(path / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
         except BaseException:
             os.close(self._lock)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any, TypeVar
+from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ran.errors import InputError, nearest
-
-Model = TypeVar("Model", bound=BaseModel)
+from ran.strict import Model, strictly
 
 _LONGEST_VALUE = 60
 
@@ -17,10 +15,11 @@ _LONGEST_VALUE = 60
 def validate(model: type[Model], data: object, source: str = "") -> Model:
     """`data` (plain YAML values) as an instance of `model`, without conversions such as "24" or true to a number.
 
+    Whole numbers are so by value: 1e4 and 24.0 are taken where an integer is wanted, 1.5 is not.
     Raises InputError with one line; `source` (a file name) is put in front of it.
     """
     try:
-        return model.model_validate_json(json.dumps(data), strict=True)
+        return strictly(model, data)
     except ValidationError as error:
         raise InputError(_prefix(source) + explain(error, model)) from None
     except (TypeError, ValueError) as error:

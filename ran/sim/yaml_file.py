@@ -1,18 +1,31 @@
-"""Read YAML the strict way: one mapping, no key twice, numbers as people write them."""
+"""Read and write YAML by the core schema of YAML 1.2.2 (§10.3), in which `010` is ten and `on` is text."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from ran.errors import InputError
 
+#: Tag, pattern and first characters of every plain scalar that is not text (YAML 1.2.2 §10.3.2).
+_CORE_SCHEMA: tuple[tuple[str, str, str], ...] = (
+    ("null", r"null|Null|NULL|~|", "nN~"),
+    ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+    ("int", r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+", "-+0123456789"),
+    ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+.0123456789"),
+    ("float", r"[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN)", "-+."),
+    # No part of the core schema, but understood by readers of YAML 1.2 as well: `<<` takes over another block's keys.
+    ("merge", r"<<", "<"),
+)
 
-class _StrictLoader(yaml.SafeLoader):
-    """SafeLoader that refuses duplicate keys and reads `1e-3` as a number (YAML 1.2), not as text (YAML 1.1)."""
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with the scalars of YAML 1.2, that refuses duplicate keys and takes keys as they are written."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -25,21 +38,39 @@ class _StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key_node.value)
         self.flatten_mapping(node)
-        return {
-            str(self.construct_object(key, deep=deep)): self.construct_object(value, deep=deep)
-            for key, value in node.value
-        }
+        return {str(key.value): self.construct_object(value, deep=deep) for key, value in node.value}
+
+    def whole_number(self, node: yaml.ScalarNode) -> int:
+        """`010` is ten: octal numbers begin with 0o."""
+        text = self.construct_scalar(node)
+        base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+        return int(text[2:] if base != 10 else text, base)
+
+    def number(self, node: yaml.ScalarNode) -> float:
+        text = self.construct_scalar(node).lower()
+        return float(text.replace(".inf", "inf").replace(".nan", "nan"))
+
+    def refuse(self, node: yaml.Node) -> None:
+        raise yaml.constructor.ConstructorError(None, None, f"tag {node.tag!r} is not understood", node.start_mark)
 
 
-_StrictLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag != "tag:yaml.org,2002:timestamp"]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_StrictLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$"),
-    list("-+.0123456789"),
-)
+class _Dumper(yaml.SafeDumper):
+    """SafeDumper that quotes text which either version of YAML would read as something else, such as 1e4 and on."""
+
+    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
+        key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()
+    }
+
+
+for _tag, _pattern, _first in _CORE_SCHEMA:
+    # An empty scalar is null; it has no first character.
+    _starts = [*_first, ""] if _tag == "null" else list(_first)
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _starts)
+    _Dumper.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _starts)
+_Loader.add_constructor("tag:yaml.org,2002:int", _Loader.whole_number)
+_Loader.add_constructor("tag:yaml.org,2002:float", _Loader.number)
+for _tag in ("binary", "omap", "pairs", "set", "timestamp"):  # of YAML 1.1, and of no use in a configuration
+    _Loader.add_constructor(f"tag:yaml.org,2002:{_tag}", _Loader.refuse)
 
 
 def parse(text: str, source: str) -> Any:
@@ -48,7 +79,7 @@ def parse(text: str, source: str) -> Any:
     Raises InputError, one line with line and column, for anything that is not one well-formed YAML document.
     """
     try:
-        return yaml.load(text, Loader=_StrictLoader)
+        return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -56,6 +87,14 @@ def parse(text: str, source: str) -> Any:
         raise InputError(f"{source}: not valid YAML: {where}{problem}") from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def dump(value: Any, **layout: Any) -> str:
+    """`value` as YAML text with keys in their order, from which `parse` makes an equal value.
+
+    layout: `width` and `allow_unicode` of PyYAML.
+    """
+    return str(yaml.dump(value, Dumper=_Dumper, sort_keys=False, **layout))
 
 
 def read_mapping(path: Path) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from ran.beams.experiment import SetB
 from ran.phy.config import Config
+from ran.training.extent import MOST_AT_ONCE, MOST_STEPS
 
 
 class BeamSchedule(Config):
@@ -21,19 +22,19 @@ class BeamSchedule(Config):
         with the least cross-entropy.
     """
 
-    steps: Annotated[int, Field(ge=1)]
-    batch_drops: Annotated[int, Field(ge=1)] = 64
-    learning_rate: Annotated[float, Field(gt=0)] = 2e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 50
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    batch_drops: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 2e-3
+    warmup_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 50
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-2
+    gradient_clip: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.99
-    label_db: Annotated[float, Field(gt=0)] = 0.5
-    rsrp_weight: Annotated[float, Field(ge=0)] = 0.05
-    checkpoint_every: Annotated[int, Field(ge=1)] = 100
-    log_every: Annotated[int, Field(ge=1)] = 10
-    validate_every: Annotated[int, Field(ge=0)] = 0
-    draws_per_step: Annotated[int, Field(ge=1)] = 1
+    label_db: Annotated[float, Field(gt=0, le=100)] = 0.5
+    rsrp_weight: Annotated[float, Field(ge=0, le=1e6)] = 0.05
+    checkpoint_every: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 100
+    log_every: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 10
+    validate_every: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
+    draws_per_step: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 1
 
 
 class World(Config):
@@ -45,9 +46,9 @@ class World(Config):
 
     experiment: str
     changes: tuple[str, ...] = ()
-    num_drops: Annotated[int, Field(ge=1)]
-    num_held_out: Annotated[int, Field(ge=1)] = 256
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    num_drops: Annotated[int, Field(ge=1, le=10_000_000)]
+    num_held_out: Annotated[int, Field(ge=1, le=10_000_000)] = 256
+    weight: Annotated[float, Field(gt=0, le=1e6)] = 1.0
 
 
 class Evaluated(Config):
@@ -69,10 +70,10 @@ class BeamRecipe(Config):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     worlds: Annotated[tuple[World, ...], Field(min_length=1)]
     set_b: Annotated[tuple[SetB, ...], Field(min_length=1)]
-    every: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] = (1,)
+    every: Annotated[tuple[Annotated[int, Field(ge=1, le=64)], ...], Field(min_length=1)] = (1,)
     mirror: bool = True
     model: dict[str, Any]
     schedule: BeamSchedule

@@ -9,7 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
+from ran.beams.experiment import load
 from ran.errors import InputError, unknown_name
+from ran.link.catalogue import construct
 from ran.training.beam_card import measure
 from ran.training.beam_drops import BeamData
 from ran.training.beam_loop import BeamTrainer
@@ -26,20 +28,23 @@ def check(recipe: BeamRecipe) -> None:
             model.check(kept.known)
         except ValueError as error:
             raise InputError(f"worlds.{i}: {error}") from None
+    for i, part in enumerate(recipe.evaluate):
+        try:
+            load(part.experiment, part.changes)
+        except InputError as error:
+            raise InputError(f"evaluate.{i}: {error}") from None
 
 
 def build_model(recipe: BeamRecipe) -> nn.Module:
     """The model that a recipe begins with; its weights depend on the recipe's seed alone."""
     options = dict(recipe.model)
-    name = str(options.pop("name", ""))
+    name = str(options.get("name", ""))
     if name not in BEAM_ARCHITECTURES:
         raise unknown_name("model.name", name, BEAM_ARCHITECTURES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        try:
-            return BEAM_ARCHITECTURES[name](**options)
-        except TypeError as error:
-            raise InputError(f"model: {str(error).split('() ', 1)[-1]}") from None
+        model: nn.Module = construct(BEAM_ARCHITECTURES[name], options, "model")
+        return model
 
 
 def write_weights(recipe: BeamRecipe, model: nn.Module, trainer: BeamTrainer, step: int, out: Path) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,13 @@ def check(node: Any, path: str) -> None:
         if kind == "choice":
             if not isinstance(argument, (list, tuple)) or not argument:
                 raise bad_value(where, argument, "a list with at least one entry")
+            for i, value in enumerate(argument):
+                check(value, f"{where}.{i}")
             return
         numbers = isinstance(argument, (list, tuple)) and len(argument) == 2
-        numbers = numbers and all(isinstance(v, (int, float)) and not isinstance(v, bool) for v in argument)
+        numbers = numbers and all(
+            isinstance(v, (int, float)) and not isinstance(v, bool) and isfinite(v) for v in argument
+        )
         if not numbers or not argument[0] <= argument[1]:
             raise bad_value(where, argument, "[low, high] with low <= high")
         if kind == "log_uniform" and not argument[0] > 0:
@@ -37,6 +42,15 @@ def check(node: Any, path: str) -> None:
     elif isinstance(node, (list, tuple)):
         for i, value in enumerate(node):
             check(value, f"{path}.{i}")
+
+
+def ends(node: Any) -> Iterator[Any]:
+    """What a sound distribution may be at its ends, or all that it may be; of a plain value the value."""
+    if is_distribution(node):
+        for value in next(iter(node.values())):
+            yield from ends(value)
+    else:
+        yield node
 
 
 def draw(node: Any, generator: np.random.Generator) -> Any:

@@ -24,8 +24,8 @@ class Offsets(Config):
     timing_max_ns: early or late. cfo_max_hz: of the carrier. share: part of the slots that have offsets.
     """
 
-    timing_max_ns: Annotated[float, Field(ge=0)] = 0.0
-    cfo_max_hz: Annotated[float, Field(ge=0)] = 0.0
+    timing_max_ns: Annotated[float, Field(ge=0, le=1e6)] = 0.0
+    cfo_max_hz: Annotated[float, Field(ge=0, le=1e5)] = 0.0
     share: Annotated[float, Field(ge=0, le=1)] = 1.0
 
     def applied(self, batch: SlotBatch, drops: range, seed: int, scenario_id: str) -> SlotBatch:

@@ -9,11 +9,16 @@ from pydantic import Field, model_validator
 from ran.link import LinkConfig
 from ran.link.streams import stream
 from ran.phy.config import Config
+from ran.sim.experiment import MAX_ESN0_DB, MIN_ESN0_DB
+from ran.sim.validation import validate
 from ran.training import distribution
 from ran.training.arithmetic import Precision
+from ran.training.extent import MOST_AT_ONCE, MOST_STEPS
 from ran.training.offsets import Offsets
 from ran.training.replay import Replay
 from ran.training.validation import HeldOut
+
+LossWeight = Annotated[float, Field(ge=0, le=1e6)]
 
 
 class Schedule(Config):
@@ -43,21 +48,21 @@ class Schedule(Config):
         "compile",
     )
 
-    steps: Annotated[int, Field(ge=1)]
-    batch_slots: Annotated[int, Field(ge=1)] = 16
-    learning_rate: Annotated[float, Field(gt=0)] = 3e-3
-    warmup_steps: Annotated[int, Field(ge=0)] = 100
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-4
-    gradient_clip: Annotated[float, Field(gt=0)] = 1.0
+    steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]
+    batch_slots: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 16
+    learning_rate: Annotated[float, Field(gt=0, le=10)] = 3e-3
+    warmup_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 100
+    weight_decay: Annotated[float, Field(ge=0, le=10)] = 1e-4
+    gradient_clip: Annotated[float, Field(gt=0, le=1e6)] = 1.0
     ema_decay: Annotated[float, Field(ge=0, lt=1)] = 0.998
-    loss_weights: tuple[float, ...] = (0.3, 1.0)
-    channel_mse: Annotated[float, Field(ge=0)] = 0.03
-    checkpoint_every: Annotated[int, Field(ge=1)] = 200
-    log_every: Annotated[int, Field(ge=1)] = 20
-    snr_bonus_db: Annotated[float, Field(ge=0)] = 0.0
-    snr_bonus_steps: Annotated[int, Field(ge=0)] = 0
-    validate_every: Annotated[int, Field(ge=0)] = 0
-    draws_per_step: Annotated[int, Field(ge=1)] = 1
+    loss_weights: tuple[LossWeight, ...] = (0.3, 1.0)
+    channel_mse: LossWeight = 0.03
+    checkpoint_every: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 200
+    log_every: Annotated[int, Field(ge=1, le=MOST_STEPS)] = 20
+    snr_bonus_db: Annotated[float, Field(ge=0, le=100)] = 0.0
+    snr_bonus_steps: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
+    validate_every: Annotated[int, Field(ge=0, le=MOST_STEPS)] = 0
+    draws_per_step: Annotated[int, Field(ge=1, le=MOST_AT_ONCE)] = 1
     loss: Literal["mean", "log"] = "mean"
     precision: Precision = "float32"
     compile: bool = False
@@ -98,7 +103,7 @@ class Recipe(Config):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     limits: str = ""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     slots: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
     cases: tuple[dict[str, Any], ...] = ({},)
@@ -106,10 +111,10 @@ class Recipe(Config):
     validation: tuple[HeldOut, ...] = ()
     init: str | None = None
     replay: Replay | None = None
-    guard_tolerance: Annotated[float, Field(ge=0)] = 0.0
+    guard_tolerance: Annotated[float, Field(ge=0, le=10)] = 0.0
     model: dict[str, Any]
-    bits_per_symbol: tuple[int, ...]
-    num_layers: tuple[int, ...] = (1,)
+    bits_per_symbol: tuple[Annotated[int, Field(ge=1, le=10)], ...]
+    num_layers: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (1,)
     schedule: Schedule
     evaluate: tuple[str, ...] = ()
 
@@ -129,6 +134,8 @@ class Recipe(Config):
         distribution.check(self.slots, "slots")
         for i, case in enumerate(self.cases):
             distribution.check(case, f"cases.{i}")
+            _check_esn0(case, f"cases.{i}.esn0_db")
+        _check_esn0(self.slots, "slots.esn0_db")
         return self
 
     def slot_config(self, draw: int) -> tuple[LinkConfig, float]:
@@ -137,4 +144,14 @@ class Recipe(Config):
         case = self.cases[int(generator.integers(len(self.cases)))]
         drawn = distribution.draw(distribution.merge(self.slots, case), generator)
         esn0_db = float(drawn.pop("esn0_db"))
-        return LinkConfig.model_validate(drawn), esn0_db + self.schedule.snr_bonus(draw // self.schedule.draws_per_step)
+        return validate(LinkConfig, drawn), esn0_db + self.schedule.snr_bonus(draw // self.schedule.draws_per_step)
+
+
+def _check_esn0(slots: dict[str, Any], path: str) -> None:
+    """`ValueError` for an Es/N0 that is no number or beyond what experiments allow."""
+    for value in distribution.ends(slots.get("esn0_db", 0.0)):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not MIN_ESN0_DB <= value <= MAX_ESN0_DB:
+            raise ValueError(
+                f"{path}: got {value!r}; allowed: a number or a distribution, {MIN_ESN0_DB} to {MAX_ESN0_DB} dB"
+            )

@@ -7,18 +7,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-import yaml
 from rich.console import Console
 from torch import nn
 
 from ran.errors import InputError, unknown_name
 from ran.link import Link
 from ran.link.allocator import keep_freed_memory
+from ran.link.catalogue import construct
+from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.sim.device import checked_device
+from ran.sim.experiment import load as load_experiment
 from ran.sim.files import write_text
 from ran.sim.provenance import versions
+from ran.sim.yaml_file import dump
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
@@ -28,22 +30,23 @@ from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
+from ran.training.validation import Validation
 from receivers.neural.receiver import ARCHITECTURES
 from receivers.neural.weights import load_weights
+
+#: Received grids and channels of a draw at most; what a network makes of them comes on top.
+_MOST_BYTES = 16 * 2**30
 
 
 def build_model(recipe: Recipe) -> nn.Module:
     """The model that a recipe begins with; its weights depend on the recipe's seed alone, or are those of `init`."""
     options = dict(recipe.model)
-    name = str(options.pop("name", ""))
+    name = str(options.get("name", ""))
     if name not in ARCHITECTURES:
         raise unknown_name("model.name", name, ARCHITECTURES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        try:
-            model = ARCHITECTURES[name](**options)
-        except TypeError as error:
-            raise InputError(f"model: {str(error).split('() ', 1)[-1]}") from None
+        model: nn.Module = construct(ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
         try:
             given = load_weights(recipe.init)
@@ -144,6 +147,9 @@ def run(
 
 
 def _check(recipe: Recipe) -> None:
+    """All that can be found out before anything is written or computed."""
+    _check_evaluation(recipe)
+    Validation(recipe.validation, recipe.seed, recipe.name, torch.device("cpu"))
     _check_slots(recipe, recipe)
     replayed = replayed_recipe(recipe)
     if replayed is not None:
@@ -186,16 +192,37 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
         return
     for step in range(32):
         try:
-            config, esn0_db = recipe.slot_config(step)
+            config, _ = recipe.slot_config(step)
+            link = Link(config)
+            _check_memory(link, recipe.schedule.batch_slots)
         except KeyError as error:
             raise InputError(f"slots.{error.args[0]}: missing; allowed: a number or a distribution") from None
         except ValueError as error:
             text = " ".join(str(error).split())
             raise InputError(f"slots: {text}") from None
-        link = Link(config)
-        if not np.isfinite(esn0_db):
-            raise InputError(f"slots.esn0_db: got {esn0_db}; allowed: finite numbers")
         _check_bits(trained, link.grid.bits_per_symbol)
+
+
+def _check_evaluation(recipe: Recipe) -> None:
+    """The experiments of the model card, which otherwise would be read when all is trained."""
+    for number, asked in enumerate(recipe.evaluate):
+        try:
+            name, *settings = asked.split() or [""]
+            load_experiment(name, settings)
+        except InputError as error:
+            raise InputError(f"evaluate.{number}: {error}") from None
+
+
+def _check_memory(link: Link, batch_slots: int) -> None:
+    """`InputError` for a draw whose received grids and channels alone, complex64, are more than a machine has."""
+    layers, config = link.grid.num_layers, link.config
+    needed = 8 * batch_slots * config.num_rx_ant * (1 + layers) * NUM_SYMBOLS_PER_SLOT * 12 * config.carrier.num_prb
+    if needed > _MOST_BYTES:
+        most = int(batch_slots * _MOST_BYTES / needed)
+        raise InputError(
+            f"schedule.batch_slots: got {batch_slots}, whose grids and channels need {needed / 2**30:.0f} GiB; "
+            f"allowed: up to {most} slots of this size, {_MOST_BYTES / 2**30:.0f} GiB"
+        )
 
 
 def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
@@ -208,7 +235,7 @@ def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
 
 def _claim(out: Path, recipe: Recipe | BeamRecipe) -> None:
     """Make the folder this recipe's, or refuse it."""
-    text = yaml.safe_dump(recipe.model_dump(mode="json"), sort_keys=False)
+    text = dump(recipe.model_dump(mode="json"))
     path = out / "recipe.yaml"
     try:
         out.mkdir(parents=True, exist_ok=True)

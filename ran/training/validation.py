@@ -12,6 +12,7 @@ from torch import nn
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.phy.config import Config
+from ran.sim.experiment import EsN0Db
 from ran.training.constellation import points_of, sent_with
 
 _AT_ONCE = 8
@@ -27,8 +28,8 @@ class HeldOut(Config):
     younger_fields = ("guard",)
 
     slots: dict[str, Any]
-    esn0_db: float
-    num_slots: Annotated[int, Field(ge=1)] = 64
+    esn0_db: EsN0Db
+    num_slots: Annotated[int, Field(ge=1, le=1_000_000)] = 64
     guard: bool = False
 
 

@@ -74,7 +74,7 @@ def time_posterior(
         [batch, num_modes, t, t] complex64 with expectation snapshots * (kappa R + noise I), noise 1.
     kappas: per set, powers of the modes relative to the noise, [batch, num_modes].
     """
-    times = observation.symbol_times_s.cpu().numpy().tobytes()
+    times = observation.symbol_times_s.double().cpu().numpy().tobytes()
     log_prior, eigenvalues, forms, _ = _time_hypotheses(times, groups, max_cfo_hz, observation.y.device)
     log_posterior = log_prior
     if len(groups) > 1:
@@ -93,6 +93,6 @@ def mean_correlation(
 ) -> Tensor:
     """Correlation over time between all symbols and means over groups of symbols: Jakes spectra with a frequency
     offset, weighted by `time_posterior`. Returns [batch, num_symbols, len(groups)] complex64."""
-    times = observation.symbol_times_s.cpu().numpy().tobytes()
+    times = observation.symbol_times_s.double().cpu().numpy().tobytes()
     r = _time_hypotheses(times, groups, max_cfo_hz, observation.y.device)[3]
     return (posterior.to(r.dtype) @ r).unflatten(-1, (-1, len(groups)))

@@ -21,7 +21,7 @@ class Carrier(Config):
     subcarrier_spacing_khz: Literal[15, 30, 60, 120] = 30
     num_prb: Annotated[int, Field(ge=1, le=275)] = 24
     n_cell_id: Annotated[int, Field(ge=0, le=1007)] = 1
-    slot_number: Annotated[int, Field(ge=0)] = 0
+    slot_number: Annotated[int, Field(ge=0, le=79)] = 0
 
     @property
     def numerology(self) -> int:
