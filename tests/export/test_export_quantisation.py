@@ -58,7 +58,7 @@ def test_networks_alone_are_smaller(dtype, whole, tmp_path):
     assert f"dtype: {dtype}" in describe(smaller)
     assert "as it was exported" in describe(smaller)
     found = compare_llrs(link, OnnxReceiver(str(path)), OnnxReceiver(str(smaller)), ESN0_DB, 2, "simulated")
-    assert LEAST_CORRELATION[dtype] < found.correlation < 1 - 1e-9
+    assert LEAST_CORRELATION[dtype] < found.correlation < 1 - 1e-11  # float16 is not float32
     assert torch.isfinite(torch.tensor(found.max_difference))
 
 
