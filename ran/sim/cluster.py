@@ -23,8 +23,8 @@ from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, sim
 _ALLOWED = "auto, local, HOST:PORT or ray://HOST:PORT of a running Ray cluster (ray start --head)"
 #: Ray asks for a token by default where the head's user has one (Ray 2.60, "Token authentication").
 _TOKEN = (
-    "a running Ray cluster with whose token this machine speaks: print it on the head with `ray get-auth-token`, put it "
-    "into ~/.ray/auth_token here (or into the variable RAY_AUTH_TOKEN), and set RAY_AUTH_MODE=token"
+    "a running Ray cluster whose token is known here: print it on the head with `ray get-auth-token`, put it into "
+    "~/.ray/auth_token here (or into the variable RAY_AUTH_TOKEN), and set RAY_AUTH_MODE=token"
 )
 
 
