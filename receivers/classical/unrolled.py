@@ -10,6 +10,11 @@ from __future__ import annotations
 
 #: Largest number of layers that is written out; the source grows with its third power.
 MAX_LAYERS = 8
+#: Gain over the noise below which a layer counts as not there (-120 dB).
+LEAST_SINR = 1e-12
+#: Least noise with several layers, as a share of a layer's own gain (-60 dB): single precision leaves an error of a few
+#: times 2^-24 in every pivot of a Gram matrix, and a layer that others nearly hide is known no better than that.
+LEAST_LOADING = 2.0**-20
 _BLOCK = {1: 256, 2: 256, 3: 128, 4: 128}
 
 
@@ -66,7 +71,8 @@ def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
     """One layer: maximum ratio combining."""
     return [
         f"gain = {rows.at('a00')}",
-        "gain = TINY if gain < TINY else gain",
+        f"least = LEAST_SINR * {rows.at('noise')}",
+        "gain = least if gain < least else gain",
         "factor = SCALE0 / gain",
         f"{result.at('xr0')} = {rows.at('br0')} * factor",
         f"{result.at('xi0')} = {rows.at('bi0')} * factor",
@@ -75,12 +81,18 @@ def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
 
 
 def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
-    """LMMSE of several layers: a + noise I = L D L^H, x = (a + noise I)^-1 b, unbiased by the inverse's diagonal."""
+    """LMMSE of several layers: a + noise = L D L^H, x = (a + noise)^-1 b, unbiased by the inverse's diagonal.
+
+    The noise is a diagonal, at least `LEAST_LOADING` of that of a.
+    """
     lines = [f"noise_var = {rows.at('noise')}"]
+    for i in range(n):
+        own = rows.at(f"a{i}{i}")
+        lines += [f"noise{i} = LEAST_LOADING * {own}", f"noise{i} = noise{i} if noise{i} > noise_var else noise_var"]
     # columns of L from left to right; v = L D
     for j in range(n):
         taken = [f" - (vr{j}{p} * lr{j}{p} + vi{j}{p} * li{j}{p})" for p in range(j)]
-        lines += [f"q{j} = ONE / ({rows.at(f'a{j}{j}')} + noise_var{''.join(taken)})"]
+        lines += [f"q{j} = ONE / ({rows.at(f'a{j}{j}')} + noise{j}{''.join(taken)})"]
         for i in range(j + 1, n):
             real = [f" - (vr{i}{p} * lr{j}{p} + vi{i}{p} * li{j}{p})" for p in range(j)]
             imag = [f" - (vi{i}{p} * lr{j}{p} - vr{i}{p} * li{j}{p})" for p in range(j)]
@@ -108,12 +120,12 @@ def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
             lines += [f"er{p}{i} = -(lr{p}{i}{''.join(real)})", f"ei{p}{i} = -(li{p}{i}{''.join(imag)})"]
             inverse.append(f"(er{p}{i} * er{p}{i} + ei{p}{i} * ei{p}{i}) * q{p}")
         lines += [
-            f"bias = ONE - noise_var * ({_sum(inverse)})",
-            "bias = TINY if bias < TINY else bias",
+            f"bias = ONE - noise{i} * ({_sum(inverse)})",
+            "bias = LEAST_SINR if bias < LEAST_SINR else bias",
             "bias = ONE if bias > ONE else bias",
             "unbias = ONE / bias",
             "variance = unbias - ONE",
-            "variance = TINY if variance < TINY else variance",
+            "variance = LEAST_LOADING if variance < LEAST_LOADING else variance",
             f"{result.at(f'xr{i}')} = xr{i} * (unbias * SCALE{i})",
             f"{result.at(f'xi{i}')} = xi{i} * (unbias * SCALE{i})",
             f"{result.at(f'precision{i}')} = ONE / (variance * SCALE_SQUARED{i})",
@@ -194,7 +206,8 @@ import numpy as np
 from receivers.jit import compiled
 
 F = np.float32
-ZERO, HALF, ONE, TWO, FOUR, TINY = F(0), F(0.5), F(1), F(2), F(4), F(1e-12)
+ZERO, HALF, ONE, TWO, FOUR = F(0), F(0.5), F(1), F(2), F(4)
+LEAST_SINR, LEAST_LOADING = F({LEAST_SINR!r}), F({LEAST_LOADING!r})
 {constants}
 
 @compiled
