@@ -156,7 +156,7 @@ def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) ->
         floats(observation.noise_var),
         floats(error),
         floats(every_symbol if error_over_time is None else error_over_time),
-        np.float32(estimate.error_offset),
+        floats(torch.zeros(batch, num_layers) if estimate.error_offset is None else estimate.error_offset),
         observation.data_mask.numpy(),
         np.float32(observation.layer_amplitude),
         floats(llr.flatten(2)),

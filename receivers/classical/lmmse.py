@@ -51,7 +51,7 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
 class WienerInterpolator:
     """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
 
-    Prior: unit power, exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes
+    Prior: the power of each layer as the slot's pilots show it, exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes
     spectrum (J0(2 pi f_d dt) over time), independent of each other. The covariance is then a Kronecker product, so the
     exact joint filter for any noise variance needs only the eigenmodes of each axis, computed once per slot layout.
     """
@@ -116,23 +116,36 @@ class WienerInterpolator:
 
     def estimate(self, observation: SlotObservation) -> ChannelEstimate:
         """The same as a sum over the eigenmodes of the time axis."""
-        return estimate_bundles(self._filter, observation)
+        power = self._power(observation)
+        return estimate_bundles(lambda bundle: self._filter(bundle, power), observation)
 
-    def _filter(self, observation: SlotObservation) -> ChannelEstimate:
+    @staticmethod
+    def _power(observation: SlotObservation) -> Tensor:
+        """Power of every layer's channel, mean over the antennas, [batch, num_layers]: that of the estimates at the
+        pilots without the noise in them. What noise of that power may hide is the least that it is taken for."""
+        pairs, pair_var = pilot_estimates(observation)
+        seen = (pairs.real**2 + pairs.imag**2).mean((1, 3, 4))
+        noise = observation.noise_var.unsqueeze(1) * pair_var
+        return torch.maximum(seen - noise, noise * (pairs.numel() / seen.numel()) ** -0.5)
+
+    def _filter(self, observation: SlotObservation, prior: Tensor) -> ChannelEstimate:
+        """prior [batch, num_layers]: power of the layers."""
         pairs, pair_var = pilot_estimates(observation)
         time, frequency = self.bases(observation)
         modes, explained = [], []
         for layer, axis in enumerate(frequency):
-            noise = observation.noise_var * pair_var[layer]
+            power = prior[:, layer]
+            # relative to the prior's power, as the eigenvalues are
+            noise = observation.noise_var * pair_var[layer] / power
             # [batch, time mode, frequency mode]
             gain = 1 / (time.eigenvalues[:, None] * axis.eigenvalues + noise[:, None, None])
             at_pilots = time.analysis @ (pairs[:, :, layer] @ axis.analysis.T)
             modes.append((at_pilots * gain.unsqueeze(1)) @ axis.synthesis.T)
-            explained.append(gain @ axis.power.T)
+            explained.append(power[:, None, None] * (gain @ axis.power.T))
         # correlations over time are real, and so are their eigenvectors
         over_time = time.synthesis.real
         return ChannelEstimate(
-            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), error_offset=1.0
+            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), prior
         )
 
 

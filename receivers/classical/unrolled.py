@@ -164,8 +164,8 @@ def detection_source(bits_per_axis: tuple[int, ...]) -> str:
     The kernel's arguments, all arrays contiguous, complex numbers as pairs of float32 along the last axis:
     y [batch, rx, symbol, 2 subcarrier]; g [batch, rx, layer, mode, 2 subcarrier] and over_time [symbol, mode]: channel
     h(symbol, subcarrier) = sum over modes of over_time(symbol, mode) g(mode, subcarrier); noise [batch];
-    error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset: variance of the
-    channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs; amplitude: of a
+    error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset [batch, layer]:
+    variance of the channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs; amplitude: of a
     layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most has, of which a
     layer's own are written. Scalars are float32.
     """
@@ -237,7 +237,7 @@ def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, a
                     s[k] = ZERO
                 for layer in range({num_layers}):
                     for k in range(n):
-                        u[k] = error_offset
+                        u[k] = error_offset[b, layer]
                     for q in range(error.shape[2]):
                         w = error_over_time[t, q]
                         if w != ZERO:
