@@ -116,8 +116,8 @@ def test_wiener_interpolator_equals_the_joint_filter_solved_directly():
         noise = float(o.noise_var[0] * pair_var[layer])
         for slot in range(3):
             seen = pairs[slot, :, layer].numpy()
-            # the prior's power is that of the slot's own pilots without their noise
-            power = (np.abs(seen) ** 2).mean() - noise
+            # the prior's power is twice that of the slot's own pilots without their noise
+            power = 2 * (float((pairs[slot].abs() ** 2).mean()) - float(o.noise_var[0] * pair_var.mean()))
             among = power * np.kron(r_tt, average @ r @ average.T)
             cross = power * np.kron(r_t, r @ average.T)
             w = np.linalg.solve((among + noise * np.eye(len(among))).T, cross.T).T
