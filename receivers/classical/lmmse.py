@@ -19,6 +19,11 @@ from receivers.levels import at_unit_level
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
+# Power of the prior over what the pilots of the slot show: a slot shows one fade of the channel that the prior is about.
+# A prior that is too strong costs little, one that is too weak shrinks the estimate of a slot in a fade.
+_MARGIN = 2.0
+# Least power of the prior over the noise of a pilot estimate, for slots whose pilots show noise alone.
+_LEAST_POWER = 0.2
 
 
 @dataclass(frozen=True)
@@ -52,10 +57,10 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
 class WienerInterpolator:
     """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
 
-    Prior: the power of each layer as the slot's pilots show it, exponential power delay profile (correlation
-    1 / (1 + 2j pi df tau) over frequency), Jakes spectrum (J0(2 pi f_d dt) over time), independent of each other. The
-    covariance is then a Kronecker product, so the exact joint filter for any noise variance needs only the eigenmodes
-    of each axis, computed once per slot layout.
+    Prior: a power that the slot's pilots suggest, the same for all antennas and layers; exponential power delay profile
+    (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes spectrum (J0(2 pi f_d dt) over time), independent of each
+    other. The covariance is then a Kronecker product, so the exact joint filter for any noise variance needs only the
+    eigenmodes of each axis, computed once per slot layout.
     """
 
     def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:
@@ -123,20 +128,19 @@ class WienerInterpolator:
 
     @staticmethod
     def _power(observation: SlotObservation) -> Tensor:
-        """Power of every layer's channel, mean over the antennas, [batch, num_layers]: that of the estimates at the
-        pilots without the noise in them. What noise of that power may hide is the least that it is taken for."""
+        """Power of the prior [batch], for all antennas and layers: from that of the estimates at the pilots, without
+        the noise in them."""
         pairs, pair_var = pilot_estimates(observation)
-        seen = (pairs.real**2 + pairs.imag**2).mean((1, 3, 4))
-        noise = observation.noise_var.unsqueeze(1) * pair_var
-        return torch.maximum(seen - noise, noise * (pairs.numel() / seen.numel()) ** -0.5)
+        seen = (pairs.real**2 + pairs.imag**2).mean((1, 2, 3, 4))
+        noise = observation.noise_var * pair_var.mean()
+        return torch.maximum(_MARGIN * (seen - noise), _LEAST_POWER * noise)
 
-    def _filter(self, observation: SlotObservation, prior: Tensor) -> ChannelEstimate:
-        """prior [batch, num_layers]: power of the layers."""
+    def _filter(self, observation: SlotObservation, power: Tensor) -> ChannelEstimate:
+        """power [batch]: of the prior."""
         pairs, pair_var = pilot_estimates(observation)
         time, frequency = self.bases(observation)
         modes, explained = [], []
         for layer, axis in enumerate(frequency):
-            power = prior[:, layer]
             # relative to the prior's power, as the eigenvalues are
             noise = observation.noise_var * pair_var[layer] / power
             # [batch, time mode, frequency mode]
@@ -146,8 +150,9 @@ class WienerInterpolator:
             explained.append(power[:, None, None] * (gain @ axis.power.T))
         # correlations over time are real, and so are their eigenvectors
         over_time = time.synthesis.real
+        offset = power.unsqueeze(1).expand(-1, len(frequency))
         return ChannelEstimate(
-            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), prior
+            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), offset
         )
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 #: Largest number of layers that is written out; the source grows with its third power.
 MAX_LAYERS = 8
-#: Gain over the noise below which a layer counts as not there (-120 dB).
-LEAST_SINR = 1e-12
+#: Gain over the noise below which a layer counts as not there (-90 dB).
+LEAST_SINR = 1e-9
 #: Least noise with several layers, as a share of a layer's own gain (-60 dB): single precision leaves an error of a few
 #: times 2^-24 in every pivot of a Gram matrix, and a layer that others nearly hide is known no better than that.
 LEAST_LOADING = 2.0**-20
