@@ -12,14 +12,16 @@ from ran.phy.ldpc import LdpcCode, RateMatching, decode, encode, select_lifting_
 
 #: Es/N0 in dB near 10 % block errors of int8 after 10 iterations: base graph, K', rate.
 CASES = {
-    (1, 8448, 0.12): -5.0,
+    (1, 8448, 0.12): -5.1,
     (1, 8448, 0.2): -2.8,
     (1, 8448, 1 / 3): -0.8,
     (1, 4000, 0.4): 0.4,
     (1, 8448, 0.5): 1.45,
     (1, 8448, 2 / 3): 3.4,
     (1, 8448, 0.8): 4.95,
+    (1, 8448, 0.85): 5.7,
     (1, 8448, 0.93): 7.3,
+    (1, 500, 0.93): 7.8,
     (2, 3840, 0.12): -5.5,
     (2, 3840, 0.2): -3.25,
     (2, 640, 0.2): -3.15,
@@ -28,7 +30,9 @@ CASES = {
     (2, 3840, 0.5): 1.5,
     (2, 3840, 2 / 3): 3.5,
     (2, 3840, 0.8): 5.2,
-    (2, 280, 0.93): 9.0,
+    (2, 280, 0.85): 6.6,
+    (2, 280, 0.93): 9.1,
+    (2, 100, 0.93): 9.7,
 }
 ALLOWED_DB = 0.03
 
@@ -79,13 +83,13 @@ def loss_db(case, num_iterations, num_blocks, seed):
     channel = awgn(case, num_blocks, seed)
     around = CASES[case]
     of_int8, theirs = esn0_at_ten_percent(channel, around - 0.8, around + 1.6, num_iterations, "int8")
-    of_float32, ours = esn0_at_ten_percent(channel, of_int8 - 0.3, of_int8 + 0.4, num_iterations, "float32")
+    of_float32, ours = esn0_at_ten_percent(channel, of_int8 - 0.7, of_int8 + 0.4, num_iterations, "float32")
     above, below = (channel.errors(of_int8 + offset, num_iterations, "int8").mean() for offset in (-0.1, 0.1))
     deviation = np.sqrt(max(1, np.sum(ours != theirs))) / num_blocks / ((above - below) / 0.2)
     return of_int8, of_float32 - of_int8, deviation
 
 
-@pytest.mark.parametrize("case", [(1, 4000, 0.4), (2, 3840, 0.8), (2, 640, 0.2), (2, 200, 0.4)])
+@pytest.mark.parametrize("case", [(1, 4000, 0.4), (2, 100, 0.93), (2, 640, 0.2), (2, 200, 0.4)])
 def test_float32_is_not_behind_int8(case):
     """A factor of 0.75 without an offset lost up to 0.17 dB at the low rates."""
     _, loss, deviation = loss_db(case, 10, 1000, seed=11)
@@ -99,6 +103,14 @@ def test_table_of_losses(case):
     losses = []
     num_blocks = min(3000, int(3e7 * case[2] / case[1]))
     for num_iterations in (5, 10, 20):
+        highest = CASES[case] + 1.6
+        theirs = awgn(case, num_blocks, 12).errors(highest, num_iterations, "int8")
+        if theirs.mean() > 0.1:
+            # chains of bits that were not sent are longer than these iterations reach, whatever the SNR
+            ours = awgn(case, num_blocks, 12).errors(highest, num_iterations, "float32")
+            assert ours.sum() <= theirs.sum() + 2 * np.sqrt(np.sum(ours != theirs))
+            losses.append(f"BLER {theirs.mean():.2f}, {ours.mean():.2f} at {highest:.1f}")
+            continue
         esn0_db, loss, deviation = loss_db(case, num_iterations, num_blocks, seed=12)
         losses.append(f"{esn0_db:.2f}: {loss:+.3f} +- {2 * deviation:.3f}")
         assert loss + 2 * deviation <= ALLOWED_DB, (case, num_iterations, losses[-1])

@@ -159,7 +159,7 @@ def test_gpu_decides_as_the_cpu(base_graph, precision):
         llr = received(code, 3000, z)
         expected = decode(llr, code, 8, precision=precision, soft=True)
         decision = decode(torch.from_numpy(llr).cuda(), code, 8, precision=precision, soft=True)
-        for name in ("bits", "parity_ok", "iterations", "info_llr", "coded_llr"):
+        for name in ("bits", "parity_ok", "iterations", "num_received", "info_llr", "coded_llr"):
             assert np.array_equal(getattr(decision, name).cpu().numpy(), getattr(expected, name)), (z, name)
 
 

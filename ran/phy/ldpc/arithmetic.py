@@ -18,11 +18,14 @@ NUM_SCALE_STEPS = 6
 #: column: with larger messages posteriors run into the limit of int8 and take wrong decisions with them (at 63 we
 #: measured an error floor of 1 in 100 blocks at rate 1/2).
 INT8_CHECK_LIMIT = 50
-#: float32: a check passes on factor x max(magnitude - offset in steps, 0). Min-sum claims more than it knows, mostly of
-#: small magnitudes, so that a factor alone cannot be right at every rate: 0.75 without an offset lost up to 0.17 dB to
-#: int8, whose rounding down acts as an offset (ran/adr/0031).
+#: float32: a check passes on factor x max(magnitude - offset, 0). Min-sum claims more than it knows, mostly of small
+#: magnitudes, so that a factor alone cannot be right at every rate: 0.75 without an offset lost up to 0.17 dB to int8,
+#: whose rounding down acts as an offset (ran/adr/0031).
 FLOAT32_FACTOR = 0.8
-FLOAT32_OFFSET = 1.0
+#: The offset in steps at code rate R is slope x (rate - R), within 0 and 1. At high rates bits that were not sent
+#: follow from one another in long chains, at each link of which an offset takes away from little.
+FLOAT32_OFFSET_SLOPE = 5.0
+FLOAT32_OFFSET_RATE = 0.9
 #: A parity bit in a single check can hold an LLR against which that check alone never prevails, so that the parity
 #: checks would not hold although all is decided. Its LLR counts less, where that parity bit is decided, than a check
 #: can say at most.

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
-from ran.phy.ldpc.arithmetic import FLOAT32_FACTOR, FLOAT32_OFFSET
+from ran.phy.ldpc.arithmetic import FLOAT32_FACTOR
 
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 F32 = ir.FloatType()
@@ -192,9 +192,9 @@ class Float32Lanes(Lanes):
     def equal(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.fcmp_ordered("==", a, b)
 
-    def normalised(self, builder: ir.IRBuilder, a: ir.Value, rounding: ir.Value) -> ir.Value:
-        """`FLOAT32_FACTOR` times what a exceeds `FLOAT32_OFFSET` by; there is nothing to round."""
-        excess = builder.fsub(a, splat(self.vector, FLOAT32_OFFSET))
+    def normalised(self, builder: ir.IRBuilder, a: ir.Value, offset: ir.Value) -> ir.Value:
+        """`FLOAT32_FACTOR` times what a exceeds the offset by, or 0."""
+        excess = builder.fsub(a, offset)
         excess = self.larger(builder, excess, ir.Constant(self.vector, None))
         return builder.fmul(excess, splat(self.vector, FLOAT32_FACTOR))
 

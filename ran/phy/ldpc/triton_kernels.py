@@ -25,7 +25,8 @@ _MAX_SCALE = tl.constexpr(arithmetic.MAX_SCALE)
 _INT8_CHECK_LIMIT = tl.constexpr(arithmetic.INT8_CHECK_LIMIT)
 _OWN_PARITY_LIMIT = tl.constexpr(arithmetic.OWN_PARITY_LIMIT)
 _INT8_KNOWN = tl.constexpr(arithmetic.KNOWN["int8"])
-_FLOAT32_OFFSET = tl.constexpr(arithmetic.FLOAT32_OFFSET)
+_OFFSET_SLOPE = tl.constexpr(arithmetic.FLOAT32_OFFSET_SLOPE)
+_OFFSET_RATE = tl.constexpr(arithmetic.FLOAT32_OFFSET_RATE)
 _FLOAT32_FACTOR = tl.constexpr(arithmetic.FLOAT32_FACTOR)
 _FLOAT32_KNOWN = tl.constexpr(arithmetic.KNOWN["float32"])
 # Adding and subtracting 1.5 x 2^23 rounds a small float32 to the nearest integer, halves to the even one.
@@ -155,6 +156,10 @@ def decode_blocks(
     frame = program
     while frame < batch:
         scale = tl.load(scales + frame)
+        if IS_INT8:
+            correction = rounding
+        else:
+            correction = _offset(num_info_bits, tl.load(counts + frame))
         source = llr + frame * llr_stride
         # The frame before may still be read.
         tl.debug_barrier()
@@ -189,7 +194,7 @@ def decode_blocks(
                 lanes_with_messages,
                 lifting_size,
                 num_rows,
-                rounding,
+                correction,
                 IS_INT8,
             )
             iteration += 1
@@ -237,7 +242,7 @@ def _iterate(
     lanes_with_messages,
     lifting_size,
     num_rows,
-    rounding,
+    correction,
     IS_INT8: tl.constexpr,
 ):
     """Serve all rows once; the arithmetic is that of `kernel.check`.
@@ -266,8 +271,8 @@ def _iterate(
             second = _smaller(second, tl.where(smallest > magnitude, smallest, magnitude))
             smallest = _smaller(smallest, magnitude)
             sign = sign ^ _negative(value, IS_INT8)
-        for_others = _normalised(smallest, rounding, IS_INT8)
-        for_smallest = _normalised(second, rounding, IS_INT8)
+        for_others = _normalised(smallest, correction, IS_INT8)
+        for_smallest = _normalised(second, correction, IS_INT8)
         for edge in range(first, end):
             at = _place(edges, edge, lane, lifting_size)
             value = _input(slots + at, messages + edge * lifting_size + lane, in_column, has_message, IS_INT8)
@@ -358,12 +363,20 @@ def _smaller(a, b):
 
 
 @triton.jit
-def _normalised(magnitude, rounding, IS_INT8: tl.constexpr):
+def _offset(num_info_bits, count):
+    """Of float32 messages at the code rate at hand; see `arithmetic.FLOAT32_OFFSET_SLOPE`."""
+    offset = (_OFFSET_RATE - tl.div_rn(num_info_bits + count * 0.0, count)) * _OFFSET_SLOPE
+    offset = tl.where(offset < 1.0, offset, 1.0)
+    return tl.where(offset > 0.0, offset, 0.0)
+
+
+@triton.jit
+def _normalised(magnitude, correction, IS_INT8: tl.constexpr):
     """What a check passes on: see `plan.int8_rounding` and `arithmetic.FLOAT32_FACTOR`."""
     if IS_INT8:
-        result = magnitude - ((magnitude + rounding) >> 2)
+        result = magnitude - ((magnitude + correction) >> 2)
     else:
-        excess = magnitude - _FLOAT32_OFFSET
+        excess = magnitude - correction
         result = tl.where(excess > 0.0, excess, 0.0) * _FLOAT32_FACTOR
     return result
 

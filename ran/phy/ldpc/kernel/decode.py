@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from ran.phy.ldpc.arithmetic import KNOWN
+from ran.phy.ldpc.arithmetic import FLOAT32_OFFSET_RATE, FLOAT32_OFFSET_SLOPE, KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
 from ran.phy.ldpc.kernel.crc import crc_holds
@@ -68,18 +68,17 @@ def build_module(precision: str, vector_bytes: int) -> str:
 
 
 def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
-    """void iteration(header, rows, reads, writes, workspace): serve all rows once."""
+    """void iteration(header, rows, reads, writes, workspace, correction): serve all rows once."""
     lanes = context.lanes
-    function, b = context.function("iteration", ir.VoidType(), *(POINTER,) * 5)
+    function, b = context.function("iteration", ir.VoidType(), *(POINTER,) * 5, context.correction)
     function.attributes.add("noinline")
-    header, rows, reads, writes, workspace = function.args
+    header, rows, reads, writes, workspace, correction = function.args
     num_blocks, length = header_field(b, header, Field.NUM_BLOCKS), header_field(b, header, Field.COLUMN_LENGTH)
     slots, messages, channel, parity = (
         context.area(b, header, workspace, field)
         for field in (Field.SLOT_BYTES, Field.MESSAGE_BYTES, Field.CHANNEL_BYTES, Field.PARITY_BYTES)
     )
     row_length = b.mul(num_blocks, i64(lanes.lanes))
-    rounding = b.trunc(header_field(b, header, Field.ROUNDING), I8)
     with counted_loop(b, header_field(b, header, Field.NUM_ROWS)) as row:
         kernel, first, _, own = row_entry(b, rows, row)
         arguments = (
@@ -91,7 +90,7 @@ def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
             length,
             element(b, channel, own, context.scalar),
             element(b, parity, b.mul(row, row_length), context.scalar),
-            rounding,
+            correction,
         )
         after = b.append_basic_block("after")
         switch = b.switch(kernel, after)
@@ -205,6 +204,14 @@ def _copy_bytes(b: ir.IRBuilder, source: ir.Value, target: ir.Value, count: ir.V
     intrinsic(b, name, ir.VoidType(), target, source, count, ir.IntType(1)(0))
 
 
+def _offset(b: ir.IRBuilder, num_info_bits: ir.Value, count: ir.Value) -> ir.Value:
+    """The offset of float32 messages at the code rate at hand; see `arithmetic.FLOAT32_OFFSET_SLOPE`."""
+    over = b.fsub(F32(FLOAT32_OFFSET_RATE), b.fdiv(num_info_bits, count))
+    offset = b.fmul(over, F32(FLOAT32_OFFSET_SLOPE))
+    offset = b.select(b.fcmp_ordered("<", offset, F32(1.0)), offset, F32(1.0))
+    return b.select(b.fcmp_ordered(">", offset, F32(0.0)), offset, F32(0.0))
+
+
 def _decode(
     context: Context,
     frames: int,
@@ -240,6 +247,10 @@ def _decode(
         bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales, counts))
         with b.if_then(b.icmp_signed(">=", bad, i64(0)), likely=False):
             b.ret(bad)
+        if context.precision == "int8":
+            correction = b.trunc(header_field(b, header, Field.ROUNDING), I8)
+        else:
+            correction = _offset(b, least, load_element(b, counts, first, F32))
         left = b.sub(batch, first)
         everyone = i64((1 << frames) - 1)
         some = b.sub(b.shl(i64(1), left), i64(1))
@@ -249,7 +260,7 @@ def _decode(
             is_odd = b.and_(iteration, i64(1))
             table = b.mul(is_odd, b.mul(num_edges, num_blocks))
             row_writes = element(b, writes, b.mul(is_odd, num_edges), I16)
-            b.call(iterate, (header, rows, element(b, reads, table, I16), row_writes, workspace))
+            b.call(iterate, (header, rows, element(b, reads, table, I16), row_writes, workspace, correction))
             number = b.add(iteration, i64(1))
             is_last = b.icmp_signed("==", number, max_iterations)
             with b.if_then(b.or_(is_last, always_look)):
