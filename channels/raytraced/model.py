@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -94,8 +95,26 @@ class RayTraced(ArrayChannel):
         return self.rays.content_sha256
 
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
-        """Positions of the draws by their number in the set, int64 [len(generators)]."""
-        return self._positions(_drawn(generators))
+        """Places of the draws, int64 [len(generators)]: the number of the first position in the set at that place."""
+        return self._place_numbers[self._positions(_drawn(generators))]
+
+    @property
+    def served_sites(self) -> np.ndarray:
+        """Numbers of all places that draws may have, int64, ascending."""
+        return np.unique(self._place_numbers[self.rays.served])
+
+    @cached_property
+    def _place_numbers(self) -> np.ndarray:
+        """Of every position the first one at the same coordinates: trajectories cross, lists name a point twice."""
+        _, first, place = np.unique(self.rays.positions_m, axis=0, return_index=True, return_inverse=True)
+        return first[place.reshape(-1)].astype(np.int64)
+
+    def places_m(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> np.ndarray:
+        """Where the users of the draws are at the times, in the scene's coordinates, float64 [batch, num_times, 3]."""
+        numbers = _drawn(generators)
+        positions = self._positions(numbers)
+        start = self.rays.positions_m[positions].astype(np.float64)
+        return start[:, None] + self._displacements(numbers, positions, np.asarray(times_s, np.float64))
 
     def _positions(self, numbers: np.ndarray) -> np.ndarray:
         served = self.rays.served

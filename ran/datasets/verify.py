@@ -18,7 +18,7 @@ from ran.datasets.field import Field
 from ran.datasets.header import drop_sites
 from ran.datasets.request import DataRequest, Kind, drop_esn0_db
 from ran.datasets.slots import simulate_chunk
-from ran.datasets.splits import split_of
+from ran.datasets.splits import shared_sites, split_of
 from ran.datasets.write import link_of
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION
@@ -55,7 +55,7 @@ def verify(
     """
     container = open_container(path)
     try:
-        problems = _hash_problems(container, say)
+        problems = _hash_problems(container, say) + _split_problems(container)
         notes = [f"hashes: {container.header.num_chunks} chunks x {len(container.header.fields)} fields"]
         chunks = np.flatnonzero(container.written())
         if repeat and len(chunks):
@@ -87,6 +87,22 @@ def _hash_problems(container: Container, say: Callable[[str], None]) -> list[str
                 "do not match their SHA-256; the command that wrote it repairs it"
             )
     return problems
+
+
+def _split_problems(container: Container) -> list[str]:
+    """Places that are in more than one part: what is measured on one part is then known from another."""
+    tables = container.header.tables
+    if "site" not in tables or "split" not in tables:
+        return []
+    site, split = tables["site"].array, tables["split"].array
+    shared = shared_sites(site, split)
+    if not len(shared):
+        return []
+    drops = int(np.isin(site, shared).sum())
+    return [
+        f"{container.path}: split: {len(shared)} of {len(np.unique(site))} places are in more than one part, with "
+        f"{drops} of {len(site)} drops; allowed: every place in one part"
+    ]
 
 
 def _repeat(
