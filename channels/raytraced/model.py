@@ -15,6 +15,7 @@ from torch import Tensor
 from channels.array_channel import ArrayChannel
 from channels.arrays import AntennaArray
 from channels.errors import bad_value, non_negative, unknown_name
+from channels.link_state import PathGains
 from channels.paths import LargeScale, PathAngles, Paths
 from channels.raytraced.ray_cache import cached_rays
 from channels.raytraced.ray_file import read_rays
@@ -93,6 +94,34 @@ class RayTraced(ArrayChannel):
     def fingerprint(self) -> str:
         """SHA-256 of the rays: what an experiment depends on beside the options."""
         return self.rays.content_sha256
+
+    @property
+    def has_absolute_gains(self) -> bool:
+        """Without normalisation."""
+        return self.normalise == "none"
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """As in the base class. LOS where a ray without an interaction is there."""
+        if not self.has_absolute_gains:
+            return super().path_gains(generators, num_rx_ant, num_tx_ant)
+        base, user = self._base_and_terminal(num_rx_ant, num_tx_ant)
+        positions = self._positions(_drawn(generators))
+        rays = self._table.of_positions(positions, "cpu")
+        step = max(1, _STEP_BYTES // (64 * (base.num_elements + user.num_elements) * rays.num_rays))
+        powers = [
+            _pair_powers(self._static_gains(base, user, rays.select(slice(first, first + step))))
+            for first in range(0, len(positions), step)
+        ]
+        away = self.rays.positions_m[positions].astype(np.float64) - self.rays.base_position_m
+        first_ray, last_ray = self.rays.first[positions], self.rays.first[positions + 1]
+        straight = [
+            bool((self.rays.interactions[a:b] == 0).all(-1).any()) for a, b in zip(first_ray, last_ray, strict=True)
+        ]
+        return PathGains(
+            10 * np.log10(torch.cat(powers).double().numpy()),
+            np.hypot(away[:, 0], away[:, 1]),
+            np.where(straight, 0, 1).astype(np.int8),
+        )
 
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
         """Places of the draws, int64 [len(generators)]: the number of the first position in the set at that place."""

@@ -43,6 +43,8 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
     keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
     found = {key: resolved[key] for key in keys if key in resolved}
+    if experiment.link_budget is not None:
+        found["link_budget"] = experiment.link_budget.identity()
     if experiment.data is not None:
         found["data"] = experiment.data.identity()
     blocks = resolved["channel"] if isinstance(resolved["channel"], list | tuple) else [resolved["channel"]]
@@ -57,7 +59,8 @@ def physics(experiment: Experiment) -> dict[str, Any]:
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
     """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
-    return digest({**physics(experiment), "esn0_db": float(esn0_db)})
+    point = "esn0_db" if experiment.link_budget is None else "tx_power_dbm"
+    return digest({**physics(experiment), point: float(esn0_db)})
 
 
 def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ran.sim.store import Segment
+from ran.sim.store import NUM_RECEIVED, Segment
 from ran.sim.throughput import Stream
 
 
@@ -22,6 +22,7 @@ class TaskOutcomes:
         self.bit_errors = np.zeros(0, np.int64)
         self.earlier_errors = np.zeros((0, 0), np.int64)
         self.second_errors = np.zeros((0, 0), np.int64)
+        self.received = np.zeros((0, 0, NUM_RECEIVED), np.float32)
         self._close_gaps()
 
     def add(self, segment: Segment) -> None:
@@ -37,6 +38,8 @@ class TaskOutcomes:
             self.earlier_errors = np.concatenate([earlier, segment.earlier_errors])
             second = self.second_errors if len(self.second_errors) else segment.second_errors[:0]
             self.second_errors = np.concatenate([second, segment.second_errors])
+            received = self.received if len(self.received) else segment.received[:0]
+            self.received = np.concatenate([received, segment.received])
 
     @property
     def prefix(self) -> int:
