@@ -40,6 +40,8 @@ class Source(Protocol):
     """Paths of a batch of drops over time."""
 
     carrier_frequency_hz: float
+    #: What a reader of the results should know, a sentence each.
+    notes: tuple[str, ...]
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         """The drops at every time; a drop depends on its own generator alone."""
@@ -59,6 +61,7 @@ class OwnPlaces:
     """Of sources whose drops have places of their own, drawn anew for each."""
 
     tested_sites = None
+    notes: tuple[str, ...] = ()
 
     def belongs(self, generator: np.random.Generator, training: bool) -> bool:
         """True: any drop may be of either."""
@@ -120,6 +123,7 @@ class ScenarioSource(OwnPlaces):
 
     def __init__(self, channel: ScenarioChannel, arrays: Arrays) -> None:
         self.channel, self.ends = channel, arrays.ends
+        self.notes = channel.notes
         self.carrier_frequency_hz = channel.carrier_frequency_hz
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
@@ -198,6 +202,7 @@ class FreeSpaceSource(OwnPlaces):
 class RaySource:
     """A ray-traced site, with absolute gains; every time sees the user where it has moved to, with the same rays."""
 
+    notes: tuple[str, ...] = ()
     #: Of the positions of a site one in so many is for testing, the others for training.
     TESTED = 4
 

@@ -269,8 +269,8 @@ class Link:
         """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch.
 
         with_channel: keep the channel, which only `truth` needs; without, a batch takes far less memory.
-        esn0_db: with a link budget the transmit power in dBm. The grid then has the level at which the strongest user of
-            a drop has unit mean power, and noise_var is the drop's own: common factors change nothing.
+        esn0_db: with a link budget the transmit power in dBm. The grid then has the level at which the strongest user
+            of a drop has unit mean power, and noise_var is the drop's own: common factors change nothing.
         attempt: number of the transmission or slot, from 0; above 0 only with HARQ or several slots.
         `InputError` when it would not stay within the memory budget.
         """

@@ -44,9 +44,9 @@ class LinkBudget(Config):
         most that a user may send (P_CMAX).
     noise_figure_db, temperature_k: of the receiver. The noise per resource element and antenna is k T F times the
         subcarrier spacing.
-    bandwidth_hz: over which the power is spread evenly; left out, the allocated resource blocks. A data resource element
-        gets tx_power / bandwidth * subcarrier spacing, which its layers share: the unit power of `esn0_db`. DM-RS have
-        their power offset on top of it, which with CDM groups without data moves power within a symbol.
+    bandwidth_hz: over which the power is spread evenly; left out, the allocated resource blocks. A data resource
+        element gets tx_power / bandwidth * subcarrier spacing, which its layers share: the unit power of `esn0_db`.
+        DM-RS have their power offset on top: with CDM groups without data it moves power within a symbol.
     """
 
     tx_power_dbm: Annotated[tuple[PowerDbm, ...], Field(min_length=1, max_length=500)]

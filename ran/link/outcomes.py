@@ -11,7 +11,6 @@ from ran.link.link_budget import Received
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlockDecision
 
-
 #: What is known of a user in a drop; condition: index into `channels.link_state.CONDITION_NAMES`, -1 for unknown.
 RECEIVED_COLUMNS = ("esn0_db", "path_gain_db", "distance_2d_m", "condition", "block_errors")
 

@@ -211,8 +211,8 @@ def interval(replicates: np.ndarray) -> tuple[float, float]:
 
 
 def _why_no_crossing(points: Sequence[PointResult], target_bler: float, axis: tuple[str, str]) -> str:
-    """The reason in words that follow "the receiver is", empty when the curve crosses. axis: what the points are at, and
-    its unit."""
+    """The reason in words that follow "the receiver is", empty when the curve crosses. axis: what the points are at,
+    and its unit."""
     target = percent(target_bler)
     if not points:
         return "not simulated"

@@ -254,8 +254,9 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
 
 
 def write_csv(results: RunResults, path: Path) -> None:
-    """One row per point, with `CSV_COLUMNS` (tx_power_dbm for esn0_db with a link budget), and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
+    """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
 
+    With a link budget tx_power_dbm is in the place of esn0_db.
     With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
     """
     count = results.experiment.max_transmissions if results.experiment.harq else 0
