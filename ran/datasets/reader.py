@@ -27,7 +27,8 @@ class DropDataset(Dataset[dict[str, Tensor]]):
 
     dataset[i] is a drop: tensors by name, among them `drop`, its number in the file. y and h are complex64, bits uint8,
     `esn0_db`, `noise_var`, `site` scalars; with a link budget `tx_power_dbm` and, per user, `received_esn0_db`,
-    `path_gain_db`, `distance_2d_m`, `condition` and `user_power_dbm`. `observation` gives receivers' input for several drops at once.
+    `path_gain_db`, `distance_2d_m`, `condition` and `user_power_dbm`. `observation` gives receivers' input for several
+    drops at once.
 
     Whole chunks are read, and the last `cached_chunks` are kept. It can be handed to the workers of a `DataLoader`,
     forked or spawned: every process opens the file for itself. With a `ChunkShuffle` as `batch_sampler` a chunk is read

@@ -76,7 +76,8 @@ def test_a_changed_state_is_damage(finished: Path, tmp_path: Path) -> None:
 
 def test_the_page_shows_both_curves(finished: Path, tmp_path: Path) -> None:
     page = write_report([load_results(finished)], tmp_path).read_text()
-    assert "Over received Es/N0" in page and 'id="distance"' in page
+    assert "Over received Es/N0" in page
+    assert 'id="distance"' in page
     assert "Transmit power [dBm]" in page
     assert (tmp_path / "link-budget.png").stat().st_size > 1000
 
