@@ -99,7 +99,7 @@ def _figure(runs: Sequence[RunResults], curves_of: Any, title: str, hover: str) 
                 "hovertemplate": "%{meta.label}: <b>%{customdata}</b><extra></extra>",
             }
         )
-    layout = {
+    layout: dict[str, Any] = {
         "xaxis": {"title": {"text": title}, "unifiedhovertitle": {"text": hover}, "zeroline": False},
         "yaxis": {"title": {"text": "Block error rate"}, "range": [0, 1.03], "dtick": 0.2, "zeroline": False},
         "hovermode": "x unified" if len(runs) == 1 else "closest",

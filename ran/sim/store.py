@@ -292,8 +292,8 @@ class Store:
         if segment.received.shape[1]:
             self._db.execute(_RECEIVED_SCHEMA)
             blob = np.ascontiguousarray(segment.received, "<f4").tobytes()
-            record = (task.task_id, first, segment.received.shape[1], blob, hashlib.sha256(blob).digest())
-            self._db.execute("INSERT INTO received_outcomes VALUES (?, ?, ?, ?, ?)", record)
+            state = (task.task_id, first, segment.received.shape[1], blob, hashlib.sha256(blob).digest())
+            self._db.execute("INSERT INTO received_outcomes VALUES (?, ?, ?, ?, ?)", state)
 
     def _set_meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
