@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from channels.errors import bad_value
+from channels.link_state import PathGains
 from channels.paths import BUDGET_BYTES, GridPart, Paths
 from channels.request import checked_axis
 
@@ -23,6 +24,23 @@ class Channel(ABC):
     """
 
     name: ClassVar[str]
+
+    @property
+    def has_absolute_gains(self) -> bool:
+        """Whether gains hold path loss: then Es/N0 follows from a link budget, not from a number that is given."""
+        return False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of these options should know of the results, a sentence each."""
+        return ()
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """Large-scale state of the draws that `response` gives for generators of the same state.
+
+        `ValueError` for a model without absolute gains.
+        """
+        raise bad_value("path_gains", self.name, "a channel with absolute gains (pathloss: true, or normalise: none)")
 
     @abstractmethod
     def response(

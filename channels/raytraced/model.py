@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from channels.array_channel import ArrayChannel, Wideband
 from channels.arrays import AntennaArray
 from channels.errors import bad_value, non_negative, unknown_name
+from channels.link_state import PathGains
 from channels.paths import LargeScale, PathAngles, Paths
 from channels.raytraced.ray_cache import cached_rays
 from channels.raytraced.ray_file import read_rays
@@ -98,9 +100,55 @@ class RayTraced(ArrayChannel):
         """SHA-256 of the rays: what an experiment depends on beside the options."""
         return self.rays.content_sha256
 
+    @property
+    def has_absolute_gains(self) -> bool:
+        """Without normalisation."""
+        return self.normalise == "none"
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """As in the base class. LOS where a ray without an interaction is there."""
+        if not self.has_absolute_gains:
+            return super().path_gains(generators, num_rx_ant, num_tx_ant)
+        base, user = self._base_and_terminal(num_rx_ant, num_tx_ant)
+        positions = self._positions(_drawn(generators))
+        rays = self._table.of_positions(positions, "cpu")
+        step = max(1, _STEP_BYTES // (64 * (base.num_elements + user.num_elements) * rays.num_rays))
+        powers = [
+            _pair_powers(self._static_gains(base, user, rays.select(slice(first, first + step))))
+            for first in range(0, len(positions), step)
+        ]
+        away = self.rays.positions_m[positions].astype(np.float64) - self.rays.base_position_m
+        first_ray, last_ray = self.rays.first[positions], self.rays.first[positions + 1]
+        straight = [
+            bool((self.rays.interactions[a:b] == 0).all(-1).any()) for a, b in zip(first_ray, last_ray, strict=True)
+        ]
+        return PathGains(
+            10 * np.log10(torch.cat(powers).double().numpy()),
+            np.hypot(away[:, 0], away[:, 1]),
+            np.where(straight, 0, 1).astype(np.int8),
+        )
+
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
-        """Positions of the draws by their number in the set, int64 [len(generators)]."""
-        return self._positions(_drawn(generators))
+        """Places of the draws, int64 [len(generators)]: the number of the first position in the set at that place."""
+        return self._place_numbers[self._positions(_drawn(generators))]
+
+    @property
+    def served_sites(self) -> np.ndarray:
+        """Numbers of all places that draws may have, int64, ascending."""
+        return np.unique(self._place_numbers[self.rays.served])
+
+    @cached_property
+    def _place_numbers(self) -> np.ndarray:
+        """Of every position the first one at the same coordinates: trajectories cross, lists name a point twice."""
+        _, first, place = np.unique(self.rays.positions_m, axis=0, return_index=True, return_inverse=True)
+        return first[place.reshape(-1)].astype(np.int64)
+
+    def places_m(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> np.ndarray:
+        """Where the users of the draws are at the times, in the scene's coordinates, float64 [batch, num_times, 3]."""
+        numbers = _drawn(generators)
+        positions = self._positions(numbers)
+        start = self.rays.positions_m[positions].astype(np.float64)
+        return start[:, None] + self._displacements(numbers, positions, np.asarray(times_s, np.float64))
 
     def _positions(self, numbers: np.ndarray) -> np.ndarray:
         served = self.rays.served

@@ -31,9 +31,10 @@ class Umi(ScenarioChannel):
     o2i_loss: buildings with "low" or "high" loss, or "mixed", half of each; left out: mixed, and 20 dB below 6 GHz.
     speed_mps: of the user, in a uniformly random horizontal direction.
     pathloss: whether gains hold path loss, shadowing, walls and the antennas' gains. Without it every drop has unit
-        mean power over antenna pairs and start phases.
+        mean power over antenna pairs and start phases. With it an experiment has a link_budget in place of esn0_db.
     mobility: whether the user's surroundings change with its place (`ScenarioChannel.track`): delays and angles drift,
-        clusters come and go, the line of sight as well. Without it only phases turn.
+        clusters come and go, the line of sight as well. Without it only phases turn. Together with pathloss the gain
+        of a user who moves has steps of up to 7.5 dB every 5 cm, by the standard's law of the stages (§7.6.3).
     absolute_delay: whether delays hold the whole way, with the excess delay of §7.6.9.
     oxygen: whether oxygen absorbs power (§7.6.1), which it does from 52 to 68 GHz.
     blockage: {"model": "A", ...} or {"model": "B", ...}: `channels.scenarios.blockage`.

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from channels.arrays import AntennaArray, direction
 from channels.dual_mobility import DualMobility
+from channels.scenarios.clusters import ClusterDraw
 from channels.scenarios.link_drop import LinkDrop
 from channels.waves import turns
 
@@ -60,12 +61,7 @@ def path_gains(
     at_terminal = direction(on(clusters.rays_rad["zoa"]), on(clusters.rays_rad["aoa"] - bearing)).flatten(1, 2)
     fields = ends.base.fields(at_base), ends.terminal.fields(at_terminal)
     terminal = ends.terminal.response(at_terminal, ends.at_arrays_m, fields[1])
-    # what crosses over is weaker; phases: zenith to zenith, zenith to azimuth and so on
-    amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
-    if clusters.ray_factors is not None:
-        amplitude = amplitude * clusters.ray_factors
-    crossed = amplitude / np.sqrt(clusters.xpr)
-    strength = np.stack([amplitude, crossed, crossed, amplitude], -1)
+    strength = _strength(clusters)
     start = on(clusters.start_turns).to(torch.float32) * (2 * math.pi)
     coupling = torch.polar(on(strength).to(torch.float32), start).unflatten(-1, (2, 2))
     # the direction of travel counts from the terminal's bearing, as its rays do; both are uniformly random
@@ -106,6 +102,36 @@ def path_gains(
 def _straight(base: Tensor, terminal: Tensor) -> Tensor:
     """Gains of the line of sight between all ports, from the fields of both ends, complex64 [batch, base, terminal]."""
     return base[:, :, None] * terminal[:, None] @ torch.ones(2, device=base.device).to(torch.complex64)
+
+
+def mean_pair_power(ends: Ends, drop: LinkDrop) -> np.ndarray:
+    """Mean power over antenna pairs and start phases at unit path gain, float64 [batch]: by it and by `gain_db` a
+    drop's gains without `normalise` have their power."""
+    clusters, device = drop.clusters, torch.device("cpu")
+    angles = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in clusters.rays_rad.items()}
+    bearing = torch.from_numpy(drop.bearing_rad)[:, None, None]
+    toward = (
+        direction(angles["zod"], angles["aod"]).flatten(1, 2),
+        direction(angles["zoa"], angles["aoa"] - bearing).flatten(1, 2),
+    )
+    fields = ends.base.fields(toward[0]), ends.terminal.fields(toward[1])
+    strength = _strength(clusters)
+    los_base, los_terminal, _, _ = _line_of_sight(ends, drop, device)
+    los = _straight(los_base, los_terminal)
+    factor = _factor(replace(ends, normalise=True), drop, toward, fields, strength, los)
+    return np.asarray(factor.double().numpy() ** -2)
+
+
+def _strength(clusters: ClusterDraw) -> np.ndarray:
+    """Amplitudes of every ray: zenith to zenith, zenith to azimuth and so on, [..., num_rays, 4].
+
+    What crosses over is weaker.
+    """
+    amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
+    if clusters.ray_factors is not None:
+        amplitude = amplitude * clusters.ray_factors
+    crossed = amplitude / np.sqrt(clusters.xpr)
+    return np.stack([amplitude, crossed, crossed, amplitude], -1)
 
 
 def _line_of_sight(ends: Ends, drop: LinkDrop, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor, Tensor]:

@@ -13,19 +13,25 @@ from torch import Tensor
 from channels.array_channel import ArrayChannel, Wideband
 from channels.errors import bad_value, unknown_name
 from channels.interface import Channel
+from channels.link_state import PathGains
 from channels.paths import BUDGET_BYTES, GridPart, LargeScale, PathAngles, Paths, path_phases
 from channels.request import checked_axis
 from channels.scenarios.additions import Additions
 from channels.scenarios.environment import CONDITIONS, Environment
 from channels.scenarios.link_drop import Cell, LinkDrop, drop_links
 from channels.scenarios.parameters import parameters
-from channels.scenarios.response import Ends, path_gains
+from channels.scenarios.response import Ends, mean_pair_power, path_gains
 from channels.scenarios.track import Tracks
 
 #: Bytes of rays and of the arrays' responses to them that are held at once; draws are taken in steps that fit.
 _STEP_BYTES = 64 << 20
 #: Way after which clusters are looked at anew: their delays change by 0.2 ns at most.
 _UPDATE_M = 0.05
+#: What is to be known where path loss is switched on for users who move.
+TRACK_NOTE = (
+    "With pathloss and mobility the gain of a user who moves has steps of up to 7.5 dB every 5 cm: the law of the "
+    "stages of TR 38.901 §7.6.3 (Rel-19), by which clusters come and go, sets it, and nothing smooths it."
+)
 #: Longest way over which paths with mobility are taken at once.
 _PATHS_M = 0.5
 
@@ -51,6 +57,36 @@ class ScenarioChannel(ArrayChannel):
         self.parameters = parameters(environment)
         if additions.dual is not None:
             self.doppler_hz += additions.dual.max_speed_mps / self.wavelength_m
+
+    @property
+    def has_absolute_gains(self) -> bool:
+        """With `pathloss`."""
+        return self.pathloss
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """With pathloss on tracks: that the gain has steps."""
+        return (TRACK_NOTE,) if self.pathloss and self.mobility and self.speed_mps > 0 else ()
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """As in the base class; with mobility at time 0."""
+        if not self.pathloss:
+            return super().path_gains(generators, num_rx_ant, num_tx_ant)
+        base, terminal = self._base_and_terminal(num_rx_ant, num_tx_ant)
+        ends = Ends(base, terminal, self.direction == "uplink", self.wavelength_m, self.speed_mps, True)
+        if self.mobility and self.speed_mps > 0:
+            start = Tracks(
+                self.environment, self.parameters, self.cell, generators, self.speed_mps, np.zeros(1), None,
+                self.wavelength_m, self.additions,
+            )  # fmt: skip
+            drop = start.at(0).drop
+        else:
+            drop = self.drops(generators)
+        return PathGains(
+            drop.state.gain_db + 10 * np.log10(mean_pair_power(ends, drop)),
+            np.asarray(drop.links.distance_2d_m, np.float64),
+            np.asarray(drop.state.condition, np.int8),
+        )
 
     def drops(self, generators: Sequence[np.random.Generator]) -> LinkDrop:
         """Places, large-scale state and clusters of draws, without arrays."""

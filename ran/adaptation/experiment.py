@@ -98,6 +98,8 @@ class AdaptationExperiment(Experiment):
             raise ValueError("waveform: got a block; allowed: none, series stay in the frequency domain")
         if isinstance(self.esn0_db, SnrAuto | SnrRequirement):
             raise ValueError("esn0_db: got a search; allowed: a list of numbers or {start: A, stop: B, step: C}")
+        if self.link_budget is not None:
+            raise ValueError("link_budget: got a block; allowed: none, series are at points of esn0_db")
         if "stopping" in self.model_fields_set:
             raise ValueError("stopping: got a block; allowed: none, adaptation.num_series and num_slots count")
         return self

@@ -60,6 +60,8 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     resolved = experiment.resolved()
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
     found = {key: resolved[key] for key in PHYSICS_KEYS if key in resolved and key != "data"}
+    if experiment.link_budget is not None:
+        found["link_budget"] = experiment.link_budget.identity()
     if experiment.data is not None:
         found["data"] = experiment.data.identity()
     blocks = [without_defaults(block) for block in _channels(resolved)]
@@ -96,7 +98,8 @@ def filled_in(experiment: Experiment) -> dict[str, Any]:
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
     """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
-    return digest({**physics(experiment), "esn0_db": float(esn0_db)})
+    point = "esn0_db" if experiment.link_budget is None else "tx_power_dbm"
+    return digest({**physics(experiment), point: float(esn0_db)})
 
 
 def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu") -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ran.sim.store import Segment
+from ran.sim.store import NUM_RECEIVED, Segment
 from ran.sim.throughput import Stream
 
 
@@ -39,7 +39,7 @@ class TaskOutcomes:
         if len(self._prefix) > 1:
             arrays = {
                 name: np.concatenate([getattr(segment, name) for segment in self._prefix])
-                for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors")
+                for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
             }
             self._prefix = [Segment(0, **arrays)]
         return self._prefix[0] if self._prefix else None
@@ -65,6 +65,12 @@ class TaskOutcomes:
     def second_errors(self) -> np.ndarray:
         joined = self._joined()
         return np.zeros((0, 0), np.int64) if joined is None else joined.second_errors
+
+    @property
+    def received(self) -> np.ndarray:
+        """float32 [drops, users, NUM_RECEIVED], see `Segment`."""
+        joined = self._joined()
+        return np.zeros((0, 0, NUM_RECEIVED), np.float32) if joined is None else joined.received
 
     @property
     def prefix(self) -> int:

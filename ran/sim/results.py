@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
 from ran.sim.statistics import bler_interval
-from ran.sim.store import Store
+from ran.sim.store import NUM_RECEIVED, Store
 from ran.sim.throughput import fraction_of_maximum
 from ran.sim.validation import validate
 
@@ -57,6 +57,8 @@ class PointResult:
     with its interval (`ran.sim.throughput`). bler_after: blocks in error after 1, 2, ... transmissions.
 
     bler_of_codewords: of the first and the second codeword; empty where there is one.
+
+    With a link budget esn0_db is the transmit power in dBm, and received float32 [drops, users, 5] as in `Segment`.
     """
 
     receiver: str
@@ -78,6 +80,7 @@ class PointResult:
     throughput_fraction_high: float = 1.0
     bler_after: tuple[float, ...] = ()
     bler_of_codewords: tuple[float, ...] = ()
+    received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
 
 
 @dataclass(frozen=True)
@@ -204,6 +207,7 @@ def _from_store(store: Store) -> RunResults:
         **versions,
     }
     about |= {f"weights {title}": r["fingerprint"] for title, r in receivers.items() if r["fingerprint"]}
+    about |= {f"note {i + 1}": note for i, note in enumerate(json.loads(meta.get("notes", "[]")))}
     about |= {key: meta[key] for key in ("started", "finished", "workers", "wall_time_s") if key in meta}
     return RunResults(experiment, points, genies, dimensions.blocks_per_drop, about)
 
@@ -249,12 +253,14 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         throughput_fraction_high=fraction.high,
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
         bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
+        received=known.received[: point.drops],
     )
 
 
 def write_csv(results: RunResults, path: Path) -> None:
     """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
 
+    With a link budget tx_power_dbm is in the place of esn0_db.
     With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
     """
     count = results.experiment.max_transmissions if results.experiment.harq else 0
@@ -263,7 +269,9 @@ def write_csv(results: RunResults, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     codewords = max((len(point.bler_of_codewords) for point in results.points), default=0)
     after = [f"bler_after_{i + 1}" for i in range(count)]
-    writer.writerow([*columns, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
+    axis = "esn0_db" if results.experiment.link_budget is None else "tx_power_dbm"
+    shown = [axis if column == "esn0_db" else column for column in columns]
+    writer.writerow([*shown, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
     for point in results.points:
         values = [*(getattr(point, column) for column in columns), *point.bler_after[:count], *point.bler_of_codewords]
         writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])

@@ -138,6 +138,7 @@ def _description(
         "blocks_per_drop": json.dumps(link.blocks_per_drop),
         "bits_per_block": json.dumps(sizes[0] if len(set(sizes)) == 1 else sizes),
         "slot_duration_s": json.dumps(link.slot_duration_s),
+        **({"notes": json.dumps(list(simulation.notes))} if simulation.notes else {}),
         "versions": json.dumps({**versions(), "device": device_title(simulation.device)}),
     }
 

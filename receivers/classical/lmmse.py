@@ -19,7 +19,7 @@ from receivers.levels import at_unit_level
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
-# Power of the prior over what the pilots of the slot show: a slot shows one fade of the channel that the prior is about.
+# Power of the prior over what the pilots of the slot show: a slot shows one fade of the channel that it is about.
 # A prior that is too strong costs little, one that is too weak shrinks the estimate of a slot in a fade.
 _MARGIN = 2.0
 # Least power of the prior over the noise of a pilot estimate, for slots whose pilots show noise alone.

@@ -1,5 +1,6 @@
 """No result depends on the level of the received grid: grid and channel times a, noise variance times a^2."""
 
+import itertools
 from contextlib import ExitStack
 from dataclasses import replace
 from unittest import mock
@@ -20,7 +21,7 @@ from receivers.classical.timing import mean_delay
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
 from receivers.neural import NeuralReceiver
-from receivers.weights import load_card, shipped_weights
+from receivers.neural.weights import shipped_weights
 
 CLASSICAL = [cls.name for cls in (Blind, Lmmse, LsLinear, PerfectCsi)]
 LEVELS = [1e-9, 1e-6, 1e-3, 1e3, 1e6, 1e9]
@@ -191,9 +192,9 @@ def test_compiled_and_plain_agree_however_alike_the_layers_are(num_layers, apart
     assert float(apart_by.median()) < max(1e-4, 2**-23 / loading)
 
 
-@pytest.mark.parametrize("weights", sorted(shipped_weights()))
+@pytest.mark.parametrize("weights", sorted(shipped_weights("receiver")))
 def test_neural_receivers(weights):
-    card = load_card(weights)
+    card = shipped_weights("receiver")[weights]
     receiver = NeuralReceiver(weights)
     batch = slots(1, max(b for b in card.bits_per_symbol if b in MCS_OF_BITS), num_prb=6)
     expected = receiver(batch.observation, batch.truth)
@@ -222,4 +223,4 @@ def test_errors_do_not_rise_with_the_snr(name, num_layers, bits):
         assert torch.isfinite(llr).all()
         errors.append(int(link.count_errors(llr, batch).block_errors.sum()))
     # common random numbers: a block that is received once stays received
-    assert all(later <= earlier for earlier, later in zip(errors, errors[1:], strict=False)), errors
+    assert all(later <= earlier for earlier, later in itertools.pairwise(errors)), errors
