@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -24,8 +24,6 @@ _CORE_SCHEMA: tuple[tuple[str, str, str], ...] = (
 
 class _Loader(yaml.SafeLoader):
     """SafeLoader with the scalars of YAML 1.2, that refuses duplicate keys and takes keys as they are written."""
-
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -57,10 +55,10 @@ class _Loader(yaml.SafeLoader):
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes text which either version of YAML would read as something else, such as 1e4 and on."""
 
-    yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {
-        key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()
-    }
 
+# tables of their own: the loader knows YAML 1.2 alone, the dumper heeds both versions
+_Loader.yaml_implicit_resolvers = {}
+_Dumper.yaml_implicit_resolvers = {key: list(value) for key, value in yaml.SafeDumper.yaml_implicit_resolvers.items()}
 
 for _tag, _pattern, _first in _CORE_SCHEMA:
     # An empty scalar is null; it has no first character.
