@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -60,6 +61,9 @@ class DeepRxReceiver(nn.Module):
     num_channels: width. dilations: of each block over OFDM symbols and subcarriers.
     """
 
+    #: Highest SNR of a layer that the network is shown; of trained weights the end of what training showed.
+    highest_snr_db: float = math.inf
+
     def __init__(
         self,
         num_channels: int = 64,
@@ -78,6 +82,10 @@ class DeepRxReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor | None]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol]; no channel estimate."""
-        features = Matched.of(observation).features.flatten(0, 1).contiguous(memory_format=torch.channels_last)
+        features = (
+            Matched.of(observation, self.highest_snr_db)
+            .features.flatten(0, 1)
+            .contiguous(memory_format=torch.channels_last)
+        )
         out = self.network(features, observation.num_layers)
         return [(data_llr(observation, out.float()), None)]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -10,11 +12,9 @@ from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
+from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
 
 _NUM_FEATURES = 10
-#: Least noise that the networks are shown, as a share of the channel's power (-40 dB). Training went up to 17 dB of
-#: Es/N0; its slots, fading included, stay far above. Stronger signals look to the networks like this one.
-LEAST_SHOWN_NOISE = 1e-4
 
 
 class _Block(nn.Module):
@@ -64,6 +64,9 @@ class HybridReceiver(nn.Module):
     prior_delay_spread_ns, prior_max_doppler_hz: prior of the first estimate.
     """
 
+    #: Highest SNR of a slot that the networks are shown; of trained weights the end of what training showed.
+    highest_snr_db: float = math.inf
+
     def __init__(
         self,
         num_channels: int = 24,
@@ -107,10 +110,8 @@ class HybridReceiver(nn.Module):
         batch, num_rx_ant, num_layers, num_symbols, num_subcarriers = h_hat.shape
         # all features are ratios, so a common factor on the received grid changes nothing
         power = (h_hat.real**2 + h_hat.imag**2).mean((1, 2, 3, 4))[:, None, None, None]
-        true_noise = observation.noise_var[:, None, None, None]
-        # beyond the trained range of SNR the networks see its end: noise and error variance in their true proportion
-        noise = torch.maximum(true_noise, LEAST_SHOWN_NOISE * power)
-        shown_err_var = err_var * (noise / true_noise)
+        shown = shown_levels(observation.noise_var[:, None, None, None], power, self.highest_snr_db)
+        noise, power, shown_err_var = shown.noise, shown.power, err_var + shown.added_error
         residual = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
         # [batch, layer, rx, symbol, subcarrier]
         matched = (residual.unsqueeze(2) * x.conj().unsqueeze(1) * known.unsqueeze(1)).transpose(1, 2)
@@ -136,12 +137,12 @@ class HybridReceiver(nn.Module):
                 common.unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1),
             ],
             dim=3,
-        )
+        ).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
         # depthwise convolutions run several times faster on a CPU with channels last
         features = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        out = correction(features, num_rx_ant).float()
+        out = within_training(correction(features, num_rx_ant).float())
         out = unpair(out).unflatten(0, (batch, num_layers, num_rx_ant))
-        scale = err_var.sqrt().unsqueeze(2)
+        scale = (err_var.sqrt() * shown.trust).unsqueeze(2)
         change = torch.complex(out[:, :, :, 0] * scale, out[:, :, :, 1] * scale)
-        err_var = err_var * torch.exp(out[:, :, :, 2].mean(2).clamp(-4, 4))
+        err_var = err_var * torch.exp(out[:, :, :, 2].mean(2).clamp(-4, 4) * shown.trust)
         return h_hat + change.transpose(1, 2), err_var

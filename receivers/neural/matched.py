@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -9,12 +10,12 @@ from torch import Tensor
 
 from receivers.classical.linear import interpolate_linear
 from receivers.interface import SlotObservation
+from receivers.neural.shown_range import shown_levels
 
 #: Features per layer.
 NUM_FEATURES = 11
 #: Most bits of a symbol: outputs for more bits than a modulation has are left away.
 MAX_BITS = 8
-_TINY = 1e-9
 
 
 @dataclass(frozen=True)
@@ -32,21 +33,27 @@ class Matched:
     coupling: Tensor
 
     @classmethod
-    def of(cls, observation: SlotObservation) -> Matched:
-        """From least-squares channel estimates, linearly interpolated."""
+    def of(cls, observation: SlotObservation, highest_snr_db: float = math.inf) -> Matched:
+        """From least-squares channel estimates, linearly interpolated.
+
+        highest_snr_db: of a layer at one antenna, that the features show.
+        """
         with torch.no_grad():
             h, _ = interpolate_linear(observation)
             # [batch, layer, layer, symbol, subcarrier]
             gram = torch.einsum("brikn,brjkn->bijkn", h.conj(), h)
             gain = torch.diagonal(gram, dim1=1, dim2=2).real.permute(0, 3, 1, 2)
-            power = gain.mean((2, 3), keepdim=True) + _TINY
+            power = gain.mean((2, 3), keepdim=True)
+            noise_var = observation.noise_var[:, None, None, None].expand_as(power)
+            shown = shown_levels(noise_var, power, highest_snr_db + 10 * math.log10(h.shape[1]))
+            power = shown.power
             root = power.sqrt()
             coupling = gram / (root.unsqueeze(2) * root.unsqueeze(1))
             filtered = torch.einsum("brikn,brkn->bikn", h.conj(), observation.y) / power
             own = torch.diagonal(coupling, dim1=1, dim2=2).permute(0, 3, 1, 2)
             # as if the others' symbols were their outputs
             leaked = torch.einsum("bijkn,bjkn->bikn", coupling, filtered) - own * filtered
-            noise = torch.log10(observation.noise_var[:, None, None, None] / power + 1e-6)
+            noise = torch.log10(shown.noise / power + 1e-6)
             grid = filtered.real.shape
             features = torch.stack(
                 [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -86,6 +88,9 @@ class MessagePassingReceiver(nn.Module):
     num_states: numbers in a state. width: of the convolutions. num_iterations: rounds of messages.
     """
 
+    #: Highest SNR of a layer that the network is shown; of trained weights the end of what training showed.
+    highest_snr_db: float = math.inf
+
     def __init__(self, num_states: int = 56, width: int = 128, num_iterations: int = 2) -> None:
         super().__init__()
         self.network = _Network(num_states, width, num_iterations)
@@ -100,7 +105,7 @@ class MessagePassingReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor | None]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] of every iteration, last one best; no channel."""
-        matched = Matched.of(observation)
+        matched = Matched.of(observation, self.highest_snr_db)
         features = matched.features.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         coupling = torch.view_as_real(matched.coupling).movedim(-1, 3)
         outputs = self.network(features, coupling, observation.num_layers)

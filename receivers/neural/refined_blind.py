@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -19,6 +20,7 @@ from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.constellation import LearnedConstellation
 from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
+from receivers.neural.shown_range import LARGEST_FEATURE, Shown, shown_levels, within_training
 
 _NUM_FEATURES = 12
 # Real and imaginary part of the correction, the step towards the suggestion, log error variance, log scale of LLRs.
@@ -121,6 +123,9 @@ class RefinedBlindReceiver(nn.Module):
         networks then see the distortion that was found beside the rest.
     """
 
+    #: Highest SNR of a layer that the networks are shown; of trained weights the end of what training showed.
+    highest_snr_db: float = math.inf
+
     def __init__(
         self,
         num_channels: int = 24,
@@ -222,19 +227,21 @@ class RefinedBlindReceiver(nn.Module):
         observation = state.observation
         x, known, rest = soft_grid(observation, known_llr)
         suggested, err_suggested = self._suggestion(state, x, rest, prior_llr is not None, self._trains_all)
-        features = self._features(state, x, known, rest, suggested, err_suggested)
+        shown = shown_snr(state, self.highest_snr_db)
+        features = self._features(state, x, known, rest, suggested, err_suggested, shown)
         batch, num_rx_ant, num_layers = state.h.shape[:3]
         # depthwise convolutions run several times faster on a CPU with channels last
         flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        out = unpair(correction(flat, num_layers, num_rx_ant).float()).unflatten(0, (batch, num_layers, num_rx_ant))
-        scale = state.err_var.sqrt().unsqueeze(2)
+        out = unpair(within_training(correction(flat, num_layers, num_rx_ant).float()))
+        out = out.unflatten(0, (batch, num_layers, num_rx_ant))
+        scale = (state.err_var.sqrt() * shown.trust).unsqueeze(2)
         own = torch.complex(out[:, :, :, 0] * scale, out[:, :, :, 1] * scale).transpose(1, 2)
-        step = out[:, :, :, 2].transpose(1, 2)
+        step = (out[:, :, :, 2] * shown.trust.unsqueeze(2)).transpose(1, 2)
         h = state.h + own + step * (suggested - state.h)
-        err_var = state.err_var * torch.exp(out[:, :, :, 3].mean(2).clamp(-4, 4))
+        err_var = state.err_var * torch.exp(out[:, :, :, 3].mean(2).clamp(-4, 4) * shown.trust)
         llr = self.detection(observation, h, err_var, prior_llr)
         if prior_llr is None:
-            llr = llr * self._llr_scale(observation, out[:, :, :, 4].mean(2))
+            llr = llr * self._llr_scale(observation, out[:, :, :, 4].mean(2) * shown.trust)
         return replace(state, h=h, err_var=err_var, llr=llr)
 
     @property
@@ -257,26 +264,33 @@ class RefinedBlindReceiver(nn.Module):
 
     @staticmethod
     def _features(
-        state: State, x: Tensor, known: Tensor, rest: Tensor, suggested: Tensor, err_suggested: Tensor
+        state: State,
+        x: Tensor,
+        known: Tensor,
+        rest: Tensor,
+        suggested: Tensor,
+        err_suggested: Tensor,
+        shown: Shown,
     ) -> Tensor:
         """What the networks see, [batch, layer, rx, feature, symbol, node].
 
         All features are ratios: a common factor on the received grid changes nothing.
         """
-        observation, h, err_var = state.observation, state.h, state.err_var
+        observation, h = state.observation, state.h
         num_rx_ant = h.shape[1]
-        # of every layer: users may be far and near. [batch, layer, 1, 1]
-        power = (h.real**2 + h.imag**2).mean((1, 3, 4))[..., None, None] + 1e-12
-        noise = observation.noise_var[:, None, None, None]
+        noise, power = shown.noise, shown.power
+        err_var, err_suggested = state.err_var + shown.added_error, err_suggested + shown.added_error
         # what the residual is expected to hold: noise, errors of the channel, symbols that are not known
         strength = (h.real**2 + h.imag**2).mean(1)
         # [batch, 1, symbol, subcarrier]
-        expected = noise + ((x.real**2 + x.imag**2) * err_var + strength * rest).sum(1, keepdim=True)
+        expected = noise.amin(1, keepdim=True) + ((x.real**2 + x.imag**2) * err_var + strength * rest).sum(
+            1, keepdim=True
+        )
         residual = (observation.y - (h * x.unsqueeze(1)).sum(2)) / expected.sqrt()
         # [batch, layer, rx, symbol, subcarrier]
         matched = (residual.unsqueeze(2) * (x.conj() * known).unsqueeze(1)).transpose(1, 2)
         estimate = h.transpose(1, 2) / power.unsqueeze(2).sqrt()
-        ahead = (suggested - h).transpose(1, 2) / (err_var + err_suggested).add(1e-12).sqrt().unsqueeze(2)
+        ahead = (suggested - h).transpose(1, 2) / (err_var + err_suggested).sqrt().unsqueeze(2)
         times = (observation.symbol_times_s.to(noise) * 1e3 - 0.25)[:, None].expand_as(err_var)
         levels = []
         if state.distortion is not None:
@@ -295,7 +309,8 @@ class RefinedBlindReceiver(nn.Module):
             dim=2,
         )
         own = [pairs(torch.view_as_real(part).movedim(-1, 3)) for part in (estimate, matched, ahead)]
-        return torch.cat([*own, pairs(common).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)], dim=3)
+        shared = pairs(common).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)
+        return torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
 
     @staticmethod
     def _llr_scale(observation: SlotObservation, log_scale: Tensor) -> Tensor:
@@ -305,3 +320,10 @@ class RefinedBlindReceiver(nn.Module):
             log_scale = log_scale.mean(-1, keepdim=True).expand_as(log_scale)
         data = observation.data_mask.flatten().nonzero().squeeze(-1)
         return torch.exp(log_scale.flatten(2).index_select(2, data).clamp(-2, 2)).unsqueeze(-1)
+
+
+def shown_snr(state: State, highest_snr_db: float) -> Shown:
+    """What the networks are shown of every layer's levels, [batch, layer, 1, 1]: users may be far and near."""
+    h = state.h
+    power = (h.real**2 + h.imag**2).mean((1, 3, 4))[..., None, None]
+    return shown_levels(state.observation.noise_var[:, None, None, None].expand_as(power), power, highest_snr_db)

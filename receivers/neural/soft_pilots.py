@@ -12,17 +12,18 @@ from receivers.classical.detection import DemapperName
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, zeroed
-from receivers.neural.refined_blind import RefinedBlindReceiver, SharingBlock, State
+from receivers.neural.refined_blind import RefinedBlindReceiver, SharingBlock, State, shown_snr
+from receivers.neural.shown_range import LARGEST_FEATURE, Shown, within_training
 
 #: A node of the networks: neighbouring OFDM symbols and subcarriers.
 NODE_SYMBOLS, NODE_SUBCARRIERS = 2, 4
+#: Least error variance beside a re-estimation, as a share of the channel's power.
+LEAST_ERROR = 1e-12
 #: Features of a pass, and further ones after a re-estimation.
 _NUM_FEATURES, _NUM_MOVED = 15, 3
 # Real and imaginary part of the correction, log error variance, and log scale of the LLRs; after a re-estimation,
 # instead of a scale, how far to go back to the estimate before.
 _NUM_OUTPUTS = 4
-LARGEST_FEATURE = 10.0
-_TINY = 1e-12
 
 
 class CoarseCorrection(nn.Module):
@@ -56,6 +57,10 @@ class SoftPilotReceiver(RefinedBlindReceiver):
     time. It states a correction of the channel, the error variance and a factor on the LLRs. Equalisation and demapping
     are those of the classical receivers. The output layers start at zero: untrained, this is the `blind` receiver, with
     as many re-estimations as there were. Gradients do not pass through the features.
+
+    Beyond the trained range of SNR the networks see its end, and their corrections stay, unlike those of
+    `RefinedBlindReceiver`: they are of use where the first estimate takes itself for better than it is. With one DM-RS
+    symbol, two users and 200 Hz (16QAM 434/1024, 60 dB) `blind` loses 8 of 64 blocks, `pusch-realtime` none.
 
     PRBs, antennas, layers, modulation and the pattern of pilots are free.
 
@@ -100,10 +105,12 @@ class SoftPilotReceiver(RefinedBlindReceiver):
                 before = (state.h, state.err_var)
                 h, err_var = self._suggestion(state, x, rest, from_decoder=prior_llr is not None, trains_all=False)
                 state = replace(state, h=h, err_var=err_var)
-            features, turn = _features(state, x, known, rest, before)
+            shown = shown_snr(state, self.highest_snr_db)
+            features, turn = _features(state, x, known, rest, before, shown)
             # depthwise convolutions run several times faster on a CPU with channels last
             flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
-        out = correction(flat, num_layers, num_rx_ant).float().unflatten(0, (batch, num_layers, num_rx_ant))
+        out = within_training(correction(flat, num_layers, num_rx_ant).float())
+        out = out.unflatten(0, (batch, num_layers, num_rx_ant))
         # [batch, layer, rx, 2, symbol, subcarrier]
         own = _on_grid(out[:, :, :, :2])
         change = torch.complex(own[:, :, :, 0], own[:, :, :, 1]) * (turn * state.err_var.sqrt()).unsqueeze(2)
@@ -121,7 +128,7 @@ class SoftPilotReceiver(RefinedBlindReceiver):
 
 
 def _features(
-    state: State, x: Tensor, known: Tensor, rest: Tensor, before: tuple[Tensor, Tensor] | None
+    state: State, x: Tensor, known: Tensor, rest: Tensor, before: tuple[Tensor, Tensor] | None, shown: Shown
 ) -> tuple[Tensor, Tensor]:
     """What the networks see, [batch, layer, rx, feature, symbol node, frequency node], and the rotation [batch, layer,
     symbol, subcarrier] that was taken off the channel.
@@ -129,10 +136,10 @@ def _features(
     before: channel and error variance before a re-estimation. All features are ratios: a common factor on the received
     grid changes nothing.
     """
-    observation, err_var, turn = state.observation, state.err_var, _rotation(state)
+    observation, turn = state.observation, _rotation(state)
+    noise, power, err_var = shown.noise, shown.power, state.err_var + shown.added_error
     h = state.h.transpose(1, 2)
     num_rx_ant = h.shape[2]
-    noise = observation.noise_var[:, None, None, None]
     residual = observation.y - (state.h * x.unsqueeze(1)).sum(2)
     # [batch, layer, rx, symbol, subcarrier]
     turned = h * turn.conj().unsqueeze(2)
@@ -140,7 +147,6 @@ def _features(
     # expectation maximisation: the slope of the expected log likelihood over the channel
     slope = matched - turned * rest.unsqueeze(2)
     strength = (h.real**2 + h.imag**2).mean(2)
-    power = strength.mean((2, 3), keepdim=True) + _TINY
     others = (strength * rest).sum(1, keepdim=True) - strength * rest
     energy = x.real**2 + x.imag**2
     at_pilots = (observation.pilots.abs() > 0).to(noise).expand_as(known)
@@ -149,7 +155,7 @@ def _features(
     energy, expected, known, at_pilots, err, others, times = means.unbind(2)
     # node by node: the LMMSE estimate of the error that is left, over its deviation
     per_node = NODE_SYMBOLS * NODE_SUBCARRIERS / noise
-    deviation = err.clamp_min(_TINY).sqrt()
+    deviation = err.sqrt()
     plain_gain = per_node * deviation / (1 + per_node * energy * err)
     slope_gain = per_node * deviation / (1 + per_node * expected * err)
     own = [
@@ -171,9 +177,10 @@ def _features(
     ]
     if before is not None:
         moved = (h - before[0].transpose(1, 2)) * turn.conj().unsqueeze(2)
-        err_before = _to_nodes(before[1])
-        own.append(_parts(moved) / (err + err_before + _TINY).sqrt()[:, :, None, None])
-        common.append(torch.log10((err_before + _TINY) / (err + _TINY)))
+        err_before = _to_nodes(before[1] + shown.added_error)
+        least = LEAST_ERROR * power
+        own.append(_parts(moved) / (err + err_before + least).sqrt()[:, :, None, None])
+        common.append(torch.log10((err_before + least) / (err + least)))
     shared = torch.stack(common, dim=2).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)
     features = torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
     return features, turn
@@ -196,12 +203,14 @@ def _rotation(state: State) -> Tensor:
 
 def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
     """How much the channel changes over a node's width and over the slot, logarithms [batch, layer, 1, 1]."""
-    power = (turned.real**2 + turned.imag**2).mean((2, 3, 4)) + _TINY
     step = NODE_SUBCARRIERS
-    over_f = (turned[..., step:] * turned[..., :-step].conj()).mean((2, 3, 4)).abs() / power
+    squares = turned.real**2 + turned.imag**2
+    tiny = torch.finfo(squares.dtype).tiny
+    over_f = (turned[..., step:] * turned[..., :-step].conj()).mean((2, 3, 4)).abs()
+    over_f = over_f / squares.mean((2, 3, 4)).clamp_min(tiny)
     first, last = turned[..., 0, :], turned[..., -1, :]
-    ends = ((first.abs() ** 2).mean((2, 3)) * (last.abs() ** 2).mean((2, 3))).sqrt() + _TINY
-    over_t = (last * first.conj()).mean((2, 3)).abs() / ends
+    ends = ((first.abs() ** 2).mean((2, 3)) * (last.abs() ** 2).mean((2, 3))).sqrt()
+    over_t = (last * first.conj()).mean((2, 3)).abs() / ends.clamp_min(tiny)
     both = [torch.log10((1 - value).clamp_min(0) + 1e-4)[..., None, None] for value in (over_f, over_t)]
     return both[0], both[1]
 

@@ -12,6 +12,8 @@ from typing import Any
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from receivers.neural.shown_range import trained_snr_db
+
 _SHIPPED = Path(__file__).parent.parent / "weights"
 
 
@@ -39,6 +41,8 @@ class Weights:
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
+        if hasattr(model, "highest_snr_db"):
+            model.highest_snr_db = trained_snr_db(self.card.get("training", {}))
         return model.eval()
 
     @property

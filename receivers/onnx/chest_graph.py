@@ -41,6 +41,7 @@ class ChestGraph(nn.Module):
             layout = replace(like.layout, first_subcarrier=(first,), cover_code=((1, 1),))
             self.groups.append(WienerGraph(model.first_estimate, replace(like, layout=layout), 0, every))
         self.correction = model.passes[0]
+        self.highest_snr_db = model.highest_snr_db
         self.place: Tensor
         self.times_ms: Tensor
         self.cover: Tensor
@@ -85,5 +86,7 @@ class ChestGraph(nn.Module):
         sent = torch.einsum("s,lkc,bl->blskc", self.place.sum(1), comb, active)
         known = (sent[..., 0].abs() > 0).to(h.dtype)
         x = torch.cat([sent, torch.zeros_like(sent)], dim=-1)
-        refined, _ = correct(self.correction, y, _AMPLITUDE**2 * noise, h_hat, err_var, x, known, self.times_ms)
+        noise = _AMPLITUDE**2 * noise
+        times, highest = self.times_ms, self.highest_snr_db
+        refined, _ = correct(self.correction, y, noise, h_hat, err_var, x, known, times, highest)
         return refined * there * gain.unsqueeze(-1)

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.qam import axis_scale
-from receivers.neural.hybrid import LEAST_SHOWN_NOISE, HybridReceiver
-
-_TINY = 1e-12
+from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR
+from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
 
 
 class HybridGraph(nn.Module):
@@ -21,6 +21,7 @@ class HybridGraph(nn.Module):
     def __init__(self, model: HybridReceiver, bits_per_symbol: int) -> None:
         super().__init__()
         self.passes = model.passes
+        self.highest_snr_db = model.highest_snr_db
         self.bits_per_symbol = bits_per_symbol
 
     def forward(
@@ -55,7 +56,9 @@ class HybridGraph(nn.Module):
         known, x = known + torch.zeros_like(err_var), x + torch.zeros_like(h_hat[:, 0])
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
-            h_hat, err_var = correct(correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
+            h_hat, err_var = correct(
+                correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms, self.highest_snr_db
+            )
             x_hat, x_noise = equalise(
                 y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1)
             )
@@ -77,13 +80,15 @@ def correct(
     x: Tensor,
     known: Tensor,
     symbol_times_ms: Tensor,
+    highest_snr_db: float,
 ) -> tuple[Tensor, Tensor]:
     """One pass: a better channel estimate and its error, from what is known of the sent grid.
 
     x [batch, num_layers, num_symbols, num_subcarriers, 2]: sent grid. known, without the last axis: how far, 0 to 1.
+    highest_snr_db: of the model.
     """
-    features, scale = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms)
-    return _correct(correction, features, scale, h_hat, err_var)
+    features, trust = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms, highest_snr_db)
+    return _correct(correction, features, trust, h_hat, err_var)
 
 
 def product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
@@ -95,13 +100,19 @@ def product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
 
 
 def _features(
-    y: Tensor, noise_var: Tensor, h_hat: Tensor, err_var: Tensor, x: Tensor, known: Tensor, times_ms: Tensor
+    y: Tensor,
+    noise_var: Tensor,
+    h_hat: Tensor,
+    err_var: Tensor,
+    x: Tensor,
+    known: Tensor,
+    times_ms: Tensor,
+    highest_snr_db: float,
 ) -> tuple[Tensor, Tensor]:
-    """What the networks see, [batch, layer, rx, feature, symbol, node], and the scale of their answer."""
+    """What the networks see, [batch, layer, rx, feature, symbol, node], and how far their answer is trusted."""
     power = (h_hat * h_hat).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
-    true_noise = noise_var[:, None, None, None]
-    noise = torch.maximum(true_noise, LEAST_SHOWN_NOISE * power)
-    shown_err_var = err_var * (noise / true_noise)
+    shown = shown_levels(noise_var[:, None, None, None], power, highest_snr_db)
+    noise, power, shown_err_var = shown.noise, shown.power, err_var + shown.added_error
     residual = y - product(h_hat, x.unsqueeze(1)).sum(2)
     # [batch, layer, rx, symbol, subcarrier, part]
     matched = product(x.unsqueeze(2), residual.unsqueeze(1), conjugate=True) * known[:, :, None, :, :, None]
@@ -122,18 +133,19 @@ def _features(
     )
     own = [_nodes(part.permute(0, 1, 2, 5, 3, 4)) for part in (estimate, matched)]
     shared = common.unsqueeze(2) + torch.zeros_like(own[0][:, :, :, :1])
-    return torch.cat([*own, shared], dim=3), err_var.sqrt()
+    return torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE), shown.trust
 
 
 def _correct(
-    correction: nn.Module, features: Tensor, scale: Tensor, h_hat: Tensor, err_var: Tensor
+    correction: nn.Module, features: Tensor, trust: Tensor, h_hat: Tensor, err_var: Tensor
 ) -> tuple[Tensor, Tensor]:
     batch, num_layers, num_rx_ant = features.shape[:3]
-    out = _network(correction, features.flatten(0, 2), batch * num_layers, num_rx_ant)
+    out = within_training(_network(correction, features.flatten(0, 2), batch * num_layers, num_rx_ant))
     out = _subcarriers(out).reshape(batch, num_layers, num_rx_ant, 3, *h_hat.shape[3:5])
     # [batch, layer, rx, part, symbol, subcarrier] -> [batch, rx, layer, symbol, subcarrier, part]
+    scale = err_var.sqrt() * trust
     change = (out[:, :, :, :2] * scale[:, :, None, None]).permute(0, 2, 1, 4, 5, 3)
-    return h_hat + change, err_var * torch.exp(out[:, :, :, 2].mean(2).clamp(-4.0, 4.0))
+    return h_hat + change, err_var * torch.exp(out[:, :, :, 2].mean(2).clamp(-4.0, 4.0) * trust)
 
 
 def _network(correction: nn.Module, z: Tensor, num_grids: int, num_rx_ant: int) -> Tensor:
@@ -162,23 +174,31 @@ def _subcarriers(nodes: Tensor) -> Tensor:
 
 
 def equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-    """Unbiased LMMSE estimates [batch, layer, symbol, subcarrier, part] and their noise variance, closed form."""
+    """Unbiased LMMSE estimates [batch, layer, symbol, subcarrier, part] and their noise variance, closed form.
+
+    At any level, as `receivers.classical.equalizer.lmmse_equalize`.
+    """
     noise = noise_var[:, None, None] + error
     # [batch, layer, symbol, subcarrier, part]
     matched = product(h, y.unsqueeze(2), conjugate=True).sum(1)
     gain = (h * h).sum((1, -1))
     if h.shape[2] == 1:
-        gain = gain.clamp(min=_TINY)
+        gain = torch.maximum(gain, LEAST_SINR * noise.unsqueeze(1))
         return matched / gain.unsqueeze(-1), noise.unsqueeze(1) / gain
-    p, q = gain[:, 0] + noise, gain[:, 1] + noise
-    r = product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1)
-    determinant = (p * q - (r * r).sum(-1)).clamp(min=_TINY)
+    loading = torch.maximum(noise.unsqueeze(1), LEAST_LOADING * gain)
+    loaded = gain + loading
+    # relative to their sum: a determinant is of the fourth power in amplitude
+    level = loaded.sum(1)
+    p, q = loaded[:, 0] / level, loaded[:, 1] / level
+    matched = matched / level[:, None, ..., None]
+    r = product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1) / level.unsqueeze(-1)
+    determinant = torch.maximum(p * q - (r * r).sum(-1), LEAST_LOADING * p * q)
     first = q.unsqueeze(-1) * matched[:, 0] - product(r, matched[:, 1])
     second = p.unsqueeze(-1) * matched[:, 1] - product(r, matched[:, 0], conjugate=True)
     biased = torch.stack([first, second], dim=1) / determinant[:, None, ..., None]
     diagonal = torch.stack([q, p], dim=1) / determinant.unsqueeze(1)
-    bias = (1 - noise.unsqueeze(1) * diagonal).clamp(_TINY, 1.0)
-    return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=_TINY)
+    bias = (1 - loading / level.unsqueeze(1) * diagonal).clamp(LEAST_SINR, 1.0)
+    return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=LEAST_LOADING)
 
 
 def demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:

@@ -17,6 +17,8 @@ _THIRD_DIFFERENCE = 20.0
 _LEAST_PILOTS = 4
 #: Noise is never taken to be further below the channel than this (60 dB).
 _LEAST_NOISE = 1e-6
+#: Least normal number in single precision: where nothing was received nothing is divided by 0.
+TINY = torch.finfo(torch.float32).tiny
 
 
 def noise_of(h: Tensor, axes: tuple[int, ...]) -> Tensor:
@@ -32,7 +34,7 @@ def noise_of(h: Tensor, axes: tuple[int, ...]) -> Tensor:
 
 def at_least(noise: Tensor, power: Tensor) -> Tensor:
     """Noise variance of estimates, kept above what would be none."""
-    return torch.maximum(noise, _LEAST_NOISE * power + 1e-30)
+    return torch.maximum(noise, _LEAST_NOISE * power + TINY)
 
 
 class WienerGraph(nn.Module):

@@ -9,6 +9,7 @@ from receivers.interface import SlotObservation
 from receivers.neural.hybrid import HybridReceiver
 from receivers.onnx.hybrid import HybridGraph
 from receivers.onnx.least_squares import (
+    TINY,
     WienerGraph,
     at_least,
     check_layout,
@@ -115,7 +116,7 @@ class NeuralRxGraph(nn.Module):
         err_var = torch.stack([error for _, error in estimates], dim=1)
         received = torch.einsum("st,brskc->brtkc", self.place, y)
         at_layers = torch.stack([received[..., first::2, :] for first in self.first], dim=2)
-        boost = (at_layers * at_layers).sum() / ((h * h).sum() + 1e-30)
+        boost = (at_layers * at_layers).sum() / ((h * h).sum() + TINY)
         amplitude = boost.sqrt()
         # conj(pilot) y, had all pilots been real: layers of one group say the same
         turned, pilots_at = torch.zeros_like(received), torch.zeros_like(received[:, 0, 0, :, :1])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.levels import at_unit_level
 from receivers.onnx.chest import ChestModel
 from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS, recognise
@@ -75,7 +76,7 @@ class OnnxReceiver(Receiver):
         return self.model.sha256
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        return self._run(observation, self.pilot_order)
+        return self._run(at_unit_level(observation), self.pilot_order)
 
     def _run(self, observation: SlotObservation, pilot_order: PilotOrder) -> Tensor:
         if isinstance(self._fed, NeuralRxModel):

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.qam import axis_scale
-from receivers.neural.soft_pilots import LARGEST_FEATURE, NODE_SUBCARRIERS, NODE_SYMBOLS, SoftPilotReceiver
+from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
+from receivers.neural.soft_pilots import NODE_SUBCARRIERS, NODE_SYMBOLS, SoftPilotReceiver
 from receivers.onnx.hybrid import demap, equalise, product, soft_symbols
 
-_TINY = 1e-12
 # As in `receivers.classical.expectation_propagation`.
-_EP_TINY, _EP_MIN_VARIANCE = 1e-9, 1e-4
+_LEAST_PRECISION, _LEAST_PIVOT, _MIN_VARIANCE = 1e-9, 2.0**-20, 1e-4
 
 
 class SoftPilotGraph(nn.Module):
@@ -33,6 +33,7 @@ class SoftPilotGraph(nn.Module):
                 "allowed: num_reestimations 0 and reestimate []"
             )
         self.passes = model.passes
+        self.highest_snr_db = model.highest_snr_db
         self.bits_per_symbol = bits_per_symbol
 
     def forward(
@@ -54,9 +55,11 @@ class SoftPilotGraph(nn.Module):
             x = torch.where(data_mask[..., None] > 0, layer_amplitude * mean, pilots)
             known = torch.where(data_mask > 0, 1 - variance.clamp(max=1.0), at_pilots)
             rest = data_mask * layer_amplitude * layer_amplitude * variance
-            features, turn = _features(y, noise_var, h_hat, err_var, x, known, rest, at_pilots, symbol_times_ms)
+            features, turn = _features(
+                y, noise_var, h_hat, err_var, x, known, rest, at_pilots, symbol_times_ms, self.highest_snr_db
+            )
             batch, num_layers, num_rx_ant = features.shape[:3]
-            out = _network(correction, features.flatten(0, 2), num_layers, num_rx_ant)
+            out = within_training(_network(correction, features.flatten(0, 2), num_layers, num_rx_ant))
             out = out.reshape(batch, num_layers, num_rx_ant, *out.shape[1:])
             own = _on_grid(out[:, :, :, :2].flatten(0, 2)).reshape(batch, num_layers, num_rx_ant, 2, *y.shape[2:4])
             scale = err_var.sqrt()[..., None] * turn
@@ -89,24 +92,26 @@ def _features(
     rest: Tensor,
     at_pilots: Tensor,
     times_ms: Tensor,
+    highest_snr_db: float,
 ) -> tuple[Tensor, Tensor]:
     """What the networks see, [batch, layer, rx, feature, symbol node, frequency node], and the rotation that was taken
     off, [batch, layer, 1, subcarrier, 2]."""
     turn = _rotation(h_hat)
-    noise = noise_var[:, None, None, None]
     h = h_hat.transpose(1, 2)
+    strength = (h * h).sum(-1).mean(2)
+    power = strength.mean((2, 3), keepdim=True)
+    shown = shown_levels(noise_var[:, None, None, None] + torch.zeros_like(power), power, highest_snr_db)
+    noise, power, err_var = shown.noise, shown.power, err_var + shown.added_error
     residual = y - product(h_hat, x.unsqueeze(1)).sum(2)
     turned = product(turn.unsqueeze(2), h, conjugate=True)
     matched = product(product(x, turn).unsqueeze(2), residual.unsqueeze(1), conjugate=True)
     slope = matched - turned * rest[:, :, None, ..., None]
-    strength = (h * h).sum(-1).mean(2)
-    power = strength.mean((2, 3), keepdim=True) + _TINY
     others = _nodes((strength * rest).sum(1, keepdim=True) - strength * rest)
     energy = (x * x).sum(-1)
     plain, expected, err = _nodes(energy), _nodes(energy + rest), _nodes(err_var)
     nothing = torch.zeros_like(err)
     per_node = NODE_SYMBOLS * NODE_SUBCARRIERS / noise
-    deviation = err.clamp(min=_TINY).sqrt()
+    deviation = err.sqrt()
     plain_gain = per_node * deviation / (1 + per_node * plain * err)
     slope_gain = per_node * deviation / (1 + per_node * expected * err)
     own = torch.cat(
@@ -151,12 +156,15 @@ def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
     """How much the channel changes over a node's width and over the slot, logarithms [batch, layer, 1, 1]."""
     step = NODE_SUBCARRIERS
     squares = (turned * turned).sum(-1)
-    power = squares.mean((2, 3, 4)) + _TINY
+    tiny = torch.finfo(torch.float32).tiny
+    power = squares.mean((2, 3, 4)).clamp(min=tiny)
     over_f = product(turned[..., :-step, :], turned[..., step:, :], conjugate=True).mean((2, 3, 4))
-    over_f = (over_f * over_f).sum(-1).sqrt() / power
-    ends = (squares[..., 0, :].mean((2, 3)) * squares[..., -1, :].mean((2, 3))).sqrt() + _TINY
+    over_f = over_f / power.unsqueeze(-1)
+    over_f = (over_f * over_f).sum(-1).sqrt()
+    ends = squares[..., 0, :].mean((2, 3)).sqrt() * squares[..., -1, :].mean((2, 3)).sqrt()
     over_t = product(turned[..., 0, :, :], turned[..., -1, :, :], conjugate=True).mean((2, 3))
-    over_t = (over_t * over_t).sum(-1).sqrt() / ends
+    over_t = over_t / ends.clamp(min=tiny).unsqueeze(-1)
+    over_t = (over_t * over_t).sum(-1).sqrt()
     both = [torch.log10((1 - value).clamp(min=0) + 1e-4)[..., None, None] for value in (over_f, over_t)]
     return both[0], both[1]
 
@@ -224,7 +232,7 @@ def _moments(x: Tensor, variance: Tensor, bits_per_symbol: int) -> tuple[Tensor,
     p = torch.softmax(-((x.unsqueeze(-1) - levels) ** 2) / variance[..., None, None], dim=-1)
     mean = (p * levels).sum(-1)
     spread = ((p * levels * levels).sum(-1) - mean * mean).sum(-1)
-    return mean, spread.clamp(min=_EP_MIN_VARIANCE)
+    return mean, spread.clamp(min=_MIN_VARIANCE)
 
 
 def _cavity(
@@ -245,7 +253,7 @@ def _cavity(
         for j in range(i + 1, count):
             value = value + product(rows[j][i], inner[j], conjugate=True)
             variance = variance + (rows[j][i] ** 2).sum(-1)
-        rest = (1 / variance - precision[i]).clamp(min=_EP_TINY)
+        rest = (1 / variance - precision[i]).clamp(min=_LEAST_PRECISION)
         means.append((value / variance.unsqueeze(-1) - shift[i]) / rest.unsqueeze(-1))
         variances.append(1 / rest)
     return means, variances
@@ -263,10 +271,11 @@ def _inverse_factor(gram: list[list[Tensor]], precision: list[Tensor]) -> tuple[
             for k in range(j):
                 value = value - product(factor[j][k], row[k], conjugate=True)
             row.append(value * diagonal[j].unsqueeze(-1))
-        rest = gram[i][i][..., 0] + precision[i]
+        diagonal_entry = gram[i][i][..., 0] + precision[i]
+        rest = diagonal_entry
         for value in row:
             rest = rest - (value * value).sum(-1)
-        own = 1 / rest.clamp(min=_EP_TINY).sqrt()
+        own = 1 / torch.maximum(rest, _LEAST_PIVOT * diagonal_entry).sqrt()
         inverse_row = []
         for j in range(i):
             value = row[j] * diagonal[j].unsqueeze(-1)
