@@ -42,17 +42,18 @@ class Weights:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
         if hasattr(model, "highest_snr_db"):
-            model.highest_snr_db = trained_snr_db(self.card.get("training", {}))
+            setattr(model, "highest_snr_db", trained_snr_db(self.card.get("training", {})))  # noqa: B010 - a plain number
         return model.eval()
 
     @property
     def fingerprint(self) -> str:
         """What the model's numbers depend on: the SHA-256 of the tensors, and one of what the card says of the model.
 
-        The card decides the prior, the number of passes, the demapper and what is refused; its curves and texts do not
-        enter.
+        The card decides the prior, the number of passes, the demapper, what is refused and up to which SNR the model was
+        trained; its curves and texts do not enter.
         """
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
+        about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))
         return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
