@@ -20,7 +20,7 @@ PAYLOADS = {
     ("A4", 1): {24: 8968, 25: 9224, 51: 18960, 52: 19464, 106: 38936, 273: 100392},
     ("A4", 2): {24: 17928, 25: 18432, 51: 37896, 52: 38936, 106: 77896, 273: 200808},
     ("A5", 1): {24: 11528, 25: 12040, 51: 24576, 52: 25104, 106: 50184, 273: 131176},
-    ("A8", 4): {24: 23568, 25: 24576, 273: 270576},
+    ("A7", 4): {24: 23568, 25: 24576, 273: 270576},
 }
 
 
@@ -148,3 +148,10 @@ def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[
     before = (tmp_path / "conformance.csv").read_bytes()
     assert main(arguments) == 0
     assert (tmp_path / "conformance.csv").read_bytes() == before
+
+
+def test_reference_channels_are_named_by_modulation_and_rate():
+    # TS 38.104 annex A: QPSK, 16QAM 658/1024, 64QAM, 16QAM 434/1024
+    letters = {("QPSK", 193): "A3", ("16QAM", 658): "A4", ("64QAM", 567): "A5", ("16QAM", 434): "A7"}
+    for row in requirements():
+        assert row.frc.startswith(f"G-FR1-{letters[row.modulation, row.target_rate_x1024]}-"), row.name
