@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -17,7 +19,10 @@ from channels.path_grid import delay_phases, many_pairs_to_grid, time_nodes
 from channels.paths import BUDGET_BYTES, GridPart, Paths, path_phases
 from channels.request import checked_axis
 from channels.waves import SPEED_OF_LIGHT_MPS
+from channels.wide_band import MAX_CYCLES, band_cycles, band_nodes, longest_delay_s, size_of_error
 
+#: Whether elements have true delays over the band: see `ArrayChannel`.
+Wideband = Literal["auto", True, False]
 #: Widest band for which the models of TR 38.901 are valid (§7.1, §7.7, Rel-18).
 _MAX_BANDWIDTH_HZ = 2e9
 #: Largest response that is computed in one piece on a CPU.
@@ -28,6 +33,10 @@ class ArrayChannel(Channel):
     """A channel between the arrays of a base station and a terminal that moves.
 
     A model draws gains of its paths at a few times (`_modes`); the rest is here.
+
+    wideband: whether every element has its true delay over the band, so that beams squint; false: phases at the carrier
+    for the whole band; "auto": true delays where aperture times bandwidth over the speed of light is above
+    `channels.wide_band.MAX_CYCLES`. `paths` have the same delays at all antenna pairs and know no band.
     """
 
     #: Whether all drops have the same delays, whose phases are then kept.
@@ -40,7 +49,11 @@ class ArrayChannel(Channel):
         rx_array: dict[str, Any] | None,
         tx_array: dict[str, Any] | None,
         speed_mps: float,
+        wideband: Wideband = "auto",
     ) -> None:
+        if not isinstance(wideband, bool) and wideband != "auto":
+            raise unknown_name("wideband", wideband, ("auto", "true", "false"))
+        self.wideband = wideband
         if direction not in ("uplink", "downlink"):
             raise unknown_name("direction", direction, ("uplink", "downlink"))
         self.carrier_frequency_hz = carrier_frequency_hz
@@ -60,8 +73,13 @@ class ArrayChannel(Channel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
+        array_wavelength_m: float | None = None,
     ) -> tuple[Tensor, Any]:
-        """Gains at the nodes, complex64 [batch, num_rx_ant * num_tx_ant, num_nodes, num_paths], and what was drawn."""
+        """Gains at the nodes, complex64 [batch, num_rx_ant * num_tx_ant, num_nodes, num_paths], and what was drawn.
+
+        array_wavelength_m: at which elements are looked at, with everything else, the normalisation included, as at the
+        carrier; None: the carrier's.
+        """
 
     @abstractmethod
     def _delays_s(self, drawn: Any) -> np.ndarray:
@@ -102,13 +120,27 @@ class ArrayChannel(Channel):
                 f"{_RESPONSE_BYTES / 2**30:g} GiB at once; take grid_parts, or fewer draws or subcarriers",
             )
         nodes, basis = time_nodes(times, self.doppler_hz)
-        modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
-        delays = self._delays_s(drawn)
-        if self.shared_delays:
-            phases = delay_phases(delays.tobytes(), frequencies.tobytes(), str(device))
+
+        def at(generators: Sequence[np.random.Generator], array_wavelength_m: float | None) -> Tensor:
+            modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device, array_wavelength_m)
+            delays = self._delays_s(drawn)
+            if self.shared_delays:
+                phases = delay_phases(delays.tobytes(), frequencies.tobytes(), str(device))
+            else:
+                phases = path_phases(torch.from_numpy(delays).to(device), torch.from_numpy(frequencies).to(device))
+            return many_pairs_to_grid(modes, _on(basis, device), phases)
+
+        band = self._band(num_rx_ant, num_tx_ant, frequencies)
+        if band is None:
+            grid = at(generators, None)
         else:
-            phases = path_phases(torch.from_numpy(delays).to(device), torch.from_numpy(frequencies).to(device))
-        grid = many_pairs_to_grid(modes, _on(basis, device), phases)
+            wavelengths, over_band = band
+            weights = _on(over_band, device)
+            assert weights is not None
+            grid = at(_copies(generators), wavelengths[0]) * weights[:, 0]
+            for index, wavelength in enumerate(wavelengths[1:], 1):
+                last = index == len(wavelengths) - 1
+                grid += at(generators if last else _copies(generators), wavelength) * weights[:, index]
         return grid.view(len(generators), num_rx_ant, num_tx_ant, times.size, frequencies.size)
 
     def response_within(
@@ -135,8 +167,10 @@ class ArrayChannel(Channel):
     ) -> Paths:
         """The clusters of the draws, with angles and large-scale quantities; see the base class.
 
-        The line of sight is part of the first cluster. Angles are of the clusters' centres.
+        The line of sight is part of the first cluster. Angles are of the clusters' centres. `ValueError` with wideband
+        on: elements' delays differ from one path to another.
         """
+        self._check_no_true_delays("paths")
         times, _ = self._axes(times_s, np.zeros(1))
         nodes, basis = time_nodes(times, self.doppler_hz)
         modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
@@ -160,10 +194,58 @@ class ArrayChannel(Channel):
         """As in the base class, from the values at few times."""
         times, frequencies = self._axes(symbol_times_s, subcarrier_frequencies_hz)
         nodes, basis = time_nodes(times, self.doppler_hz)
-        modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device)
-        gains = modes.transpose(-1, -2).view(len(generators), num_rx_ant, num_tx_ant, -1, nodes.size)
-        paths = self._described(gains, drawn, device)
-        yield from paths.grid_parts(torch.from_numpy(frequencies).to(device), budget_bytes, _on(basis, device))
+        on_device = torch.from_numpy(frequencies).to(device)
+
+        def at(generators: Sequence[np.random.Generator], wavelength: float | None, held: int) -> Iterator[GridPart]:
+            modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device, wavelength)
+            gains = modes.transpose(-1, -2).view(len(generators), num_rx_ant, num_tx_ant, -1, nodes.size)
+            return self._described(gains, drawn, device).grid_parts(on_device, budget_bytes, _on(basis, device), held)
+
+        band = self._band(num_rx_ant, num_tx_ant, frequencies)
+        if band is None:
+            yield from at(generators, None, 1)
+            return
+        wavelengths, over_band = band
+        weights = _on(over_band, device)
+        assert weights is not None
+        # two parts are held at once: the sum, and what is added to it
+        drawn = [_copies(generators) for _ in wavelengths[1:]]
+        every = [at(g, w, 2) for g, w in zip([*drawn, generators], wavelengths, strict=True)]
+        for parts in zip(*every, strict=True):
+            first = parts[0]
+            total = torch.zeros_like(first.grid)
+            for index, part in enumerate(parts):
+                total += part.grid * weights[first.subcarriers, index]
+            yield replace(first, grid=total)
+
+    def for_band(self, num_rx_ant: int, num_tx_ant: int, half_width_hz: float, as_paths: bool = False) -> ArrayChannel:
+        """As in the base class: whether elements have true delays is decided here, once for the whole band."""
+        arrays = self.arrays(num_rx_ant, num_tx_ant)
+        delay = longest_delay_s(*arrays)
+        wide = self.wideband is True or (self.wideband == "auto" and band_cycles(delay, half_width_hz) > MAX_CYCLES)
+        if wide and as_paths:
+            allowed = f"false, a narrower band, or smaller arrays: {size_of_error(delay, half_width_hz)}"
+            raise bad_value("wideband", self.wideband, f"{allowed}; true delays are of responses, not of paths")
+        made = copy.copy(self)
+        made.wideband = wide
+        return made
+
+    def _band(
+        self, num_rx_ant: int, num_tx_ant: int, frequencies_hz: np.ndarray
+    ) -> tuple[list[float], np.ndarray] | None:
+        """Wavelengths at which the arrays are looked at, and the matrix from there to all frequencies; None: the
+        carrier's is enough."""
+        if self.wideband is False:
+            return None
+        delay = longest_delay_s(*self.arrays(num_rx_ant, num_tx_ant))
+        if self.wideband == "auto" and band_cycles(delay, float(np.abs(frequencies_hz).max())) <= MAX_CYCLES:
+            return None
+        nodes, matrix = band_nodes(frequencies_hz, delay)
+        return [SPEED_OF_LIGHT_MPS / (self.carrier_frequency_hz + offset) for offset in nodes.tolist()], matrix
+
+    def _check_no_true_delays(self, what: str) -> None:
+        if self.wideband is True:
+            raise bad_value("wideband", True, f"response and grid_parts with it, or false or auto for {what}")
 
     def arrays(self, num_rx_ant: int, num_tx_ant: int) -> tuple[AntennaArray, AntennaArray]:
         """The receiver's and the transmitter's array."""
@@ -198,6 +280,11 @@ class ArrayChannel(Channel):
     def _ends_of_tables(self) -> tuple[str, str]:
         """Last letters of the tables' angles at the receiver and at the transmitter: departure is at the base."""
         return ("d", "a") if self.direction == "uplink" else ("a", "d")
+
+
+def _copies(generators: Sequence[np.random.Generator]) -> list[np.random.Generator]:
+    """Generators that will give the same numbers."""
+    return [copy.deepcopy(generator) for generator in generators]
 
 
 def _on(matrix: np.ndarray | None, device: torch.device | str) -> Tensor | None:

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from channels.array_channel import ArrayChannel
+from channels.array_channel import ArrayChannel, Wideband
 from channels.arrays import angles as angles_of
 from channels.arrays import direction as direction_of
 from channels.cluster_profiles import ClusterProfile, cluster_profile
@@ -45,6 +45,7 @@ class Cdl(ArrayChannel):
         and §7.6.14 of Rel-19; visibility takes power away. Left out: plane waves.
     dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10): the base
         station and scatterers move too; not together with near_field.
+    wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
 
     Every ray has a uniformly random start phase, the line of sight as well. The response is constant within an
     OFDM symbol.
@@ -70,11 +71,12 @@ class Cdl(ArrayChannel):
         normalise: bool = True,
         near_field: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         low, high = _FREQUENCIES_HZ
         if isinstance(carrier_frequency_hz, bool) or not low <= carrier_frequency_hz <= high:
             raise bad_value("carrier_frequency_hz", carrier_frequency_hz, "0.5e9 to 100e9 (TR 38.901 §7.7)")
-        super().__init__(carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
+        super().__init__(carrier_frequency_hz, direction, rx_array, tx_array, speed_mps, wideband)
         self.profile = profile
         self.delay_spread_ns = delay_spread_ns
         self.travel_azimuth_deg = travel_azimuth_deg
@@ -115,6 +117,7 @@ class Cdl(ArrayChannel):
         fresh ones. Bounces stay where they are and clusters live on: good for some tens of metres, as in the smooth
         update of TR 38.901 §7.6.3.2 (procedure A), whose birth and death of clusters over longer ways is not here.
         """
+        self._check_no_true_delays("track")
         if self._near is None:
             raise bad_value("near_field", None, "a block with distance_m, without which bounces have no place")
         ends = self._ends(num_rx_ant, num_tx_ant)
@@ -136,9 +139,10 @@ class Cdl(ArrayChannel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
+        array_wavelength_m: float | None = None,
     ) -> tuple[Tensor, None]:
         """Random numbers of a drop: those of `channels.rays.draw_rays`, then those of the near field."""
-        ends = self._ends(num_rx_ant, num_tx_ant)
+        ends = replace(self._ends(num_rx_ant, num_tx_ant), array_wavelength_m=array_wavelength_m)
         modes = cluster_modes(ends, self.clusters, generators, nodes_s, self._velocity, self._near, device, self._dual)
         return modes, None
 

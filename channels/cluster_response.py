@@ -22,13 +22,22 @@ _STEP_BYTES = 32 << 20
 
 @dataclass(frozen=True)
 class Ends:
-    """Base station and terminal. receives_at_base: the uplink. power: by which the response's power is divided."""
+    """Base station and terminal. receives_at_base: the uplink. power: by which the response's power is divided.
+
+    array_wavelength_m: at which the arrays' elements are looked at; None: the carrier's.
+    """
 
     base: AntennaArray
     terminal: AntennaArray
     receives_at_base: bool
     wavelength_m: float
     power: float = 1.0
+    array_wavelength_m: float | None = None
+
+    @property
+    def at_arrays_m(self) -> float:
+        """Wavelength of the arrays' phases."""
+        return self.wavelength_m if self.array_wavelength_m is None else self.array_wavelength_m
 
 
 def cluster_modes(
@@ -146,8 +155,8 @@ class _Draw:
         """Responses of both arrays' ports, complex64 [batch, num_ports, num_clusters * num_rays, 2]."""
         ends, rays = self.ends, self.rays
         if self.near is None:
-            base = ends.base.response(rays.at_base.flatten(1, 2), ends.wavelength_m)
-            return base, ends.terminal.response(rays.at_terminal.flatten(1, 2), ends.wavelength_m)
+            base = ends.base.response(rays.at_base.flatten(1, 2), ends.at_arrays_m)
+            return base, ends.terminal.response(rays.at_terminal.flatten(1, 2), ends.at_arrays_m)
         gains = None
         if self.near.visibility is not None:
             numbers = rays.spare[:, 2 * self.clusters.num_clusters :].unflatten(1, (self.clusters.num_clusters, -1))
@@ -157,8 +166,8 @@ class _Draw:
         at_terminal = self.bounces.flatten(1, 2)
         if self.on_the_way:
             at_terminal = at_terminal - self.velocity[:, None] * self.times[0]
-        base = ends.base.response_to_points(at_base, ends.wavelength_m, gains)
-        return base, ends.terminal.response_to_points(at_terminal, ends.wavelength_m)
+        base = ends.base.response_to_points(at_base, ends.at_arrays_m, gains)
+        return base, ends.terminal.response_to_points(at_terminal, ends.at_arrays_m)
 
     def _doppler(self) -> Tensor:
         """How motion turns every ray, complex64 [batch, num_clusters, num_rays, num_times]."""
@@ -186,8 +195,8 @@ class _Draw:
         amplitude = self.clusters.los_power**0.5 * self.rays.los_start
         signs = torch.tensor([1.0, -1.0], device=self.device)
         if self.near is None:
-            base = ends.base.response(at_base, ends.wavelength_m)[:, 0] * signs
-            terminal = ends.terminal.response(at_terminal, ends.wavelength_m)[:, 0]
+            base = ends.base.response(at_base, ends.at_arrays_m)[:, 0] * signs
+            terminal = ends.terminal.response(at_terminal, ends.at_arrays_m)[:, 0]
             approach = self.velocity @ at_terminal[0]
             if self.dual is not None:
                 approach = approach + self.dual.base_velocity_mps(self.rays.spare) @ at_base[0]
@@ -201,6 +210,10 @@ class _Draw:
         between = distance * at_base[0] + terminal_m - base_m[:, None]  # [base, terminal, 3]
         lengths = torch.linalg.vector_norm(between[None, :, :, None] + moved[:, None, None], dim=-1)
         phases = turns((distance - lengths) / ends.wavelength_m)
+        if ends.array_wavelength_m is not None:
+            # motion turns phases as at the carrier, like that of all rays; the elements' ways are of this frequency
+            at_start = torch.linalg.vector_norm(between, dim=-1)[None, :, :, None]
+            phases = phases * turns((distance - at_start) * (1 / ends.array_wavelength_m - 1 / ends.wavelength_m))
         polarised = (_element_fields(ends.base, at_base) * signs) @ _element_fields(ends.terminal, at_terminal).T
         gains = amplitude[:, None, None, None] * polarised[None, :, :, None] * phases
         for axis, array in ((1, ends.base), (2, ends.terminal)):

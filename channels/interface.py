@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from channels.errors import bad_value
+from channels.link_state import PathGains
 from channels.paths import BUDGET_BYTES, GridPart, Paths
 from channels.request import checked_axis
 
@@ -23,6 +24,23 @@ class Channel(ABC):
     """
 
     name: ClassVar[str]
+
+    @property
+    def has_absolute_gains(self) -> bool:
+        """Whether gains hold path loss: then Es/N0 follows from a link budget, not from a number that is given."""
+        return False
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of these options should know of the results, a sentence each."""
+        return ()
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """Large-scale state of the draws that `response` gives for generators of the same state.
+
+        `ValueError` for a model without absolute gains.
+        """
+        raise bad_value("path_gains", self.name, "a channel with absolute gains (pathloss: true, or normalise: none)")
 
     @abstractmethod
     def response(
@@ -91,6 +109,15 @@ class Channel(ABC):
         paths = self.paths(generators, num_rx_ant, num_tx_ant, symbol_times_s, device)
         frequencies = torch.from_numpy(checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz))
         yield from paths.grid_parts(frequencies.to(device), budget_bytes)
+
+    def for_band(self, num_rx_ant: int, num_tx_ant: int, half_width_hz: float, as_paths: bool = False) -> Channel:
+        """This channel, made for a band that reaches `half_width_hz` to either side of the carrier.
+
+        So parts of the band that are asked for one by one belong to one model. as_paths: whether its `paths` will be
+        taken, not its response; `ValueError` of one line where these cannot be true over the band. Without an override
+        the channel itself.
+        """
+        return self
 
     def check(self, num_rx_ant: int, num_tx_ant: int) -> None:
         """Raise `ValueError` when the model cannot serve so many antennas; called once before a run."""

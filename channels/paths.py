@@ -91,6 +91,7 @@ class Paths:
         subcarrier_frequencies_hz: Tensor,
         budget_bytes: int = BUDGET_BYTES,
         time_basis: Tensor | None = None,
+        held: int = 1,
     ) -> Iterator[GridPart]:
         """The same response in parts, one after the other, none of which needs more than `budget_bytes`.
 
@@ -99,18 +100,20 @@ class Paths:
 
         time_basis float32 [num_symbols, num_times]: the gains are values at few times, and the response at the symbols
         is this matrix times them (`channels.path_grid.time_nodes`).
+        held: how many parts the caller holds at once; they share the budget.
         """
+        share = budget_bytes // held
         batch, num_rx, num_tx, num_paths, num_modes = self.gains.shape
         num_times = num_modes if time_basis is None else len(time_basis)
         num_subcarriers = len(subcarrier_frequencies_hz)
         # per antenna the grid and its rows of gains; the phases of the paths, which pass through double precision
         per_cell, of_phases = 8 * num_tx * num_times, 48 * num_paths
         fixed = 16 * num_paths * num_tx * max(num_times, num_modes)
-        subcarriers = min(num_subcarriers, (budget_bytes - fixed) // (per_cell + of_phases))
+        subcarriers = min(num_subcarriers, (share - fixed) // (per_cell + of_phases))
         if subcarriers < 1:
-            least = fixed + per_cell + of_phases
+            least = held * (fixed + per_cell + of_phases)
             raise bad_value("budget_bytes", budget_bytes, f"from {least}, what one antenna and subcarrier need")
-        left = budget_bytes - of_phases * subcarriers
+        left = share - of_phases * subcarriers
         antennas = max(1, min(num_rx, left // (per_cell * subcarriers + fixed)))
         delays = self.delays_s.expand(batch, -1)
         for drop in range(batch):

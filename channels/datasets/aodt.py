@@ -5,7 +5,9 @@ schemas"). Read is the table `cirs`, one row per time, radio unit, user and pair
 ue_id; ru_ant_el and ue_ant_el, three numbers of the element in its panel; and lists of the same length cir_re, cir_im
 and cir_delay, the delay in seconds. Elements become ports in ascending order of their three numbers.
 
-The guide does not say at what frequency phases are; they are taken to be at the carrier. Needs pyarrow.
+`cirs.parquet` is a file, or a folder of parts as other writers of Parquet leave it. Delays that are negative or beyond
+a millisecond are refused: they are in another unit than seconds. The guide does not say at what frequency phases are;
+they are taken to be at the carrier. Needs pyarrow.
 """
 
 from __future__ import annotations
@@ -17,15 +19,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from channels.datasets.impulse_responses import ImpulseResponses
+from channels.errors import bad_value
+from channels.value_checks import check_delays, check_values
 
 TABLE = "cirs.parquet"
 _COLUMNS = ("time_idx", "ru_id", "ue_id", "ru_ant_el", "ue_ant_el", "cir_re", "cir_im", "cir_delay")
 _ALLOWED = "a folder of AODT's tables with cirs.parquet"
 
 
+def aodt_folder(path: Path) -> Path | None:
+    """The folder of AODT's tables that a path means: itself, or the one that holds the table `cirs.parquet` that it is.
+
+    None for anything else.
+    """
+    if (path / TABLE).exists():
+        return path
+    return path.parent if path.name == TABLE and path.exists() else None
+
+
 def read_aodt(folder: Path) -> ImpulseResponses:
-    """All links of a folder that have taps. `ValueError` in one line for what is missing or damaged."""
+    """All links of a folder that have taps. `ValueError` in one line for what is missing, damaged or out of range."""
     rows = _rows(folder)
+    for name in ("time_idx", "ru_id", "ue_id"):
+        for number, value in enumerate(rows[name]):
+            if isinstance(value, bool) or not isinstance(value, int):
+                raise bad_value(f"{folder / TABLE}: row {number}: {name}", value, "a whole number")
     elements = {name: sorted({_element(folder, value) for value in rows[name]}) for name in ("ru_ant_el", "ue_ant_el")}
     places = sorted(set(zip(rows["time_idx"], rows["ru_id"], rows["ue_id"], strict=True)))
     index = {place: number for number, place in enumerate(places)}
@@ -36,7 +54,10 @@ def read_aodt(folder: Path) -> ImpulseResponses:
     gains, delays = np.zeros((*shape, most), np.complex64), np.zeros((*shape, most), np.float32)
     seen = np.zeros(shape, bool)
     for number in range(len(rows["cir_re"])):
-        real, imaginary, delay = (_numbers(folder, rows[name][number]) for name in ("cir_re", "cir_im", "cir_delay"))
+        where_from = f"{folder / TABLE}: row {number}"
+        names = ("cir_re", "cir_im", "cir_delay")
+        real, imaginary, delay = (_numbers(where_from, name, rows[name][number]) for name in names)
+        check_delays(where_from, "cir_delay", delay)
         if not len(real) == len(imaginary) == len(delay):
             lengths = f"{len(real)}, {len(imaginary)} and {len(delay)} numbers"
             raise ValueError(f"{folder / TABLE}: row {number}: got {lengths}; allowed: lists of the same length")
@@ -98,11 +119,9 @@ def _element(folder: Path, value: Any) -> tuple[int, ...]:
     return found
 
 
-def _numbers(folder: Path, value: Any) -> NDArray[np.float64]:
+def _numbers(source: str, name: str, value: Any) -> NDArray[np.float64]:
     try:
         numbers = np.asarray([] if value is None else value, np.float64).reshape(-1)
     except (TypeError, ValueError):
-        numbers = np.array([np.nan])
-    if not np.isfinite(numbers).all():
-        raise ValueError(f"{folder / TABLE}: got taps that are no finite numbers; allowed: {_ALLOWED}")
-    return numbers
+        raise bad_value(f"{source}: {name}", value, "a list of finite numbers") from None
+    return check_values(source, name, numbers)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from channels.errors import bad_value
 from channels.paths import Paths
+from channels.value_checks import check_values
 
 CIRS, CONFIG = "cirs.bin", "config.json"
 _KEYS = ("num_taps", "num_cirs", "sigma_scaling", "sigma_max")
@@ -96,21 +97,32 @@ def read_cirs(folder: Path) -> EmulatorCirs:
     """Read such a folder. `ValueError` in one line for what is missing, truncated or something else."""
     try:
         config = json.loads((folder / CONFIG).read_text())
-        num_taps, num_cirs = int(config["num_taps"]), int(config["num_cirs"])
-        scaling, largest = float(config["sigma_scaling"]), float(config["sigma_max"])
+        given = [config[name] for name in _KEYS]
+        scaling, largest = (float(value) for value in given[2:])
         raw = (folder / CIRS).read_bytes()
     except OSError as error:
         raise ValueError(f"{error.filename}: cannot be read: {error.strerror}; allowed: a folder with both") from None
     except (KeyError, TypeError, ValueError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{folder / CONFIG}: damaged: {why}; allowed: numbers {', '.join(_KEYS)}") from None
-    if not 1 <= num_taps <= 2**16:
-        raise bad_value(f"{folder / CONFIG}: num_taps", num_taps, "1 to 65536")
+    num_taps, num_cirs = (_whole(folder, *entry) for entry in zip(_KEYS, given, (2**16, 2**31), strict=False))
+    for name, value in zip(_KEYS[2:], (scaling, largest), strict=True):
+        check_values(str(folder / CONFIG), name, value, 0.0)
     expected = num_cirs * _record(num_taps).itemsize
     if len(raw) != expected:
         allowed = f"{expected}, {num_cirs} impulse responses of {num_taps} taps"
         raise ValueError(f"{folder / CIRS}: got {len(raw)} bytes; allowed: {allowed}")
     records = np.frombuffer(raw, _record(num_taps))
-    if not np.allclose(records["norm"], np.linalg.norm(records["taps"], axis=1), rtol=1e-4, atol=1e-12):
+    for name in ("norm", "taps"):
+        check_values(str(folder / CIRS), name, records[name])
+    norms = np.linalg.norm(records["taps"].astype(np.complex128), axis=1)
+    # relative to themselves, whatever the level
+    if (np.abs(records["norm"] - norms) > 1e-4 * norms).any():
         raise ValueError(f"{folder / CIRS}: damaged: norms are not those of the taps; allowed: the file as written")
     return EmulatorCirs(records["taps"].copy(), records["places"].copy(), scaling, largest)
+
+
+def _whole(folder: Path, name: str, value: object, most: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= most:
+        raise bad_value(f"{folder / CONFIG}: {name}", value, f"a whole number from 1 to {most}")
+    return value

@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from channels.value_checks import check_delays, check_values
+
 FORMAT, FORMAT_VERSION = "ran6g impulse responses", 1
 _ARRAYS = {"gains": np.complex64, "delays_s": np.float32, "places": np.int64}
 
@@ -51,7 +53,8 @@ class ImpulseResponses:
 
 
 def write_impulse_responses(path: Path, responses: ImpulseResponses) -> None:
-    """Write an npz file; it is there as a whole or not at all."""
+    """Write an npz file; it is there as a whole or not at all. `ValueError` for what could not be read again."""
+    check_responses(str(path), responses)
     head = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
@@ -101,7 +104,19 @@ def _read(path: Path, modified_ns: int, size: int) -> ImpulseResponses:
         raise _bad(path, "arrays that do not belong together, or another version")
     if head["content_sha256"] != responses.content_sha256:
         raise _bad(path, "numbers that do not match their hash")
+    check_responses(str(path), responses)
     return responses
+
+
+def check_responses(source: str, responses: ImpulseResponses) -> None:
+    """`ValueError` of one line that names source, field and value unless gains are finite, delays in their range, and
+    every link has a tap."""
+    check_values(source, "gains", responses.gains)
+    check_delays(source, "delays_s", responses.delays_s)
+    silent = np.flatnonzero(~responses.gains.any(axis=(1, 2, 3)))
+    if len(silent) or not responses.num_links:
+        what = f"gains[{silent[0]}]: got no tap but zeros" if len(silent) else "gains: got no links"
+        raise ValueError(f"{source}: {what}; allowed: links with at least one tap")
 
 
 def _bad(path: Path, why: str) -> ValueError:

@@ -76,7 +76,7 @@ class Rapp(PowerAmplifier):
         self.am_pm_exponent = positive("am_pm_exponent", am_pm_exponent)
 
     def _amplify(self, drive: Tensor) -> Tensor:
-        # logarithms, because powers of 2p overflow on peaks
+        # logarithms, because powers of 2p overflow on peaks; the drive is relative to saturation, and so is the floor
         log_power = power(drive).clamp_min(1e-30).log()
         gain = (-torch.nn.functional.softplus(self.smoothness * log_power) / (2 * self.smoothness)).exp()
         if self.am_pm_deg == 0:

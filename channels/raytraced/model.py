@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from channels.array_channel import ArrayChannel
+from channels.array_channel import ArrayChannel, Wideband
 from channels.arrays import AntennaArray
 from channels.errors import bad_value, non_negative, unknown_name
+from channels.link_state import PathGains
 from channels.paths import LargeScale, PathAngles, Paths
 from channels.raytraced.ray_cache import cached_rays
 from channels.raytraced.ray_file import read_rays
@@ -48,6 +50,7 @@ class RayTraced(ArrayChannel):
     absolute_delays: keep the delay of the first ray; by default a base station has told the user to send earlier.
     spherical: spherical wavefronts over both arrays, from the rays' lengths (of a line of sight between two large
         arrays at either end by itself).
+    wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
 
     A draw picks one of the positions with rays, all alike. Positions in outage are left out of the draw, which is what
     drawing again until there is a ray comes to; `rays.num_outages` counts them. Unit mean power is that of the sum of
@@ -69,6 +72,7 @@ class RayTraced(ArrayChannel):
         normalise: Literal["position", "set", "none"] = "position",
         absolute_delays: bool = False,
         spherical: bool = False,
+        wideband: Wideband = "auto",
     ) -> None:
         if (rays is None) == (trace is None):
             given = "neither" if rays is None else "both"
@@ -85,7 +89,10 @@ class RayTraced(ArrayChannel):
         self.rays: RaySet = cached_rays(trace_options(trace or {})) if rays is None else read_rays(rays)
         if not len(self.rays.served):
             raise bad_value("rays", f"{self.rays.num_positions} positions, none of which a ray reaches", "at least one")
-        super().__init__(self.rays.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
+        radii = (self.rays.base_radius_m, self.rays.user_radius_m)
+        if spherical and min(float(radius.min()) for radius in radii) <= 0:
+            raise bad_value("spherical", True, "false: these rays have wavefronts of radius 0, without a centre")
+        super().__init__(self.rays.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps, wideband)
         self._table = RayTable.of(self.rays)
         self._set_powers: dict[tuple[int, int], float] = {}
 
@@ -93,9 +100,55 @@ class RayTraced(ArrayChannel):
         """SHA-256 of the rays: what an experiment depends on beside the options."""
         return self.rays.content_sha256
 
+    @property
+    def has_absolute_gains(self) -> bool:
+        """Without normalisation."""
+        return self.normalise == "none"
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """As in the base class. LOS where a ray without an interaction is there."""
+        if not self.has_absolute_gains:
+            return super().path_gains(generators, num_rx_ant, num_tx_ant)
+        base, user = self._base_and_terminal(num_rx_ant, num_tx_ant)
+        positions = self._positions(_drawn(generators))
+        rays = self._table.of_positions(positions, "cpu")
+        step = max(1, _STEP_BYTES // (64 * (base.num_elements + user.num_elements) * rays.num_rays))
+        powers = [
+            _pair_powers(self._static_gains(base, user, rays.select(slice(first, first + step))))
+            for first in range(0, len(positions), step)
+        ]
+        away = self.rays.positions_m[positions].astype(np.float64) - self.rays.base_position_m
+        first_ray, last_ray = self.rays.first[positions], self.rays.first[positions + 1]
+        straight = [
+            bool((self.rays.interactions[a:b] == 0).all(-1).any()) for a, b in zip(first_ray, last_ray, strict=True)
+        ]
+        return PathGains(
+            10 * np.log10(torch.cat(powers).double().numpy()),
+            np.hypot(away[:, 0], away[:, 1]),
+            np.where(straight, 0, 1).astype(np.int8),
+        )
+
     def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
-        """Positions of the draws by their number in the set, int64 [len(generators)]."""
-        return self._positions(_drawn(generators))
+        """Places of the draws, int64 [len(generators)]: the number of the first position in the set at that place."""
+        return self._place_numbers[self._positions(_drawn(generators))]
+
+    @property
+    def served_sites(self) -> np.ndarray:
+        """Numbers of all places that draws may have, int64, ascending."""
+        return np.unique(self._place_numbers[self.rays.served])
+
+    @cached_property
+    def _place_numbers(self) -> np.ndarray:
+        """Of every position the first one at the same coordinates: trajectories cross, lists name a point twice."""
+        _, first, place = np.unique(self.rays.positions_m, axis=0, return_index=True, return_inverse=True)
+        return first[place.reshape(-1)].astype(np.int64)
+
+    def places_m(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> np.ndarray:
+        """Where the users of the draws are at the times, in the scene's coordinates, float64 [batch, num_times, 3]."""
+        numbers = _drawn(generators)
+        positions = self._positions(numbers)
+        start = self.rays.positions_m[positions].astype(np.float64)
+        return start[:, None] + self._displacements(numbers, positions, np.asarray(times_s, np.float64))
 
     def _positions(self, numbers: np.ndarray) -> np.ndarray:
         served = self.rays.served
@@ -108,6 +161,7 @@ class RayTraced(ArrayChannel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
+        array_wavelength_m: float | None = None,
     ) -> tuple[Tensor, _Drawn]:
         """As in the base class. Random numbers of a drop, uniform from 0 to 1, in order: position, azimuth of travel,
         square of the radius and azimuth of the place around the position."""
@@ -121,9 +175,11 @@ class RayTraced(ArrayChannel):
         parts = []
         for first in range(0, len(positions), step):
             part = slice(first, first + step)
-            static = self._static_gains(base, user, rays.select(part))
+            static = at_carrier = self._static_gains(base, user, rays.select(part))
+            if array_wavelength_m is not None:
+                static = self._static_gains(base, user, rays.select(part), array_wavelength_m)
             if self.normalise == "position":
-                static = static * _pair_powers(static).rsqrt()[:, None, None, None]
+                static = static * _pair_powers(at_carrier).rsqrt()[:, None, None, None]
             turned = self._turned(rays.select(part), torch.from_numpy(moved[part]).to(device))
             parts.append(static[..., None] * turned[:, None, None])
         gains = parts[0] if len(parts) == 1 else torch.cat(parts)
@@ -150,14 +206,20 @@ class RayTraced(ArrayChannel):
         y = (radius * np.sin(around))[:, None] + np.sin(azimuth)[:, None] * way
         return np.stack([x, y, np.zeros_like(x)], -1)
 
-    def _static_gains(self, base: AntennaArray, user: AntennaArray, rays: BatchRays) -> Tensor:
-        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays]."""
+    def _static_gains(
+        self, base: AntennaArray, user: AntennaArray, rays: BatchRays, array_wavelength_m: float | None = None
+    ) -> Tensor:
+        """At the positions themselves, complex64 [batch, base ports, user ports, num_rays].
+
+        array_wavelength_m: of the arrays' phases; None: the carrier's.
+        """
+        wavelength_m = self.wavelength_m if array_wavelength_m is None else array_wavelength_m
         if self.spherical:
-            at_base = base.response_to_points(rays.at_base * rays.base_radius_m[..., None], self.wavelength_m)
-            at_user = user.response_to_points(rays.at_user * rays.user_radius_m[..., None], self.wavelength_m)
+            at_base = base.response_to_points(rays.at_base * rays.base_radius_m[..., None], wavelength_m)
+            at_user = user.response_to_points(rays.at_user * rays.user_radius_m[..., None], wavelength_m)
         else:
-            at_base = base.response(rays.at_base, self.wavelength_m)
-            at_user = user.response(rays.at_user, self.wavelength_m)
+            at_base = base.response(rays.at_base, wavelength_m)
+            at_user = user.response(rays.at_user, wavelength_m)
         # [batch, num_rays, 2, user ports]
         coupled = rays.transfer @ at_user.permute(0, 2, 3, 1)
         # [batch, num_rays, base ports, user ports]

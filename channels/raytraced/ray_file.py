@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from channels.errors import unknown_name
+from channels.raytraced.ray_checks import check_rays
 from channels.raytraced.ray_set import ARRAYS, RaySet
 
 FORMAT = "ran6g rays"
@@ -77,8 +78,9 @@ def write_rays(path: Path, rays: RaySet) -> None:
 def read_rays(name_or_path: str | Path) -> RaySet:
     """A file of rays, or a set that ships with the package by its name.
 
-    `ValueError` in one line for what is missing, truncated, damaged or something else. What was read is kept, and
-    read anew when the file changes.
+    `ValueError` in one line for what is missing, truncated, damaged or something else, and for values that are not
+    finite or out of range (`channels.raytraced.ray_checks`). What was read is kept, and read anew when the file
+    changes.
     """
     given = str(name_or_path)
     path = Path(name_or_path)
@@ -131,6 +133,7 @@ def _read(path: Path, modified_ns: int, size: int) -> RaySet:
     )
     if rays.content_sha256 != head["content_sha256"]:
         raise _bad(path, "numbers that do not match their hash")
+    check_rays(str(path), rays)
     return rays
 
 

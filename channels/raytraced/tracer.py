@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from importlib import util
 from pathlib import Path
@@ -13,8 +14,10 @@ from xml.etree import ElementTree
 import numpy as np
 
 from channels.errors import bad_value, unknown_name
+from channels.raytraced.ray_checks import check_rays
 from channels.raytraced.ray_set import Interaction, RaySet
 from channels.raytraced.runtime import VARIABLE, llvm_library, missing, tracer_version
+from channels.raytraced.scene_materials import check_materials
 from channels.raytraced.trace_options import TraceOptions
 from channels.waves import SPEED_OF_LIGHT_MPS
 
@@ -69,6 +72,7 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
     from sionna import rt
 
     scene_hash = scene_sha256(path)
+    check_materials(path, _itu_materials())
     try:
         scene = rt.load_scene(str(path), merge_shapes=True)
         scene.frequency = options.carrier_frequency_hz
@@ -76,7 +80,7 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
             if options.scattering:
                 material.scattering_coefficient = options.scattering
     except Exception as error:  # Mitsuba and Sionna raise what they like for a scene that they cannot use
-        raise bad_value("trace.scene", options.scene, f"a scene that loads: {' '.join(str(error).split())}") from None
+        raise bad_value("trace.scene", options.scene, f"a scene that loads: {reason(error)}") from None
     # isotropic, vertical and horizontal: both field components, so all four couplings of a ray
     probe = rt.PlanarArray(
         num_rows=1, num_cols=1, vertical_spacing=0.5, horizontal_spacing=0.5, pattern="iso", polarization="VH"
@@ -111,7 +115,7 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
             lost = max(lost, share)
     counts = [len(part["delays_s"]) for part in parts]
     rays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    return RaySet(
+    traced = RaySet(
         carrier_frequency_hz=options.carrier_frequency_hz,
         base_position_m=np.array(options.base_position_m, np.float64),
         positions_m=places.astype(np.float32),
@@ -127,6 +131,8 @@ def trace(options: TraceOptions, say: Callable[[str], None] = lambda text: None)
         },
         **rays,
     )
+    check_rays(f"sionna-rt {tracer_version()}", traced)
+    return traced
 
 
 def _arrays(paths: Any, num_users: int, options: TraceOptions) -> dict[str, np.ndarray]:
@@ -193,6 +199,25 @@ def _radius(
                 radius[ray] = way
                 break
     return radius
+
+
+def reason(error: Exception) -> str:
+    """What an error of Mitsuba or Sionna says, in one line: of the traceback that it may hold the last line."""
+    text = str(error)
+    if "Traceback (most recent call last)" in text:
+        text = next(line for line in reversed(text.splitlines()) if line.strip()).strip()
+        # the class of the exception is of no use to who reads it
+        text = re.sub(r"^[\w.]*(?:Error|Exception): ", "", text)
+    return " ".join(text.split()) or type(error).__name__
+
+
+def _itu_materials() -> tuple[str, ...]:
+    """Materials of ITU-R P.2040 that the tracer knows; empty where it has them no longer under this name."""
+    try:
+        from sionna.rt.radio_materials.itu import ITU_MATERIALS_PROPERTIES
+    except ImportError:
+        return ()
+    return tuple(ITU_MATERIALS_PROPERTIES)
 
 
 def _built_in_folder() -> Path | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from channels.scenarios.layout import HexagonalLayout
+from channels.scenarios.layout import HexagonalLayout, IndoorLayout
 from channels.scenarios.models import Inf, Inh, Rma, Sma, Uma, Umi
 from channels.scenarios.network import NetworkDrop, drop_users, noise_power_dbm, serving_spreads
 from channels.scenarios.network_channels import SiteChannels, site_channels
@@ -11,6 +11,7 @@ from channels.scenarios.urban import UrbanMacro, UrbanMicro
 
 __all__ = [
     "HexagonalLayout",
+    "IndoorLayout",
     "Inf",
     "Inh",
     "NetworkDrop",

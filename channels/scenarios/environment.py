@@ -15,6 +15,7 @@ from channels.scenarios.links import Links
 CONDITIONS = ("los", "nlos", "o2i")
 LOS, NLOS, O2I = range(3)
 Penetration = Literal["low", "high", "mixed", "below 6 GHz"]
+Spec = Literal[14, 19]
 
 
 class Environment(ABC):
@@ -39,6 +40,9 @@ class Environment(ABC):
     indoor_depth_m: ClassVar[float] = 25.0
     #: Least and largest number of floors of a building (TR 36.873 table 6-1, which TR 38.901 table 7.8-1 takes over).
     floors: ClassVar[tuple[int, int]] = (4, 8)
+
+    #: Release of TR 38.901 whose tables hold; those of 14 to 18 do not differ.
+    spec: Spec = 19
 
     def __init__(self, carrier_frequency_hz: float) -> None:
         low, high = self.frequencies_hz
@@ -87,6 +91,13 @@ class Environment(ABC):
     def log_delay_spread(self, condition: np.ndarray, table: np.ndarray) -> np.ndarray:
         """Mean of log10(delay spread in s). table: that of table 7.5-6."""
         return table
+
+
+def checked_spec(given: int) -> Spec:
+    """A release of TR 38.901 whose tables are here."""
+    if isinstance(given, bool) or given not in (14, 19):
+        raise bad_value("spec", given, "14 or 19, releases of TR 38.901")
+    return 14 if given == 14 else 19
 
 
 def checked_height(what: str, given: float, low: float, high: float) -> float:

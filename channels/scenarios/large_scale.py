@@ -117,6 +117,8 @@ def link_states(
 
 def _penetration_db(environment: Environment, model: Penetration, links: Links, numbers: LinkNumbers) -> np.ndarray:
     """Loss of walls, and in rural cells of the cars that all users outside buildings are in (table 7.2-3)."""
-    indoors = penetration_db(model, environment.frequency_ghz, links.indoor_distance_m, numbers.building, numbers.wall)
+    indoors = penetration_db(
+        model, environment.frequency_ghz, links.indoor_distance_m, numbers.building, numbers.wall, environment.spec
+    )
     outdoors = car_loss_db(numbers.wall) if environment.in_cars else np.zeros_like(indoors)
     return np.where(links.indoor, indoors, outdoors)

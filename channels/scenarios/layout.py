@@ -1,4 +1,4 @@
-"""Hexagonal layouts of sites with three sectors, and the torus that has no edge."""
+"""Layouts of sites with three sectors each: hexagonal on a torus that has no edge, and an office's ceiling."""
 
 from __future__ import annotations
 
@@ -70,6 +70,14 @@ class HexagonalLayout:
         nearest = np.argmin((copies**2).sum(-1), -1)
         return np.take_along_axis(copies, nearest[..., None, None], 2)[:, :, 0]
 
+    def users_m(self, uniforms: np.ndarray, min_distance_m: np.ndarray | float = 0.0) -> np.ndarray:
+        """Users uniformly over all cells, metres, float64 [num_users, 2].
+
+        uniforms [num_users, 4]: the site, then those of `place`.
+        """
+        site = np.minimum((uniforms[:, 0] * self.num_sites).astype(np.int64), self.num_sites - 1)
+        return self.sites_m[site] + self.place(uniforms[:, 1:], min_distance_m)
+
     def place(self, uniforms: np.ndarray, min_distance_m: np.ndarray | float = 0.0) -> np.ndarray:
         """Users uniformly over the hexagon around a site, relative to it, metres, float64 [num_users, 2].
 
@@ -86,6 +94,46 @@ class HexagonalLayout:
         distance = np.sqrt(inner**2 + uniforms[:, 2] * (reach**2 - inner**2))
         azimuth = angle + np.deg2rad(_LATTICE_DEG) + wedge * np.pi / 3
         return distance[:, None] * np.stack([np.cos(azimuth), np.sin(azimuth)], -1)
+
+
+@dataclass(frozen=True)
+class IndoorLayout:
+    """Twelve sites at the ceiling of an office of 120 x 50 m, in two rows, 20 m apart (TR 38.901 table 7.2-2).
+
+    The outermost are 10 m from the short walls and 15 m from the long ones. There is no wrap-around.
+    """
+
+    inter_site_distance_m: float = 20.0
+    columns: int = 6
+    room_m: tuple[float, float] = (120.0, 50.0)
+
+    @property
+    def num_sites(self) -> int:
+        return 2 * self.columns
+
+    @property
+    def num_sectors(self) -> int:
+        return 3 * self.num_sites
+
+    @cached_property
+    def sites_m(self) -> np.ndarray:
+        """Places of the sites from the middle of the room, float64 [num_sites, 2]."""
+        x = (np.arange(self.columns) - (self.columns - 1) / 2) * self.inter_site_distance_m
+        y = np.array([-0.5, 0.5]) * self.inter_site_distance_m
+        return np.stack(np.meshgrid(x, y), -1).reshape(-1, 2)
+
+    def from_sites_m(self, users_m: np.ndarray) -> np.ndarray:
+        """From every site to every user, float64 [num_users, num_sites, 2]."""
+        return users_m[:, None] - self.sites_m
+
+    def users_m(self, uniforms: np.ndarray, min_distance_m: np.ndarray | float = 0.0) -> np.ndarray:
+        """Users uniformly over the room, float64 [num_users, 2]. uniforms [num_users, at least 2]; there is no least
+        distance."""
+        return (uniforms[:, :2] - 0.5) * np.array(self.room_m)
+
+
+#: What a network is dropped into.
+Layout = HexagonalLayout | IndoorLayout
 
 
 def _angle_in_sixth(uniform: np.ndarray, inner: np.ndarray) -> np.ndarray:

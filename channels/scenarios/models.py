@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from channels.array_channel import Wideband
 from channels.errors import bad_value
 from channels.scenarios.additions import Additions
+from channels.scenarios.environment import Spec
 from channels.scenarios.indoor import IndoorFactory, IndoorOffice
 from channels.scenarios.rural import RuralMacro
 from channels.scenarios.scenario_channel import ScenarioChannel, cell_of
@@ -29,19 +31,22 @@ class Umi(ScenarioChannel):
     o2i_loss: buildings with "low" or "high" loss, or "mixed", half of each; left out: mixed, and 20 dB below 6 GHz.
     speed_mps: of the user, in a uniformly random horizontal direction.
     pathloss: whether gains hold path loss, shadowing, walls and the antennas' gains. Without it every drop has unit
-        mean power over antenna pairs and start phases.
+        mean power over antenna pairs and start phases. With it an experiment has a link_budget in place of esn0_db.
     mobility: whether the user's surroundings change with its place (`ScenarioChannel.track`): delays and angles drift,
-        clusters come and go, the line of sight as well. Without it only phases turn.
+        clusters come and go, the line of sight as well. Without it only phases turn. Together with pathloss the gain
+        of a user who moves has steps of up to 7.5 dB every 5 cm, by the standard's law of the stages (§7.6.3).
     absolute_delay: whether delays hold the whole way, with the excess delay of §7.6.9.
     oxygen: whether oxygen absorbs power (§7.6.1), which it does from 52 to 68 GHz.
     blockage: {"model": "A", ...} or {"model": "B", ...}: `channels.scenarios.blockage`.
     dual_mobility: block with base_speed_mps, scatterer_speed_mps and more (`channels.dual_mobility`, §7.6.10); not
         together with mobility.
+    wideband: true delays of every element over the band, true, false or "auto" (`channels.array_channel.ArrayChannel`).
+    spec: release of TR 38.901 whose tables hold: 19, or 14, whose tables also those of 15 to 18 are.
 
     Large-scale parameters and clusters as in §7.5, the two strongest clusters in three parts each. Tables of V19.2: so
     the values that Rel-19 measured between 7 and 24 GHz (FR3) are in: UMi's and UMa's spreads, UMa's cluster spreads,
-    glass; not in: numbers of clusters and polarisation powers that vary (§7.6.15, §7.6.16). Delays count from the first
-    path. The response is constant within an OFDM symbol.
+    coated glass; "spec" 14 gives what was before. Not in: numbers of clusters and polarisation powers that vary
+    (§7.6.15, §7.6.16). Delays count from the first path. The response is constant within an OFDM symbol.
     """
 
     name = "umi"
@@ -64,11 +69,13 @@ class Umi(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
+        spec: Spec = 19,
     ) -> None:
-        environment = UrbanMicro(carrier_frequency_hz)
+        environment = UrbanMicro(carrier_frequency_hz, spec)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Uma(ScenarioChannel):
@@ -97,11 +104,13 @@ class Uma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
+        spec: Spec = 19,
     ) -> None:
-        environment = UrbanMacro(carrier_frequency_hz)
+        environment = UrbanMacro(carrier_frequency_hz, spec)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Rma(ScenarioChannel):
@@ -132,11 +141,12 @@ class Rma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = RuralMacro(carrier_frequency_hz, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Sma(ScenarioChannel):
@@ -169,11 +179,12 @@ class Sma(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = SuburbanMacro(carrier_frequency_hz, vegetation, building_height_m, street_width_m)
         cell = cell_of(environment, inter_site_distance_m, distance_m, indoor_ratio, condition, o2i_loss)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Inh(ScenarioChannel):
@@ -201,11 +212,12 @@ class Inh(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = IndoorOffice(carrier_frequency_hz, office)
         cell = cell_of(environment, None, distance_m, 0.0, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)
 
 
 class Inf(ScenarioChannel):
@@ -238,6 +250,7 @@ class Inf(ScenarioChannel):
         oxygen: bool = False,
         blockage: dict[str, Any] | None = None,
         dual_mobility: dict[str, Any] | None = None,
+        wideband: Wideband = "auto",
     ) -> None:
         environment = IndoorFactory(
             carrier_frequency_hz, hall, hall_size_m, clutter_density, clutter_size_m, clutter_height_m
@@ -246,4 +259,4 @@ class Inf(ScenarioChannel):
             raise bad_value("condition", condition, "los in hall 'HH' (TR 38.901 table 7.4.2-1)")
         cell = cell_of(environment, None, distance_m, 0.0, condition)
         additions = Additions(environment, mobility, absolute_delay, oxygen, blockage, dual_mobility)
-        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions)
+        super().__init__(environment, cell, direction, rx_array, tx_array, speed_mps, pathloss, additions, wideband)

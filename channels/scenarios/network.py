@@ -13,7 +13,7 @@ from channels.scenarios.clusters import draw_clusters, measured_spreads, numbers
 from channels.scenarios.environment import Environment, Penetration
 from channels.scenarios.field import correlated_fields
 from channels.scenarios.large_scale import LinkNumbers, LinkState, conditions, link_states
-from channels.scenarios.layout import SECTOR_AZIMUTHS_DEG, HexagonalLayout
+from channels.scenarios.layout import SECTOR_AZIMUTHS_DEG, Layout
 from channels.scenarios.links import Links
 from channels.scenarios.parameters import ORDER, Parameters, parameters
 from channels.waves import SPEED_OF_LIGHT_MPS
@@ -60,7 +60,7 @@ class NetworkDrop:
 
 
 def serving_spreads(
-    environment: Environment, layout: HexagonalLayout, drop: NetworkDrop, generator: np.random.Generator
+    environment: Environment, layout: Layout, drop: NetworkDrop, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Spreads of the clusters towards every user's serving site, float64 [num_users]; see `measured_spreads`."""
     users = np.arange(len(drop.users_m))
@@ -83,7 +83,7 @@ def noise_power_dbm(bandwidth_hz: float, noise_figure_db: float) -> float:
 
 def drop_users(
     environment: Environment,
-    layout: HexagonalLayout,
+    layout: Layout,
     generator: np.random.Generator,
     num_users: int,
     antenna: AntennaArray,
@@ -103,9 +103,8 @@ def drop_users(
     uniforms = generator.random((num_users, 9))
     indoor = uniforms[:, 0] < ratio
     inside = np.where(indoor, environment.indoor_depth_m * uniforms[:, 1:3].min(-1), 0.0)
-    site = np.minimum((uniforms[:, 3] * layout.num_sites).astype(np.int64), layout.num_sites - 1)
     # the outdoor part of the way is at least the least distance
-    users = layout.sites_m[site] + layout.place(uniforms[:, 4:7], environment.min_distance_m + inside)
+    users = layout.users_m(uniforms[:, 3:7], environment.min_distance_m + inside)
     height = np.where(indoor, floor_height_m(uniforms[:, 7:9], environment.floors), environment.user_height_m)
     way = layout.from_sites_m(users)
     shape = way.shape[:2]

@@ -13,7 +13,7 @@ from channels.arrays import AntennaArray
 from channels.scenarios.clusters import draw_clusters, numbers_needed
 from channels.scenarios.environment import Environment
 from channels.scenarios.large_scale import LinkState
-from channels.scenarios.layout import SECTOR_AZIMUTHS_DEG, HexagonalLayout
+from channels.scenarios.layout import SECTOR_AZIMUTHS_DEG, Layout
 from channels.scenarios.link_drop import LinkDrop
 from channels.scenarios.links import Links
 from channels.scenarios.network import NetworkDrop
@@ -45,7 +45,7 @@ class SiteChannels:
 
 def site_channels(
     environment: Environment,
-    layout: HexagonalLayout,
+    layout: Layout,
     drop: NetworkDrop,
     sector: AntennaArray,
     user: AntennaArray,

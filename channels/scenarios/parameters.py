@@ -52,10 +52,14 @@ def _table() -> dict[tuple[str, str], dict[str, str]]:
 
 
 def parameters(environment: Environment) -> Parameters:
-    """The table's values at the environment's frequency. Indoor scenarios have no O2I: NLOS stands in its place."""
+    """The table's values at the environment's frequency. Indoor scenarios have no O2I: NLOS stands in its place.
+
+    Rows of an older release have its number behind the scenario's name.
+    """
     table = _table()
-    names = [c if (environment.name, c) in table else "nlos" for c in CONDITIONS]
-    rows = [table[environment.name, name] for name in names]
+    scenario = environment.name if environment.spec == 19 else f"{environment.name}-{environment.spec}"
+    names = [c if (scenario, c) in table else "nlos" for c in CONDITIONS]
+    rows = [table[scenario, name] for name in names]
     # UMa's formulas are of log10(f), all others of log10(1 + f)
     frequency = environment.parameter_frequency_ghz
     log_f = np.log10(frequency if environment.name == "uma" else 1 + frequency)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -11,13 +11,17 @@ from torch import Tensor
 
 from channels.arrays import AntennaArray, direction
 from channels.dual_mobility import DualMobility
+from channels.scenarios.clusters import ClusterDraw
 from channels.scenarios.link_drop import LinkDrop
 from channels.waves import turns
 
 
 @dataclass(frozen=True)
 class Ends:
-    """Arrays of base station and terminal. The terminal's is turned to every drop's own bearing."""
+    """Arrays of base station and terminal. The terminal's is turned to every drop's own bearing.
+
+    array_wavelength_m: at which the arrays' elements are looked at; None: the carrier's.
+    """
 
     base: AntennaArray
     terminal: AntennaArray
@@ -25,6 +29,12 @@ class Ends:
     wavelength_m: float
     speed_mps: float
     normalise: bool
+    array_wavelength_m: float | None = None
+
+    @property
+    def at_arrays_m(self) -> float:
+        """Wavelength of the arrays' phases."""
+        return self.wavelength_m if self.array_wavelength_m is None else self.array_wavelength_m
 
 
 def path_gains(
@@ -50,13 +60,8 @@ def path_gains(
     at_base = direction(on(clusters.rays_rad["zod"]), on(clusters.rays_rad["aod"])).flatten(1, 2)
     at_terminal = direction(on(clusters.rays_rad["zoa"]), on(clusters.rays_rad["aoa"] - bearing)).flatten(1, 2)
     fields = ends.base.fields(at_base), ends.terminal.fields(at_terminal)
-    terminal = ends.terminal.response(at_terminal, ends.wavelength_m, fields[1])
-    # what crosses over is weaker; phases: zenith to zenith, zenith to azimuth and so on
-    amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
-    if clusters.ray_factors is not None:
-        amplitude = amplitude * clusters.ray_factors
-    crossed = amplitude / np.sqrt(clusters.xpr)
-    strength = np.stack([amplitude, crossed, crossed, amplitude], -1)
+    terminal = ends.terminal.response(at_terminal, ends.at_arrays_m, fields[1])
+    strength = _strength(clusters)
     start = on(clusters.start_turns).to(torch.float32) * (2 * math.pi)
     coupling = torch.polar(on(strength).to(torch.float32), start).unflatten(-1, (2, 2))
     # the direction of travel counts from the terminal's bearing, as its rays do; both are uniformly random
@@ -81,14 +86,52 @@ def path_gains(
         of_los = (dual.base_velocity_mps(numbers) * los_from_base).sum(-1)
     doppler = turned(at_terminal.unflatten(1, (num_paths, num_rays)), of_rays)
     moving = (far[..., None] * doppler[:, :, :, None, None, :]).flatten(-2)
-    gains = _received(ends.base, at_base, fields[0], ends.wavelength_m, moving)
+    gains = _received(ends.base, at_base, fields[0], ends.at_arrays_m, moving)
     gains = gains.unflatten(-1, (-1, len(times)))  # [batch, num_paths, base, terminal, num_times]
-    los = los_base[:, :, None] * los_terminal[:, None] @ torch.ones(2, device=device).to(torch.complex64)
+    los = _straight(los_base, los_terminal)
     gains[:, 0] += los[..., None] * turned(los_toward, of_los)[:, None, None]
+    if ends.array_wavelength_m is not None:
+        # a drop's power is that at the carrier
+        los = _straight(*_line_of_sight(replace(ends, array_wavelength_m=None), drop, device)[:2])
     factor = _factor(ends, drop, (at_base, at_terminal), fields, strength, los)
     gains = gains * factor.view(-1, 1, 1, 1, 1)
     order = (0, 2, 3, 4, 1) if ends.receives_at_base else (0, 3, 2, 4, 1)
     return gains.permute(*order).reshape(batch, -1, len(times), num_paths)
+
+
+def _straight(base: Tensor, terminal: Tensor) -> Tensor:
+    """Gains of the line of sight between all ports, from the fields of both ends, complex64 [batch, base, terminal]."""
+    return base[:, :, None] * terminal[:, None] @ torch.ones(2, device=base.device).to(torch.complex64)
+
+
+def mean_pair_power(ends: Ends, drop: LinkDrop) -> np.ndarray:
+    """Mean power over antenna pairs and start phases at unit path gain, float64 [batch]: by it and by `gain_db` a
+    drop's gains without `normalise` have their power."""
+    clusters, device = drop.clusters, torch.device("cpu")
+    angles = {name: torch.from_numpy(np.ascontiguousarray(values)) for name, values in clusters.rays_rad.items()}
+    bearing = torch.from_numpy(drop.bearing_rad)[:, None, None]
+    toward = (
+        direction(angles["zod"], angles["aod"]).flatten(1, 2),
+        direction(angles["zoa"], angles["aoa"] - bearing).flatten(1, 2),
+    )
+    fields = ends.base.fields(toward[0]), ends.terminal.fields(toward[1])
+    strength = _strength(clusters)
+    los_base, los_terminal, _, _ = _line_of_sight(ends, drop, device)
+    los = _straight(los_base, los_terminal)
+    factor = _factor(replace(ends, normalise=True), drop, toward, fields, strength, los)
+    return np.asarray(factor.double().numpy() ** -2)
+
+
+def _strength(clusters: ClusterDraw) -> np.ndarray:
+    """Amplitudes of every ray: zenith to zenith, zenith to azimuth and so on, [..., num_rays, 4].
+
+    What crosses over is weaker.
+    """
+    amplitude = np.sqrt(clusters.power_of_ray)[..., None] * clusters.in_part
+    if clusters.ray_factors is not None:
+        amplitude = amplitude * clusters.ray_factors
+    crossed = amplitude / np.sqrt(clusters.xpr)
+    return np.stack([amplitude, crossed, crossed, amplitude], -1)
 
 
 def _line_of_sight(ends: Ends, drop: LinkDrop, device: torch.device | str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -106,8 +149,8 @@ def _line_of_sight(ends: Ends, drop: LinkDrop, device: torch.device | str) -> tu
     signs = torch.tensor([1.0, -1.0], device=device)
     cycles = torch.from_numpy(-drop.links.distance_3d_m / ends.wavelength_m).to(device)
     amplitude = torch.from_numpy(np.sqrt(drop.clusters.los_power)).to(device, torch.float32) * turns(cycles)
-    base = ends.base.response(at_base[:, None], ends.wavelength_m)[:, :, 0] * signs * amplitude[:, None, None]
-    return base, ends.terminal.response(at_terminal[:, None], ends.wavelength_m)[:, :, 0], at_base, at_terminal
+    base = ends.base.response(at_base[:, None], ends.at_arrays_m)[:, :, 0] * signs * amplitude[:, None, None]
+    return base, ends.terminal.response(at_terminal[:, None], ends.at_arrays_m)[:, :, 0], at_base, at_terminal
 
 
 def _received(array: AntennaArray, toward: Tensor, of_rays: Tensor, wavelength_m: float, waves: Tensor) -> Tensor:

@@ -10,22 +10,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from channels.array_channel import ArrayChannel
+from channels.array_channel import ArrayChannel, Wideband
 from channels.errors import bad_value, unknown_name
 from channels.interface import Channel
+from channels.link_state import PathGains
 from channels.paths import BUDGET_BYTES, GridPart, LargeScale, PathAngles, Paths, path_phases
 from channels.request import checked_axis
 from channels.scenarios.additions import Additions
 from channels.scenarios.environment import CONDITIONS, Environment
 from channels.scenarios.link_drop import Cell, LinkDrop, drop_links
 from channels.scenarios.parameters import parameters
-from channels.scenarios.response import Ends, path_gains
+from channels.scenarios.response import Ends, mean_pair_power, path_gains
 from channels.scenarios.track import Tracks
 
 #: Bytes of rays and of the arrays' responses to them that are held at once; draws are taken in steps that fit.
 _STEP_BYTES = 64 << 20
 #: Way after which clusters are looked at anew: their delays change by 0.2 ns at most.
 _UPDATE_M = 0.05
+#: What is to be known where path loss is switched on for users who move.
+TRACK_NOTE = (
+    "With pathloss and mobility the gain of a user who moves has steps of up to 7.5 dB every 5 cm: the law of the "
+    "stages of TR 38.901 §7.6.3 (Rel-19), by which clusters come and go, sets it, and nothing smooths it."
+)
 #: Longest way over which paths with mobility are taken at once.
 _PATHS_M = 0.5
 
@@ -43,13 +49,44 @@ class ScenarioChannel(ArrayChannel):
         speed_mps: float,
         pathloss: bool,
         additions: Additions,
+        wideband: Wideband = "auto",
     ) -> None:
         self.environment, self.cell, self.pathloss = environment, cell, pathloss
         self.additions, self.mobility = additions, additions.mobility
-        super().__init__(environment.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps)
+        super().__init__(environment.carrier_frequency_hz, direction, rx_array, tx_array, speed_mps, wideband)
         self.parameters = parameters(environment)
         if additions.dual is not None:
             self.doppler_hz += additions.dual.max_speed_mps / self.wavelength_m
+
+    @property
+    def has_absolute_gains(self) -> bool:
+        """With `pathloss`."""
+        return self.pathloss
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """With pathloss on tracks: that the gain has steps."""
+        return (TRACK_NOTE,) if self.pathloss and self.mobility and self.speed_mps > 0 else ()
+
+    def path_gains(self, generators: Sequence[np.random.Generator], num_rx_ant: int, num_tx_ant: int) -> PathGains:
+        """As in the base class; with mobility at time 0."""
+        if not self.pathloss:
+            return super().path_gains(generators, num_rx_ant, num_tx_ant)
+        base, terminal = self._base_and_terminal(num_rx_ant, num_tx_ant)
+        ends = Ends(base, terminal, self.direction == "uplink", self.wavelength_m, self.speed_mps, True)
+        if self.mobility and self.speed_mps > 0:
+            start = Tracks(
+                self.environment, self.parameters, self.cell, generators, self.speed_mps, np.zeros(1), None,
+                self.wavelength_m, self.additions,
+            )  # fmt: skip
+            drop = start.at(0).drop
+        else:
+            drop = self.drops(generators)
+        return PathGains(
+            drop.state.gain_db + 10 * np.log10(mean_pair_power(ends, drop)),
+            np.asarray(drop.links.distance_2d_m, np.float64),
+            np.asarray(drop.state.condition, np.int8),
+        )
 
     def drops(self, generators: Sequence[np.random.Generator]) -> LinkDrop:
         """Places, large-scale state and clusters of draws, without arrays."""
@@ -88,11 +125,12 @@ class ScenarioChannel(ArrayChannel):
             raise bad_value("track", "dual_mobility", "channels whose base station stands still (§7.6.3.2)")
         symbols = np.zeros(1) if symbol_times_s is None else checked_axis("symbol_times_s", symbol_times_s)
         result = []
-        for index, gains, drop, delays in self._snapshots(
+        self._check_no_true_delays("track")
+        for index, found, drop, delays in self._snapshots(
             generators, num_rx_ant, num_tx_ant, times, way_points_m, lambda _: symbols, device
         ):
             del index
-            gains = gains.transpose(-1, -2).reshape(len(generators), num_rx_ant, num_tx_ant, -1, symbols.size)
+            gains = found[0].transpose(-1, -2).reshape(len(generators), num_rx_ant, num_tx_ant, -1, symbols.size)
             paths = self._described(gains, [drop], device)
             result.append(replace(paths, delays_s=torch.from_numpy(delays).to(device)))
         return result
@@ -122,12 +160,19 @@ class ScenarioChannel(ArrayChannel):
             len(generators), num_rx_ant, num_tx_ant, times.size, frequencies.size, dtype=torch.complex64, device=device
         )
         band = torch.from_numpy(frequencies).to(device)
+        wide = self._band(num_rx_ant, num_tx_ant, frequencies)
+        wavelengths, over_band = (None, None) if wide is None else (wide[0], torch.from_numpy(wide[1]).to(device))
         for index, gains, _, delays in self._snapshots(
             generators, num_rx_ant, num_tx_ant, middles, None,
-            lambda index: times[member == index] - middles[index], device,
+            lambda index: times[member == index] - middles[index], device, wavelengths,
         ):  # fmt: skip
             phases = path_phases(torch.from_numpy(delays).to(device), band)
-            part = torch.bmm(gains.flatten(1, 2), phases).view(*gains.shape[:3], -1)
+            if over_band is None:
+                part = torch.bmm(gains[0].flatten(1, 2), phases)
+            else:
+                every = zip(gains, over_band.T.to(torch.float32), strict=True)
+                part = torch.stack([torch.bmm(of_node.flatten(1, 2), phases) * w for of_node, w in every]).sum(0)
+            part = part.view(*gains[0].shape[:3], -1)
             part = part.view(len(generators), num_rx_ant, num_tx_ant, -1, frequencies.size)
             grid[:, :, :, torch.from_numpy(member == index).to(device)] = part
         return grid
@@ -161,9 +206,11 @@ class ScenarioChannel(ArrayChannel):
         device: torch.device | str = "cpu",
         budget_bytes: int = BUDGET_BYTES,
     ) -> Iterator[GridPart]:
-        """As in the base class; with mobility of the `paths`."""
+        """As in the base class; with mobility of the `paths`, for bands over which the arrays need no true delays."""
         arguments = generators, num_rx_ant, num_tx_ant, symbol_times_s, subcarrier_frequencies_hz, device, budget_bytes
         if self.mobility and self.speed_mps > 0:
+            half = float(np.abs(self._axes(symbol_times_s, subcarrier_frequencies_hz)[1]).max())
+            self.for_band(num_rx_ant, num_tx_ant, half, as_paths=True)
             yield from Channel.grid_parts(self, *arguments)
         else:
             yield from super().grid_parts(*arguments)
@@ -177,18 +224,26 @@ class ScenarioChannel(ArrayChannel):
         way_points_m: Sequence[Sequence[float]] | None,
         symbols_of: Callable[[int], np.ndarray],
         device: torch.device | str,
-    ) -> Iterator[tuple[int, Tensor, LinkDrop, np.ndarray]]:
-        """Index, gains [batch, pairs, num_symbols, num_paths], drop and delays [batch, num_paths] at every time."""
+        array_wavelengths_m: Sequence[float] | None = None,
+    ) -> Iterator[tuple[int, list[Tensor], LinkDrop, np.ndarray]]:
+        """Index, gains [batch, pairs, num_symbols, num_paths], drop and delays [batch, num_paths] at every time.
+
+        Gains are a list, one for every wavelength of the arrays' phases; of one, the carrier's, where none is given.
+        """
         base, terminal = self._base_and_terminal(num_rx_ant, num_tx_ant)
         ends = Ends(base, terminal, self.direction == "uplink", self.wavelength_m, self.speed_mps, not self.pathloss)
         tracks = Tracks(
             self.environment, self.parameters, self.cell, generators, self.speed_mps, times_s, way_points_m,
             self.wavelength_m, self.additions,
         )  # fmt: skip
+        looked_at: Sequence[float | None] = array_wavelengths_m or [None]
         for index in range(len(times_s)):
             snapshot = tracks.at(index)
             here = replace(ends, speed_mps=tracks.speed_mps(index))
-            gains = path_gains(here, snapshot.drop, symbols_of(index), device)
+            gains = [
+                path_gains(replace(here, array_wavelength_m=wavelength), snapshot.drop, symbols_of(index), device)
+                for wavelength in looked_at
+            ]
             yield index, gains, snapshot.drop, snapshot.delays_s
 
     def _modes(
@@ -198,10 +253,13 @@ class ScenarioChannel(ArrayChannel):
         num_tx_ant: int,
         nodes_s: np.ndarray,
         device: torch.device | str,
+        array_wavelength_m: float | None = None,
     ) -> tuple[Tensor, list[LinkDrop]]:
         base, terminal = self._base_and_terminal(num_rx_ant, num_tx_ant)
         uplink = self.direction == "uplink"
-        ends = Ends(base, terminal, uplink, self.wavelength_m, self.speed_mps, not self.pathloss)
+        ends = Ends(
+            base, terminal, uplink, self.wavelength_m, self.speed_mps, not self.pathloss, array_wavelength_m
+        )  # fmt: skip
         rays = 20 * (int(self.parameters.num_clusters.max()) + 4)
         elements = base.num_elements + terminal.num_elements + 2 * terminal.num_ports * len(nodes_s)
         step = max(1, _STEP_BYTES // (rays * (32 * elements + 400)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from channels.scenarios.environment import Environment, Penetration
+from channels.scenarios.environment import Environment, Penetration, Spec, checked_spec
 from channels.scenarios.links import Links
 
 #: As the formulas of table 7.4.1-1 have it.
@@ -12,8 +12,14 @@ _SPEED_OF_LIGHT_MPS = 3e8
 
 
 class _Urban(Environment):
+    """spec: release of TR 38.901 whose tables hold: 19 changed spreads and the loss of coated glass."""
+
     user_height_m = 1.5
     indoor_ratio = 0.8
+
+    def __init__(self, carrier_frequency_hz: float, spec: Spec = 19) -> None:
+        super().__init__(carrier_frequency_hz)
+        self.spec = checked_spec(spec)
 
     @property
     def penetration(self) -> Penetration:

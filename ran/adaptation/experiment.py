@@ -15,6 +15,7 @@ from ran.phy.config import Config
 from ran.phy.mcs import num_mcs
 from ran.sim.experiment import Experiment, SnrAuto, SnrRequirement, with_absolute_files
 from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 
@@ -97,6 +98,8 @@ class AdaptationExperiment(Experiment):
             raise ValueError("waveform: got a block; allowed: none, series stay in the frequency domain")
         if isinstance(self.esn0_db, SnrAuto | SnrRequirement):
             raise ValueError("esn0_db: got a search; allowed: a list of numbers or {start: A, stop: B, step: C}")
+        if self.link_budget is not None:
+            raise ValueError("link_budget: got a block; allowed: none, series are at points of esn0_db")
         if "stopping" in self.model_fields_set:
             raise ValueError("stopping: got a block; allowed: none, adaptation.num_series and num_slots count")
         return self
@@ -125,5 +128,5 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> AdaptationExperime
         raise unknown_name("experiment (a YAML file or a built-in name)", name_or_path, built_in)
     data = read_mapping(path)
     data.setdefault("name", path.stem)
-    experiment = validate(AdaptationExperiment, apply_overrides(data, overrides), name_or_path)
+    experiment = validate(AdaptationExperiment, retitled(data, apply_overrides(data, overrides)), name_or_path)
     return with_absolute_files(experiment, Path.cwd() if name_or_path in built_in else path.resolve().parent)

@@ -64,7 +64,7 @@ class Series:
             for link in (first, last):
                 link.check_receiver(block.title, receiver)
             self.receivers[block.title] = receiver
-            self.fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
+            self.fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
         self._meters = {knowledge: SinrMeter(knowledge) for knowledge in sorted(set(self.knowledge.values()))}
         with torch.inference_mode():
             for meter in self._meters.values():

@@ -16,7 +16,7 @@ from ran.beams.world import BLOCK, WORLD_VERSION, BeamDrops, BeamWorld
 from ran.datasets.container import Container, check_suffix, create, open_container
 from ran.datasets.field import Field
 from ran.datasets.header import FORMAT, FORMAT_VERSION, Header, Table
-from ran.datasets.splits import SPLITS
+from ran.datasets.splits import SPLITS, ordered_by_hash
 from ran.errors import InputError, bad_value
 from ran.sim.identity import canonical_json, first_difference
 from ran.sim.provenance import versions
@@ -24,6 +24,8 @@ from ran.sim.provenance import versions
 #: Drops that are written, hashed and resumed together.
 _CHUNK = 8 * BLOCK
 KIND = "beams"
+#: By which the places of a traced site are ordered.
+_SALT = "ran6g"
 
 
 def write_beams(
@@ -36,7 +38,8 @@ def write_beams(
     """Write drops to `path`, or finish the file that the same command began; `InputError` as `ran.datasets.write`.
 
     shares: of train, val and test, in this order. Drops of train are the experiment's drops for training, the others
-    those that `ran beams` evaluates and further ones.
+    those that `ran beams` evaluates and further ones. On a traced site parts share no place: val and test have the
+    places for testing in proportion to their shares, by a hash of the places, and the drops that are there.
     """
     check_suffix(path)
     if num_drops < 1:
@@ -83,6 +86,7 @@ def build_header(world: BeamWorld, num_drops: int, shares: tuple[float, float, f
         "physics": resolved,
         "num_drops": num_drops,
         "shares": list(shares),
+        **({} if world.source.tested_sites is None else {"split_by": "place"}),
         "version": WORLD_VERSION,
     }
     attrs: dict[str, Any] = {
@@ -125,12 +129,10 @@ def _fields(world: BeamWorld) -> tuple[Field, ...]:
 
 
 def _tables(world: BeamWorld, num_drops: int, shares: tuple[float, float, float]) -> dict[str, Table]:
-    split = _split(num_drops, shares)
+    sites, split, about = _sites_and_split(world, num_drops, shares)
     timing = world.experiment.timing
     tables = {
-        "site": Table(
-            np.arange(num_drops, dtype=np.int64), ("drop",), "", "number of the drop: each has a user of its own"
-        ),
+        "site": Table(sites, ("drop",), "", about),
         "split": Table(split, ("drop",), "", "part of the drop: index into split_names"),
         "times_s": Table(world.times_s, ("time",), "s", "times of the track"),
         "decisions_s": Table(np.array(timing.decisions_ms) / 1e3, ("decision",), "s", "after the first decision"),
@@ -145,6 +147,29 @@ def _tables(world: BeamWorld, num_drops: int, shares: tuple[float, float, float]
     if weights is not None:
         tables["wide_weights"] = Table(weights.numpy(), ("place", "wide_beam"), "", "beams that were measured")
     return tables
+
+
+def _sites_and_split(
+    world: BeamWorld, num_drops: int, shares: tuple[float, float, float]
+) -> tuple[NDArray[np.int64], NDArray[np.uint8], str]:
+    """Site and part of every drop, and what a site is. `InputError` where a part would have no place."""
+    split, places = _split(num_drops, shares), world.source.tested_sites
+    if places is None:
+        return np.arange(num_drops, dtype=np.int64), split, "number of the drop: each has a user of its own"
+    num_train = int((split == 0).sum())
+    # none: not even a block of drops
+    parts = [world.sites("train", 0, num_train), world.sites("test", 0, num_drops - num_train)]
+    sites = np.concatenate([part for part in parts if part is not None]).astype(np.int64)
+    val, test = shares[1], shares[2]
+    if val and test and len(places) < 2:
+        raise bad_value(
+            "--split", ",".join(f"{s:g}" for s in shares), f"val or test alone: {len(places)} place is for testing"
+        )
+    count = round(len(places) * val / (val + test)) if val + test else 0
+    count = min(max(count, 1 if val else 0), len(places) - (1 if test else 0))
+    of_val = ordered_by_hash(places, _SALT)[:count]
+    split[num_train:] = np.where(np.isin(sites[num_train:], of_val), 1, 2)
+    return sites, split, "number of the position of the traced site; drops with the same number share it"
 
 
 def _split(num_drops: int, shares: tuple[float, float, float]) -> NDArray[np.uint8]:

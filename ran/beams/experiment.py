@@ -13,6 +13,7 @@ from ran.errors import unknown_name
 from ran.phy.config import Config
 from ran.sim.experiment import Block, ReceiverBlock
 from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 
@@ -311,7 +312,7 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> BeamExperiment:
         raise unknown_name("experiment (a YAML file or a built-in name)", name_or_path, built_in)
     data = read_mapping(path)
     data.setdefault("name", path.stem)
-    experiment = validate(BeamExperiment, apply_overrides(data, overrides), name_or_path)
+    experiment = validate(BeamExperiment, retitled(data, apply_overrides(data, overrides)), name_or_path)
     return _with_absolute_files(experiment, Path.cwd() if name_or_path in built_in else path.resolve().parent)
 
 

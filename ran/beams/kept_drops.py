@@ -46,7 +46,7 @@ def kept_drops(
             drops = world.drops(split, first, SHARD, weights)
             return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
 
-        name = f"{world.scenario_id[:32]}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
+        name = f"{world.cache_id}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
         found = kept_arrays(name, shapes, compute)
         parts.append((found["rsrp_dbm"], found["users_m"]))
     rsrp, users = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))

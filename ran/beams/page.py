@@ -183,6 +183,7 @@ def _as_page(results: BeamResults) -> str:
     return environment.get_template("page").render(
         experiment=experiment,
         facts=_facts(results),
+        notes=results.world.source.notes,
         titles=column_titles(results),
         rows=rows(results),
         figures=[(title, note, Markup(svg)) for title, note, svg in _figures(results, styles)],

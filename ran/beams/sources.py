@@ -18,7 +18,9 @@ from channels.scenarios.link_drop import LinkDrop
 from channels.scenarios.scenario_channel import ScenarioChannel
 from channels.scenarios.track import Tracks
 from channels.waves import SPEED_OF_LIGHT_MPS, turns
+from channels.wide_band import MAX_CYCLES, band_cycles, longest_delay_s, size_of_error
 from ran.beams.experiment import BeamExperiment
+from ran.errors import bad_value
 from ran.link.catalogue import build_channel
 
 
@@ -40,12 +42,36 @@ class Source(Protocol):
     """Paths of a batch of drops over time."""
 
     carrier_frequency_hz: float
+    #: What a reader of the results should know, a sentence each.
+    notes: tuple[str, ...]
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         """The drops at every time; a drop depends on its own generator alone."""
 
     def belongs(self, generator: np.random.Generator, training: bool) -> bool:
         """Whether the drop that this generator gives may be of the training (or else of the tested) drops."""
+
+    @property
+    def tested_sites(self) -> np.ndarray | None:
+        """Numbers of the places that tested drops may have, int64; None where every drop has a place of its own."""
+
+    def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
+        """Numbers of the drops' places, int64 [len(generators)]; only where `tested_sites` is not None."""
+
+
+class OwnPlaces:
+    """Of sources whose drops have places of their own, drawn anew for each."""
+
+    tested_sites = None
+    notes: tuple[str, ...] = ()
+
+    def belongs(self, generator: np.random.Generator, training: bool) -> bool:
+        """True: any drop may be of either."""
+        return True
+
+    def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
+        """`ValueError`: places have no numbers."""
+        raise ValueError("sites: got drops that have places of their own; allowed: those of a ray-traced site")
 
 
 class Arrays:
@@ -94,15 +120,13 @@ class Arrays:
         return base, [{**plain, "orientation_deg": [face, 0.0, 0.0]} for face in terminal.faces_deg]
 
 
-class ScenarioSource:
+class ScenarioSource(OwnPlaces):
     """UMa, UMi and the others of TR 38.901, with absolute path loss; on a track where there is more than one time."""
 
     def __init__(self, channel: ScenarioChannel, arrays: Arrays) -> None:
         self.channel, self.ends = channel, arrays.ends
+        self.notes = channel.notes
         self.carrier_frequency_hz = channel.carrier_frequency_hz
-
-    def belongs(self, generator: np.random.Generator, training: bool) -> bool:
-        return True
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         channel = self.channel
@@ -134,7 +158,7 @@ class ScenarioSource:
         return Instant([gains for gains, _ in pairs], [delays for _, delays in pairs], users)
 
 
-class FreeSpaceSource:
+class FreeSpaceSource(OwnPlaces):
     """Nothing but the straight way, for tests and to look at codebooks: users anywhere in the sector.
 
     distance_m: least and largest, uniform in area; zenith_deg: limits of the directions, seen from the base station.
@@ -143,9 +167,6 @@ class FreeSpaceSource:
     def __init__(self, block: dict[str, Any], arrays: Arrays, carrier_frequency_hz: float, speed_mps: float) -> None:
         self.arrays, self.carrier_frequency_hz, self.speed_mps = arrays, carrier_frequency_hz, speed_mps
         self.distance_m, self.zenith_deg = block.get("distance_m", [20.0, 200.0]), block.get("zenith_deg", [90, 110])
-
-    def belongs(self, generator: np.random.Generator, training: bool) -> bool:
-        return True
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         numbers = np.stack([generator.random(6) for generator in generators])
@@ -183,6 +204,7 @@ class FreeSpaceSource:
 class RaySource:
     """A ray-traced site, with absolute gains; every time sees the user where it has moved to, with the same rays."""
 
+    notes: tuple[str, ...] = ()
     #: Of the positions of a site one in so many is for testing, the others for training.
     TESTED = 4
 
@@ -191,7 +213,20 @@ class RaySource:
         self.carrier_frequency_hz = channels[0].carrier_frequency_hz
 
     def belongs(self, generator: np.random.Generator, training: bool) -> bool:
-        return (int(self.channels[0].sites([generator])[0]) % self.TESTED != 0) == training
+        return self._is_tested(self.channels[0].sites([generator]))[0] != training
+
+    def sites(self, generators: Sequence[np.random.Generator]) -> np.ndarray:
+        """Places of the draws by their number, int64 [len(generators)]."""
+        return self.channels[0].sites(generators)
+
+    @property
+    def tested_sites(self) -> np.ndarray:
+        """Numbers of the places that are for testing, int64, ascending."""
+        places = self.channels[0].served_sites
+        return places[self._is_tested(places)]
+
+    def _is_tested(self, sites: np.ndarray) -> np.ndarray:
+        return np.asarray(sites % self.TESTED == 0)
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         states = [generator.bit_generator.state for generator in generators]
@@ -200,24 +235,20 @@ class RaySource:
             paths = channel.paths(_again(generators, states), face.num_ports, self.arrays.base.num_ports, times_s)
             found.append(paths.gains)
             delays = paths.delays_s
-        rays = self.channels[0].rays
-        at = rays.positions_m[self.channels[0].sites(_again(generators, states))].astype(np.float64)
-        at = _turned(at - rays.base_position_m, -self.bearing_rad)
+        users = self.channels[0].places_m(_again(generators, states), times_s)
         for index in range(len(times_s)):
             gains = self.arrays.beams([face[..., index] for face in found])
+            at = _turned(users[:, index] - self.channels[0].rays.base_position_m, -self.bearing_rad)
             yield Instant(list(gains), list(delays), at)
 
 
-class DelayLineSource:
+class DelayLineSource(OwnPlaces):
     """Clustered delay lines whose directions at the base station are turned to a random place in the sector."""
 
     def __init__(self, block: dict[str, Any], arrays: Arrays, channels_of: Any, loss_db: float) -> None:
         self.block, self.arrays, self.channels_of = block, arrays, channels_of
         self.amplitude = 10 ** (-loss_db / 20)
         self.carrier_frequency_hz = float(block["carrier_frequency_hz"])
-
-    def belongs(self, generator: np.random.Generator, training: bool) -> bool:
-        return True
 
     def instants(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> Iterator[Instant]:
         drops = [self._drop(generator, times_s) for generator in generators]
@@ -254,7 +285,21 @@ def _again(generators: Sequence[np.random.Generator], states: Sequence[Any]) -> 
 
 
 def source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights: Tensor) -> tuple[Source, Arrays]:
-    """The experiment's source of paths; `InputError` as `ran.link.catalogue.build_channel` raises it."""
+    """The experiment's source of paths; `InputError` as `ran.link.catalogue.build_channel` raises it.
+
+    Also for a band over which the elements' delays would matter: beams are taken at one wavelength.
+    """
+    source, arrays = _source_of(experiment, terminal_weights, weights)
+    delay = longest_delay_s(arrays.base) + max(longest_delay_s(face) for face in arrays.faces)
+    half = experiment.radio.bandwidth_hz / 2
+    if band_cycles(delay, half) > MAX_CYCLES:
+        allowed = f"a narrower band or a smaller panel: beams are taken at one wavelength; {size_of_error(delay, half)}"
+        raise bad_value("radio", f"{2 * half / 1e6:g} MHz", allowed)
+    return source, arrays
+
+
+def _source_of(experiment: BeamExperiment, terminal_weights: np.ndarray, weights: Tensor) -> tuple[Source, Arrays]:
+    """See `source_of`."""
     block, speed = experiment.channel.block(), experiment.speed_kmh / 3.6
     name = block["name"]
     if name == "free-space":

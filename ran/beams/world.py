@@ -127,6 +127,11 @@ class BeamWorld:
             found["channel"] = {k: v for k, v in found["channel"].items() if k != "rays"}
         return digest({**found, "version": WORLD_VERSION})
 
+    @property
+    def cache_id(self) -> str:
+        """Names the drops in the cache: on a traced site users stood still in what earlier versions kept there."""
+        return self.scenario_id[:32] + ("" if self.source.tested_sites is None else "-on-tracks")
+
     @cached_property
     def times_s(self) -> np.ndarray:
         """All times of a drop's track, from 0, ascending, float64 [num_times]."""
@@ -198,6 +203,12 @@ class BeamWorld:
         while not self.source.belongs(self.generator(split, index, f"channel/{attempt}"), split == "train"):
             attempt += 1
         return self.generator(split, index, f"channel/{attempt}")
+
+    def sites(self, split: Split, first: int, count: int) -> np.ndarray | None:
+        """Numbers of the drops' places, int64 [count]; None where every drop has a place of its own."""
+        if self.source.tested_sites is None:
+            return None
+        return self.source.sites([self._channel_generator(split, first + i) for i in range(count)])
 
     def _powers_dbm(self, instant: Instant) -> np.ndarray:
         """float32 [batch, num_rx_beams, num_pool]."""

@@ -26,7 +26,7 @@ class CdlWork(Work):
     def __init__(self, rows: int, columns: int, num_prb: int, parity_draws: int) -> None:
         self.num_rx_ant, self.parity_draws = 2 * rows * columns, parity_draws
         array = {"rows": rows, "columns": columns, "polarisation": "cross"}
-        self.channel = Cdl("C", 300.0, _CARRIER_HZ, rx_array=array, speed_mps=3.0)
+        self.channel = Cdl("C", 300.0, _CARRIER_HZ, rx_array=array, speed_mps=3.0, wideband=False)
         self.times = symbol_times_s(1, 0)
         subcarriers = 12 * num_prb
         self.frequencies = (np.arange(subcarriers) - (subcarriers - 1) / 2) * _SPACING_HZ
@@ -75,7 +75,9 @@ class UmiWork(Work):
     def __init__(self, rows: int, columns: int, num_users: int, num_prb: int, parity_draws: int) -> None:
         self.num_rx_ant, self.num_users, self.parity_draws = 2 * rows * columns, num_users, parity_draws
         array = {"rows": rows, "columns": columns, "polarisation": "cross"}
-        self.channel = Umi(_CARRIER_HZ, rx_array=array, speed_mps=3.0, distance_m=[20.0, 150.0], condition="nlos")
+        self.channel = Umi(
+            _CARRIER_HZ, rx_array=array, speed_mps=3.0, distance_m=[20.0, 150.0], condition="nlos", wideband=False
+        )
         self.times = symbol_times_s(1, 0)
         subcarriers = 12 * num_prb
         self.frequencies = (np.arange(subcarriers) - (subcarriers - 1) / 2) * _SPACING_HZ

@@ -21,7 +21,7 @@ from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from ran.sim.device import checked_device
-from ran.sim.experiment import load
+from ran.sim.experiment import load, refuse_link_budget
 from ran.sim.files import write_text
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
 from receivers.neural.receiver import NeuralReceiver
@@ -127,6 +127,7 @@ def _of_size(
     say: Callable[[str], None],
 ) -> list[LatencyRow]:
     loaded = load(experiment, changes)
+    refuse_link_budget(loaded, "ran bench")
     receivers = [(name, _receiver(name)) for name in models]
     rows = []
     config = LinkConfig(

@@ -10,6 +10,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from channels.scenarios.layout import IndoorLayout
 from ran import __version__
 from ran.calibration.picture import distribution_svg, distributions_png
 from ran.calibration.run import PERCENTILES, Calibration, Percentile
@@ -24,8 +25,8 @@ CSV, PNG, PAGE = "calibration.csv", "calibration.png", "calibration.html"
 
 def write_results(results: Sequence[Calibration], out: Path) -> Path:
     """Write calibration.csv, .png and .html into the folder, made if need be; returns the path of the page."""
+    make_folder(out)
     try:
-        out.mkdir(parents=True, exist_ok=True)
         (out / PNG).write_bytes(distributions_png(results))
     except OSError as error:
         raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
@@ -34,11 +35,20 @@ def write_results(results: Sequence[Calibration], out: Path) -> Path:
     return out / PAGE
 
 
+def make_folder(out: Path) -> None:
+    """The folder, for calls before a run; `InputError` where it cannot be made."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
+
+
 def summary(results: Sequence[Calibration]) -> str:
     """How many references are met, in one line."""
     compared = [entry for result in results for entry in result.against_reference()]
     if not compared:
-        return "no setup with references"
+        return "nothing was compared: these setups have no references for these tables; --spec 14 has"
+    compared = [entry for entry in compared if entry.is_met is not None]
     met = sum(entry.is_met is True for entry in compared)
     worst = {
         metric: max((abs(e.deviation or 0.0) for e in compared if e.metric == metric), default=0.0)
@@ -93,8 +103,10 @@ def _as_page(results: Sequence[Calibration]) -> str:
 
 def _result(result: Calibration) -> dict[str, Any]:
     setup = result.setup
+    around = "an office of 120 x 50 m" if isinstance(setup.layout, IndoorLayout) else "wrap-around"
     facts = {
-        "Layout": f"{setup.num_sites} sites x 3 sectors, {setup.inter_site_distance_m:g} m apart, wrap-around",
+        "Tables": setup.release,
+        "Layout": f"{setup.num_sites} sites x 3 sectors, {setup.inter_site_distance_m:g} m apart, {around}",
         "Sector": f"10 elements, beam at {setup.beam_zenith_deg:g}°, {setup.power_dbm:g} dBm",
         "Noise": f"{setup.bandwidth_hz / 1e6:g} MHz, noise figure {setup.noise_figure_db:g} dB",
         "Users": f"{result.num_users}, {setup.indoor_ratio:.0%} in buildings, {result.drops} drops, seed {result.seed}",

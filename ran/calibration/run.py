@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 from scipy.stats import binom
 
 from channels.arrays import antenna_array
-from channels.scenarios import HexagonalLayout, drop_users, noise_power_dbm, serving_spreads, site_channels
+from channels.scenarios import drop_users, noise_power_dbm, serving_spreads, site_channels
 from channels.scenarios.environment import Environment
+from channels.scenarios.layout import Layout
 from channels.scenarios.network import NetworkDrop
 from channels.waves import SPEED_OF_LIGHT_MPS
 from ran.calibration.setups import METRICS, TOLERANCE_DB, Setup
@@ -73,29 +75,38 @@ class Calibration:
             float(np.percentile(values, percent)),
             float(values[low]),
             float(values[high]),
-            self.setup.reference.get(metric, {}).get(percent),
+            self.setup.counted_reference.get(metric, {}).get(percent),
             TOLERANCE_DB.get(metric),
         )
 
     def against_reference(self) -> list[Percentile]:
         """All percentiles that have a reference."""
-        of = self.setup.reference
-        return [self.percentile(metric, percent) for metric in of for percent in of[metric]]
+        of = self.setup.counted_reference
+        return [self.percentile(metric, percent) for metric in of if metric in self.values for percent in of[metric]]
 
 
-def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False, channels: bool = False) -> Calibration:
+def calibrate(
+    setup: Setup,
+    drops: int,
+    seed: int,
+    spreads: bool = False,
+    channels: bool = False,
+    say: Callable[[str], None] = lambda text: None,
+) -> Calibration:
     """Simulate `drops` drops; each depends on the setup, the seed and its number alone.
 
     spreads: delay and angle spreads of the serving links as well. channels: wideband SIR and singular values, from the
-    small-scale channels to all sectors.
+    small-scale channels to all sectors. say: told about progress.
     """
-    environment = setup.environment(setup.carrier_frequency_hz)
-    layout = HexagonalLayout(setup.num_sites, setup.inter_site_distance_m)
+    environment = setup.environment(setup.carrier_frequency_hz, spec=setup.spec)
+    layout = setup.layout
     sector = antenna_array(_sector_block(setup), SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
     noise = noise_power_dbm(setup.bandwidth_hz, setup.noise_figure_db)
     users = USERS_PER_SECTOR * layout.num_sectors
     parts: dict[str, list[np.ndarray]] = {}
     for index in range(drops):
+        if index % max(1, drops // 10) == 0:
+            say(f"{setup.name}: {index} of {drops} drops")
         generator = stream(seed, setup.name, index, "network")
         drop = drop_users(environment, layout, generator, users, sector, setup.indoor_ratio)
         found = {
@@ -105,6 +116,7 @@ def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False, channe
         }
         if spreads:
             found |= serving_spreads(environment, layout, drop, stream(seed, setup.name, index, "clusters"))
+            found |= _drawn_spreads(drop)
         if channels:
             found |= _of_channels(setup, environment, layout, drop, stream(seed, setup.name, index, "channels"))
         for name, values in found.items():
@@ -112,6 +124,18 @@ def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False, channe
     return Calibration(
         setup, drops, seed, {name: np.sort(np.concatenate(parts[name])) for name in METRICS if name in parts}
     )
+
+
+def _drawn_spreads(drop: NetworkDrop) -> dict[str, np.ndarray]:
+    """Delay spreads of the links as they were drawn, before few clusters realise them, s, float64 [num_users] each.
+
+    Of the serving site, and of the one that would serve if shadowing did not help to choose: a link with much shadowing
+    gain has a small spread (their correlation is -0.4 to -0.8), so the strongest sector is one of small spread.
+    """
+    users = np.arange(len(drop.users_m))
+    without = drop.gain_db - np.repeat(drop.state.shadowing_db, 3, axis=1)
+    sites = {"ds_drawn": drop.serving // 3, "ds_apart": without.argmax(-1) // 3}
+    return {name: drop.state.delay_spread_s[users, site] for name, site in sites.items()}
 
 
 def _sector_block(setup: Setup) -> dict[str, Any]:
@@ -126,7 +150,7 @@ def _sector_block(setup: Setup) -> dict[str, Any]:
 
 
 def _of_channels(
-    setup: Setup, environment: Environment, layout: HexagonalLayout, drop: NetworkDrop, generator: np.random.Generator
+    setup: Setup, environment: Environment, layout: Layout, drop: NetworkDrop, generator: np.random.Generator
 ) -> dict[str, np.ndarray]:
     """Wideband SIR and singular values of a PRB at the carrier, dB, float64 [num_users] each.
 

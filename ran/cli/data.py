@@ -177,7 +177,13 @@ def beams(
     ],
     out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .zarr.")],
     drops: Annotated[int, typer.Option(help="Users in all.")] = 1000,
-    split: Annotated[str, typer.Option(metavar="TRAIN,VAL,TEST", help="Shares of the drops.")] = "0.8,0.1,0.1",
+    split: Annotated[
+        str,
+        typer.Option(
+            metavar="TRAIN,VAL,TEST",
+            help="Shares of the drops. On a traced site no two parts share a place: VAL and TEST divide the places.",
+        ),
+    ] = "0.8,0.1,0.1",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. set_b.size=16."),

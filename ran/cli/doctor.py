@@ -4,18 +4,37 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import shutil
+from collections.abc import Sequence
+from importlib import metadata
 
-#: Distributions that add something when they are installed.
-_OPTIONAL = {
-    "sionna-rt": "ray-traced channels",
-    "onnx": "export to ONNX",
-    "onnxruntime": "run exported models",
-    "h5py": "HDF5 data sets",
+_DISTRIBUTION = "ran6g"
+
+#: What each extra of the package is for; `pyproject.toml` has the same ones. `dev` is for working on the package.
+_PURPOSES = {
+    "gpu": "LDPC decoding on NVIDIA GPUs",
+    "rt": "ray-traced channels",
     "zarr": "Zarr data sets",
+    "aodt": "ray tables of Aerial Omniverse Digital Twin",
+    "tensorflow": "data sets in TensorFlow, SavedModel exports",
+    "tensorboard": "curves of a training",
+    "litert": "LiteRT exports",
     "ray": "runs on a cluster",
-    "jupyterlab": "notebooks",
+    "notebook": "notebooks",
 }
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")
+
+
+def optional_parts(requirements: Sequence[str]) -> dict[str, list[str]]:
+    """Distributions by the extra that brings them, from a package's requirements; not those of `dev`."""
+    found: dict[str, list[str]] = {}
+    for requirement in requirements:
+        extra, name = _EXTRA.search(requirement), _NAME.match(requirement)
+        if extra is not None and name is not None and extra[1] != "dev":
+            found.setdefault(extra[1], []).append(name[0])
+    return found
 
 
 def doctor() -> None:
@@ -31,8 +50,10 @@ def doctor() -> None:
     rows["GPU"] = _gpu()
     rows["SIMD"] = _simd()
     rows["LDPC decoder"] = _ldpc()
-    for name, purpose in _OPTIONAL.items():
-        rows[name] = f"{package_version(name) or 'not installed'} ({purpose})"
+    for extra, names in optional_parts(metadata.requires(_DISTRIBUTION) or ()).items():
+        for name in names:
+            missing = f"not installed: pip install '{_DISTRIBUTION}[{extra}]'"
+            rows[name] = f"{package_version(name) or missing} ({_PURPOSES.get(extra, extra)})"
     rows["ray tracing"] = _ray_tracing()
     width = max(map(len, rows))
     for name, value in rows.items():
@@ -69,6 +90,7 @@ def _ldpc() -> str:
 
 
 def _ray_tracing() -> str:
-    from channels.raytraced.runtime import llvm_library, missing
+    from channels.raytraced.runtime import llvm_library, missing, trace_one_ray
 
-    return "; ".join(missing()) or f"ready, with {llvm_library()}"
+    lacking = "; ".join(missing()) or trace_one_ray()
+    return f"not ready: {lacking}" if lacking else f"ready, traced a ray with {llvm_library()}"

@@ -11,9 +11,10 @@ from ran.sim.simulation import Build
 def print_replay(experiment: Experiment, key: str, build: Build) -> None:
     """Simulate the drop again and say what every receiver made of it. RunStopped when a number was not finite."""
     found = replay(experiment, key, build)
+    axis, _, unit = experiment.point_axis
     print(f"experiment {experiment.name}, scenario {found.scenario_id}, seed {experiment.seed}")
     print(
-        f"drop {found.drop} at Es/N0 {found.esn0_db:g} dB, simulated in the batch of drops "
+        f"drop {found.drop} at {axis} {found.esn0_db:g} {unit}, simulated in the batch of drops "
         f"{found.batch.start} to {found.batch.stop - 1}: {found.blocks} block(s), {found.bits} information bits"
     )
     for outcome in found.outcomes:

@@ -35,7 +35,8 @@ def sim(
         typer.Option(
             metavar="ADDRESS",
             help="Simulate on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT; --workers is then the most "
-            "there. Needs the extra ray.",
+            "there. Needs the extra ray. A cluster with a token: that of `ray get-auth-token` on its head belongs into "
+            "~/.ray/auth_token here, with RAY_AUTH_MODE=token.",
         ),
     ] = None,
     replay: Annotated[

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ran.report import summary_table
+from ran.report.summary import has_crossings, reasons
 from ran.sim.results import RunResults
 
 #: Width to fall back to where the output has none of its own, such as a file.
@@ -20,9 +21,16 @@ def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -
     rows = summary_table(results, esn0_less_ebn0_db=esn0_less_ebn0_db)
     if not rows:
         return
+    if not has_crossings(rows):
+        print(f"{results.experiment.name}: no receiver crosses a target BLER, so there is no table:")
+        print("\n".join(f"  {reason}" for reason in reasons(rows)))
+        return
     reference = next((row.receiver for row in rows if row.is_reference), None)
     targets = rows[0].target_blers
-    table = Table(title=f"{results.experiment.name}: Es/N0 in dB for a BLER, with 95 % intervals", title_justify="left")
+    axis, _, unit = results.experiment.point_axis
+    table = Table(
+        title=f"{results.experiment.name}: {axis} in {unit} for a BLER, with 95 % intervals", title_justify="left"
+    )
     table.add_column("receiver")
     for target in targets:
         table.add_column(f"at {target * 100:g} %", justify="right")
@@ -38,6 +46,8 @@ def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -
             cells.append("reference" if row.is_reference else str(row.gains[0]))
         table.add_row(*map(Text, cells))
     _console().print(table)
+    for reason in reasons(rows):
+        print(f"—: {reason}")
 
 
 def print_throughput_gains(runs: Sequence[RunResults]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from ran.datasets.container import content_hash, open_container
 from ran.datasets.header import Header
 from ran.datasets.reader import DropDataset
-from ran.datasets.recorded import RecordedLink
+from ran.datasets.recorded import RecordedLink, points_of
 from ran.datasets.splits import SPLITS
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link
@@ -34,13 +34,17 @@ def experiment_on(path: Path, receivers: Sequence[dict[str, Any]] = (), split: s
     points = _points(header, dataset, path)
     values = header.json("experiment")
     drops = min(points.values())
+    what = "transmit power" if "link_budget" in values else "Es/N0"
     part = "all drops" if split is None else f"the {split} drops"
     values |= {
-        "description": f"Receivers on {part} of a data set of {header.attrs['name']}: {drops} at every Es/N0.",
-        "esn0_db": sorted(points),
+        "description": f"Receivers on {part} of a data set of {header.attrs['name']}: {drops} at every {what}.",
         "stopping": {"min_block_errors": None, "max_slots": drops, "min_bler": None},
         "data": {"file": str(path.resolve()), "content": _content(path), "split": split},
     }
+    if "link_budget" in values:
+        values["link_budget"] = {**values["link_budget"], "tx_power_dbm": sorted(points)}
+    else:
+        values["esn0_db"] = sorted(points)
     if receivers:
         values["receivers"] = list(receivers)
     experiment = validate(Experiment, values, str(path))
@@ -65,7 +69,7 @@ def _points(header: Header, dataset: DropDataset, path: Path) -> dict[float, int
         raise InputError(
             f"{path}: simulation_version: got {version}; allowed: {SIMULATION_VERSION}, by which the bits are decoded"
         )
-    esn0_db = header.tables["esn0_db"].array[dataset.drops]
+    esn0_db = points_of(dataset)
     points = {float(point): int((esn0_db == point).sum()) for point in sorted(set(esn0_db.tolist()))}
     if len(points) > MAX_POINTS:
         raise bad_value(f"{path}: esn0_db", f"{len(points)} points", f"at most {MAX_POINTS}")
@@ -121,7 +125,10 @@ def _check_same(experiment: Experiment, asked: RecordedSlots, dataset: DropDatas
         )
     written = validate(Experiment, dataset.header.json("experiment"), str(path)).resolved()
     given = experiment.resolved()
-    for key in ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "waveform", "harq"):
+    for values in (written, given):
+        # the powers are points, which `_check_points` looks at
+        values.get("link_budget", {}).pop("tx_power_dbm", None)
+    for key in ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "waveform", "harq", "link_budget"):
         if written.get(key) != given.get(key):
             raise InputError(
                 f"{key}: got {json.dumps(given.get(key))}; allowed: {json.dumps(written.get(key))}, as in {path}"

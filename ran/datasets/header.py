@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.datasets.budget_tables import budget_tables
 from ran.datasets.field import Encoding, Field
 from ran.datasets.request import DataRequest, data_identity, drop_esn0_db, stream_id
 from ran.datasets.splits import SPLITS, split_of
@@ -26,6 +27,10 @@ from receivers import PilotLayout, SlotObservation
 
 FORMAT = "ran6g data set"
 FORMAT_VERSION = 1
+_BUDGET_CONVENTIONS = (
+    "Grids and channels at the level at which the strongest user of a drop has unit mean power, noise_var for that: "
+    "path_gain_db holds the absolute gain; where esn0_db is meant it is that user's received_esn0_db; "
+)
 #: Bytes of a chunk, of all fields together, uncompressed: large enough that a read is limited by the disk.
 CHUNK_BYTES = 16 * 2**20
 _MAX_CHUNK_DROPS = 4096
@@ -65,6 +70,12 @@ class Header:
     def drop_bytes(self) -> int:
         """Bytes of a drop in the file, uncompressed."""
         return sum(field.drop_bytes for field in self.fields)
+
+    @property
+    def points(self) -> NDArray[np.float64] | None:
+        """What every drop was simulated at: Es/N0 in dB, or with a link budget the transmit power in dBm."""
+        found = self.tables.get("tx_power_dbm") or self.tables.get("esn0_db")
+        return None if found is None else found.array
 
     def chunk(self, number: int) -> range:
         """Drops of a chunk."""
@@ -112,7 +123,8 @@ def build_header(
         "chunk_drops": chunk_drops,
         "stream_id": stream_id(experiment),
         "seed": experiment.seed,
-        "conventions": "LLR positive = bit 0 = log p(0)/p(1); coded_bits are the LLR targets; Es/N0 per resource "
+        "conventions": (_BUDGET_CONVENTIONS if experiment.link_budget else "")
+        + "LLR positive = bit 0 = log p(0)/p(1); coded_bits are the LLR targets; Es/N0 per resource "
         "element per receive antenna; noise_var = 10^(-esn0_db/10); a drop is an independent channel draw",
         "experiment": canonical_json(experiment.resolved()),
         "request": canonical_json(request.model_dump(mode="json")),
@@ -180,6 +192,13 @@ def _tables(experiment: Experiment, request: DataRequest, link: Link, observatio
     esn0_db = drop_esn0_db(experiment, request)
     sites = drop_sites(experiment, request.num_drops, link)
     per_drop = ("drop",)
+    budget: dict[str, Table] = {}
+    if experiment.link_budget is not None:
+        found = budget_tables(link, esn0_db, experiment.seed, stream_id(experiment))
+        axes = {name: ("drop", "user") if array.ndim == 2 else per_drop for name, (array, _, _) in found.items()}
+        budget = {name: Table(array, axes[name], unit, text) for name, (array, unit, text) in found.items()}
+        text = "transmit power, with power control the largest"
+        budget["tx_power_dbm"] = Table(esn0_db, per_drop, "dBm", text)
     n_sc = observation.data_mask.shape[1]
     frequencies = (np.arange(n_sc) - (n_sc - 1) / 2) * observation.subcarrier_spacing_hz
     tables = {
@@ -189,15 +208,19 @@ def _tables(experiment: Experiment, request: DataRequest, link: Link, observatio
             observation.symbol_times_s.numpy(), ("ofdm_symbol",), "s", "start of the useful part after the slot's start"
         ),
         "subcarrier_frequencies_hz": Table(frequencies, ("subcarrier",), "Hz", "offset from the carrier"),
+        **budget,
     }
     if request.kind == "channels":
         return tables
     grid = ("ofdm_symbol", "subcarrier")
     pilots = observation.pilots.cpu().numpy()
-    noise = np.array([noise_var(value) for value in esn0_db], np.float32)
+    if not budget:
+        noise = np.array([noise_var(value) for value in esn0_db], np.float32)
+        tables |= {
+            "esn0_db": Table(esn0_db, per_drop, "dB", "Es/N0 per resource element per receive antenna"),
+            "noise_var": Table(noise, per_drop, "linear", "noise variance per resource element per antenna"),
+        }
     return tables | {
-        "esn0_db": Table(esn0_db, per_drop, "dB", "Es/N0 per resource element per receive antenna"),
-        "noise_var": Table(noise, per_drop, "linear", "noise variance per resource element per antenna"),
         "pilots": Table(pilots, ("layer", *grid), "amplitude", "what layers send at pilot REs; zero elsewhere"),
         "data_mask": Table(observation.data_mask.cpu().numpy(), grid, "", "REs that carry data, on all layers"),
     }

@@ -39,6 +39,13 @@ def _what(container: Container) -> list[str]:
         points = np.unique(esn0_db)
         shown = ", ".join(f"{p:g}" for p in points) if len(points) <= 8 else f"{points[0]:g} to {points[-1]:g}"
         rows["Es/N0"] = f"{shown} dB" + (f" ({len(points)} values)" if len(points) > 8 else "")
+    if "tx_power_dbm" in header.tables:
+        powers = np.unique(header.tables["tx_power_dbm"].array)
+        low, middle, high = np.nanquantile(header.tables["received_esn0_db"].array, [0.05, 0.5, 0.95])
+        rows["link budget"] = (
+            f"{', '.join(f'{p:g}' for p in powers[:8])} dBm; received Es/N0 {low:.1f}, {middle:.1f} and {high:.1f} dB "
+            "(5, 50 and 95 %)"
+        )
     return _aligned(rows)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import channels.raytraced
-from channels.datasets.aodt import TABLE, read_aodt
+from channels.datasets.aodt import aodt_folder, read_aodt
 from channels.datasets.impulse_responses import ImpulseResponses, write_impulse_responses
 from channels.raytraced import RaySet, cached_rays, read_deepmimo, trace_options, write_rays
 from ran.errors import InputError, unknown_name
@@ -28,7 +28,7 @@ def trace_to_file(
 
     pair: of that folder, the transmitter set, the transmitter in it, and the set of receivers. A scene's file that is
     relative is taken relative to the YAML file. InputError in one line for all that is wrong with the options, the
-    scene, the tracer, the folder or the file to write.
+    scene, the tracer, the folder or the file to write, and where no ray reaches any position.
     """
     path = Path(name_or_path)
     if path.is_dir():
@@ -46,8 +46,8 @@ def trace_to_file(
 
 
 def is_aodt(name_or_path: str) -> bool:
-    """Whether this is a folder of AODT's tables."""
-    return (Path(name_or_path) / TABLE).is_file()
+    """Whether this is a folder of AODT's tables, or its table of impulse responses."""
+    return aodt_folder(Path(name_or_path)) is not None
 
 
 def responses_to_file(folder: str, out: Path) -> ImpulseResponses:
@@ -55,7 +55,7 @@ def responses_to_file(folder: str, out: Path) -> ImpulseResponses:
     try:
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {str(out)!r}; allowed: a name that ends in .npz")
-        responses = read_aodt(Path(folder))
+        responses = read_aodt(aodt_folder(Path(folder)) or Path(folder))
         write_impulse_responses(out, responses)
     except ValueError as error:
         raise InputError(str(error)) from None
@@ -70,6 +70,11 @@ def _written(make: Callable[[], RaySet], out: Path) -> RaySet:
         if out.suffix != ".npz":
             raise ValueError(f"--out: got {str(out)!r}; allowed: a name that ends in .npz")
         rays = make()
+        if not len(rays.served):
+            raise ValueError(
+                f"rays: got {rays.num_positions} positions, none of which a ray reaches; allowed: at least one: look "
+                "at base_position_m, users and max_path_loss_db, or at --pair of a DeepMIMO folder"
+            )
         write_rays(out, rays)
     except InputError:
         raise

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 
+from ran.datasets.budget_tables import BUDGET_TABLES
 from ran.datasets.container import Container, open_container
 from ran.datasets.header import observation_of
 from ran.datasets.splits import SPLITS
@@ -25,7 +26,9 @@ class DropDataset(Dataset[dict[str, Tensor]]):
     """The drops of a data set, or of one of its splits.
 
     dataset[i] is a drop: tensors by name, among them `drop`, its number in the file. y and h are complex64, bits uint8,
-    `esn0_db`, `noise_var`, `site` scalars. `observation` gives receivers' input for several drops at once.
+    `esn0_db`, `noise_var`, `site` scalars; with a link budget `tx_power_dbm` and, per user, `received_esn0_db`,
+    `path_gain_db`, `distance_2d_m`, `condition` and `user_power_dbm`. `observation` gives receivers' input for several
+    drops at once.
 
     Whole chunks are read, and the last `cached_chunks` are kept. It can be handed to the workers of a `DataLoader`,
     forked or spawned: every process opens the file for itself. With a `ChunkShuffle` as `batch_sampler` a chunk is read
@@ -103,7 +106,7 @@ class DropDataset(Dataset[dict[str, Tensor]]):
                     some = field.decode(stored[field.name][within], None if scale is None else scale[within])
                     values[field.name][places] = some
         result = {name: torch.from_numpy(array) for name, array in values.items()}
-        for name in ("esn0_db", "noise_var", "site"):
+        for name in ("esn0_db", "noise_var", "site", "tx_power_dbm", *BUDGET_TABLES):
             if name in self.header.tables:
                 result[name] = torch.from_numpy(self.header.tables[name].array[drops])
         result["drop"] = torch.from_numpy(drops)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.datasets.budget_tables import received_of
 from ran.datasets.reader import DropDataset
 from ran.errors import InputError
 from ran.link import Link
@@ -15,6 +16,14 @@ from ran.link.batch import check_finite
 from ran.link.outcomes import DropOutcomes
 from ran.link.snr import noise_var
 from receivers import Receiver
+
+
+def points_of(dataset: DropDataset) -> NDArray[np.float64]:
+    """What the drops of a data set of slots were simulated at, float64 [drops]."""
+    points = dataset.header.points
+    if points is None:
+        raise InputError(f"{dataset.path}: got a data set without Es/N0; allowed: one of slots")
+    return points[dataset.drops]
 
 
 class RecordedLink:
@@ -26,7 +35,8 @@ class RecordedLink:
     def __init__(self, link: Link, dataset: DropDataset) -> None:
         """link: of the experiment that the file was written with; it knows the grid and decodes."""
         self._link, self._dataset = link, dataset
-        esn0_db = dataset.header.tables["esn0_db"].array[dataset.drops]
+        esn0_db = points_of(dataset)
+        self._tables = {name: table.array for name, table in dataset.header.tables.items()}
         self._places = {float(point): np.flatnonzero(esn0_db == point) for point in np.unique(esn0_db)}
         self._sound: set[int] = set()
 
@@ -75,14 +85,17 @@ class RecordedLink:
         drops = self._dataset.drops[places]
         self._check_chunks(drops)
         values, link = self._dataset.batch(places), self._link
+        state = received_of(self._tables, drops)
+        noise = noise_var(esn0_db) if state is None else values["noise_var"]
         batch = link.recorded(
-            values["y"], noise_var(esn0_db), values["transport_blocks"].numpy(), values["coded_bits"], values.get("h")
+            values["y"], noise, values["transport_blocks"].numpy(), values["coded_bits"], values.get("h")
         )
         found = {}
         for label, receiver in receivers.items():
             llr = link.receive(receiver, batch)
             check_finite(llr, f"the LLRs of {label}", range(first, first + len(places)))
-            found[label] = link.count_errors(llr, batch)
+            outcome = link.count_errors(llr, batch)
+            found[label] = outcome if state is None else outcome.with_received(state)
         return found
 
     def _check_chunks(self, drops: NDArray) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ran.datasets.reader import DropDataset
 from ran.datasets.sigmf import Annotation, Recording
@@ -43,7 +44,7 @@ def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0) 
             place * ofdm.num_samples,
             ofdm.num_samples,
             f"drop {first + place}",
-            f"Es/N0 {float(batch['esn0_db'][place]):g} dB",
+            _noise_text(batch, place),
         )
         for place in range(count)
     ]
@@ -57,3 +58,11 @@ def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0) 
     }
     text = f"{attrs['name']}: received grids as CP-OFDM, a channel per receive antenna; prefixes made from the grids"
     return Recording(samples if antennas > 1 else samples[0], ofdm.sample_rate_hz, frequency_hz, text, notes, extra)
+
+
+def _noise_text(batch: dict[str, Tensor], place: int) -> str:
+    """What a slot was sent at."""
+    if "tx_power_dbm" in batch:
+        received = ", ".join(f"{value:.1f}" for value in batch["received_esn0_db"][place].tolist())
+        return f"{float(batch['tx_power_dbm'][place]):g} dBm, received Es/N0 {received} dB"
+    return f"Es/N0 {float(batch['esn0_db'][place]):g} dB"

@@ -61,7 +61,15 @@ def stream_id(experiment: Experiment) -> str:
 
 
 def drop_esn0_db(experiment: Experiment, request: DataRequest) -> NDArray[np.float64]:
-    """Es/N0 of every drop in dB, float64 [num_drops]. InputError where the experiment leaves its points open."""
+    """Es/N0 of every drop in dB, or with a link budget its transmit power in dBm, float64 [num_drops].
+
+    InputError where the experiment leaves its points open.
+    """
+    if request.esn0_db is not None and experiment.link_budget is not None:
+        raise InputError(
+            f"--esn0-db: got {request.esn0_db.low:g}:{request.esn0_db.high:g} with link_budget, from which Es/N0 "
+            "follows; allowed: none, and transmit powers by --set link_budget.tx_power_dbm=[20,23]"
+        )
     if request.esn0_db is not None:
         low, high = request.esn0_db.low, request.esn0_db.high
         scenario = stream_id(experiment)
@@ -79,7 +87,7 @@ def data_identity(experiment: Experiment, request: DataRequest, chunk_drops: int
     """What two commands must share to write the same file: all that decides its numbers and its layout."""
     asked = request.model_dump(mode="json")
     if request.esn0_db is None:
-        asked["esn0_db"] = list(experiment.snr_grid)
+        asked["esn0_db" if experiment.link_budget is None else "tx_power_dbm"] = list(experiment.snr_grid)
     asked["chunk_drops"] = chunk_drops
     return {
         "physics": physics(experiment),

@@ -19,7 +19,7 @@ def simulate_chunk(link: Link, header: Header, chunk: int) -> dict[str, NDArray]
     number alone, by the link's own keyed streams.
     """
     drops = header.chunk(chunk)
-    esn0_db = header.tables["esn0_db"].array[drops.start : drops.stop] if "esn0_db" in header.tables else None
+    esn0_db = None if header.points is None else header.points[drops.start : drops.stop]
     values = {
         field.name: np.empty((len(drops), *field.shape), field.dtype)
         for field in header.fields

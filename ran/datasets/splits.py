@@ -44,6 +44,18 @@ def split_of(sites: NDArray[np.int64], shares: SplitShares) -> NDArray[np.uint8]
     return np.searchsorted(limits, uniform, side="right").astype(np.uint8)[place].reshape(sites.shape)
 
 
+def ordered_by_hash(sites: NDArray[np.int64], salt: str) -> NDArray[np.int64]:
+    """Sites in an order that depends on their numbers and the salt alone, and not on how near they are."""
+    return np.array(sorted((int(site) for site in sites), key=lambda site: (_uniform(site, salt), site)), np.int64)
+
+
+def shared_sites(sites: NDArray[np.int64], split: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """Sites that are in more than one part, int64, ascending. sites, split [num_drops]: of every drop."""
+    pairs = np.unique(np.stack([sites, split.astype(np.int64)]), axis=1)
+    unique, count = np.unique(pairs[0], return_counts=True)
+    return unique[count > 1]
+
+
 def _uniform(site: int, salt: str) -> float:
     """A number from 0 (included) to 1 (excluded) by which a site is known."""
     digest = hashlib.blake2b(f"{salt}/{site}".encode(), digest_size=8).digest()

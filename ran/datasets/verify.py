@@ -13,12 +13,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.datasets.budget_tables import budget_tables
 from ran.datasets.container import Container, content_hash, open_container
 from ran.datasets.field import Field
 from ran.datasets.header import drop_sites
 from ran.datasets.request import DataRequest, Kind, drop_esn0_db
 from ran.datasets.slots import simulate_chunk
-from ran.datasets.splits import split_of
+from ran.datasets.splits import shared_sites, split_of
 from ran.datasets.write import link_of
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION
@@ -55,7 +56,7 @@ def verify(
     """
     container = open_container(path)
     try:
-        problems = _hash_problems(container, say)
+        problems = _hash_problems(container, say) + _split_problems(container)
         notes = [f"hashes: {container.header.num_chunks} chunks x {len(container.header.fields)} fields"]
         chunks = np.flatnonzero(container.written())
         if repeat and len(chunks):
@@ -89,6 +90,22 @@ def _hash_problems(container: Container, say: Callable[[str], None]) -> list[str
     return problems
 
 
+def _split_problems(container: Container) -> list[str]:
+    """Places that are in more than one part: what is measured on one part is then known from another."""
+    tables = container.header.tables
+    if "site" not in tables or "split" not in tables:
+        return []
+    site, split = tables["site"].array, tables["split"].array
+    shared = shared_sites(site, split)
+    if not len(shared):
+        return []
+    drops = int(np.isin(site, shared).sum())
+    return [
+        f"{container.path}: split: {len(shared)} of {len(np.unique(site))} places are in more than one part, with "
+        f"{drops} of {len(site)} drops; allowed: every place in one part"
+    ]
+
+
 def _repeat(
     container: Container, chunks: list[int], say: Callable[[str], None], others: Mapping[str, Repeat]
 ) -> tuple[list[str], str]:
@@ -109,10 +126,14 @@ def _repeat(
     expected: dict[str, NDArray] = {"site": sites, "split": split_of(sites, request.split)}
     if "esn0_db" in header.tables:
         expected["esn0_db"] = drop_esn0_db(experiment, request)
+    if experiment.link_budget is not None:
+        expected["tx_power_dbm"] = drop_esn0_db(experiment, request)
+        found = budget_tables(link, expected["tx_power_dbm"], experiment.seed, str(header.attrs["stream_id"]))
+        expected |= {name: array for name, (array, _, _) in found.items()}
     problems = [
         f"{container.path}: {name} is not what the experiment gives"
         for name, values in expected.items()
-        if not np.array_equal(values, header.tables[name].array)
+        if name not in header.tables or not _same(values, header.tables[name].array)
     ]
     worst, drops = 0.0, 0
     for chunk in chunks:
@@ -134,6 +155,13 @@ def _repeat(
                 )
     how = "identical" if worst == 0 else f"equal within {worst:.2g} of the largest number"
     return problems, f"simulated again: {drops} drops of {len(chunks)} chunks, {how}"
+
+
+def _same(expected: NDArray, stored: NDArray) -> bool:
+    """Whether a table is what it should be; float32 within what other processors may round."""
+    if expected.dtype != np.float32 or stored.shape != expected.shape:
+        return np.array_equal(expected, stored)
+    return bool(np.allclose(stored, expected, rtol=ROUNDING, atol=1e-3, equal_nan=True))
 
 
 def _difference(field: Field, stored: dict, again: dict) -> float:

@@ -126,7 +126,7 @@ def _write(
     about = {
         "task": str(card.get("description", "")),
         "weights": card["name"],
-        "weights_sha256": predictor.fingerprint(),
+        "weights_sha256": predictor.sha256,
         "training_commit": str(card["training"].get("commit", "")),
         "licence": card["licence"],
         "codebooks": json.dumps(codebooks),

@@ -38,6 +38,8 @@ from receivers.onnx.receiver import Feeder, feeder, open_model
 #: How far off the unit of LLRs may be; 1.44 would be base 2, 256 fixed point.
 _SCALE = (1 / 3, 3.0)
 _LARGEST_OAI = 128.0
+#: Demappers that see equalised symbols alone.
+_NO_NOISE_INPUT = ("oai-demapper", "llrnet")
 #: Share of wrong bits that tells how sure LLRs ought to be.
 _ENOUGH_WRONG = 0.03
 #: A common factor on the inputs may turn so many bits that are decided by rounding.
@@ -48,11 +50,16 @@ _MCS = {2: 4, 4: 14, 6: 20, 8: 14}
 
 @dataclass(frozen=True)
 class Clause:
-    """met: None where it could not be told. found: what was seen."""
+    """met: None where it could not be told. found: what was seen. demanded: False for what is only measured.
+
+    The stack of a contract reads a file by names, order, types, shapes, sign and layout; unit and quality of LLRs and
+    planes that it does not read are measured and reported, and break nothing.
+    """
 
     text: str
     met: bool | None
     found: str = ""
+    demanded: bool = True
 
 
 def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> list[Clause]:
@@ -182,7 +189,10 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
         return []
     text = f"LLRs in units of the {contract.llr_scale}"
     if not readable:
-        return [Clause(text, None, "not measured on LLRs that are read otherwise")]
+        return [Clause(text, None, "not measured on LLRs that are read otherwise", demanded=False)]
+    if contract.name in _NO_NOISE_INPUT:
+        # it answers for one noise level, which neither the file nor the contract tells
+        return [*_largest(contract, _runner(fed)(probe_slot(empty_slot(link))[0], _order(contract)))]
     like, esn0_db = empty_slot(link), 8.0 + 3.0 * link.grid.bits_per_symbol
     while True:
         # a channel that stands still: in fading, a few errors of one odd slot would decide the fit
@@ -195,11 +205,17 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
         esn0_db -= 2.0
     found = minimize_scalar(lambda a: np.logaddexp(0, -np.exp(a) * signed).mean(), bounds=(-9, 5), method="bounded")
     factor = float(np.exp(-found.x))
-    clauses = [Clause(text, _SCALE[0] <= factor <= _SCALE[1], f"{factor:.3g} times that, at {esn0_db:g} dB")]
-    if contract.name in ("oai-nrx", "oai-demapper"):
-        largest = float(np.abs(llr).max())
-        clauses.append(Clause(f"LLRs below {_LARGEST_OAI:g}", largest < _LARGEST_OAI, f"largest {largest:.4g}"))
-    return clauses
+    measured = f"{factor:.3g} times that, at {esn0_db:g} dB"
+    clauses = [Clause(text, _SCALE[0] <= factor <= _SCALE[1], measured, demanded=False)]
+    return clauses + _largest(contract, torch.from_numpy(llr))
+
+
+def _largest(contract: Contract, llr: Tensor) -> list[Clause]:
+    """LLRs that the Research Kit's 16-bit integers of 1/256 hold (Sionna Research Kit 1.2.0)."""
+    if contract.name not in ("oai-nrx", "oai-demapper"):
+        return []
+    largest = float(llr.abs().max())
+    return [Clause(f"LLRs below {_LARGEST_OAI:g}", largest < _LARGEST_OAI, f"largest {largest:.4g}")]
 
 
 def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[str, int], link: Link) -> list[Clause]:
@@ -231,6 +247,7 @@ def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[
                 f"zeros beyond bit {bits}",
                 not spare.any(),
                 f"{spare.shape[1]} spare, largest {np.abs(spare).max():.3g}",
+                demanded=False,  # the stacks read the constellation's bits alone
             )
         ]
     if contract.name == "oai-nrx":

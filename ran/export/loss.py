@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 from ran.report.crossing import Crossings, Estimate
@@ -11,6 +12,8 @@ from ran.sim.run import run
 
 #: BLER at which the loss is read.
 TARGET_BLER = 0.1
+#: How often the slots are doubled while a loss is undecided.
+_MOST_DOUBLINGS = 3
 
 
 def measured_loss(
@@ -33,9 +36,23 @@ def measured_loss(
     return Crossings(run(changed, folder, workers=1)).gain("before", "after", TARGET_BLER)
 
 
+def decided_loss(measure: Callable[[int], Estimate], num_slots: int, limit_db: float) -> Estimate:
+    """A loss that is decided: `measure` is given twice as many slots until an end of the interval tells, at most
+    three times.
+
+    What is still undecided then is not within.
+    """
+    for more in range(_MOST_DOUBLINGS + 1):
+        loss = measure(num_slots << more)
+        above = loss.low_db is not None and math.isfinite(loss.low_db) and loss.low_db > limit_db
+        if above or is_within(loss, limit_db):
+            break
+    return loss
+
+
 def is_within(loss: Estimate, limit_db: float) -> bool:
-    """Whether a loss is known, and is no larger than the limit."""
-    return loss.value_db is not None and not unknown(loss) and loss.value_db <= limit_db
+    """Whether a loss is known, and all of its interval is no larger than the limit."""
+    return not unknown(loss) and loss.high_db is not None and loss.high_db <= limit_db
 
 
 def unknown(loss: Estimate) -> str:

@@ -12,10 +12,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from ran.errors import InputError
+from ran.export.half_precision import halve_networks
 from receivers.onnx.export import CONTENT_SHA256, sign_metadata
-
-#: What float16 is used for: elsewhere ratios and logarithms leave its range.
-_F16_OPS = ("Conv", "Relu")
 
 
 class _Slots:
@@ -31,15 +29,12 @@ class _Slots:
 def to_f16(path: Path) -> None:
     """Rewrite a file with its networks in float16; inputs and outputs stay as the contract has them."""
     import onnx
-    from onnxruntime.transformers.float16 import convert_float_to_float16
 
     model = onnx.load(path)
     about = _metadata(model)
-    others = sorted({node.op_type for node in model.graph.node} - set(_F16_OPS))
-    if not any(node.op_type == "Conv" for node in model.graph.node):
+    if not halve_networks(model):
         raise InputError("--dtype: got 'f16' for a model without networks; allowed: f32")
-    smaller = convert_float_to_float16(model, keep_io_types=True, op_block_list=others)
-    _save(smaller, {**about, "dtype": "f16"}, path)
+    _save(model, {**about, "dtype": "f16"}, path)
 
 
 def with_half_buffers(path: Path, out: Path) -> None:

@@ -24,8 +24,9 @@ def write_savedmodel(
 ) -> None:
     """Write a module for the sizes of `example` (in the contract's order) as a folder; TensorFlow runs it on CPUs."""
     with quiet(), torch.no_grad():
+        # before TensorFlow: it loads triton where that is, which after TensorFlow ends the process (two LLVMs in one)
+        from litert_torch.backend.export import exported_program_to_mlir  # isort: split
         import tensorflow as tf
-        from litert_torch.backend.export import exported_program_to_mlir
 
         program = torch.export.export(module, tuple(example), strict=False)
         lowered = exported_program_to_mlir(program).tf_function

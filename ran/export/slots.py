@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from ran.errors import InputError
 from ran.export.targets import Target
 from ran.link import Link, LinkConfig
-from ran.sim.experiment import Experiment, load
+from ran.sim.experiment import Experiment, load, refuse_link_budget
 from ran.sim.validation import explain
 from receivers import SlotObservation
 
@@ -22,7 +22,9 @@ SCENARIO = "export"
 
 def experiment_of(name: str, target: Target, changes: Sequence[str]) -> Experiment:
     """The experiment whose slots are exported for; `changes` beat the target's."""
-    return load(name, [*target.changes, *changes])
+    experiment = load(name, [*target.changes, *changes])
+    refuse_link_budget(experiment, "ran export")
+    return experiment
 
 
 def link_of(experiment: Experiment, num_prb: int | None = None, num_rx_ant: int | None = None) -> Link:

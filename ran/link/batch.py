@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ran.errors import InputError
+from ran.link.link_budget import Received
 from ran.link.outcomes import NonFiniteError
 from receivers import SlotObservation, Truth
 
@@ -26,6 +27,7 @@ class SlotBatch:
     h [batch, num_rx_ant, num_layers, 14, num_subcarriers] complex64: the channel, precoding included, where it was
         asked for.
     precoder [batch, num_prgs, num_tx_ant, num_layers] complex64: where it differs from drop to drop.
+    received: large-scale state of the users, with a link budget.
     """
 
     observation: SlotObservation
@@ -34,6 +36,7 @@ class SlotBatch:
     x: Tensor
     h: Tensor | None
     precoder: Tensor | None = None
+    received: Received | None = None
 
     @property
     def truth(self) -> Truth:
@@ -55,6 +58,7 @@ class SlotBatch:
             self.x[chosen],
             None if self.h is None else self.h[chosen],
             None if self.precoder is None else self.precoder[chosen],
+            None if self.received is None else self.received.select(drops),
         )
 
 

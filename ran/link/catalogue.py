@@ -17,6 +17,7 @@ from channels import CHANNELS, Channel
 from channels.impairments import IMPAIRMENTS, Impairment
 from ran.errors import InputError, bad_value, nearest, unknown_name
 from ran.limits import check_limits
+from ran.link.user_source import named_files_digest, source_digest
 from ran.strict import strictly
 from receivers import RECEIVERS, OnnxReceiver, Receiver
 
@@ -51,6 +52,39 @@ def options(cls: type) -> dict[str, inspect.Parameter]:
     """Constructor arguments of a channel, impairment or receiver: its options in an experiment file."""
     parameters = inspect.signature(cls).parameters
     return {n: p for n, p in parameters.items() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+
+
+def _defaults(cls: type) -> dict[str, Any]:
+    """Options with a default, as plain values where JSON has them and as text where not."""
+    found = {name: p.default for name, p in options(cls).items() if p.default is not p.empty}
+    return {name: _plain(value) for name, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
+
+
+def without_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
+    """A channel's block without the options that say what they would be anyway: one spelling of one channel."""
+    cls = CHANNELS.get(str(block.get("name")))
+    defaults = {} if cls is None else _defaults(cls)
+    return {key: v for key, v in block.items() if not (key in defaults and _same(v, defaults[key]))}
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Equal as options: 1 and 1.0 are, 1 and true are not."""
+    return isinstance(a, bool) == isinstance(b, bool) and bool(_plain(a) == b)
+
+
+def with_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
+    """The block of a shipped channel or receiver with every option; blocks of a user's class as they are."""
+    name = str(block.get("name"))
+    cls: type | None = CHANNELS.get(name) or RECEIVERS.get(name)
+    return {**({} if cls is None else _defaults(cls)), **block}
 
 
 def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
@@ -182,9 +216,13 @@ def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path:
     return receiver
 
 
-def receiver_fingerprint(name: str, receiver: Receiver, base_dir: Path | None = None) -> str:
-    """What identifies a receiver beyond its options: its weights, and its source when it comes from a user's file."""
+def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir: Path | None = None) -> str:
+    """What identifies a receiver beyond its options: its weights with their card, its source with the modules beside it
+    when it comes from a user's file, and the content of files that options of such a receiver name."""
+    name = str(block["name"])
     if name in RECEIVERS or isinstance(receiver, OnnxReceiver):
         return receiver.fingerprint()
-    source = ((base_dir or Path.cwd()) / name.rpartition(":")[0]).read_bytes()
-    return hashlib.sha256(source).hexdigest() + receiver.fingerprint()
+    folder = base_dir or Path.cwd()
+    source = folder / name.rpartition(":")[0]
+    given = {key: value for key, value in block.items() if key != "name"}
+    return source_digest(source) + named_files_digest(given, folder) + receiver.fingerprint()

@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from ran.errors import InputError
 from ran.link.constellation import with_points
+from ran.link.link_budget import LinkBudget
 from ran.phy.config import Carrier, Config, Harq, Pdsch, Pusch, SharedChannel, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
@@ -25,11 +26,13 @@ class LinkConfig(Config):
     num_rx_ant: receive antennas, of the base station in the uplink, of the user in the downlink.
     harq: retransmissions of blocks in error; none by default.
     waveform: the time domain, with its offsets; by default slots stay in the frequency domain.
+    link_budget: powers and noise where the channel has absolute gains; points of the link are then transmit powers in
+        dBm, in place of Es/N0 in dB.
     num_slots: consecutive slots of a drop over one fading process, a new block in each; only without HARQ.
         `Link.batch` makes them one by one, `Link.simulate` takes the first.
     """
 
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "num_slots")
+    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "link_budget", "num_slots")
 
     carrier: Carrier = Carrier()
     pdsch: Pdsch | None = None
@@ -40,6 +43,7 @@ class LinkConfig(Config):
     channel: Block | tuple[Block, ...]
     harq: Harq | None = None
     waveform: Waveform | None = None
+    link_budget: LinkBudget | None = None
     num_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @property

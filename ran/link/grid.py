@@ -60,7 +60,7 @@ def received_grid(
         h = response(slice(0, batch), slice(0, num_subcarriers))
         noise = complex_normals(noise_keys, memory.num_rx_ant * num_symbols * num_subcarriers, x.device)
         y = (h * x[:, None]).sum(2)
-        return y + amplitude * noise.view(y.shape), h
+        return y + amplitude * noise.view(y.shape), h if with_channel else None
     from ran.link.kernels import receive  # numba takes a while to import
 
     y = torch.empty(batch, memory.num_rx_ant, num_symbols, num_subcarriers, dtype=torch.complex64)

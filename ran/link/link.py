@@ -18,6 +18,7 @@ from ran.link.config import LinkConfig
 from ran.link.downlink import Downlink
 from ran.link.grid import received_grid, transmitted_grid
 from ran.link.harq import run_processes
+from ran.link.link_budget import Received, check_link_budget, received
 from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.outcomes import DropOutcomes, compare
@@ -25,6 +26,7 @@ from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.link.transmitter import Transmitter, pilot_layout
 from ran.link.turbo import TurboDecoder
+from ran.link.untouched import untouched
 from ran.link.uplink import Uplink
 from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder
@@ -79,6 +81,7 @@ class Link:
         self._time_domain = self._build_time_domain()
         middle = (config.carrier.num_subcarriers - 1) / 2
         self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
+        self.channels = self._over_the_band(self.channels)
         self._data_mask = self.grid.data_mask.to(self.device)
         self._layout = pilot_layout(self.grid.channel, self.grid.layer_ports)
         points = self.grid.constellation
@@ -157,7 +160,43 @@ class Link:
                 raise InputError(f"{path}: {error}") from None
         if sum(isinstance(channel, Awgn) for channel in channels) > 1:
             raise InputError("channel: got awgn for several users, whose channels are then the same; allowed: one user")
+        check_link_budget(self.config.link_budget, channels, num_users, self.config.waveform is not None)
         return channels
+
+    def _over_the_band(self, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
+        """The channels for the carrier's whole band: parts of it are asked for one by one."""
+        half = float(np.abs(self._frequencies).max())
+        sizes = self.config.num_rx_ant, self._tx_antennas
+        try:
+            return tuple(c.for_band(*sizes, half, as_paths=self._time_domain is not None) for c in channels)
+        except ValueError as error:
+            raise InputError(f"channel: {error}") from None
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user of the results should know of the channels, a sentence each."""
+        return tuple(dict.fromkeys(note for channel in self.channels for note in channel.notes))
+
+    def received(self, drops: Sequence[int], tx_power_dbm: float, seed: int, scenario_id: str) -> Received | None:
+        """Large-scale state of the users of drops at a transmit power; None without a link budget."""
+        if self.config.link_budget is None:
+            return None
+        generators = [stream(seed, scenario_id, drop, "channel") for drop in drops]
+        antennas = self.config.num_rx_ant, self._tx_antennas
+        parts = []
+        for index, channel in enumerate(self.channels):
+            states = [generator.bit_generator.state for generator in generators]
+            parts.append(channel.path_gains(generators, *antennas))
+            if index + 1 < len(self.channels):
+                # on to where the next user's numbers begin, which is where the channel's own draw ends
+                for generator, state in zip(generators, states, strict=True):
+                    generator.bit_generator.state = state
+                channel.response_within(generators, *antennas, self._times, slice(0, 1), np.zeros(1), self.device)
+        arrays = [
+            np.stack([getattr(part, name) for part in parts], 1)
+            for name in ("path_gain_db", "distance_2d_m", "condition")
+        ]
+        return received(self.config.link_budget, tx_power_dbm, self.config.carrier, *arrays)
 
     @property
     def blocks_per_drop(self) -> int:
@@ -210,14 +249,14 @@ class Link:
         y = torch.zeros(shape, dtype=torch.complex64, device=self.device)
         return self._observation(self._slots[0], y, 1.0)
 
-    def _observation(self, slot: _Slot, y: Tensor, variance: float) -> SlotObservation:
+    def _observation(self, slot: _Slot, y: Tensor, variance: float | Tensor) -> SlotObservation:
         grid = slot.grid
         return SlotObservation(
             y=y,
             pilots=slot.pilots,
             layout=self._layout,
             data_mask=self._data_mask,
-            noise_var=torch.full((len(y),), variance, device=self.device),
+            noise_var=variance if isinstance(variance, Tensor) else torch.full((len(y),), variance, device=self.device),
             bits_per_symbol=grid.bits_per_symbol,
             layer_amplitude=grid.layer_amplitude,
             layer_to_user=grid.layer_to_user,
@@ -241,13 +280,19 @@ class Link:
         """Transmit one slot per drop and receive it; nothing depends on the other drops of the batch.
 
         with_channel: keep the channel, which only `truth` needs; without, a batch takes far less memory.
+        esn0_db: with a link budget the transmit power in dBm. The grid then has the level at which the strongest user
+            of a drop has unit mean power, and noise_var is the drop's own: common factors change nothing.
         attempt: number of the transmission or slot, from 0; above 0 only with HARQ or several slots.
         `InputError` when it would not stay within the memory budget.
         """
         self._memory.check(with_channel)
 
         slot, sender = self._slots[attempt], self.transmitter
-        grid, variance = slot.grid, noise_var(esn0_db)
+        grid = slot.grid
+        state = self.received(drops, esn0_db, seed, scenario_id)
+        # with a link budget: noise of unit variance, and channels in proportion to it
+        variance = noise_var(esn0_db) if state is None else 1.0
+        amplitudes = None if state is None else torch.from_numpy(state.amplitudes).to(self.device, torch.float32)
 
         def streams(purpose: str, of: slice = slice(None)) -> list[np.random.Generator]:
             return [stream(seed, scenario_id, drop, purpose) for drop in drops[of]]
@@ -256,11 +301,13 @@ class Link:
             return f"{purpose} {attempt}" if attempt else purpose
 
         def known_channel(subcarriers: np.ndarray) -> Tensor:
-            return self._antenna_channel(streams("channel"), self._frequencies[subcarriers], slot.csi)[..., 0, :]
+            frequencies = self._frequencies[subcarriers]
+            return self._antenna_channel(streams("channel"), frequencies, slot.csi, amplitudes)[..., 0, :]
 
         def response(of: slice, subcarriers: slice) -> Tensor:
             # drawn from the start for every part of the band: a draw does not depend on where it is looked at
-            h = self._antenna_channel(streams("channel", of), self._frequencies[subcarriers], slot.part_of_drop)
+            scale = None if amplitudes is None else amplitudes[of]
+            h = self._antenna_channel(streams("channel", of), self._frequencies[subcarriers], slot.part_of_drop, scale)
             return sender.layer_channel(h, None if precoder is None else precoder[of], subcarriers.start)
 
         def paths(of: slice, times_s: np.ndarray) -> list[Paths]:
@@ -283,13 +330,23 @@ class Link:
             sent = sender.antenna_grid(x, precoder)
             y, h = self._time_domain.received_grid(sent, attempt, paths, streams, noise_keys, variance, with_channel)
             h = None if h is None else sender.layer_channel(h, precoder)
-        observation = self._observation(slot, y, variance)
-        return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder)
+        if state is None:
+            return SlotBatch(self._observation(slot, y, variance), transport_blocks, coded_bits, x, h, precoder)
+        of_drop = torch.from_numpy(state.noise_var).to(self.device, torch.float32)
+        level = of_drop.sqrt()
+        y = y * level.view(-1, 1, 1, 1)
+        h = None if h is None else h * level.view(-1, 1, 1, 1, 1)
+        return SlotBatch(self._observation(slot, y, of_drop), transport_blocks, coded_bits, x, h, precoder, state)
 
     def recorded(
-        self, y: Tensor, noise_variance: float, transport_blocks: np.ndarray, coded_bits: Tensor, h: Tensor | None
+        self,
+        y: Tensor,
+        noise_variance: float | Tensor,
+        transport_blocks: np.ndarray,
+        coded_bits: Tensor,
+        h: Tensor | None,
     ) -> SlotBatch:
-        """A batch of slots that this link transmitted and received before, all at one noise variance.
+        """A batch of slots that this link transmitted and received before, at one noise variance or at one for each.
 
         y [batch, num_rx_ant, 14, num_subcarriers] complex64, on the link's device; the rest as in `SlotBatch`.
         """
@@ -303,19 +360,33 @@ class Link:
         return sender.num_tx_ant if len(self.channels) == 1 else sender.antennas_per_user
 
     def _antenna_channel(
-        self, generators: list[np.random.Generator], frequencies_hz: np.ndarray, part: slice
+        self,
+        generators: list[np.random.Generator],
+        frequencies_hz: np.ndarray,
+        part: slice,
+        amplitudes: Tensor | None = None,
     ) -> Tensor:
-        """Response of all antennas at some times of the drop, complex64 [batch, num_rx_ant, num_tx_ant, times, n]."""
+        """Response of all antennas at some times of the drop, complex64 [batch, num_rx_ant, num_tx_ant, times, n].
+
+        amplitudes float32 [batch, num_channels]: by which each channel is multiplied.
+        """
         antennas = self.config.num_rx_ant, self._tx_antennas
         parts = [
             channel.response_within(generators, *antennas, self._times, part, frequencies_hz, self.device)
             for channel in self.channels
         ]
+        if amplitudes is not None:
+            parts = [h * amplitudes[:, i].view(-1, 1, 1, 1, 1) for i, h in enumerate(parts)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
-    def receive(self, receiver: Receiver, batch: SlotBatch) -> Tensor:
-        """LLRs of a receiver; only a genie is handed the truth."""
-        return receiver(batch.observation, batch.truth if receiver.needs_truth else None)
+    def receive(self, receiver: Receiver, batch: SlotBatch, label: str = "") -> Tensor:
+        """LLRs of a receiver; only a genie is handed the truth.
+
+        label: what the receiver is called. `InputError` when it changes its input, which all receivers share.
+        """
+        truth = batch.truth if receiver.needs_truth else None
+        with untouched(label or type(receiver).__name__, receiver, batch.observation, truth):
+            return receiver(batch.observation, truth)
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> DropOutcomes:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""
@@ -379,15 +450,21 @@ class Link:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
-                llr = self.receive(receiver, batch)
+                llr = self.receive(receiver, batch, label)
                 check_finite(llr, f"the LLRs of {label}", indices)
                 found[label] = self.count_errors(llr, batch)
-            return found
+            return _with_received(found, batch.received)
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
-            llr = self.receive(receivers[label], batch)
+            llr = self.receive(receivers[label], batch, label)
             check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
             return llr
 
         grids = self.transmitter.grids
-        return run_processes(receivers, len(indices), grids, self.decoder, transmit, receive)
+        found = run_processes(receivers, len(indices), grids, self.decoder, transmit, receive)
+        return _with_received(found, self.received(indices, esn0_db, seed, scenario_id))
+
+
+def _with_received(found: dict[str, DropOutcomes], state: Received | None) -> dict[str, DropOutcomes]:
+    """Outcomes with the large-scale state of the users of the same drops."""
+    return found if state is None else {label: outcome.with_received(state) for label, outcome in found.items()}

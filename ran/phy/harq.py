@@ -30,7 +30,7 @@ class SoftBuffer:
     num_transmissions: int = 0
 
     def take(self, blocks: npt.ArrayLike) -> SoftBuffer:
-        """A new buffer with some of the transport blocks: indices or a mask, such as those whose CRC failed."""
+        """A new buffer with some of the transport blocks: indices or a mask, such as those not received."""
         chosen = self.llr[np.asarray(blocks)]
         return SoftBuffer(self.tb_size, self.code, chosen, self.sent_columns, self.num_transmissions)
 

@@ -34,8 +34,12 @@ _MAX_BLOCK_BITS: dict[int, int] = {1: 8448, 2: 3840}
 class TransportBlockDecision:
     """What decoding a batch of transport blocks gave.
 
-    bits [batch, tb_size] uint8. crc_ok [batch] bool: the transport block's own CRC holds.
-    code_block_ok [batch, C] bool: all parity checks of a code block hold, and its CRC where it has one.
+    bits [batch, tb_size] uint8. crc_ok [batch] bool: received, that is the transport block's own CRC holds and all its
+    code blocks are right. The bits may be right before that, where the decoder runs out of iterations while parity bits
+    are still wrong.
+    code_block_ok [batch, C] bool: all parity checks of a code block hold, its CRC where it has one, and there was
+    something to decode (as many LLRs other than 0 as it has bits). With `stop_crc` its CRC is enough, unless it is all
+    zeros.
     iterations [batch, C] int32: decoder iterations run.
     coded_llr [batch, num_coded_bits] float32, where soft output was asked for: LLRs of the coded bits after decoding,
     what came in included.
@@ -191,7 +195,7 @@ class TransportBlock:
         A torch tensor on a CUDA device is combined and decoded there; the decision lies on the host.
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
         precision, num_threads: see `ldpc.decode`. soft: also return LLRs of the coded bits after decoding.
-        stop_crc: stop a code block also when its CRC holds.
+        stop_crc: stop a code block also when its CRC holds, unless it is all zeros.
         soft_buffer: of `new_soft_buffer`: what this transmission brought is added to it, and what it then holds is
             decoded. A retransmission may have another allocation, modulation, number of layers and redundancy version:
             a TransportBlock of the same tb_size and target_rate. Another tb_size is refused.
@@ -238,7 +242,7 @@ class TransportBlock:
         whole = blocks.reshape(batch, -1)
         return TransportBlockDecision(
             bits=np.ascontiguousarray(whole[:, : self.tb_size]),
-            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial),
+            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial) & block_ok.reshape(batch, c).all(1),
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
             coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),

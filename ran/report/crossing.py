@@ -110,6 +110,8 @@ class Crossings:
     def __init__(self, results: RunResults, *, num_replicates: int = NUM_REPLICATES, seed: int = 0) -> None:
         if num_replicates < 1:
             raise bad_value("num_replicates", num_replicates, "1 or more")
+        name, _, unit = results.experiment.point_axis
+        self._axis = (name if name == "Es/N0" else name.lower(), unit)
         self._curves: dict[str, list[PointResult]] = {}
         for point in sorted(results.points, key=lambda p: p.esn0_db):
             if len(point.block_errors_per_drop) != point.drops or point.drops < 1:
@@ -126,7 +128,7 @@ class Crossings:
         """Es/N0 [dB] at which `receiver` meets `target_bler`, with its interval."""
         _check_target(target_bler)
         points = self._curves.get(receiver, ())
-        reason = _why_no_crossing(points, target_bler)
+        reason = _why_no_crossing(points, target_bler, self._axis)
         if reason:
             return Estimate(None, reason=reason)
         esn0_db = np.array([p.esn0_db for p in points])
@@ -208,27 +210,28 @@ def interval(replicates: np.ndarray) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _why_no_crossing(points: Sequence[PointResult], target_bler: float) -> str:
-    """The reason in words that follow "the receiver is", empty when the curve crosses."""
+def _why_no_crossing(points: Sequence[PointResult], target_bler: float, axis: tuple[str, str]) -> str:
+    """The reason in words that follow "the receiver is", empty when the curve crosses. axis: what the points are at,
+    and its unit."""
     target = percent(target_bler)
     if not points:
         return "not simulated"
     met = interpolable_bler(points) <= target_bler
     first, last = points[0], points[-1]
     if met[0]:
-        return f"already at or below {target} at the lowest simulated Es/N0, {_measured(first)}"
+        return f"already at or below {target} at the lowest simulated {axis[0]}, {_measured(first, axis[1])}"
     if not met.any():
         if last.block_errors <= target_bler * last.blocks:
-            return f"simulated in too few drops to tell at {_measured(last)}"
-        return f"still above {target} at the highest simulated Es/N0, {_measured(last)}"
+            return f"simulated in too few drops to tell at {_measured(last, axis[1])}"
+        return f"still above {target} at the highest simulated {axis[0]}, {_measured(last, axis[1])}"
     again = [p for p in points[int(np.argmax(met)) + 1 :] if p.bler_low > target_bler]
-    return f"above {target} again at {_measured(again[0])}" if again else ""
+    return f"above {target} again at {_measured(again[0], axis[1])}" if again else ""
 
 
-def _measured(point: PointResult) -> str:
+def _measured(point: PointResult, unit: str) -> str:
     if point.block_errors == 0:
-        return f"{point.esn0_db:g} dB (no error in {point.blocks} blocks)"
-    return f"{point.esn0_db:g} dB (BLER {percent(point.bler)})"
+        return f"{point.esn0_db:g} {unit} (no error in {point.blocks} blocks)"
+    return f"{point.esn0_db:g} {unit} (BLER {percent(point.bler)})"
 
 
 def percent(fraction: float) -> str:

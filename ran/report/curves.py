@@ -37,6 +37,7 @@ class Curve:
     peak_mbps: throughput of a link that loses no block.
     line_esn0_db, line_bler: the curve that the crossings are read from, on a fine grid.
     band_low, band_high: the ends of the intervals on that grid.
+    axis: what esn0_db is, with its unit: Es/N0, or with a link budget the transmit power.
     """
 
     label: str
@@ -57,6 +58,7 @@ class Curve:
     line_bler: np.ndarray
     band_low: np.ndarray
     band_high: np.ndarray
+    axis: tuple[str, str] = ("Es/N0", "dB")
 
     @property
     def has_errors(self) -> np.ndarray:
@@ -170,6 +172,7 @@ def _curve(
         line_bler=_along(fine, esn0_db, interpolable_bler(points)),
         band_low=_along(fine, esn0_db, low),
         band_high=_along(fine, esn0_db, high),
+        axis=run.experiment.point_axis[::2],
     )
 
 
@@ -212,6 +215,11 @@ def esn0_range(shown: Sequence[Curve]) -> tuple[float, float]:
     low, high = float(min(starts)), float(max(stops))
     margin = 0.03 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def axis_of(shown: Sequence[Curve]) -> tuple[str, str]:
+    """What curves are over, and its unit."""
+    return shown[0].axis if shown else ("Es/N0", "dB")
 
 
 def escape_math(text: str) -> str:

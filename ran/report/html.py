@@ -6,19 +6,20 @@ import base64
 import contextlib
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from ran.errors import InputError, bad_value
+from ran.report.budget import budget_figures, budget_png, budget_view
 from ran.report.crossing import CONFIDENCE, percent
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT, GENIE_DARK, GENIE_LIGHT, curves, run_labels
 from ran.report.harq import harq_png
 from ran.report.picture import bler_png, throughput_png
 from ran.report.plot import bler_figure, throughput_figure
-from ran.report.summary import findings, summary_table
+from ran.report.summary import findings, has_crossings, reasons, summary_table
 from ran.report.template import page_part, page_template
 from ran.report.throughput_gain import throughput_gains
 
@@ -28,7 +29,8 @@ from ran.sim.yaml_file import dump
 
 
 def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:
-    """Write report.html, bler.png, throughput.png, and harq.png where there is HARQ, over one run or several together.
+    """Write report.html, bler.png, throughput.png, and harq.png where there is HARQ and link-budget.png
+    where there is a link budget, over one run or several together.
 
     esn0_less_ebn0_db: as of `ran.report.summary.summary_table`.
     out: a folder, made if need be, or the path of the page when it ends in .html (the PNGs go beside it).
@@ -40,12 +42,18 @@ def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float
     for run, label in zip(runs, run_labels(runs), strict=True):
         if not run.points:
             raise bad_value(f"points of run {label!r}", "none", "one or more; simulate the run first")
+    axes = {run.experiment.point_axis for run in runs}
+    if len(axes) > 1:
+        raise bad_value("runs of the report", "some over Es/N0 and some over transmit power", "runs of one kind")
     page = Path(out)
     if page.suffix.lower() != ".html":
         page = page / "report.html"
     shown = curves(runs)
     title = " · ".join(run_labels(runs))
     pictures = {"bler.png": bler_png(shown, title), "throughput.png": throughput_png(shown, title)}
+    with_budget = [run for run in runs if run.experiment.link_budget is not None]
+    if with_budget:
+        pictures["link-budget.png"] = budget_png(runs)
     with_harq = [run for run in runs if run.experiment.harq is not None]
     if with_harq:
         pictures["harq.png"] = harq_png(with_harq)
@@ -74,7 +82,8 @@ def _page(
         ],
         # A reader without JavaScript gets the same curves as pictures.
         pictures={name[:-4]: base64.b64encode(content).decode() for name, content in pictures.items()},
-        figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown)},
+        figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown), **budget_figures(runs)},
+        axis=runs[0].experiment.point_axis,
         gains=throughput_gains(runs),
         palette={
             "light": {"curves": COLORS_LIGHT, "genie": GENIE_LIGHT},
@@ -100,9 +109,13 @@ def _run_view(
         "rows": rows,
         "reference": next((row.receiver for row in rows if row.is_reference), None),
         "genie": next((row.receiver for row in rows if row.is_genie), None),
-        "findings": findings(rows),
+        "findings": findings(rows, _word(run)),
         "colors": colors,
-        "notes": _notes(rows),
+        "notes": reasons(rows),
+        "has_crossings": has_crossings(rows),
+        "axis": run.experiment.point_axis,
+        "warnings": [text for key, text in run.meta.items() if key.startswith("note ")],
+        "budget": None if run.experiment.link_budget is None else budget_view(run),
         "points": run.points,
         "num_attempts": run.experiment.max_transmissions if run.experiment.harq else 0,
         "genie_receivers": run.genie_receivers,
@@ -123,11 +136,27 @@ def _link_facts(settings: dict[str, Any]) -> list[tuple[str, str]]:
         "MCS": f"{_mcs(channel)} of table {channel.get('mcs_table')}",
         "Precoding": _precoding(settings),
         "Channel": ", ".join(dict.fromkeys(_channel(c) for c in channels)),
+        "Link budget": _budget(settings.get("link_budget")),
         "Users": settings.get("users", {}).get("num_users"),
         "Receive antennas": settings.get("num_rx_ant"),
         "Seed": settings.get("seed"),
     }
     return [(name, str(value)) for name, value in facts.items() if value is not None and "None" not in str(value)]
+
+
+def _word(run: RunResults) -> str:
+    """What receivers need more or less of, in a sentence."""
+    return "Es/N0" if run.experiment.link_budget is None else "transmit power"
+
+
+def _budget(budget: dict[str, Any] | None) -> str | None:
+    """Powers and noise in a few words."""
+    if budget is None:
+        return None
+    powers = ", ".join(f"{power:g}" for power in budget["tx_power_dbm"])
+    text = f"{powers} dBm, noise figure {budget['noise_figure_db']:g} dB at {budget['temperature_k']:g} K"
+    control = budget.get("power_control")
+    return text if control is None else f"{text}, P0 {control['p0_dbm']:g} dBm, alpha {control['alpha']:g}"
 
 
 def _mcs(channel: dict[str, Any]) -> str:
@@ -152,20 +181,11 @@ def _precoding(settings: dict[str, Any]) -> str | None:
 
 
 def _channel(block: Any) -> str:
-    """A channel block as its name and, for a tapped delay line, its profile."""
+    """A channel block as its name and, for a tapped delay line, its profile, or the site that its rays are of."""
     if not isinstance(block, dict):
         return str(block)
-    return " ".join(str(block[key]) for key in ("name", "profile") if key in block)
-
-
-def _notes(rows: Sequence[Any]) -> list[str]:
-    """Why crossings are absent, one sentence each."""
-    return [
-        f"{row.receiver} at {percent(target)} BLER: {crossing.reason}."
-        for row in rows
-        for target, crossing in zip(row.target_blers, row.crossings, strict=True)
-        if crossing.reason
-    ]
+    named = [str(block[key]) for key in ("name", "profile") if key in block]
+    return " ".join(named + [PurePath(block[key]).name for key in ("rays", "responses") if block.get(key)])
 
 
 def write_whole(path: Path, content: bytes) -> None:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
 from ran.report.crossing import percent
-from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, Curve, bler_floor, escape_math, esn0_range
+from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, Curve, axis_of, bler_floor, escape_math, esn0_range
 from ran.report.summary import TARGET_BLERS
 
 _MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
@@ -109,7 +109,7 @@ def _axes(title: str, shown: Sequence[Curve]) -> tuple[Figure, Axes]:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     axes.set_title(escape_math(title), loc="left", fontsize=11, fontweight="bold", color="#1f2733", pad=10)
-    axes.set_xlabel("Es/N0 [dB]")
+    axes.set_xlabel("{} [{}]".format(*axis_of(shown)))
     axes.set_xlim(*esn0_range(shown))
     axes.grid(True, which="major", linewidth=0.7)
     return figure, axes

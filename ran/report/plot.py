@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from ran.report.crossing import percent
-from ran.report.curves import Curve, bler_floor, esn0_range
+from ran.report.curves import Curve, axis_of, bler_floor, esn0_range
 from ran.report.summary import TARGET_BLERS
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "hexagon")
@@ -160,7 +160,7 @@ def _common(curve: Curve) -> Figure:
 
 def _hover(curve: Curve) -> str:
     # The box over all curves of a single run has the Es/N0 as its title.
-    place = "" if curve.has_band else " at %{x} dB"
+    place = "" if curve.has_band else f" at %{{x}} {curve.axis[1]}"
     return "%{meta.label}" + place + ": <b>%{customdata}</b><extra></extra>"
 
 
@@ -172,12 +172,13 @@ def _bler_text(point: Any) -> str:
 
 
 def _layout(shown: Sequence[Curve], y_title: str, y_axis: Figure) -> Figure:
+    axis, unit = axis_of(shown)
     return {
         "xaxis": {
-            "title": {"text": "Es/N0 [dB]"},
+            "title": {"text": f"{axis} [{unit}]"},
             "range": list(esn0_range(shown)),
             "hoverformat": ".4~g",
-            "unifiedhovertitle": {"text": "Es/N0 = %{x} dB"},
+            "unifiedhovertitle": {"text": f"{axis} = %{{x}} {unit}"},
             "zeroline": False,
         },
         "yaxis": {"title": {"text": y_title}, "zeroline": False} | y_axis,

@@ -81,9 +81,10 @@ def summary_table(
 
 
 def ebn0_offset_db(results: RunResults) -> float | None:
-    """Es/N0 less Eb/N0 in dB, of an uplink; None of a downlink, whose power is counted at the base station."""
+    """Es/N0 less Eb/N0 in dB, of an uplink; None of a downlink, whose power is counted at the base station,
+    and with a link budget, whose points are transmit powers."""
     experiment = results.experiment
-    if experiment.pusch is None:
+    if experiment.pusch is None or experiment.link_budget is not None:
         return None
     # torch takes a while to import, and only grids need it
     from ran.link.snr import ebn0_db
@@ -92,7 +93,22 @@ def ebn0_offset_db(results: RunResults) -> float | None:
     return -ebn0_db(0.0, PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users))
 
 
-def findings(rows: Sequence[SummaryRow]) -> list[str]:
+def has_crossings(rows: Sequence[SummaryRow]) -> bool:
+    """Whether any receiver meets any target; without, a table would hold nothing but dashes."""
+    return any(crossing.value_db is not None for row in rows for crossing in row.crossings)
+
+
+def reasons(rows: Sequence[SummaryRow]) -> list[str]:
+    """Why crossings are absent, one sentence each."""
+    return [
+        f"{row.receiver} at {percent(target)} BLER: {crossing.reason}."
+        for row in rows
+        for target, crossing in zip(row.target_blers, row.crossings, strict=True)
+        if crossing.reason
+    ]
+
+
+def findings(rows: Sequence[SummaryRow], what: str = "Es/N0") -> list[str]:
     """What the rows say in plain sentences, one for each receiver that is compared with the reference."""
     reference = next((row for row in rows if row.is_reference), None)
     if reference is None:
@@ -104,7 +120,7 @@ def findings(rows: Sequence[SummaryRow]) -> list[str]:
         for target, gain, loss in zip(row.target_blers, row.gains, row.losses, strict=True):
             if gain.value_db is None:
                 continue
-            sentence = f"{row.receiver} {_compared(gain, reference.receiver)} at {percent(target)} BLER"
+            sentence = f"{row.receiver} {_compared(gain, reference.receiver, what)} at {percent(target)} BLER"
             if loss.value_db is not None:
                 genie = next(r.receiver for r in rows if r.is_genie)
                 sentence += f", and is {loss.value_db:.2f} dB away from {genie}"
@@ -113,11 +129,11 @@ def findings(rows: Sequence[SummaryRow]) -> list[str]:
     return sentences
 
 
-def _compared(gain: Estimate, reference: str) -> str:
+def _compared(gain: Estimate, reference: str, what: str) -> str:
     if gain.value_db is None or gain.low_db is None or gain.high_db is None:
         return f"cannot be compared with {reference}"
     if gain.low_db > 0:
-        return f"needs {gain.value_db:.2f} dB less Es/N0 than {reference}"
+        return f"needs {gain.value_db:.2f} dB less {what} than {reference}"
     if gain.high_db < 0:
-        return f"needs {-gain.value_db:.2f} dB more Es/N0 than {reference}"
+        return f"needs {-gain.value_db:.2f} dB more {what} than {reference}"
     return f"cannot be told apart from {reference} (gain {gain} dB)"

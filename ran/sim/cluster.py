@@ -20,6 +20,13 @@ from ran.sim.identity import SIMULATION_VERSION, scenario_id
 from ran.sim.simulation import Build, Simulation
 from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, simulate_chunk, use_one_thread
 
+_ALLOWED = "auto, local, HOST:PORT or ray://HOST:PORT of a running Ray cluster (ray start --head)"
+#: Ray asks for a token by default where the head's user has one (Ray 2.60, "Token authentication").
+_TOKEN = (
+    "a running Ray cluster whose token is known here: print it on the head with `ray get-auth-token`, put it into "
+    "~/.ray/auth_token here (or into the variable RAY_AUTH_TOKEN), and set RAY_AUTH_MODE=token"
+)
+
 
 @dataclass(frozen=True)
 class Arrived:
@@ -93,13 +100,15 @@ class ClusterExecutor:
     def __enter__(self) -> ClusterExecutor:
         try:
             _knock(self._address)
+        except OSError as error:
+            raise self._no_cluster(error, _ALLOWED) from None
+        try:
             self._ray.init(address=self._address, log_to_driver=False, logging_level="error")
+        except (ConnectionError, self._ray.exceptions.AuthenticationError) as error:
+            # somebody listens; Ray writes that the token is missing to its log only
+            raise self._no_cluster(error, _TOKEN) from None
         except (OSError, ValueError, RuntimeError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise InputError(
-                f"--cluster: {self._address}: {first}; allowed: auto, local, HOST:PORT or ray://HOST:PORT of a running "
-                "Ray cluster (ray start --head)"
-            ) from None
+            raise self._no_cluster(error, _ALLOWED) from None
         try:
             self._start()
         except BaseException:
@@ -111,6 +120,10 @@ class ClusterExecutor:
         self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
     ) -> None:
         self.close()
+
+    def _no_cluster(self, error: Exception, allowed: str) -> InputError:
+        first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        return InputError(f"--cluster: {self._address}: {first}; allowed: {allowed}")
 
     def _start(self) -> None:
         offered = int(self._ray.cluster_resources().get(self._resource, 0))

@@ -12,10 +12,12 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, fiel
 
 from ran.errors import InputError, unknown_name
 from ran.link.constellation import with_points
+from ran.link.link_budget import LinkBudget
 from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
 from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
 from ran.sim.validation import validate
 from ran.sim.yaml_file import read_mapping
 
@@ -230,9 +232,12 @@ def _tuples(value: Any) -> Any:
 
 
 class Experiment(Config):
-    """What `ran sim` runs. Immutable; written to the run folder with every default filled in."""
+    """What `ran sim` runs. Immutable; written to the run folder with every default filled in.
 
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "data")
+    esn0_db: points in dB; or link_budget, where the channel has absolute gains: points are then transmit powers in dBm.
+    """
+
+    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "data", "link_budget", "esn0_db")
 
     name: Annotated[
         str,
@@ -270,7 +275,8 @@ class Experiment(Config):
                 "or {requirement: {esn0_db: A}}"
             }
         ),
-    ]
+    ] = ()
+    link_budget: LinkBudget | None = None
     stopping: Stopping = Stopping()
     decoder: Decoder = Decoder()
     harq: Harq | None = None
@@ -300,6 +306,19 @@ class Experiment(Config):
         check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
         return self
 
+    @model_validator(mode="after")
+    def _points_or_budget(self) -> Experiment:
+        has_points = self.esn0_db != ()
+        if self.link_budget is None and not has_points:
+            allowed = type(self).model_json_schema()["properties"]["esn0_db"]["allowed"]
+            raise ValueError(f"esn0_db: missing; allowed: {allowed}; or link_budget with a channel that has path loss")
+        if self.link_budget is not None and has_points:
+            raise ValueError(
+                "esn0_db: got points together with link_budget, from which Es/N0 follows; allowed: one of the two, and "
+                "link_budget.tx_power_dbm as a list to sweep the transmit power"
+            )
+        return self
+
     @field_validator("channel", mode="before")
     @classmethod
     def _channel_may_be_a_name(cls, value: Any) -> Any:
@@ -326,7 +345,9 @@ class Experiment(Config):
 
     @property
     def snr_grid(self) -> tuple[float, ...]:
-        """Every Es/N0 in dB that may be simulated, ascending."""
+        """Every Es/N0 in dB that may be simulated, ascending; with a link budget every transmit power in dBm."""
+        if self.link_budget is not None:
+            return self.link_budget.tx_power_dbm
         if isinstance(self.esn0_db, tuple):
             return self.esn0_db
         if isinstance(self.esn0_db, SnrRange):
@@ -335,6 +356,11 @@ class Experiment(Config):
             requirement = self.esn0_db.requirement
             return tuple(requirement.point(offset) for offset in requirement.offsets)
         return self.esn0_db.auto.values()
+
+    @property
+    def point_axis(self) -> tuple[str, str, str]:
+        """What the points are: in full, as a symbol, and their unit."""
+        return ("Es/N0", "Es/N0", "dB") if self.link_budget is None else ("Transmit power", "P", "dBm")
 
     @property
     def requirement(self) -> Requirement | None:
@@ -359,6 +385,12 @@ class Experiment(Config):
         return values
 
 
+def refuse_link_budget(experiment: Experiment, command: str) -> None:
+    """`InputError` for an experiment whose points are transmit powers, where a command counts in Es/N0."""
+    if experiment.link_budget is not None:
+        raise InputError(f"link_budget: got one with `{command}`; allowed: esn0_db, and a channel without pathloss")
+
+
 #: How the names of files end that experiments use.
 FILE_SUFFIXES = (".safetensors", ".onnx", ".tflite", ".npz", ".xml")
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
@@ -381,7 +413,7 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     data = read_mapping(path)
     data.setdefault("name", path.stem)
     folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
-    data = with_points(apply_overrides(data, overrides), folder)
+    data = with_points(retitled(data, apply_overrides(data, overrides)), folder)
     experiment = validate(Experiment, data, str(name_or_path))
     return with_absolute_files(experiment, folder)
 

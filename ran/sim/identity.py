@@ -9,12 +9,27 @@ from pathlib import PurePath
 from typing import Any
 
 from ran.errors import InputError
-from ran.link.catalogue import channel_fingerprint
+from ran.link.catalogue import channel_fingerprint, with_defaults, without_defaults
 from ran.sim.device import device_kind
 from ran.sim.experiment import FILE_SUFFIXES, Experiment, ReceiverBlock
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
-SIMULATION_VERSION = 2
+SIMULATION_VERSION = 3
+
+#: Parts of an experiment that decide the physics of a drop; `channel_data` is the content of files.
+PHYSICS_KEYS = (
+    "carrier",
+    "pusch",
+    "pdsch",
+    "precoding",
+    "users",
+    "num_rx_ant",
+    "channel",
+    "harq",
+    "waveform",
+    "data",
+    "channel_data",
+)
 
 
 def canonical_json(value: Any) -> str:
@@ -38,14 +53,19 @@ def _canonical(value: Any) -> Any:
 
 
 def physics(experiment: Experiment) -> dict[str, Any]:
-    """Everything that decides the physics of a drop, except the SNR."""
+    """Everything that decides the physics of a drop, except the SNR; the key of its random numbers.
+
+    Options of channels that are written out though they are the defaults do not enter: equal physics, equal numbers.
+    """
     resolved = experiment.resolved()
     # without retransmissions there is no `harq`, as in experiments from before there was one; likewise the rest
-    keys = ("carrier", "pusch", "pdsch", "precoding", "users", "num_rx_ant", "channel", "harq", "waveform")
-    found = {key: resolved[key] for key in keys if key in resolved}
+    found = {key: resolved[key] for key in PHYSICS_KEYS if key in resolved and key != "data"}
+    if experiment.link_budget is not None:
+        found["link_budget"] = experiment.link_budget.identity()
     if experiment.data is not None:
         found["data"] = experiment.data.identity()
-    blocks = resolved["channel"] if isinstance(resolved["channel"], list | tuple) else [resolved["channel"]]
+    blocks = [without_defaults(block) for block in _channels(resolved)]
+    found["channel"] = blocks if isinstance(resolved["channel"], list | tuple) else blocks[0]
     contents = [channel_fingerprint(block) for block in blocks]
     if any(contents):
         # of files the content decides, not where they are
@@ -55,18 +75,40 @@ def physics(experiment: Experiment) -> dict[str, Any]:
     return found
 
 
+def _channels(resolved: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    channel = resolved["channel"]
+    return list(channel) if isinstance(channel, list | tuple) else [channel]
+
+
+def resolved_channels(experiment: Experiment) -> list[dict[str, Any]]:
+    """The channels' blocks with every option, files without their folders: a default that changes, changes this."""
+    return [_without_folder(with_defaults(block)) for block in _channels(experiment.resolved())]
+
+
+def filled_in(experiment: Experiment) -> dict[str, Any]:
+    """`experiment.resolved()` with the options of its channels and receivers too; validates to the same physics."""
+    resolved = experiment.resolved()
+    channels = [with_defaults(block) for block in _channels(resolved)]
+    return {
+        **resolved,
+        "channel": channels if isinstance(resolved["channel"], list | tuple) else channels[0],
+        "receivers": [with_defaults(block) for block in resolved["receivers"]],
+    }
+
+
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
     """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
-    return digest({**physics(experiment), "esn0_db": float(esn0_db)})
+    point = "esn0_db" if experiment.link_budget is None else "tx_power_dbm"
+    return digest({**physics(experiment), point: float(esn0_db)})
 
 
 def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu") -> dict[str, Any]:
-    """What decides what a receiver does: name, options, the fingerprint of its weights or source, and a GPU.
+    """What decides what a receiver does: name, all options, the fingerprint of its weights or source, and a GPU.
 
     A GPU rounds differently: its outcomes are never mixed with those of a processor.
     Where files are does not matter, what they hold is in the fingerprint; so of paths only the file name enters.
     """
-    identity = {key: _without_folder(value) for key, value in block.block().items()}
+    identity = {key: _without_folder(value) for key, value in with_defaults(block.block()).items()}
     kind = device_kind(device)
     return {**identity, "fingerprint": fingerprint, **({} if kind == "cpu" else {"device": kind})}
 
@@ -83,6 +125,7 @@ def task_id(experiment: Experiment, receiver: Mapping[str, Any], esn0_db: float)
     return digest(
         {
             "scenario": scenario_id(experiment, esn0_db),
+            "channels": resolved_channels(experiment),
             "receiver": receiver,
             "decoder": experiment.decoder.model_dump(mode="json"),
             "seed": experiment.seed,
@@ -97,6 +140,7 @@ def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, An
     for key in ("name", "description", "stopping"):
         del resolved[key]
     without_folders = {key: v for key, v in physics(experiment).items() if key.startswith(("channel", "data"))}
+    without_folders["channel"] = resolved_channels(experiment)
     return {**resolved, **without_folders, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
 
 

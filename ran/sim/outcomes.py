@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ran.sim.store import Segment
+from ran.sim.store import NUM_RECEIVED, Segment
 from ran.sim.throughput import Stream
 
 
@@ -18,10 +18,8 @@ class TaskOutcomes:
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self._beyond = {segment.first_drop: segment for segment in segments}
-        self.block_errors = np.zeros(0, np.int64)
-        self.bit_errors = np.zeros(0, np.int64)
-        self.earlier_errors = np.zeros((0, 0), np.int64)
-        self.second_errors = np.zeros((0, 0), np.int64)
+        self._prefix: list[Segment] = []
+        self._known = 0
         self._close_gaps()
 
     def add(self, segment: Segment) -> None:
@@ -30,18 +28,54 @@ class TaskOutcomes:
         self._close_gaps()
 
     def _close_gaps(self) -> None:
-        while (segment := self._beyond.pop(len(self.block_errors), None)) is not None:
-            self.block_errors = np.concatenate([self.block_errors, segment.block_errors])
-            self.bit_errors = np.concatenate([self.bit_errors, segment.bit_errors])
-            earlier = self.earlier_errors if len(self.earlier_errors) else segment.earlier_errors[:0]
-            self.earlier_errors = np.concatenate([earlier, segment.earlier_errors])
-            second = self.second_errors if len(self.second_errors) else segment.second_errors[:0]
-            self.second_errors = np.concatenate([second, segment.second_errors])
+        while (segment := self._beyond.pop(self._known, None)) is not None:
+            if len(segment.block_errors) == 0:
+                continue
+            self._prefix.append(segment)
+            self._known += len(segment.block_errors)
+
+    def _joined(self) -> Segment | None:
+        """The prefix as one segment. Parts are joined when somebody looks, so that loading takes linear time."""
+        if len(self._prefix) > 1:
+            arrays = {
+                name: np.concatenate([getattr(segment, name) for segment in self._prefix])
+                for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
+            }
+            self._prefix = [Segment(0, **arrays)]
+        return self._prefix[0] if self._prefix else None
+
+    @property
+    def block_errors(self) -> np.ndarray:
+        """int64 [drops] of the prefix; `bit_errors` likewise."""
+        joined = self._joined()
+        return np.zeros(0, np.int64) if joined is None else joined.block_errors
+
+    @property
+    def bit_errors(self) -> np.ndarray:
+        joined = self._joined()
+        return np.zeros(0, np.int64) if joined is None else joined.bit_errors
+
+    @property
+    def earlier_errors(self) -> np.ndarray:
+        """int64 [drops, transmissions - 1], see `Segment`; `second_errors` [drops, transmissions]."""
+        joined = self._joined()
+        return np.zeros((0, 0), np.int64) if joined is None else joined.earlier_errors
+
+    @property
+    def second_errors(self) -> np.ndarray:
+        joined = self._joined()
+        return np.zeros((0, 0), np.int64) if joined is None else joined.second_errors
+
+    @property
+    def received(self) -> np.ndarray:
+        """float32 [drops, users, NUM_RECEIVED], see `Segment`."""
+        joined = self._joined()
+        return np.zeros((0, 0, NUM_RECEIVED), np.float32) if joined is None else joined.received
 
     @property
     def prefix(self) -> int:
         """Number of drops known without a gap."""
-        return len(self.block_errors)
+        return self._known
 
     def streams(self, bits_per_block: Sequence[int], drops: int | None = None) -> tuple[Stream, ...]:
         """Blocks that arrived and transmissions that it took: of all users together, or of either codeword.

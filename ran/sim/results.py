@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +15,12 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import digest, physics, task_id
+from ran.sim.identity import PHYSICS_KEYS, digest, task_id
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
 from ran.sim.statistics import bler_interval
-from ran.sim.store import Store
+from ran.sim.store import NUM_RECEIVED, Store
 from ran.sim.throughput import fraction_of_maximum
 from ran.sim.validation import validate
 
@@ -57,6 +57,8 @@ class PointResult:
     with its interval (`ran.sim.throughput`). bler_after: blocks in error after 1, 2, ... transmissions.
 
     bler_of_codewords: of the first and the second codeword; empty where there is one.
+
+    With a link budget esn0_db is the transmit power in dBm, and received float32 [drops, users, 5] as in `Segment`.
     """
 
     receiver: str
@@ -78,6 +80,7 @@ class PointResult:
     throughput_fraction_high: float = 1.0
     bler_after: tuple[float, ...] = ()
     bler_of_codewords: tuple[float, ...] = ()
+    received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
 
 
 @dataclass(frozen=True)
@@ -132,7 +135,8 @@ def merged_results(runs: Sequence[RunResults]) -> RunResults:
     titles: list[str] = []
     for run in runs:
         for key, given, wanted in (
-            ("link", digest(physics(run.experiment)), digest(physics(first))),
+            ("link", run.meta.get("scenario"), runs[0].meta.get("scenario")),
+            ("simulation version", run.meta.get("simulation_version"), runs[0].meta.get("simulation_version")),
             ("decoder", run.experiment.decoder, first.decoder),
             ("seed", run.experiment.seed, first.seed),
         ):
@@ -182,10 +186,12 @@ def _from_store(store: Store) -> RunResults:
         )
         genies = frozenset(json.loads(meta["genies"]))
         versions = json.loads(meta["versions"])
-        run_id = digest(json.loads(meta["run_identity"]))
+        identity = json.loads(meta["run_identity"])
+        version = int(identity.get("simulation_version", 0))
     except (KeyError, ValueError) as error:
         raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
-    outcomes = known_outcomes(store, experiment, receivers)
+    # what the store names them: neither today's version nor any file has a say in what was simulated
+    outcomes = {(t.receiver, t.esn0_db): TaskOutcomes(store.load(t.task_id)) for t in store.tasks()}
     curves = Plan(experiment, dimensions.bits_per_block).curves(outcomes)
     points = tuple(
         point_result(point, outcomes[point.receiver, point.esn0_db], dimensions)
@@ -194,12 +200,14 @@ def _from_store(store: Store) -> RunResults:
     )
     complete = not any(need.certain for curve in curves for need in curve.needs)
     about = {
-        "run_id": run_id,
-        "scenario": digest(physics(experiment)),
+        "run_id": digest(identity),
+        "scenario": meta.get("scenario") or digest({k: identity[k] for k in PHYSICS_KEYS if k in identity}),
+        "simulation_version": str(version),
         "complete": "yes" if complete else "no",
         **versions,
     }
     about |= {f"weights {title}": r["fingerprint"] for title, r in receivers.items() if r["fingerprint"]}
+    about |= {f"note {i + 1}": note for i, note in enumerate(json.loads(meta.get("notes", "[]")))}
     about |= {key: meta[key] for key in ("started", "finished", "workers", "wall_time_s") if key in meta}
     return RunResults(experiment, points, genies, dimensions.blocks_per_drop, about)
 
@@ -245,12 +253,14 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         throughput_fraction_high=fraction.high,
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
         bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
+        received=known.received[: point.drops],
     )
 
 
 def write_csv(results: RunResults, path: Path) -> None:
     """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
 
+    With a link budget tx_power_dbm is in the place of esn0_db.
     With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
     """
     count = results.experiment.max_transmissions if results.experiment.harq else 0
@@ -259,7 +269,9 @@ def write_csv(results: RunResults, path: Path) -> None:
     writer = csv.writer(text, lineterminator="\n")
     codewords = max((len(point.bler_of_codewords) for point in results.points), default=0)
     after = [f"bler_after_{i + 1}" for i in range(count)]
-    writer.writerow([*columns, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
+    axis = "esn0_db" if results.experiment.link_budget is None else "tx_power_dbm"
+    shown = [axis if column == "esn0_db" else column for column in columns]
+    writer.writerow([*shown, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
     for point in results.points:
         values = [*(getattr(point, column) for column in columns), *point.bler_after[:count], *point.bler_of_codewords]
         writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])

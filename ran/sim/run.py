@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
+from ran.sim.budget_results import BUDGET_CSV, write_budget_csv
 from ran.sim.device import device_kind
 from ran.sim.executor import Executor, RunStopped, Workers, available_cores
 from ran.sim.experiment import Experiment
@@ -30,9 +31,9 @@ _SPEED_WINDOW_S = 20.0
 class NonFiniteStop(RunStopped):
     """A NaN or an infinity appeared; `key` replays its drop."""
 
-    def __init__(self, stage: str, drop: int, esn0_db: float, key: str) -> None:
+    def __init__(self, stage: str, drop: int, esn0_db: float, key: str, unit: str = "dB") -> None:
         super().__init__(
-            f"non-finite numbers in {stage}, drop {drop} at {esn0_db:g} dB; "
+            f"non-finite numbers in {stage}, drop {drop} at {esn0_db:g} {unit}; "
             f"the same command with --replay {key} shows it again"
         )
         self.key = key
@@ -62,6 +63,7 @@ class Status:
     slots_per_s: float | None
     elapsed_s: float
     least_left_s: float | None
+    axis: tuple[str, str, str] = ("Es/N0", "Es/N0", "dB")
 
 
 class Listener(Protocol):
@@ -109,6 +111,8 @@ def run(
     device = simulation.device
     receivers = {t: receiver_identity(block, simulation.fingerprints[t], device) for t, block in blocks.items()}
     with RunFolder(Path(out), experiment, simulation, receivers) as folder:
+        for note in simulation.notes:
+            listener.say(f"note: {note}")
         simulation.warm_up(listener.say)
         # a GPU is shared by all processes: one keeps it busy
         cores = available_cores() if device_kind(device) == "cpu" else 1
@@ -118,6 +122,8 @@ def run(
             session.simulate(build, listener, executor)
     results = load_results(Path(out))
     write_csv(results, Path(out) / CSV)
+    if experiment.link_budget is not None:
+        write_budget_csv(results, Path(out) / BUDGET_CSV)
     return results
 
 
@@ -185,7 +191,7 @@ class _Session:
         """Store the outcomes of a chunk, then count them."""
         if isinstance(answer, NonFinite):
             key = replay_key(self._experiment, chunk.esn0_db, answer.drop)
-            raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key)
+            raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key, self._experiment.point_axis[2])
         segments = answer.outcomes
         self._store.add({self._task(title, chunk): s for title, s in segments.items()}, self._times())
         for title, segment in segments.items():
@@ -217,6 +223,7 @@ class _Session:
             slots_per_s=speed,
             elapsed_s=time.monotonic() - self._started,
             least_left_s=left / speed if speed else None,
+            axis=self._experiment.point_axis,
         )
 
     def _point_status(self, need: Need) -> PointStatus:

@@ -15,7 +15,7 @@ from ran.errors import InputError
 from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import first_difference, run_identity
+from ran.sim.identity import digest, filled_in, first_difference, physics, run_identity
 from ran.sim.provenance import versions
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
@@ -47,7 +47,7 @@ class RunFolder:
         try:
             self.store = self._open_store(identity)
             self.store.set_meta(_description(experiment, simulation, receivers))
-            text = dump(experiment.resolved(), allow_unicode=True, width=120)
+            text = dump(filled_in(experiment), allow_unicode=True, width=120)
             write_text(path / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
         except BaseException:
             os.close(self._lock)
@@ -133,10 +133,12 @@ def _description(
     return {
         "experiment": json.dumps(experiment.resolved()),
         "receivers": json.dumps(receivers),
+        "scenario": digest(physics(experiment)),
         "genies": json.dumps(sorted(simulation.genies)),
         "blocks_per_drop": json.dumps(link.blocks_per_drop),
         "bits_per_block": json.dumps(sizes[0] if len(set(sizes)) == 1 else sizes),
         "slot_duration_s": json.dumps(link.slot_duration_s),
+        **({"notes": json.dumps(list(simulation.notes))} if simulation.notes else {}),
         "versions": json.dumps({**versions(), "device": device_title(simulation.device)}),
     }
 

@@ -27,6 +27,10 @@ class DropOutcomes(Protocol):
     def second_errors(self) -> Any:
         """[drops, transmissions]: those that belong to a second codeword; [drops, 0] where there is none."""
 
+    @property
+    def received(self) -> Any:
+        """float32 [drops, users, 5]: with a link budget, the columns of `Segment.received`; else [drops, 0, 5]."""
+
 
 class SimulatedLink(Protocol):
     """What the driver needs of a link; `ran.link.Link` is one."""
@@ -67,7 +71,7 @@ class Simulation:
     receivers: built receivers by their title. fingerprints: of the same; see `Receiver.fingerprint`.
     non_finite: the exception by which the link reports a NaN or an infinity, with `stage` and `drop_index`.
     warm_up: compiles what has to be compiled before workers start, and says so through its argument.
-    device: what it computes on, as torch names it.
+    device: what it computes on, as torch names it. notes: what a reader of the results should know, a sentence each.
     """
 
     link: SimulatedLink
@@ -77,6 +81,7 @@ class Simulation:
     non_finite: type[Any] = NonFiniteNumbers
     warm_up: Callable[[Callable[[str], None]], None] = _nothing_to_warm_up
     device: str = "cpu"
+    notes: tuple[str, ...] = ()
 
 
 #: Builds a simulation; a function at the top level of a module, so that worker processes can import it.
@@ -109,6 +114,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
             channel=resolved["channel"],
             harq=experiment.harq,
             waveform=experiment.waveform,
+            link_budget=experiment.link_budget,
         )
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None
@@ -118,7 +124,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         receiver = build_receiver(block.block(), path=f"receivers.{index}")
         link.check_receiver(block.title, receiver)
         receivers[block.title] = receiver.to(device)
-        fingerprints[block.title] = receiver_fingerprint(block.name, receiver)
+        fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
     link.check_memory(receivers)
 
     def warm_up(say: Callable[[str], None]) -> None:
@@ -130,4 +136,4 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         link.warm_up(receivers)
 
     genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
-    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up, device)
+    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up, device, link.notes)

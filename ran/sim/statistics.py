@@ -53,6 +53,18 @@ def prefix_intervals(block_errors: np.ndarray, blocks_per_drop: int, z: float = 
     return Interval(np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0))
 
 
+def wilson_interval(share: float, trials: float, z: float = Z_95) -> tuple[float, float]:
+    """Wilson's score interval of a share among so many independent trials; (0, 1) without any."""
+    if trials <= 0:
+        return 0.0, 1.0
+    centre = share + z**2 / (2 * trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    low = 0.0 if share == 0 else (centre - half) / scale
+    high = 1.0 if share == 1 else (centre + half) / scale
+    return float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1))
+
+
 def _design_effect(
     errors: np.ndarray, m: int, drops: np.ndarray, total: np.ndarray, p: np.ndarray, from_drop: int
 ) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -62,6 +63,21 @@ CREATE TABLE IF NOT EXISTS second_codeword_outcomes (
 """
 
 
+#: Only in runs with a link budget: one row per chunk, with the SHA-256 of its values.
+_RECEIVED_SCHEMA = """
+CREATE TABLE IF NOT EXISTS received_outcomes (
+    task_id TEXT NOT NULL REFERENCES tasks,
+    first_drop INTEGER NOT NULL,
+    num_users INTEGER NOT NULL,
+    values_per_user BLOB NOT NULL,
+    content BLOB NOT NULL,
+    UNIQUE (task_id, first_drop)
+)
+"""
+#: Columns of `Segment.received`.
+NUM_RECEIVED = 5
+
+
 @dataclass(frozen=True)
 class Task:
     """One receiver at one SNR point, by the names of `ran.sim.identity`."""
@@ -78,6 +94,8 @@ class Segment:
 
     earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
     second_errors int64 [drops, transmissions]: with two codewords, the second's part in the errors after each.
+    received float32 [drops, users, 5]: with a link budget, of every user the received Es/N0 in dB, path gain in dB,
+    horizontal distance in m (NaN: unknown), condition (0 LOS, 1 NLOS, 2 O2I, -1 unknown) and blocks in error.
     """
 
     first_drop: int
@@ -85,11 +103,14 @@ class Segment:
     bit_errors: np.ndarray
     earlier_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
     second_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
 
     def __post_init__(self) -> None:
         for name in ("earlier_errors", "second_errors"):
             if getattr(self, name).size == 0:
                 object.__setattr__(self, name, np.zeros((len(self.block_errors), 0), np.int64))
+        if self.received.size == 0:
+            object.__setattr__(self, "received", np.zeros((len(self.block_errors), 0, NUM_RECEIVED), np.float32))
 
 
 class Store:
@@ -157,6 +178,12 @@ class Store:
                 self._add_one(task, segment)
             self._set_meta(meta)
 
+    def tasks(self) -> list[Task]:
+        """All tasks of which something is stored, by receiver and Es/N0."""
+        query = "SELECT task_id, scenario_id, receiver, esn0_db FROM tasks ORDER BY receiver, esn0_db, task_id"
+        with self._errors():
+            return [Task(*row) for row in self._db.execute(query)]
+
     def load(self, task_id: str) -> list[Segment]:
         """What is known of a task, ascending in `first_drop`. InputError when a record contradicts itself."""
         query = (
@@ -167,11 +194,38 @@ class Store:
             segments = [self._segment(*row) for row in self._db.execute(query, (task_id,))]
             earlier = self._by_transmission("earlier_outcomes", task_id)
             second = self._by_transmission("second_codeword_outcomes", task_id)
+            received = self._received(task_id)
         if earlier:
             segments = [replace(s, earlier_errors=self._stacked(s, earlier.get(s.first_drop, {}))) for s in segments]
         if second:
             segments = [replace(s, second_errors=self._stacked(s, second.get(s.first_drop, {}))) for s in segments]
+        if received:
+            segments = [replace(s, received=self._of_segment(s, received)) for s in segments]
         return segments
+
+    def _received(self, task_id: str) -> dict[int, np.ndarray]:
+        """Large-scale state by first drop; nothing where the run has no such table."""
+        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'received_outcomes'"
+        if not self._db.execute(exists).fetchone()[0]:
+            return {}
+        query = "SELECT first_drop, num_users, values_per_user, content FROM received_outcomes WHERE task_id = ?"
+        found = {}
+        for first, users, blob, content in self._db.execute(query, (task_id,)):
+            if hashlib.sha256(blob).digest() != content or users < 1 or len(blob) % (4 * NUM_RECEIVED * users):
+                raise InputError(f"{self.path}: damaged: the link budget of drops from {first} contradicts itself")
+            found[first] = np.frombuffer(blob, "<f4").reshape(-1, users, NUM_RECEIVED).astype(np.float32)
+        return found
+
+    def _of_segment(self, segment: Segment, received: Mapping[int, np.ndarray]) -> np.ndarray:
+        """The state of a segment's users. InputError where it is missing or does not fit to the block errors."""
+        found = received.get(segment.first_drop)
+        if found is None or len(found) != len(segment.block_errors):
+            raise InputError(f"{self.path}: damaged: the link budget of drops from {segment.first_drop} is missing")
+        if not np.array_equal(found[..., -1].sum(1), segment.block_errors):
+            raise InputError(
+                f"{self.path}: damaged: the record of drops from {segment.first_drop} contradicts its link budget"
+            )
+        return found
 
     def _by_transmission(self, table: str, task_id: str) -> dict[int, dict[int, np.ndarray]]:
         """Errors per drop by first drop and transmission; nothing where the run has no such table."""
@@ -240,6 +294,12 @@ class Store:
             for transmission, errors in enumerate(per_transmission.T):
                 record = (task.task_id, first, transmission, int(errors.sum()), errors.astype("<u2").tobytes())
                 self._db.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", record)
+
+        if segment.received.shape[1]:
+            self._db.execute(_RECEIVED_SCHEMA)
+            blob = np.ascontiguousarray(segment.received, "<f4").tobytes()
+            state = (task.task_id, first, segment.received.shape[1], blob, hashlib.sha256(blob).digest())
+            self._db.execute("INSERT INTO received_outcomes VALUES (?, ?, ?, ?, ?)", state)
 
     def _set_meta(self, values: Mapping[str, str]) -> None:
         self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())

@@ -105,6 +105,7 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             np.asarray(drops.bit_errors, np.int64),
             np.asarray(drops.earlier_errors, np.int64),
             np.asarray(drops.second_errors, np.int64),
+            np.asarray(drops.received, np.float32),
         )
         for title, drops in found.items()
     }

@@ -200,6 +200,8 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
         except ValueError as error:
             text = " ".join(str(error).split())
             raise InputError(f"slots: {text}") from None
+        if config.link_budget is not None:
+            raise InputError("slots.link_budget: got a block; allowed: none, slots are drawn at esn0_db")
         _check_bits(trained, link.grid.bits_per_symbol)
 
 

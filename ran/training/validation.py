@@ -50,6 +50,8 @@ class Validation:
         self._stream = f"validate/{name}"
         self._parts = []
         for i, part in enumerate(held_out):
+            if "link_budget" in part.slots:
+                raise InputError(f"validation.{i}.slots.link_budget: got a block; allowed: none, slots are at esn0_db")
             try:
                 link = Link(LinkConfig.model_validate(part.slots), device=str(device))
             except ValueError as error:

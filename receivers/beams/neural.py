@@ -32,14 +32,15 @@ class NeuralBeams(BeamPredictor):
         self.weights = weights
         loaded = load_weights(weights, "beams")
         self.card = loaded.card
-        self._sha256 = loaded.sha256
+        self.sha256 = loaded.sha256
+        self._fingerprint = loaded.fingerprint
         self.model = loaded.model(weights, BEAM_ARCHITECTURES)
 
     def check(self, observation: BeamObservation) -> None:
         self.model.check(observation)  # type: ignore[operator]
 
     def fingerprint(self) -> str:
-        return self._sha256
+        return self._fingerprint
 
     def to(self, device: torch.device | str) -> BeamPredictor:
         self.model.to(device)

@@ -16,6 +16,7 @@ from receivers.classical.delay_statistics import (
     layer_sets,
     set_pilots,
 )
+from receivers.classical.level import factor_to_unit, scaled
 from receivers.classical.time_statistics import mean_correlation, time_posterior
 from receivers.classical.timing import coarse_delay, delayed
 from receivers.interface import SlotObservation
@@ -57,6 +58,17 @@ class SlotEstimate:
             [p[slots] for p in self.powers],
             [p[slots] for p in self.time_posterior],
             self.max_cfo_hz,
+        )
+
+    def scaled(self, factor: Tensor) -> SlotEstimate:
+        """Of the slots received `factor` [batch] times as strong."""
+        of_error = factor[:, None, None, None]
+        return replace(
+            self,
+            h_hat=self.h_hat * of_error.unsqueeze(-1),
+            err_var=self.err_var * of_error * of_error,
+            noise_var=self.noise_var * factor * factor,
+            powers=[p * factor.unsqueeze(1) * factor.unsqueeze(1) for p in self.powers],
         )
 
     def correlation(self, observation: SlotObservation) -> Tensor:
@@ -101,6 +113,12 @@ class BlindEstimator:
         self._delays = DelayEstimator(num_iterations)
 
     def __call__(self, observation: SlotObservation) -> SlotEstimate:
+        factor = factor_to_unit(observation.y)
+        if factor is None:
+            return self._at_any_delay(observation)
+        return self._at_any_delay(scaled(observation, factor)).scaled(1 / factor)
+
+    def _at_any_delay(self, observation: SlotObservation) -> SlotEstimate:
         delay = coarse_delay(observation)
         if delay is None:
             return self._estimate(observation)

@@ -18,7 +18,9 @@ _GRANULE = 8
 _MAX_ACTIVE = 160
 # Floor of the noise relative to the mean power of the pilots: what single precision leaves of an inversion.
 _NOISE_FLOOR = 1e-7
-_TINY = 1e-30
+# Noise of a slot of zeros, beside pilots near unit level (see `level`): nothing to any other slot, and still a number
+# by which one can divide.
+_NOISE_OF_NOTHING = 1e-24
 # Fewest free delays and empty REs that the first noise estimate is trusted to.
 _MIN_NOISE_SAMPLES = 4
 
@@ -182,7 +184,7 @@ class DelayEstimator:
         else:
             quiet = torch.stack([group.grid.quiet(group.z) for group in pilots]).mean(0)
             noise = torch.minimum(0.1 * total, quiet)
-        return torch.maximum(noise, _NOISE_FLOOR * total + _TINY)
+        return torch.maximum(noise, _NOISE_FLOOR * total + _NOISE_OF_NOTHING)
 
     @staticmethod
     def _first_profile(
@@ -241,5 +243,5 @@ class DelayEstimator:
             energy = energy + bins.energy / bins.size
         step = {user: torch.stack(parts).mean(0) for user, parts in ratios.items()}
         noise = residual / dimensions.clamp_min(1.0)
-        floor = _NOISE_FLOOR * energy / len(pilots) + _TINY
+        floor = _NOISE_FLOOR * energy / len(pilots) + _NOISE_OF_NOTHING
         return torch.maximum(noise, floor), [g * step[users[layer]] for layer, g in enumerate(gamma)]

@@ -14,11 +14,10 @@ from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import demap
 from receivers.classical.points import demap_points
 from receivers.classical.processor import floats, runs_compiled
-from receivers.classical.unrolled import MAX_LAYERS, detection_source
+from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR, MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
 from receivers.transform_precoding import despread
 
-_TINY = 1e-12
 #: Bytes of a channel estimate on the grid that are handled at once where no gradient is asked for.
 STEP_BYTES = 2**26
 
@@ -29,31 +28,41 @@ def lmmse_equalize(y: Tensor, h: Tensor, noise_var: Tensor) -> tuple[Tensor, Ten
     y [batch, num_rx_ant, n] complex64; h [batch, num_rx_ant, num_layers, n] complex64, with the layers' amplitude;
     noise_var [batch, n] or [batch, 1] float32: white noise, estimation error included.
     Returns x_hat complex64 and its noise variance float32, both [batch, num_layers, n]: 1 / post-equalisation SINR.
+
+    No result depends on the level: y and h times a, noise_var times a^2 give the same. With several layers the noise
+    counts as at least `LEAST_LOADING` of a layer's own gain: a Gram matrix in single precision holds no more than that.
     """
     num_layers = h.shape[2]
     matched = (h.conj() * y.unsqueeze(2)).sum(1)
     if num_layers == 1:
-        gain = (h.real**2 + h.imag**2).sum(1).clamp_min(_TINY)
-        return matched / gain, noise_var.unsqueeze(1) / gain
-    # inverse of (H^H H + noise_var I): [batch, n, layer, layer]
+        noise = noise_var.unsqueeze(1)
+        gain = torch.maximum((h.real**2 + h.imag**2).sum(1), LEAST_SINR * noise)
+        return matched / gain, noise / gain
+    # inverse of H^H H + the noise on its diagonal: [batch, n, layer, layer]
     stacked = h.permute(0, 3, 1, 2)
     gram = stacked.mH @ stacked
-    gram = gram + torch.diag_embed(noise_var.unsqueeze(-1).expand(*gram.shape[:-1]))
+    own = torch.diagonal(gram, dim1=-2, dim2=-1).real
+    loading = torch.maximum(noise_var.unsqueeze(-1).expand(own.shape), LEAST_LOADING * own)
+    gram = gram + torch.diag_embed(loading)
     if num_layers == 2:
         inverse = _inverse_2x2(gram)
     else:
         inverse = torch.linalg.inv(gram)
     biased = (inverse @ matched.permute(0, 2, 1).unsqueeze(-1)).squeeze(-1).permute(0, 2, 1)
     diagonal = torch.diagonal(inverse, dim1=-2, dim2=-1).real.permute(0, 2, 1)
-    bias = (1 - noise_var.unsqueeze(1) * diagonal).clamp(_TINY, 1)
-    return biased / bias, (1 / bias - 1).clamp_min(_TINY)
+    bias = (1 - loading.permute(0, 2, 1) * diagonal).clamp(LEAST_SINR, 1)
+    return biased / bias, (1 / bias - 1).clamp_min(LEAST_LOADING)
 
 
 def _inverse_2x2(a: Tensor) -> Tensor:
-    """Inverse of Hermitian positive definite matrices [..., 2, 2] in closed form."""
-    p, q, r = a[..., 0, 0].real, a[..., 1, 1].real, a[..., 0, 1]
-    determinant = (p * q - (r.real**2 + r.imag**2)).clamp_min(_TINY)
+    """Inverse of Hermitian positive definite matrices [..., 2, 2] in closed form, at whatever level they are."""
+    # a determinant is of the fourth power in amplitude: a power of two brings it to 1 and moves no digit
+    exponent = torch.frexp((a[..., 0, 0].real + a[..., 1, 1].real).detach()).exponent
+    scale = torch.ldexp(torch.ones_like(a[..., 0, 0].real), -exponent)
+    p, q, r = a[..., 0, 0].real * scale, a[..., 1, 1].real * scale, a[..., 0, 1] * scale
+    determinant = torch.maximum(p * q - (r.real**2 + r.imag**2), LEAST_LOADING * p * q)
     out = torch.stack([q + 0j, -r, -r.conj(), p + 0j], dim=-1) / determinant.unsqueeze(-1)
+    out = out * scale.unsqueeze(-1)
     return out.unflatten(-1, (2, 2))
 
 
@@ -147,7 +156,7 @@ def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) ->
         floats(observation.noise_var),
         floats(error),
         floats(every_symbol if error_over_time is None else error_over_time),
-        np.float32(estimate.error_offset),
+        floats(torch.zeros(batch, num_layers) if estimate.error_offset is None else estimate.error_offset),
         observation.data_mask.numpy(),
         np.float32(observation.layer_amplitude),
         floats(llr.flatten(2)),

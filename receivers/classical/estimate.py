@@ -21,14 +21,15 @@ class ChannelEstimate:
     over_time [num_ofdm_symbols, num_modes] float32; None means that the modes are the OFDM symbols.
     error_modes [batch, num_layers, num_error_modes, num_subcarriers] float32; None for an estimate without error.
     error_over_time [num_ofdm_symbols, num_error_modes] float32; None as for `over_time`.
-    error_offset: constant part of the error variance; a negative sum counts as 0.
+    error_offset [batch, num_layers] float32: constant part of the error variance; None for 0. A negative sum counts
+        as 0.
     """
 
     modes: Tensor
     over_time: Tensor | None = None
     error_modes: Tensor | None = None
     error_over_time: Tensor | None = None
-    error_offset: float = 0.0
+    error_offset: Tensor | None = None
 
     def channel(self, symbols: slice = slice(None)) -> Tensor:
         """Complex64 [batch, num_rx_ant, num_layers, num_ofdm_symbols, num_subcarriers], or some of the symbols."""
@@ -41,9 +42,11 @@ class ChannelEstimate:
         if self.error_modes is None:
             return None
         if self.error_over_time is None:
-            return (self.error_offset + self.error_modes[..., symbols, :]).clamp_min(0)
-        weighted = torch.einsum("sm,blmk->blsk", self.error_over_time[symbols], self.error_modes)
-        return (self.error_offset + weighted).clamp_min(0)
+            error = self.error_modes[..., symbols, :]
+        else:
+            error = torch.einsum("sm,blmk->blsk", self.error_over_time[symbols], self.error_modes)
+        offset = 0.0 if self.error_offset is None else self.error_offset[..., None, None]
+        return (offset + error).clamp_min(0)
 
     def on_grid(self) -> tuple[Tensor, Tensor]:
         """`channel` and `error` of all symbols; an estimate without error has error 0."""
@@ -56,7 +59,7 @@ def estimate_bundles(
 ) -> ChannelEstimate:
     """An estimator on every bundle of subcarriers by itself, the results side by side.
 
-    What the estimator does over time must not depend on the bundle.
+    What the estimator does over time must not depend on the bundle, nor the constant part of its error.
     """
     parts = [estimate(bundle) for bundle in observation.bundles()]
     if len(parts) == 1:

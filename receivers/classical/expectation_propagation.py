@@ -10,7 +10,10 @@ from torch import Tensor
 from receivers.classical.pam import pam_axis
 from receivers.classical.qam import demap_maxlog
 
-_TINY = 1e-9
+# What the observation adds to a layer's prior, in units of the precision of a unit-power symbol: next to nothing.
+_LEAST_PRECISION = 1e-9
+# Least pivot of a Gram matrix, as a share of the layer's own entry: single precision knows it no better (-60 dB).
+_LEAST_PIVOT = 2.0**-20
 _BLOCK = 4096
 # Least variance of a symbol given everything: keeps the next step's precision finite.
 _MIN_VARIANCE = 1e-4
@@ -77,7 +80,7 @@ def _cholesky(a: list[list[Tensor]]) -> tuple[list[list[Tensor]], list[Tensor]]:
         rest = a[i][i].real
         for value in row:
             rest = rest - (value.real**2 + value.imag**2)
-        inverse = rest.clamp_min(_TINY).rsqrt()
+        inverse = torch.maximum(rest, _LEAST_PIVOT * a[i][i].real).rsqrt()
         w_row = []
         for j in range(i):
             value = row[j] * diagonal[j]
@@ -193,5 +196,5 @@ class ExpectationPropagation:
     def _cavity(gram: list[list[Tensor]], matched: Tensor, precision: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """What the observation and the other layers say about a layer: mean and variance of its symbol."""
         mean, variance = _posterior(gram, matched, precision, shift)
-        rest = (1 / variance - precision).clamp_min(_TINY)
+        rest = (1 / variance - precision).clamp_min(_LEAST_PRECISION)
         return (mean / variance - shift) / rest, 1 / rest

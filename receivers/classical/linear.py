@@ -13,6 +13,7 @@ from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
 from receivers.classical.processor import floats, runs_compiled
 from receivers.interface import PilotLayout, SlotObservation, Truth
+from receivers.levels import at_unit_level
 
 
 def line_over_time(positions: tuple[float, ...], length: int, device: torch.device) -> Tensor:
@@ -113,4 +114,5 @@ class LsLinear(DetectingReceiver):
     name = "ls-linear"
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        observation = at_unit_level(observation)
         return self._detection.of_estimate(observation, tracked(observation, estimate_linear(observation)))

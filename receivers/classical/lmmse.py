@@ -15,9 +15,15 @@ from receivers.classical.estimate import ChannelEstimate, estimate_bundles
 from receivers.classical.phase_tracking import tracked
 from receivers.classical.pilots import pilot_estimates
 from receivers.interface import PilotLayout, SlotObservation, Truth
+from receivers.levels import at_unit_level
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
+# Power of the prior over what the pilots of the slot show: a slot shows one fade of the channel that it is about.
+# A prior that is too strong costs little, one that is too weak shrinks the estimate of a slot in a fade.
+_MARGIN = 2.0
+# Least power of the prior over the noise of a pilot estimate, for slots whose pilots show noise alone.
+_LEAST_POWER = 0.2
 
 
 @dataclass(frozen=True)
@@ -51,9 +57,10 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
 class WienerInterpolator:
     """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
 
-    Prior: unit power, exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes
-    spectrum (J0(2 pi f_d dt) over time), independent of each other. The covariance is then a Kronecker product, so the
-    exact joint filter for any noise variance needs only the eigenmodes of each axis, computed once per slot layout.
+    Prior: a power that the slot's pilots suggest, the same for all antennas and layers; exponential power delay profile
+    (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes spectrum (J0(2 pi f_d dt) over time), independent of each
+    other. The covariance is then a Kronecker product, so the exact joint filter for any noise variance needs only the
+    eigenmodes of each axis, computed once per slot layout.
     """
 
     def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:
@@ -116,23 +123,36 @@ class WienerInterpolator:
 
     def estimate(self, observation: SlotObservation) -> ChannelEstimate:
         """The same as a sum over the eigenmodes of the time axis."""
-        return estimate_bundles(self._filter, observation)
+        power = self._power(observation)
+        return estimate_bundles(lambda bundle: self._filter(bundle, power), observation)
 
-    def _filter(self, observation: SlotObservation) -> ChannelEstimate:
+    @staticmethod
+    def _power(observation: SlotObservation) -> Tensor:
+        """Power of the prior [batch], for all antennas and layers: from that of the estimates at the pilots, without
+        the noise in them."""
+        pairs, pair_var = pilot_estimates(observation)
+        seen = (pairs.real**2 + pairs.imag**2).mean((1, 2, 3, 4))
+        noise = observation.noise_var * pair_var.mean()
+        return torch.maximum(_MARGIN * (seen - noise), _LEAST_POWER * noise)
+
+    def _filter(self, observation: SlotObservation, power: Tensor) -> ChannelEstimate:
+        """power [batch]: of the prior."""
         pairs, pair_var = pilot_estimates(observation)
         time, frequency = self.bases(observation)
         modes, explained = [], []
         for layer, axis in enumerate(frequency):
-            noise = observation.noise_var * pair_var[layer]
+            # relative to the prior's power, as the eigenvalues are
+            noise = observation.noise_var * pair_var[layer] / power
             # [batch, time mode, frequency mode]
             gain = 1 / (time.eigenvalues[:, None] * axis.eigenvalues + noise[:, None, None])
             at_pilots = time.analysis @ (pairs[:, :, layer] @ axis.analysis.T)
             modes.append((at_pilots * gain.unsqueeze(1)) @ axis.synthesis.T)
-            explained.append(gain @ axis.power.T)
+            explained.append(power[:, None, None] * (gain @ axis.power.T))
         # correlations over time are real, and so are their eigenvectors
         over_time = time.synthesis.real
+        offset = power.unsqueeze(1).expand(-1, len(frequency))
         return ChannelEstimate(
-            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), error_offset=1.0
+            torch.stack(modes, dim=2), over_time, torch.stack(explained, dim=1), -(over_time**2), offset
         )
 
 
@@ -165,5 +185,6 @@ class Lmmse(DetectingReceiver):
         self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
+        observation = at_unit_level(observation)
         estimate = tracked(observation, self._interpolate.estimate(observation))
         return self._detection.of_estimate(observation, estimate)

@@ -7,6 +7,7 @@ from torch import Tensor
 from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.estimate import ChannelEstimate
 from receivers.interface import SlotObservation, Truth
+from receivers.levels import at_unit_level, truth_at_unit_level
 
 
 class PerfectCsi(DetectingReceiver):
@@ -25,4 +26,5 @@ class PerfectCsi(DetectingReceiver):
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         if truth is None:
             raise ValueError("truth: got None; allowed: the Truth of the slot, which perfect-csi needs")
-        return self._detection.of_estimate(observation, ChannelEstimate(truth.h))
+        h = truth_at_unit_level(observation, truth).h
+        return self._detection.of_estimate(at_unit_level(observation), ChannelEstimate(h))

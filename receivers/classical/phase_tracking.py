@@ -8,7 +8,8 @@ from torch import Tensor
 from receivers.classical.estimate import ChannelEstimate
 from receivers.interface import SlotObservation
 
-_TINY = 1e-12
+# A phase is never taken to be less sure than this, rad^2: beyond a turn nothing is known.
+_LEAST_CERTAINTY = 1e-12
 
 
 def common_phase(observation: SlotObservation, h_hat: Tensor, noise_var: Tensor) -> Tensor | None:
@@ -57,10 +58,11 @@ def _angles(observation: SlotObservation, h_hat: Tensor, noise_var: Tensor, laye
     first_dmrs = column[min(dmrs)]
     raw = raw + 2 * torch.pi * (turns - turns[:, first_dmrs : first_dmrs + 1])
     angle = raw[:, at_ptrs]
-    variance = noise_var.unsqueeze(1) / (2 * energy).clamp_min(_TINY)
+    noise = noise_var.unsqueeze(1)
+    variance = noise / torch.maximum(2 * energy, _LEAST_CERTAINTY * noise)
     moves = ((angle**2).mean(1, keepdim=True) - variance.mean(1, keepdim=True)).clamp_min(0)
     phase = torch.zeros_like(raw)
-    phase[:, at_ptrs] = angle * moves / (moves + variance).clamp_min(_TINY)
+    phase[:, at_ptrs] = angle * moves / (moves + variance)
     return phase @ _interpolation(known, observation.data_mask.shape[0], angle.device).T
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import fit_to_symbols
+from receivers.classical.level import factor_to_unit, scaled
 from receivers.interface import PilotLayout, SlotObservation
 
 # Rounds of weighing REs by what their unknown symbols bring in as noise, which itself takes an estimate.
@@ -17,7 +18,12 @@ _NUM_ROUNDS = 2
 
 def estimate_slot(estimator: BlindEstimator, observation: SlotObservation) -> SlotEstimate:
     """The estimate from pilots where there are any, else from the mean of the constellation."""
-    return estimator(observation) if observation.layout.symbols else estimate_from_mean(estimator, observation)
+    if observation.layout.symbols:
+        return estimator(observation)
+    factor = factor_to_unit(observation.y)
+    if factor is None:
+        return estimate_from_mean(estimator, observation)
+    return estimate_from_mean(estimator, scaled(observation, factor)).scaled(1 / factor)
 
 
 def estimate_from_mean(estimator: BlindEstimator, observation: SlotObservation) -> SlotEstimate:

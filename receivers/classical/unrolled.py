@@ -10,6 +10,11 @@ from __future__ import annotations
 
 #: Largest number of layers that is written out; the source grows with its third power.
 MAX_LAYERS = 8
+#: Gain over the noise below which a layer counts as not there (-90 dB).
+LEAST_SINR = 1e-9
+#: Least noise with several layers, as a share of a layer's own gain (-60 dB): single precision leaves an error of a few
+#: times 2^-24 in every pivot of a Gram matrix, and a layer that others nearly hide is known no better than that.
+LEAST_LOADING = 2.0**-20
 _BLOCK = {1: 256, 2: 256, 3: 128, 4: 128}
 
 
@@ -66,7 +71,8 @@ def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
     """One layer: maximum ratio combining."""
     return [
         f"gain = {rows.at('a00')}",
-        "gain = TINY if gain < TINY else gain",
+        f"least = LEAST_SINR * {rows.at('noise')}",
+        "gain = least if gain < least else gain",
         "factor = SCALE0 / gain",
         f"{result.at('xr0')} = {rows.at('br0')} * factor",
         f"{result.at('xi0')} = {rows.at('bi0')} * factor",
@@ -75,12 +81,18 @@ def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
 
 
 def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
-    """LMMSE of several layers: a + noise I = L D L^H, x = (a + noise I)^-1 b, unbiased by the inverse's diagonal."""
+    """LMMSE of several layers: a + noise = L D L^H, x = (a + noise)^-1 b, unbiased by the inverse's diagonal.
+
+    The noise is a diagonal, at least `LEAST_LOADING` of that of a.
+    """
     lines = [f"noise_var = {rows.at('noise')}"]
+    for i in range(n):
+        own = rows.at(f"a{i}{i}")
+        lines += [f"noise{i} = LEAST_LOADING * {own}", f"noise{i} = noise{i} if noise{i} > noise_var else noise_var"]
     # columns of L from left to right; v = L D
     for j in range(n):
         taken = [f" - (vr{j}{p} * lr{j}{p} + vi{j}{p} * li{j}{p})" for p in range(j)]
-        lines += [f"q{j} = ONE / ({rows.at(f'a{j}{j}')} + noise_var{''.join(taken)})"]
+        lines += [f"q{j} = ONE / ({rows.at(f'a{j}{j}')} + noise{j}{''.join(taken)})"]
         for i in range(j + 1, n):
             real = [f" - (vr{i}{p} * lr{j}{p} + vi{i}{p} * li{j}{p})" for p in range(j)]
             imag = [f" - (vi{i}{p} * lr{j}{p} - vr{i}{p} * li{j}{p})" for p in range(j)]
@@ -108,12 +120,12 @@ def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
             lines += [f"er{p}{i} = -(lr{p}{i}{''.join(real)})", f"ei{p}{i} = -(li{p}{i}{''.join(imag)})"]
             inverse.append(f"(er{p}{i} * er{p}{i} + ei{p}{i} * ei{p}{i}) * q{p}")
         lines += [
-            f"bias = ONE - noise_var * ({_sum(inverse)})",
-            "bias = TINY if bias < TINY else bias",
+            f"bias = ONE - noise{i} * ({_sum(inverse)})",
+            "bias = LEAST_SINR if bias < LEAST_SINR else bias",
             "bias = ONE if bias > ONE else bias",
             "unbias = ONE / bias",
             "variance = unbias - ONE",
-            "variance = TINY if variance < TINY else variance",
+            "variance = LEAST_LOADING if variance < LEAST_LOADING else variance",
             f"{result.at(f'xr{i}')} = xr{i} * (unbias * SCALE{i})",
             f"{result.at(f'xi{i}')} = xi{i} * (unbias * SCALE{i})",
             f"{result.at(f'precision{i}')} = ONE / (variance * SCALE_SQUARED{i})",
@@ -152,10 +164,10 @@ def detection_source(bits_per_axis: tuple[int, ...]) -> str:
     The kernel's arguments, all arrays contiguous, complex numbers as pairs of float32 along the last axis:
     y [batch, rx, symbol, 2 subcarrier]; g [batch, rx, layer, mode, 2 subcarrier] and over_time [symbol, mode]: channel
     h(symbol, subcarrier) = sum over modes of over_time(symbol, mode) g(mode, subcarrier); noise [batch];
-    error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset: variance of the
-    channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs; amplitude: of a
-    layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most has, of which a
-    layer's own are written. Scalars are float32.
+    error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset [batch, layer]:
+    variance of the channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs;
+    amplitude: of a layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most
+    has, of which a layer's own are written. Scalars are float32.
     """
     num_layers, most = len(bits_per_axis), 2 * max(bits_per_axis)
     block = _BLOCK.get(num_layers, 64)
@@ -194,7 +206,8 @@ import numpy as np
 from receivers.jit import compiled
 
 F = np.float32
-ZERO, HALF, ONE, TWO, FOUR, TINY = F(0), F(0.5), F(1), F(2), F(4), F(1e-12)
+ZERO, HALF, ONE, TWO, FOUR = F(0), F(0.5), F(1), F(2), F(4)
+LEAST_SINR, LEAST_LOADING = F({LEAST_SINR!r}), F({LEAST_LOADING!r})
 {constants}
 
 @compiled
@@ -224,7 +237,7 @@ def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, a
                     s[k] = ZERO
                 for layer in range({num_layers}):
                     for k in range(n):
-                        u[k] = error_offset
+                        u[k] = error_offset[b, layer]
                     for q in range(error.shape[2]):
                         w = error_over_time[t, q]
                         if w != ZERO:

@@ -12,6 +12,9 @@ from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
 
 _NUM_FEATURES = 10
+#: Least noise that the networks are shown, as a share of the channel's power (-40 dB). Training went up to 17 dB of
+#: Es/N0; its slots, fading included, stay far above. Stronger signals look to the networks like this one.
+LEAST_SHOWN_NOISE = 1e-4
 
 
 class _Block(nn.Module):
@@ -104,7 +107,10 @@ class HybridReceiver(nn.Module):
         batch, num_rx_ant, num_layers, num_symbols, num_subcarriers = h_hat.shape
         # all features are ratios, so a common factor on the received grid changes nothing
         power = (h_hat.real**2 + h_hat.imag**2).mean((1, 2, 3, 4))[:, None, None, None]
-        noise = observation.noise_var[:, None, None, None]
+        true_noise = observation.noise_var[:, None, None, None]
+        # beyond the trained range of SNR the networks see its end: noise and error variance in their true proportion
+        noise = torch.maximum(true_noise, LEAST_SHOWN_NOISE * power)
+        shown_err_var = err_var * (noise / true_noise)
         residual = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
         # [batch, layer, rx, symbol, subcarrier]
         matched = (residual.unsqueeze(2) * x.conj().unsqueeze(1) * known.unsqueeze(1)).transpose(1, 2)
@@ -116,10 +122,10 @@ class HybridReceiver(nn.Module):
             [
                 pairs(energy),
                 pairs(known),
-                pairs(torch.log10(err_var / power + 1e-6)),
+                pairs(torch.log10(shown_err_var / power + 1e-6)),
                 torch.log10(noise / power).expand(batch, num_layers, num_symbols, num_subcarriers // 2),
                 (times[:, None] - 0.25).expand(batch, num_layers, num_symbols, num_subcarriers // 2),
-                pairs(torch.log10(err_var / noise + 1e-6)),
+                pairs(torch.log10(shown_err_var / noise + 1e-6)),
             ],
             dim=2,
         )

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.levels import at_unit_level
 from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.message_passing import MessagePassingReceiver
@@ -41,7 +42,8 @@ class NeuralReceiver(Receiver):
         self.num_turbo = num_turbo
         loaded = load_weights(weights)
         self.card = loaded.card
-        self._sha256 = loaded.sha256
+        self.sha256 = loaded.sha256
+        self._fingerprint = loaded.fingerprint
         self.model = loaded.model(weights, ARCHITECTURES)
         if num_turbo and not hasattr(self.model, "in_turns"):
             able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
@@ -79,7 +81,7 @@ class NeuralReceiver(Receiver):
             check(observation)
 
     def fingerprint(self) -> str:
-        return self._sha256
+        return self._fingerprint
 
     def to(self, device: torch.device | str) -> Receiver:
         self.model.to(device)
@@ -92,7 +94,8 @@ class NeuralReceiver(Receiver):
         if observation.y.is_cuda:
             size = batch
         with torch.no_grad():
-            return torch.cat([self._llr(observation.part(i, i + size)) for i in range(0, batch, size)])
+            parts = [at_unit_level(observation.part(i, i + size)) for i in range(0, batch, size)]
+            return torch.cat([self._llr(part) for part in parts])
 
     def _llr(self, observation: SlotObservation) -> Tensor:
         if self.num_turbo:

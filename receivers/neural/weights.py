@@ -41,6 +41,17 @@ class Weights:
             raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
         return model.eval()
 
+    @property
+    def fingerprint(self) -> str:
+        """What the model's numbers depend on: the SHA-256 of the tensors, and one of what the card says of the model.
+
+        The card decides the prior, the number of passes, the demapper and what is refused; its curves and texts do not
+        enter.
+        """
+        about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
+        text = json.dumps(about, sort_keys=True, separators=(",", ":"))
+        return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
 
 def shipped_weights(task: str | None = None) -> dict[str, dict[str, Any]]:
     """Model cards of the weights in the package, by name; of all tasks, or of one: "receiver" or "beams"."""

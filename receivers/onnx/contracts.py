@@ -111,7 +111,9 @@ LLRNET = Contract(
     version=1,
     description="Neural demapper of pyAerial's LLRNet: equalised symbols to LLRs",
     inputs=(TensorSpec("input", "float32", ("num_res", 2), "equalised symbols of unit power (in-phase, quad.)"),),
-    outputs=(TensorSpec("dense_1", "float32", ("num_res", 8), "LLRs; beyond the constellation's bits 0"),),
+    outputs=(
+        TensorSpec("dense_1", "float32", ("num_res", 8), "LLRs; those beyond the constellation's bits are not read"),
+    ),
     ordered=True,
     source="NVIDIA Aerial CUDA-Accelerated RAN 26-1, pyAerial",
 )

@@ -89,7 +89,7 @@ def about_weights(receiver: NeuralReceiver) -> dict[str, str]:
     return {
         "task": str(card.get("description", "")),
         "weights": card["name"],
-        "weights_sha256": receiver.fingerprint(),
+        "weights_sha256": receiver.sha256,
         "training_commit": str(dict(card.get("training", {})).get("commit", "")),
         "licence": card.get("licence", ""),
     }

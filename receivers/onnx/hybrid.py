@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.qam import axis_scale
-from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.hybrid import LEAST_SHOWN_NOISE, HybridReceiver
 
 _TINY = 1e-12
 
@@ -99,7 +99,9 @@ def _features(
 ) -> tuple[Tensor, Tensor]:
     """What the networks see, [batch, layer, rx, feature, symbol, node], and the scale of their answer."""
     power = (h_hat * h_hat).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
-    noise = noise_var[:, None, None, None]
+    true_noise = noise_var[:, None, None, None]
+    noise = torch.maximum(true_noise, LEAST_SHOWN_NOISE * power)
+    shown_err_var = err_var * (noise / true_noise)
     residual = y - product(h_hat, x.unsqueeze(1)).sum(2)
     # [batch, layer, rx, symbol, subcarrier, part]
     matched = product(x.unsqueeze(2), residual.unsqueeze(1), conjugate=True) * known[:, :, None, :, :, None]
@@ -111,10 +113,10 @@ def _features(
         [
             _nodes(energy),
             _nodes(known),
-            _nodes(torch.log10(err_var / power + 1e-6)),
+            _nodes(torch.log10(shown_err_var / power + 1e-6)),
             torch.log10(noise / power) + on_nodes,
             (times_ms[:, None] - 0.25) + on_nodes,
-            _nodes(torch.log10(err_var / noise + 1e-6)),
+            _nodes(torch.log10(shown_err_var / noise + 1e-6)),
         ],
         dim=2,
     )

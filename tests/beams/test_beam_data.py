@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,11 +10,15 @@ import pytest
 import yaml
 from beam_cases import experiment, world
 
-from ran.beams.data import write_beams
+from ran.beams.data import build_header, write_beams
+from ran.beams.experiment import BeamExperiment, load
 from ran.beams.measurement import decide
+from ran.beams.world import BeamWorld
 from ran.cli.main import main
-from ran.datasets.container import open_container
+from ran.datasets.container import create, open_container
+from ran.datasets.header import Header
 from ran.datasets.reader import DropDataset
+from ran.sim.validation import validate
 
 
 def test_a_file_holds_what_the_world_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,3 +78,43 @@ def test_values_with_matching_hashes_that_no_simulation_gives_are_found(
     container.close()
     assert main(["data", "verify", str(out)]) == 1
     assert words in capsys.readouterr().out
+
+
+def _on_a_site(**more: object) -> BeamExperiment:
+    block = load("beams-munich-street").resolved()
+    return validate(BeamExperiment, {**block, "predictors": ["genie"], **more})
+
+
+def test_parts_of_a_traced_site_share_no_place(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "site.h5"
+    header = write_beams(_on_a_site(), 96, (0.5, 0.25, 0.25), out)
+    site, split = header.tables["site"].array, header.tables["split"].array
+    places = [set(site[split == part].tolist()) for part in range(3)]
+    assert all(places)
+    assert len(set.union(*places)) == sum(map(len, places))
+    # there are more drops than places: a number of its own for each drop would prove nothing
+    assert len(np.unique(site)) < 96
+    assert main(["data", "verify", str(out)]) == 0
+
+
+def test_verify_refuses_parts_that_share_places(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "site.h5"
+    world = BeamWorld(_on_a_site())
+    header = build_header(world, 32, (0.5, 0.25, 0.25))
+    site = header.tables["site"]
+    mixed = (np.arange(32) % 3).astype(np.uint8)
+    tables = {**header.tables, "site": replace(site, array=site.array % 4), "split": replace(site, array=mixed)}
+    attrs = {k: v for k, v in header.attrs.items() if k != "header_sha256"}
+    foreign = Header(attrs, tables, header.fields)
+    attrs["header_sha256"] = foreign.digest()
+    create(out, foreign).close()
+    assert main(["data", "verify", str(out)]) == 1
+    assert "split: 4 of 4 places are in more than one part, with 32 of 32 drops" in capsys.readouterr().out
+
+
+def test_users_of_a_traced_site_move_with_their_powers() -> None:
+    world = BeamWorld(_on_a_site(speed_kmh=30.0, timing={"period_ms": 80, "num_observed": 7}))
+    drops = world.drops("test", 0, 8)
+    way = np.linalg.norm(drops.users_m[:, -1] - drops.users_m[:, 0], axis=-1)
+    np.testing.assert_allclose(way, 30 / 3.6 * (world.times_s[-1] - world.times_s[0]), rtol=1e-3)
+    assert np.abs(drops.rsrp_dbm[:, -1] - drops.rsrp_dbm[:, 0]).max() > 0.1

@@ -153,3 +153,11 @@ def test_what_makes_no_sense_is_refused_in_one_line(override: str, words: str) -
         build()
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_band_over_which_beams_squint_is_refused_with_the_size_of_the_error() -> None:
+    """32 x 32 places at 30 GHz: 0.3 m across the diagonal, 400 MHz."""
+    panel, radio = {"rows": 32, "columns": 32}, {"num_prb": 275, "subcarrier_spacing_khz": 120}
+    with pytest.raises(InputError, match=r"radio: got '396 MHz'; allowed: a narrower band or .*degrees"):
+        world(panel=panel, radio=radio)
+    world(panel=panel)

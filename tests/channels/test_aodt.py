@@ -5,15 +5,18 @@ The tables are made here, after the published columns: no file of the program it
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from pyarrow import parquet
 
 from channels import Recorded
+from channels.datasets import impulse_responses
 from channels.datasets.aodt import read_aodt
 from channels.datasets.impulse_responses import read_impulse_responses, write_impulse_responses
 from ran.cli.main import main
@@ -135,7 +138,19 @@ def without(column: str) -> Any:
         (lambda table: [*table[:-1], table[-1] | {"cir_re": [1.0]}], "got 1, 0 and 0 numbers"),
         (lambda table: table[1:], "time 0, radio unit 7, user 0: got 7 pairs of elements; allowed: 8"),
         (lambda table: [*table, table[0]], "got a pair of elements twice"),
-        (lambda table: [table[0] | {"cir_re": [float("nan")] * len(table[0]["cir_re"])}, *table[1:]], "no finite"),
+        (
+            lambda table: [table[0] | {"cir_re": [float("nan")] * len(table[0]["cir_re"])}, *table[1:]],
+            r"row 0: cir_re\[0\]: got nan",
+        ),
+        (
+            lambda table: [table[0] | {"cir_delay": [-1e-9] * len(table[0]["cir_re"])}, *table[1:]],
+            r"row 0: cir_delay\[0\]: got -1e-09.*allowed: finite delays in seconds from 0 to 0.001",
+        ),
+        (
+            lambda table: [row | {"cir_delay": [d * 1e9 for d in row["cir_delay"]]} for row in table],
+            r"row 0: cir_delay\[0\]: got .*allowed: finite delays in seconds",
+        ),
+        (lambda table: [table[0] | {"ue_id": None}, *table[1:]], "row 0: ue_id: got None; allowed: a whole number"),
         (lambda table: [row for row in table if row["ue_id"] == 2], "got no taps"),
     ],
 )
@@ -158,3 +173,62 @@ def test_files_that_are_none(file: Path, tmp_path: Path) -> None:
         assert "\n" not in str(error.value)
     with pytest.raises(ValueError, match="num_rx_ant: got 8; allowed: up to 4"):
         Recorded(str(file)).check(8, 2)
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_the_table_itself_is_no_folder_of_deepmimo(
+    table: list[dict[str, Any]], tmp_path: Path, partitioned: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`cirs.parquet` may be a folder of parts, and may be what is given."""
+    if partitioned:
+        folder = tmp_path / "tables"
+        (folder / "cirs.parquet").mkdir(parents=True)
+        half = len(table) // 2
+        for number, part in enumerate((table[:half], table[half:])):
+            parquet.write_table(pa.Table.from_pylist(part), folder / "cirs.parquet" / f"part-{number}.parquet")
+    else:
+        folder = folder_of(tmp_path / "tables", table)
+    for number, given in enumerate((folder, folder / "cirs.parquet")):
+        out = tmp_path / f"{number}.npz"
+        assert main(["data", "rays", str(given), "--out", str(out)]) == 0, capsys.readouterr().err
+        assert "4 links of 4 x 2 antennas" in capsys.readouterr().out
+
+
+def changed(responses: Any, field: str, value: complex) -> Any:
+    array = getattr(responses, field).copy()
+    array[0, 0, 0, 0] = value
+    return replace(responses, **{field: array})
+
+
+def test_responses_with_values_that_make_no_sense_are_refused(file: Path, tmp_path: Path) -> None:
+    """Also in files: their hash holds, whoever wrote them."""
+    good, out = read_impulse_responses(file), tmp_path / "bad.npz"
+    silent = replace(good, gains=np.concatenate([good.gains[:3], np.zeros_like(good.gains[:1])]))
+    for bad, text in (
+        (changed(good, "delays_s", -1e-9), r"bad.npz: delays_s\[0, 0, 0, 0\]: got -9.*finite delays in seconds"),
+        (changed(good, "delays_s", np.inf), r"bad.npz: delays_s\[0, 0, 0, 0\]: got inf"),
+        (changed(good, "gains", np.nan), r"bad.npz: gains\[0, 0, 0, 0\]: got \(nan"),
+        (silent, r"bad.npz: gains\[3\]: got no tap but zeros"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            write_impulse_responses(out, bad)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(impulse_responses, "check_responses", lambda source, responses: None)
+            write_impulse_responses(out, bad)
+        with pytest.raises(ValueError, match=text):
+            read_impulse_responses(out)
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e9])
+def test_a_normalised_channel_does_not_depend_on_the_level(file: Path, tmp_path: Path, level: float) -> None:
+    responses = read_impulse_responses(file)
+    other = tmp_path / "level.npz"
+    write_impulse_responses(other, replace(responses, gains=(responses.gains * level).astype(np.complex64)))
+    for normalise in ("link", "set"):
+        grids = [
+            Recorded(str(path), normalise=normalise).response(  # type: ignore[arg-type]
+                [np.random.default_rng(1)], 4, 2, np.zeros(1), np.arange(6) * 1e6
+            )
+            for path in (file, other)
+        ]
+        torch.testing.assert_close(grids[1], grids[0], rtol=1e-4, atol=1e-5)

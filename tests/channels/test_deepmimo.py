@@ -89,7 +89,7 @@ def test_the_channel_has_the_power_of_the_paths(tmp_path: Path) -> None:
         (lambda f: (f / f"delay_{PAIR}.npz").unlink(), "no such file in .npz or .mat"),
         (lambda f: (f / f"delay_{PAIR}.npz").write_bytes(b"PK\x03\x04"), "damaged: "),
         (lambda f: save_npz(f, "delay", np.zeros((2, 3))), r"delay \(2, 3\)"),
-        (lambda f: save_npz(f, "delay", np.full((3, 3), NAN)), "with a power but without the rest"),
+        (lambda f: save_npz(f, "delay", np.full((3, 3), NAN)), r"delay_.*: delay\[0, 0\]: got nan"),
         (lambda f: save_npz(f, "inter", np.full((3, 3), 91.0)), "the interaction code 91"),
         (lambda f: save_npz(f, "power", np.array([["a"]])), "got <U1"),
     ],
@@ -103,6 +103,75 @@ def test_a_folder_that_is_none_is_refused_in_one_line(
         read_deepmimo(folder, 0, 0, 1)
     assert "\n" not in str(error.value)
     assert "allowed: " in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        (
+            "aod_el",
+            -12.0,
+            r"aod_el_.*: aod_el\[0, 1\]: got -12.0.*allowed: zeniths in degrees from the z axis, 0 to 180",
+        ),
+        ("aoa_el", 190.0, r"aoa_el_.*: aoa_el\[0, 1\]: got 190.0.*allowed: zeniths in degrees"),
+        ("aod_az", 400.0, r"aod_az_.*: aod_az\[0, 1\]: got 400.0.*allowed: azimuths in degrees"),
+        ("delay", -1e-9, r"delay_.*: delay\[0, 1\]: got -9.*allowed: finite delays in seconds from 0 to 0.001"),
+        ("delay", 215.0, r"delay_.*: delay\[0, 1\]: got 215.0.*allowed: finite delays in seconds"),
+        ("delay", np.inf, r"delay_.*: delay\[0, 1\]: got inf"),
+        ("phase", np.inf, r"phase_.*: phase\[0, 1\]: got inf"),
+        ("power", 20.0, r"power_.*: power\[0, 1\]: got 20.0.*allowed: dB over what is sent"),
+        ("inter", NAN, r"inter_.*: inter\[0\]: got nan.*allowed: codes from 0"),
+    ],
+)
+def test_values_out_of_range_are_refused_file_by_file(tmp_path: Path, name: str, value: float, message: str) -> None:
+    folder = folder_of(tmp_path / "city", save_npz)
+    changed = np.asarray(ARRAYS[name], np.float32)
+    changed[0, 1] = value
+    save_npz(folder, name, changed)
+    with pytest.raises(ValueError, match=message) as error:
+        read_deepmimo(folder, 0, 0, 1)
+    assert "\n" not in str(error.value)
+
+
+def test_elevations_are_refused_that_are_within_the_range_of_zeniths(tmp_path: Path) -> None:
+    """Arrival from above: elevations from 0 to 90. The line of sight says that they are none: it is straight."""
+    folder = folder_of(tmp_path / "city", save_npz)
+    elevations = 90 - np.asarray(ARRAYS["aoa_el"], np.float32)
+    assert np.nanmin(elevations) >= 0
+    save_npz(folder, "aoa_el", elevations)
+    with pytest.raises(
+        ValueError, match=r"aoa_el_.*: aoa_el: got 10 for a line of sight, an elevation over the horizon"
+    ):
+        read_deepmimo(folder, 0, 0, 1)
+
+
+def test_a_folder_of_version_3_is_told_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "BS1_BS.mat").write_bytes(b"MATLAB 5.0")
+    with pytest.raises(ValueError, match=r"version 3 \(BS1_BS.mat\); allowed: version 4: load the scenario anew with"):
+        read_deepmimo(tmp_path, 0, 0, 1)
+
+
+def test_of_a_dynamic_scenario_a_scene_is_read(tmp_path: Path) -> None:
+    """Version 4: the number of scenes is in the parent's params.json, the arrays are in a folder each."""
+    parent = tmp_path / "moving"
+    parent.mkdir()
+    parameters = {"rt_params": {"frequency": 28e9}, "scene": {"num_scenes": 2}}
+    for name in ("scene_0", "scene_1"):
+        folder_of(parent / name, save_npz)
+        (parent / name / "params.json").unlink()
+    (parent / "params.json").write_text(json.dumps(parameters))
+    with pytest.raises(
+        ValueError, match=r"a dynamic scenario of 2 scenes; allowed: the folder of one scene, .*scene_0"
+    ):
+        read_deepmimo(parent, 0, 0, 1)
+    rays = read_deepmimo(parent / "scene_1", 0, 0, 1)
+    assert rays.carrier_frequency_hz == 28e9
+    assert rays.num_rays.tolist() == [2, 1, 0]
+
+
+def test_another_pair_is_told_which_there_are(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"power_t000_tx000_r000: no such file .*; pairs here: t000_tx000_r001$"):
+        read_deepmimo(folder_of(tmp_path / "city", save_npz), 0, 0, 0)
 
 
 @pytest.fixture(scope="module")

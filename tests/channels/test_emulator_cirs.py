@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -82,3 +83,40 @@ def test_bad_options(rate: float, taps: int, expected: str) -> None:
     paths, _ = tdl_cirs()
     with pytest.raises(ValueError, match=f"{expected}.*got .*allowed"):
         EmulatorCirs.from_paths(paths, rate, taps)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "text"),
+    [
+        ("num_taps", 23.5, r"num_taps: got 23.5; allowed: a whole number from 1 to 65536"),
+        ("num_cirs", -28, r"num_cirs: got -28; allowed: a whole number from 1"),
+        ("sigma_max", float("nan"), r"sigma_max: got nan; allowed: finite numbers from 0"),
+        ("sigma_scaling", -1.0, r"sigma_scaling: got -1.0; allowed: finite numbers from 0"),
+    ],
+)
+def test_bad_numbers_in_the_configuration(tmp_path: Path, key: str, value: float, text: str) -> None:
+    write_cirs(tmp_path, tdl_cirs()[1])
+    config = json.loads((tmp_path / "config.json").read_text()) | {key: value}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(ValueError, match=f"config.json: {text}"):
+        read_cirs(tmp_path)
+
+
+def test_taps_that_are_not_finite(tmp_path: Path) -> None:
+    _, cirs = tdl_cirs()
+    taps = cirs.taps.copy()
+    taps[3, 2] = np.nan
+    write_cirs(tmp_path, replace(cirs, taps=taps))
+    with pytest.raises(ValueError, match=r"cirs.bin: norm\[3\]: got nan"):
+        read_cirs(tmp_path)
+
+
+def test_norms_are_held_against_the_taps_at_every_level(tmp_path: Path) -> None:
+    _, cirs = tdl_cirs()
+    weak = replace(cirs, taps=(cirs.taps * np.float32(1e-13)))
+    write_cirs(tmp_path, weak)
+    np.testing.assert_array_equal(read_cirs(tmp_path).taps, weak.taps)
+    raw = (tmp_path / "cirs.bin").read_bytes()
+    (tmp_path / "cirs.bin").write_bytes(np.float32(3e-13).tobytes() + raw[4:])
+    with pytest.raises(ValueError, match="norms are not those of the taps"):
+        read_cirs(tmp_path)

@@ -166,3 +166,18 @@ def test_a_gpu_computes_the_same(name: str) -> None:
     # the converter may round a number that lies upon an edge to either side: one step of it
     tolerance = 0.1 if name == "converter" else 2e-4
     torch.testing.assert_close(there.cpu(), here, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e9])
+@pytest.mark.parametrize("name", sorted(set(IMPAIRMENTS) - {"ofdm-interference"}))
+def test_the_level_of_the_waveform_does_not_matter(name: str, level: float) -> None:
+    """Of ofdm-interference the noise power is an absolute option; all others count from the waveform's own power."""
+    waveform = signal(2, 2, 1000)
+    expected = build(name)(waveform, RATE_HZ, generators(2))
+    found = build(name)(waveform * level, RATE_HZ, generators(2)) / level
+    if name == "converter":
+        # a sample on the edge between two levels may round either way
+        differ = (found - expected).abs() > 1e-4
+        assert differ.float().mean() < 0.01
+    else:
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)

@@ -155,16 +155,43 @@ def test_a_missing_tracer_is_named_with_the_commands(
 def test_the_newest_llvm_library_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DRJIT_LIBLLVM_PATH", raising=False)
     monkeypatch.setattr(runtime, "_PLACES", (f"{tmp_path}/libLLVM*.so*", f"{tmp_path}/llvm-*/lib/libLLVM*.so*"))
-    (tmp_path / "libLLVM-14.so").touch()
+    (tmp_path / "libLLVM-16.so").touch()
     assert runtime.llvm_library() is None  # too old
-    (tmp_path / "llvm-18" / "lib").mkdir(parents=True)
-    (tmp_path / "llvm-18" / "lib" / "libLLVM.so").touch()
-    assert runtime.llvm_library() == tmp_path / "llvm-18" / "lib" / "libLLVM.so"
-    (tmp_path / "libLLVM.so.19.1").touch()
-    assert runtime.llvm_library() == tmp_path / "libLLVM.so.19.1"
+    (tmp_path / "llvm-19" / "lib").mkdir(parents=True)
+    (tmp_path / "llvm-19" / "lib" / "libLLVM.so").touch()
+    assert runtime.llvm_library() == tmp_path / "llvm-19" / "lib" / "libLLVM.so"
+    (tmp_path / "libLLVM.so.22.1").touch()
+    assert runtime.llvm_library() == tmp_path / "libLLVM.so.22.1"
+    # the variable's library is held to the same version, also behind a name without one
+    for name in ("libLLVM-16.so", "libLLVM.so"):
+        if name == "libLLVM.so":
+            (tmp_path / name).symlink_to("libLLVM-16.so")
+        monkeypatch.setenv("DRJIT_LIBLLVM_PATH", str(tmp_path / name))
+        assert runtime.llvm_library() is None
+        assert any("LLVM 16; allowed: version 19 or newer" in line for line in runtime.missing())
     monkeypatch.setenv("DRJIT_LIBLLVM_PATH", str(tmp_path / "none.so"))
     assert runtime.llvm_library() is None
     assert any("which is no file" in line for line in runtime.missing())
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        ("import os; os.abort()", "a process that traced one ray was ended by signal 6"),
+        ("raise SystemExit('no LLVM')", "a process that traced one ray ended with 1: no LLVM"),
+        ("pass", ""),
+    ],
+)
+def test_a_ray_is_traced_in_a_process_of_its_own(program: str, told: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What aborts there is told here."""
+    monkeypatch.setattr(runtime, "_ONE_RAY", program)
+    assert runtime.trace_one_ray() == told
+
+
+@pytest.mark.rt
+def test_this_machine_traces_one_ray() -> None:
+    assert runtime.missing() == ()
+    assert runtime.trace_one_ray() == ""
 
 
 def test_write_rays_wants_the_suffix(tmp_path: Path) -> None:

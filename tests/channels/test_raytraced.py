@@ -336,3 +336,67 @@ def test_users_stand_where_they_are_asked_for() -> None:
     track, headings = user_places(corner)
     np.testing.assert_allclose(track, [[0, 0, 1], [4, 0, 1], [8, 0, 1], [10, 2, 1]])
     np.testing.assert_allclose(headings, [0, 0, 0, math.pi / 2])
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("delays_s", -1e-9, r"delays_s\[5\]: got -9.*; allowed: finite delays in seconds from 0 to 0.001"),
+        ("delays_s", math.nan, r"delays_s\[5\]: got nan, 1 of 2984 are wrong"),
+        ("delays_s", 250.0, r"delays_s\[5\]: got 250.0.*allowed: finite delays in seconds"),
+        ("transfer", math.inf, r"transfer\[5, 0, 0\]: got \(inf"),
+        ("base_zenith_rad", -0.2, r"base_zenith_rad\[5\]: got -0.2.*zeniths, not elevations"),
+        ("user_zenith_rad", 110.0, r"user_zenith_rad\[5\]: got 110.0.*allowed: radians from the z axis, 0 to pi"),
+        ("user_azimuth_rad", 200.0, r"user_azimuth_rad\[5\]: got 200.0"),
+        ("base_radius_m", math.nan, r"base_radius_m\[5\]: got nan"),
+        ("positions_m", math.inf, r"positions_m\[5, 0\]: got inf"),
+        ("headings_rad", math.inf, r"headings_rad\[5\]: got inf"),
+        ("interactions", 3, r"interactions\[5, 0\]: got 3; allowed: 0, 1, 2, 4, 8"),
+    ],
+)
+def test_values_that_make_no_sense_are_refused_when_read(
+    rays: RaySet, tmp_path: Path, field: str, value: float, message: str
+) -> None:
+    array = getattr(rays, field).copy()
+    array[(5, *(0,) * (array.ndim - 1))] = value
+    write_rays(tmp_path / "rays.npz", replace(rays, **{field: array}))
+    with pytest.raises(ValueError, match=rf"rays.npz: {message}") as error:
+        read_rays(tmp_path / "rays.npz")
+    assert "\n" not in str(error.value)
+
+
+def test_delays_that_do_not_ascend_and_frequencies_in_ghz_are_refused(rays: RaySet, tmp_path: Path) -> None:
+    position = int(np.flatnonzero(rays.num_rays > 3)[0])
+    delays = rays.delays_s.copy()
+    first = rays.first[position]
+    delays[first : first + 2] = delays[first : first + 2][::-1]
+    write_rays(tmp_path / "rays.npz", replace(rays, delays_s=delays))
+    with pytest.raises(ValueError, match=rf"delays_s\[{first + 1}\]: got .* after .*ascending within a position"):
+        read_rays(tmp_path / "rays.npz")
+    write_rays(tmp_path / "ghz.npz", replace(rays, carrier_frequency_hz=3.5))
+    with pytest.raises(ValueError, match=r"carrier_frequency_hz: got 3.5; allowed: hertz from 1e8 to 1e12"):
+        read_rays(tmp_path / "ghz.npz")
+
+
+def test_rays_without_power_and_wavefronts_without_a_centre_are_refused(tmp_path: Path) -> None:
+    silent = one_ray(100.0, transfer=np.zeros((1, 2, 2), np.complex64))
+    with pytest.raises(ValueError, match=r"transfer: got a gain of 0 at position 0; allowed: from -360 dB"):
+        model_of(silent, tmp_path)
+    flat = one_ray(100.0, user_radius_m=np.float32([0.0]))
+    model_of(flat, tmp_path)
+    with pytest.raises(ValueError, match="spherical: got True; allowed: false"):
+        model_of(flat, tmp_path, spherical=True)
+
+
+@pytest.mark.parametrize("level", [1e-9, 1e9])
+def test_a_normalised_channel_does_not_depend_on_the_level_of_the_rays(
+    rays: RaySet, tmp_path: Path, level: float
+) -> None:
+    """Levels beside one another: 180 dB weaker and stronger than traced."""
+    grids = []
+    for number, factor in enumerate((1.0, level)):
+        folder = tmp_path / str(number)
+        model = model_of(replace(rays, transfer=(rays.transfer * factor).astype(np.complex64)), folder)
+        generators = [np.random.default_rng([3, draw]) for draw in range(8)]
+        grids.append(model.response(generators, 2, 1, np.zeros(1), np.arange(12) * 1e6))
+    torch.testing.assert_close(grids[1], grids[0], rtol=1e-4, atol=1e-5)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 from functools import lru_cache
+from importlib import resources
 
 import numpy as np
 import pytest
@@ -261,3 +263,35 @@ def test_clusters_and_rays_have_the_same_law(case: str, condition: str) -> None:
     # spreads are cut off at the same value, which single precision has slightly elsewhere
     levels = {name: ks_2samp(mine[name].round(4), other[name].astype(np.float64).round(4)).pvalue for name in mine}
     assert min(levels.values()) > FALSE_ALARM / len(levels), min(levels, key=lambda name: levels[name])
+
+
+@pytest.mark.parametrize(("ours", "name"), [(Umi, "UMi"), (Uma, "UMa")])
+@pytest.mark.parametrize("spec", [14, 19])
+@pytest.mark.parametrize("frequency_hz", [3.5e9, 30e9, 70e9])
+def test_tables_of_both_releases(ours, name: str, spec: int, frequency_hz: float) -> None:
+    """Sionna's tables of V16.1, whose values are those of Rel-14, and of V19.2."""
+    version = {14: "v16_1", 19: "v19_2"}[spec]
+    found = ours(frequency_hz, spec=spec).parameters
+    for condition, other in enumerate(("LoS", "NLoS", "O2I")):
+        text = (
+            resources.files("sionna.phy.channel.tr38901.models").joinpath(version, f"{name}_{other}.json").read_text()
+        )
+        theirs = json.loads(text)
+        floor = 2.0 if name == "UMi" else 6.0
+        ghz = max(frequency_hz / 1e9, floor)
+        log_f = math.log10(ghz) if name == "UMa" else math.log10(1 + ghz)
+        for place, key in ((2, "DS"), (3, "ASD"), (4, "ASA"), (6, "ZSA")):
+            for moment, values in (("mu", found.mean), ("sigma", found.std)):
+                expected = theirs[f"{moment}{key}a"] * log_f + theirs[f"{moment}{key}c"]
+                assert values[condition, place] == pytest.approx(expected, abs=1e-9), (other, key, moment)
+        assert found.cluster_asd_deg[condition] == theirs["cASD"]
+
+
+def test_coated_glass_of_both_releases() -> None:
+    """Of 70 % glass and 30 % concrete: 23 + 0.3 f before Rel-19, 25.4 + 0.11 f from it on."""
+    for spec, glass in ((14, 23 + 0.3 * 30), (19, 25.4 + 0.11 * 30)):
+        expected = 5 - 10 * math.log10(0.7 * 10 ** (-glass / 10) + 0.3 * 10 ** (-(5 + 4 * 30) / 10))
+        assert wall_loss_db(30.0, True, spec) == pytest.approx(expected)
+        assert wall_loss_db(30.0, False, spec) == wall_loss_db(30.0, False)
+    with pytest.raises(ValueError, match="spec: got 16; allowed: 14 or 19"):
+        Umi(30e9, spec=16)

@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from channels.raytraced import RaySet, cached_rays, ray_cache, read_rays, shipped_sets, trace_options, write_rays
+from channels.raytraced import (
+    RaySet,
+    cached_rays,
+    ray_cache,
+    ray_file,
+    read_rays,
+    shipped_sets,
+    trace_options,
+    write_rays,
+)
 from ran.cli.main import main
 from ran.datasets.reader import DropDataset
 from ran.datasets.request import DataRequest
@@ -104,6 +113,18 @@ def test_data_rays_refuses_in_one_line(
     assert out == ""
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_a_set_without_any_ray_is_no_success(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rays = read_rays("munich-street")
+    per_ray = {name: getattr(rays, name)[:0] for name in ray_file._PER_RAY}
+    none = replace(rays, first=np.zeros_like(rays.first), **per_ray)
+    monkeypatch.setattr("ran.datasets.rays.cached_rays", lambda options, say: none)
+    assert main(["data", "rays", "munich-street", "--out", str(tmp_path / "none.npz")]) == 2
+    assert "rays: got 1000 positions, none of which a ray reaches; allowed: at least one" in capsys.readouterr().err
+    assert not (tmp_path / "none.npz").exists()
 
 
 def test_a_damaged_file_stops_an_experiment_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

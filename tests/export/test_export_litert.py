@@ -144,3 +144,11 @@ def test_savedmodel(tmp_path):
         describe(path)
     with pytest.raises(InputError, match="allowed: an exported file, or the folder of a SavedModel"):
         describe(tmp_path)
+
+
+def test_savedmodel_in_a_process_of_its_own(tmp_path):
+    """Nothing has been imported before: with triton installed, TensorFlow must not come first."""
+    command = [sys.executable, "-m", "ran.cli.main", "export", "pusch-hybrid", "--target", "savedmodel"]
+    command += ["--num-prb", "4", "--slots", "8", "--out", str(tmp_path / "alone")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]

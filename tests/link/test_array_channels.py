@@ -10,6 +10,7 @@ import torch
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Pusch, Users
+from ran.phy.waveform import Waveform
 from receivers import LsLinear, PerfectCsi
 
 CDL: dict[str, Any] = {
@@ -76,3 +77,29 @@ def test_arrays_that_do_not_fit_are_refused_in_one_line(channel: Any, message: s
     with pytest.raises(InputError, match=message) as error:
         link(channel, num_rx_ant=4)
     assert "\n" not in str(error.value)
+
+
+#: 64 elements at 28 GHz over 380 MHz: aperture x bandwidth / c is 0.43.
+WIDE: dict[str, Any] = {"name": "cdl", "profile": "C", "delay_spread_ns": 30, "carrier_frequency_hz": 28e9}
+
+
+def wide_link(num_prb: int = 264, **more: Any) -> Link:
+    carrier = Carrier(num_prb=num_prb, subcarrier_spacing_khz=120)
+    return Link(LinkConfig(carrier=carrier, pusch=Pusch(), num_rx_ant=64, **({"channel": WIDE} | more)))
+
+
+def test_a_link_takes_true_delays_where_its_band_asks_for_it() -> None:
+    assert wide_link().channels[0].wideband is True  # type: ignore[attr-defined]
+    assert wide_link(24).channels[0].wideband is False  # type: ignore[attr-defined]
+    assert wide_link(channel={**WIDE, "wideband": False}).channels[0].wideband is False  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match=r"channel.wideband: .*'maybe'"):
+        wide_link(channel={**WIDE, "wideband": "maybe"})
+
+
+def test_the_time_domain_refuses_such_a_band_with_the_size_of_the_error() -> None:
+    with pytest.raises(
+        InputError, match=r"channel: wideband: got 'auto'; allowed: false, .* off by up to 38.* degrees"
+    ):
+        wide_link(waveform=Waveform())
+    wide_link(24, waveform=Waveform())
+    wide_link(channel={**WIDE, "wideband": False}, waveform=Waveform())

@@ -77,9 +77,9 @@ def test_receiver_from_a_file(tmp_path):
     (tmp_path / "mine.py").write_text(GOOD)
     receiver = build_receiver({"name": "mine.py:Mine", "gain": 2.0}, tmp_path)
     assert receiver.gain == 2.0
-    before = receiver_fingerprint("mine.py:Mine", receiver, tmp_path)
+    before = receiver_fingerprint({"name": "mine.py:Mine"}, receiver, tmp_path)
     (tmp_path / "mine.py").write_text(GOOD + "# changed\n")
-    assert receiver_fingerprint("mine.py:Mine", receiver, tmp_path) != before
+    assert receiver_fingerprint({"name": "mine.py:Mine"}, receiver, tmp_path) != before
 
 
 @pytest.mark.parametrize(

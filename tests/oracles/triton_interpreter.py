@@ -32,7 +32,7 @@ def main(source, target):
     results = {}
     for i, (case, llr) in enumerate(cases):
         code = LdpcCode(*case["code"][:3], tuple(case["code"][3]))
-        names = ("bits", "parity_ok", "iterations", "posterior")
+        names = ("bits", "parity_ok", "iterations", "num_received", "posterior")
         tensors = cuda.decode_tensor(torch.from_numpy(llr), code, case["num_iterations"], **case["options"])
         results |= {f"{name}_{i}": tensor.numpy() for name, tensor in zip(names, tensors, strict=True)}
     np.savez(target, **results)

@@ -44,7 +44,7 @@ def interpret(cases, folder):
     command = [sys.executable, str(ORACLES / "triton_interpreter.py"), str(source), str(target)]
     subprocess.run(command, env=environment, check=True)
     with np.load(target) as file:
-        names = ("bits", "parity_ok", "iterations", "posterior")
+        names = ("bits", "parity_ok", "iterations", "num_received", "posterior")
         return [{name: file[f"{name}_{i}"] for name in names} for i in range(len(cases))]
 
 
@@ -58,6 +58,7 @@ def check_against_native(cases, folder):
         assert np.array_equal(result["bits"], expected.bits), case[0]
         assert np.array_equal(result["parity_ok"], expected.parity_ok), case[0]
         assert np.array_equal(result["iterations"], expected.iterations), case[0]
+        assert np.array_equal(result["num_received"], expected.num_received), case[0]
         assert np.array_equal(result["posterior"][:, : code.num_info_bits], expected.info_llr), case[0]
         _, start = code.filler_range
         parity = result["posterior"][:, code.num_systematic_bits :]
@@ -113,12 +114,12 @@ def test_compiles_for_gpus_without_fused_operations(is_int8, compute_capability,
     message = "*i8" if is_int8 else "*fp32"
     kernels = {
         triton_kernels.input_scales: (
-            {"llr": "*fp32", "scales": "*fp32", "runs": "*i32"},
-            {"IS_INT8": is_int8, "FRAMES": 8},
+            {"llr": "*fp32", "scales": "*fp32", "num_received": "*fp32", "runs": "*i32"},
+            {"FRAMES": 8},
             4,
         ),
         triton_kernels.decode_blocks: (
-            dict.fromkeys(("llr", "scales", "posterior"), "*fp32")
+            dict.fromkeys(("llr", "scales", "counts", "posterior"), "*fp32")
             | dict.fromkeys(("bits", "parity_ok"), "*i8")
             | dict.fromkeys(("iterations", "rows", "edges", "columns"), "*i32")
             | dict.fromkeys(("slots", "messages", "parity"), message),
@@ -158,7 +159,7 @@ def test_gpu_decides_as_the_cpu(base_graph, precision):
         llr = received(code, 3000, z)
         expected = decode(llr, code, 8, precision=precision, soft=True)
         decision = decode(torch.from_numpy(llr).cuda(), code, 8, precision=precision, soft=True)
-        for name in ("bits", "parity_ok", "iterations", "info_llr", "coded_llr"):
+        for name in ("bits", "parity_ok", "iterations", "num_received", "info_llr", "coded_llr"):
             assert np.array_equal(getattr(decision, name).cpu().numpy(), getattr(expected, name)), (z, name)
 
 

@@ -116,3 +116,46 @@ def test_bad_input():
         block.decode(np.zeros((1, 1999), np.float32), 5)
     with pytest.raises(InputError, match="shape of bits"):
         block.encode(np.zeros(1000, np.uint8))
+
+
+@pytest.mark.parametrize("rv", [0, 1, 2, 3])
+@pytest.mark.parametrize("stop_crc", [False, True])
+@pytest.mark.parametrize("precision", ["int8", "float32"])
+@pytest.mark.parametrize(
+    "block",
+    [
+        TransportBlock(8456, 12000, 0.7, 4, 1),
+        TransportBlock(30216, 48000, 0.6, 4, 1),
+        TransportBlock(800, 3000, 0.3, 2),
+    ],
+    ids=["one-code-block", "several", "base-graph-2"],
+)
+def test_noise_and_silence_are_never_received(block, rv, stop_crc, precision):
+    # the CRC of zeros is zero, and zeros are what comes out where systematic bits were not sent
+    noise = np.random.default_rng(rv).standard_normal((10, block.num_coded_bits)).astype(np.float32)
+    for llr in (noise, 1e-3 * noise, np.zeros_like(noise)):
+        decision = block.decode(llr, 8, precision=precision, stop_crc=stop_crc, rv=rv)
+        assert not decision.crc_ok.any()
+        assert not decision.code_block_ok.any()
+
+
+@pytest.mark.parametrize("stop_crc", [False, True])
+def test_a_block_of_zeros_that_was_sent_is_received(stop_crc):
+    block = TransportBlock(8456, 12000, 0.7, 4, 1)
+    sent = np.zeros((4, block.tb_size), np.uint8)
+    noise = np.random.default_rng(0).standard_normal((4, block.num_coded_bits)).astype(np.float32)
+    decision = block.decode(6 * (1 - 2.0 * block.encode(sent)) + noise, 8, stop_crc=stop_crc)
+    assert decision.crc_ok.all()
+    assert decision.code_block_ok.all()
+
+
+def test_silence_in_a_soft_buffer_is_not_received_and_a_transmission_after_it_is():
+    block = TransportBlock(8456, 12000, 0.7, 4, 1)
+    buffer = block.new_soft_buffer(2)
+    silence = np.zeros((2, block.num_coded_bits), np.float32)
+    assert not block.decode(silence, 8, soft_buffer=buffer, rv=2).crc_ok.any()
+    sent = np.random.default_rng(1).integers(0, 2, (2, block.tb_size), dtype=np.uint8)
+    llr = (8 * (1 - 2.0 * block.encode(sent))).astype(np.float32)
+    decision = block.decode(llr, 8, soft_buffer=buffer)
+    assert decision.crc_ok.all()
+    assert np.array_equal(decision.bits, sent)

@@ -113,14 +113,18 @@ def test_wiener_interpolator_equals_the_joint_filter_solved_directly():
         for pair in range(9):
             average[pair, [first + 4 * pair, first + 4 * pair + 2]] = 0.5
         r = 1 / (1 + 2j * np.pi * (k[:, None] - k) * o.subcarrier_spacing_hz * tau)
-        among = np.kron(r_tt, average @ r @ average.T)
-        cross = np.kron(r_t, r @ average.T)
         noise = float(o.noise_var[0] * pair_var[layer])
-        w = np.linalg.solve((among + noise * np.eye(len(among))).T, cross.T).T
-        expected = (pairs[:, :, layer].reshape(3, 4, -1).numpy() @ w.T).reshape(3, 4, 14, 36)
-        np.testing.assert_allclose(h_hat[:, :, layer].numpy(), expected, atol=2e-4)
-        mse = 1 - np.real((w * cross.conj()).sum(1)).reshape(14, 36)
-        np.testing.assert_allclose(err_var[0, layer].numpy(), mse, atol=2e-4)
+        for slot in range(3):
+            seen = pairs[slot, :, layer].numpy()
+            # the prior's power is twice that of the slot's own pilots without their noise
+            power = 2 * (float((pairs[slot].abs() ** 2).mean()) - float(o.noise_var[0] * pair_var.mean()))
+            among = power * np.kron(r_tt, average @ r @ average.T)
+            cross = power * np.kron(r_t, r @ average.T)
+            w = np.linalg.solve((among + noise * np.eye(len(among))).T, cross.T).T
+            expected = (seen.reshape(4, -1) @ w.T).reshape(4, 14, 36)
+            np.testing.assert_allclose(h_hat[slot, :, layer].numpy(), expected, atol=4e-4)
+            mse = power - np.real((w * cross.conj()).sum(1)).reshape(14, 36)
+            np.testing.assert_allclose(err_var[slot, layer].numpy(), mse, atol=4e-4)
 
 
 def test_lmmse_beats_ls_when_its_prior_fits():

@@ -98,7 +98,7 @@ def test_weights_from_a_file_give_the_model_that_was_saved(tmp_path):
     with torch.no_grad():
         expected = model(observation)[-1][0]
     torch.testing.assert_close(receiver(observation), expected, rtol=1e-3, atol=1e-3)
-    assert receiver.fingerprint() == hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
+    assert receiver.sha256 == hashlib.sha256((tmp_path / "tiny.safetensors").read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_exported_model_gives_the_same_llrs(bits, mcs_index, num_layers, tmp_pat
     file = export_generic("pusch-hybrid", tmp_path / "model.onnx", bits_per_symbol=bits, num_layers=num_layers)
     exported, trained = OnnxReceiver(str(file)), NeuralReceiver()
     assert exported.contract.name == "generic"
-    assert exported.model.metadata["weights_sha256"] == trained.fingerprint()
+    assert exported.model.metadata["weights_sha256"] == trained.sha256
     cases = [(1, 2, num_layers, 1, 1), (7, 4, num_layers, 1, 3)]
     cases += [(4, 4, 1, 2, 2)] if num_layers == 2 else []
     for num_prb, num_rx_ant, layers, users, batch in cases:

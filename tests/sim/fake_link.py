@@ -27,6 +27,7 @@ class FakeOutcomes:
     bit_errors: np.ndarray
     earlier_errors: np.ndarray
     second_errors: np.ndarray
+    received: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,11 @@ class FakeLink:
                     failed[transmission, row] = uniform < receiver.bler(esn0_db) / 2**transmission
             errors = failed.sum(-1).astype(np.int32)
             found[title] = FakeOutcomes(
-                errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T, np.zeros((len(drops), 0), np.int32)
+                errors[-1],
+                errors[-1].astype(np.int64) * 7,
+                errors[:-1].T,
+                np.zeros((len(drops), 0), np.int32),
+                np.zeros((len(drops), 0, 5), np.float32),
             )
         return found
 

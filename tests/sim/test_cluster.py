@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import builtins
+import contextlib
 import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,6 +65,73 @@ def test_no_cluster_there():
         ClusterExecutor(experiment(), fake_link.build, 1, "127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.fixture
+def head_with_a_token(tmp_path, monkeypatch):
+    """A head on this machine that asks for the token of its user's home folder; its address and that folder."""
+    ray = Path(sys.executable).with_name("ray")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    home = tmp_path / "home"
+    (home / ".ray").mkdir(parents=True)
+    (home / ".ray" / "auth_token").write_text("0123456789abcdef" * 4)
+    own = {**os.environ, "HOME": str(home), "RAY_AUTH_MODE": "token", "RAY_DISABLE_USAGE_STATS": "1"}
+    short = tempfile.mkdtemp(prefix="ray")  # sockets have paths of at most 107 characters
+    options = ["--port", str(port), "--num-cpus", "1", "--include-dashboard=false", "--temp-dir", short, "--block"]
+    log = (tmp_path / "head.log").open("w")
+    head = subprocess.Popen([ray, "start", "--head", *options], env=own, stdout=log, stderr=log, start_new_session=True)
+    try:
+        for _ in range(120):
+            with contextlib.suppress(OSError):
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            time.sleep(0.5)
+        time.sleep(3)
+        yield f"127.0.0.1:{port}", home
+    finally:
+        os.killpg(head.pid, signal.SIGTERM)
+        head.wait(timeout=60)
+        log.close()
+        shutil.rmtree(short, ignore_errors=True)
+
+
+#: Connects and leaves; a process of its own, because Ray reads its settings once.
+CONNECT = """
+import sys, fake_link
+from test_cluster import experiment
+from ran.errors import InputError
+from ran.sim.cluster import ClusterExecutor
+try:
+    with ClusterExecutor(experiment(), fake_link.build, 1, sys.argv[1]) as executor:
+        print("workers:", executor.workers)
+except InputError as error:
+    print("refused:", error)
+"""
+
+
+@pytest.mark.cluster
+def test_a_cluster_with_a_token(head_with_a_token, tmp_path):
+    """Without its token the line says how to share it, and never to do without; with it, there are workers."""
+    address, home = head_with_a_token
+    path = os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parents[2])])
+    without = {k: v for k, v in os.environ.items() if not k.startswith("RAY_")} | {"PYTHONPATH": path}
+
+    def connect(**own: str) -> str:
+        command = [sys.executable, "-c", CONNECT, address]
+        done = subprocess.run(command, env=without | own, capture_output=True, text=True, timeout=200, check=False)
+        return done.stdout
+
+    (tmp_path / "none").mkdir()
+    for own in ({}, {"RAY_AUTH_MODE": "token"}):
+        told = connect(HOME=str(tmp_path / "none"), **own)
+        assert told.startswith(f"refused: --cluster: {address}: "), told
+        assert "`ray get-auth-token`, put it into ~/.ray/auth_token" in told
+        assert "RAY_AUTH_MODE=token" in told
+        assert "disabled" not in told
+        assert len(told.splitlines()) == 1
+    assert connect(HOME=str(home), RAY_AUTH_MODE="token") == "workers: 1\n"
 
 
 @pytest.fixture

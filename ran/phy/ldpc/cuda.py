@@ -41,12 +41,12 @@ def decode_tensor(
     early_stop: bool,
     precision: str,
     with_posterior: bool,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None]:
     """`decoder.decode` for a tensor [batch, `code.num_coded_bits`] on a CUDA device.
 
-    Returns bits uint8, parity_ok bool, iterations int32 and, if wanted, posteriors float32 [batch, columns x Z] of the
-    columns that take part (0 elsewhere), all on the device. The host waits for the device once, to refuse LLRs that
-    are not finite.
+    Returns bits uint8, parity_ok bool, iterations and num_received int32 and, if wanted, posteriors float32 [batch,
+    columns x Z] of the columns that take part (0 elsewhere), all on the device. The host waits for the device once,
+    to refuse LLRs that are not finite.
     """
     import torch
 
@@ -60,7 +60,7 @@ def decode_tensor(
     bits = torch.empty((batch, num_bits), dtype=torch.int8, device=device)
     parity_ok = torch.empty(batch, dtype=torch.int8, device=device)
     iterations = torch.empty(batch, dtype=torch.int32, device=device)
-    scales = torch.empty(batch, dtype=torch.float32, device=device)
+    scales, counts = (torch.empty(batch, dtype=torch.float32, device=device) for _ in range(2))
     posterior_shape = (batch, num_columns * z) if with_posterior else (1, 1)
     posterior = torch.zeros(posterior_shape, dtype=torch.float32, device=device)
     if batch:
@@ -75,13 +75,13 @@ def decode_tensor(
             kernels.input_scales[(-(-batch // _SCALED_FRAMES_PER_PROGRAM),)](
                 llr,
                 scales,
+                counts,
                 tables.runs,
                 batch,
                 llr.shape[1],
                 len(tables.runs),
                 tables.sample_step,
                 num_bits,
-                IS_INT8=is_int8,
                 FRAMES=_SCALED_FRAMES_PER_PROGRAM,
                 num_warps=_SCALED_FRAMES_PER_PROGRAM * INPUT_LANES // 32,
                 num_stages=1,
@@ -90,6 +90,7 @@ def decode_tensor(
             kernels.decode_blocks[(programs,)](
                 llr,
                 scales,
+                counts,
                 bits,
                 parity_ok,
                 iterations,
@@ -121,9 +122,10 @@ def decode_tensor(
     bad = torch.nonzero(scales < 0)
     if len(bad):
         raise bad_value(f"llr of code block {int(bad[0])}", "NaN, infinity or a sum beyond float32", "finite numbers")
-    if with_posterior and is_int8:
+    if with_posterior:
         posterior = posterior * torch.where(scales > 0, 1 / scales, 0.0)[:, None]
-    return bits.view(torch.uint8), parity_ok.bool(), iterations, posterior if with_posterior else None
+    decided = bits.view(torch.uint8), parity_ok.bool(), iterations, counts.to(torch.int32)
+    return *decided, posterior if with_posterior else None
 
 
 def _kernels() -> ModuleType:

@@ -14,6 +14,8 @@ from contextlib import contextmanager
 
 from llvmlite import ir
 
+from ran.phy.ldpc.arithmetic import FLOAT32_FACTOR
+
 I1, I8, I16, I32, I64 = (ir.IntType(n) for n in (1, 8, 16, 32, 64))
 F32 = ir.FloatType()
 POINTER = ir.PointerType()
@@ -190,9 +192,11 @@ class Float32Lanes(Lanes):
     def equal(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value) -> ir.Value:
         return builder.fcmp_ordered("==", a, b)
 
-    def normalised(self, builder: ir.IRBuilder, a: ir.Value, rounding: ir.Value) -> ir.Value:
-        """0.75 a; there is nothing to round."""
-        return builder.fmul(a, splat(self.vector, 0.75))
+    def normalised(self, builder: ir.IRBuilder, a: ir.Value, offset: ir.Value) -> ir.Value:
+        """`FLOAT32_FACTOR` times what a exceeds the offset by, or 0."""
+        excess = builder.fsub(a, offset)
+        excess = self.larger(builder, excess, ir.Constant(self.vector, None))
+        return builder.fmul(excess, splat(self.vector, FLOAT32_FACTOR))
 
     def limited(self, builder: ir.IRBuilder, a: ir.Value, limit: int) -> ir.Value:
         """a: float32 messages need no limit."""

@@ -20,9 +20,14 @@ _INT8_LIMIT = tl.constexpr(float(arithmetic.INT8_LIMIT))
 _MEAN_CONSTANT = tl.constexpr(arithmetic.INT8_MEAN_MAGNITUDE[0])
 _MEAN_SQUARE = tl.constexpr(arithmetic.INT8_MEAN_MAGNITUDE[1])
 _NUM_SCALE_STEPS = tl.constexpr(arithmetic.NUM_SCALE_STEPS)
+_FLOAT32_LIMIT = tl.constexpr(arithmetic.FLOAT32_LIMIT)
+_MAX_SCALE = tl.constexpr(arithmetic.MAX_SCALE)
 _INT8_CHECK_LIMIT = tl.constexpr(arithmetic.INT8_CHECK_LIMIT)
 _OWN_PARITY_LIMIT = tl.constexpr(arithmetic.OWN_PARITY_LIMIT)
 _INT8_KNOWN = tl.constexpr(arithmetic.KNOWN["int8"])
+_OFFSET_SLOPE = tl.constexpr(arithmetic.FLOAT32_OFFSET_SLOPE)
+_OFFSET_RATE = tl.constexpr(arithmetic.FLOAT32_OFFSET_RATE)
+_FLOAT32_FACTOR = tl.constexpr(arithmetic.FLOAT32_FACTOR)
 _FLOAT32_KNOWN = tl.constexpr(arithmetic.KNOWN["float32"])
 # Adding and subtracting 1.5 x 2^23 rounds a small float32 to the nearest integer, halves to the even one.
 _ROUNDER = tl.constexpr(12582912.0)
@@ -32,10 +37,11 @@ _INPUT_LANES = tl.constexpr(16)
 
 @triton.jit
 def input_scales(
-    llr, scales, runs, batch, stride, num_runs, sample_step, num_info_bits, IS_INT8: tl.constexpr, FRAMES: tl.constexpr
+    llr, scales, num_received, runs, batch, stride, num_runs, sample_step, num_info_bits, FRAMES: tl.constexpr
 ):
-    """scales [batch] float32: the factor that brings each frame to int8, or 1; negative where an LLR is not finite.
+    """Of each frame: the factor that brings it to steps, negative where an LLR is not finite, and how many are not 0.
 
+    scales, num_received [batch] float32.
     A program looks after FRAMES frames with 16 lanes each: sums in the order of the native kernel.
     """
     frame = tl.program_id(0) * FRAMES + tl.arange(0, FRAMES)
@@ -62,33 +68,31 @@ def input_scales(
     magnitude = _total(magnitudes, FRAMES) + rest_magnitude
     count = _total(counts, FRAMES) + rest_count
     finite = magnitude < _INFINITY
-    if IS_INT8:
-        usable = finite & (magnitude > 0.0)
-        count = tl.where(usable, count, 1.0)
-        rate = tl.minimum(tl.div_rn(num_info_bits + tl.zeros([FRAMES], tl.float32), count), 1.0)
-        target = _MEAN_CONSTANT + _MEAN_SQUARE * (rate * rate)
-        factor = tl.div_rn(target * count, tl.where(usable, magnitude, 1.0))
-        for _ in range(_NUM_SCALE_STEPS):
-            threshold = tl.div_rn(tl.full([FRAMES], _INT8_LIMIT, tl.float32), factor)[:, None]
-            sampled = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
-            clipped = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
-            unclipped = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
-            for run in range(num_runs):
-                start = tl.load(runs + 3 * run)
-                whole = tl.load(runs + 3 * run + 2) // _INPUT_LANES * _INPUT_LANES
-                for i in range(0, whole, sample_step):
-                    size = tl.abs(tl.load(wide + (start + i + lane)))
-                    is_clipped = size > threshold
-                    sampled = sampled + (size != 0.0).to(tl.float32)
-                    clipped = clipped + is_clipped.to(tl.float32)
-                    unclipped = unclipped + tl.where(is_clipped, 0.0, size)
-            missing = target * _total(sampled, FRAMES) - _INT8_LIMIT * _total(clipped, FRAMES)
-            rest = _total(unclipped, FRAMES)
-            possible = (missing > 0.0) & (rest > 0.0)
-            factor = tl.where(possible, tl.div_rn(missing, tl.where(possible, rest, 1.0)), factor)
-        scale = tl.where(usable, factor, 0.0)
-    else:
-        scale = tl.full([FRAMES], 1.0, tl.float32)
+    tl.store(num_received + frame, count, mask=inside)
+    usable = finite & (magnitude > 0.0)
+    count = tl.where(usable, count, 1.0)
+    rate = tl.minimum(tl.div_rn(num_info_bits + tl.zeros([FRAMES], tl.float32), count), 1.0)
+    target = _MEAN_CONSTANT + _MEAN_SQUARE * (rate * rate)
+    factor = tl.div_rn(target * count, tl.where(usable, magnitude, 1.0))
+    for _ in range(_NUM_SCALE_STEPS):
+        threshold = tl.div_rn(tl.full([FRAMES], _INT8_LIMIT, tl.float32), factor)[:, None]
+        sampled = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
+        clipped = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
+        unclipped = tl.zeros([FRAMES, _INPUT_LANES], tl.float32)
+        for run in range(num_runs):
+            start = tl.load(runs + 3 * run)
+            whole = tl.load(runs + 3 * run + 2) // _INPUT_LANES * _INPUT_LANES
+            for i in range(0, whole, sample_step):
+                size = tl.abs(tl.load(wide + (start + i + lane)))
+                is_clipped = size > threshold
+                sampled = sampled + (size != 0.0).to(tl.float32)
+                clipped = clipped + is_clipped.to(tl.float32)
+                unclipped = unclipped + tl.where(is_clipped, 0.0, size)
+        missing = target * _total(sampled, FRAMES) - _INT8_LIMIT * _total(clipped, FRAMES)
+        rest = _total(unclipped, FRAMES)
+        possible = (missing > 0.0) & (rest > 0.0)
+        factor = tl.where(possible, tl.div_rn(missing, tl.where(possible, rest, 1.0)), factor)
+    scale = tl.where(usable, tl.minimum(factor, _MAX_SCALE), 0.0)
     tl.store(scales + frame, tl.where(finite, scale, -1.0), mask=inside)
 
 
@@ -106,6 +110,7 @@ def _total(lanes, FRAMES: tl.constexpr):
 def decode_blocks(
     llr,
     scales,
+    counts,
     bits,
     parity_ok,
     iterations,
@@ -136,7 +141,7 @@ def decode_blocks(
     """Decode frames program_id, program_id + number of programs, ...
 
     llr, bits, parity_ok, iterations: as in `decoder.decode`. posterior [batch, posterior_stride] float32: LLRs after
-    decoding of all columns, in steps of the messages. scales: of `input_scales`.
+    decoding of all columns, in steps of the messages. scales, counts: what `input_scales` gives.
     slots, messages, parity: memory of the messages' type for each program: [all columns, Z], [edges, Z], [rows, Z].
     rows int32 [rows, 3]: first edge, edges, start of its own parity column in a slot or -1. edges int32 [edges, 2]:
     start of the column, shift. columns int32 [columns]: starts of the columns that take part.
@@ -151,6 +156,10 @@ def decode_blocks(
     frame = program
     while frame < batch:
         scale = tl.load(scales + frame)
+        if IS_INT8:
+            correction = rounding
+        else:
+            correction = _offset(num_info_bits, tl.load(counts + frame))
         source = llr + frame * llr_stride
         # The frame before may still be read.
         tl.debug_barrier()
@@ -159,15 +168,17 @@ def decode_blocks(
             is_filler = (position >= num_info_bits) & (position < num_systematic_bits)
             sent = in_column & (position >= punctured) & (is_filler == 0)
             value = tl.load(source + (position - punctured), mask=sent, other=0.0)
+            scaled = value * scale
             if IS_INT8:
-                scaled = value * scale
                 scaled = tl.where(scaled < _INT8_LIMIT, scaled, _INT8_LIMIT)
                 scaled = tl.where(scaled > -_INT8_LIMIT, scaled, -_INT8_LIMIT)
                 message = ((scaled + _ROUNDER) - _ROUNDER).to(tl.int32)
                 message = tl.where(is_filler, _INT8_KNOWN, message)
                 tl.store(slots + position, message.to(tl.int8), mask=in_column)
             else:
-                tl.store(slots + position, tl.where(is_filler, _FLOAT32_KNOWN, value), mask=in_column)
+                scaled = tl.where(scaled < _FLOAT32_LIMIT, scaled, _FLOAT32_LIMIT)
+                scaled = tl.where(scaled > -_FLOAT32_LIMIT, scaled, -_FLOAT32_LIMIT)
+                tl.store(slots + position, tl.where(is_filler, _FLOAT32_KNOWN, scaled), mask=in_column)
         tl.debug_barrier()
         iteration = 0
         lanes_with_messages = 0
@@ -183,7 +194,7 @@ def decode_blocks(
                 lanes_with_messages,
                 lifting_size,
                 num_rows,
-                rounding,
+                correction,
                 IS_INT8,
             )
             iteration += 1
@@ -192,7 +203,9 @@ def decode_blocks(
                 failed = _syndrome(slots, parity, rows, edges, lane, in_column, lifting_size, num_rows, IS_INT8, BLOCK)
         if not EARLY_STOP:
             failed = _syndrome(slots, parity, rows, edges, lane, in_column, lifting_size, num_rows, IS_INT8, BLOCK)
-        tl.store(parity_ok + frame, 1 - failed)
+        # Checks that hold over fewer LLRs than there are unknowns say nothing.
+        is_enough = tl.load(counts + frame) >= num_info_bits
+        tl.store(parity_ok + frame, tl.where(is_enough, 1 - failed, 0))
         tl.store(iterations + frame, iteration)
         for column in range(num_columns):
             start = tl.load(columns + column)
@@ -229,7 +242,7 @@ def _iterate(
     lanes_with_messages,
     lifting_size,
     num_rows,
-    rounding,
+    correction,
     IS_INT8: tl.constexpr,
 ):
     """Serve all rows once; the arithmetic is that of `kernel.check`.
@@ -258,8 +271,8 @@ def _iterate(
             second = _smaller(second, tl.where(smallest > magnitude, smallest, magnitude))
             smallest = _smaller(smallest, magnitude)
             sign = sign ^ _negative(value, IS_INT8)
-        for_others = _normalised(smallest, rounding, IS_INT8)
-        for_smallest = _normalised(second, rounding, IS_INT8)
+        for_others = _normalised(smallest, correction, IS_INT8)
+        for_smallest = _normalised(second, correction, IS_INT8)
         for edge in range(first, end):
             at = _place(edges, edge, lane, lifting_size)
             value = _input(slots + at, messages + edge * lifting_size + lane, in_column, has_message, IS_INT8)
@@ -350,12 +363,21 @@ def _smaller(a, b):
 
 
 @triton.jit
-def _normalised(magnitude, rounding, IS_INT8: tl.constexpr):
-    """0.75 of it, as `plan.int8_rounding` says."""
+def _offset(num_info_bits, count):
+    """Of float32 messages at the code rate at hand; see `arithmetic.FLOAT32_OFFSET_SLOPE`."""
+    offset = (_OFFSET_RATE - tl.div_rn(num_info_bits + count * 0.0, count)) * _OFFSET_SLOPE
+    offset = tl.where(offset < 1.0, offset, 1.0)
+    return tl.where(offset > 0.0, offset, 0.0)
+
+
+@triton.jit
+def _normalised(magnitude, correction, IS_INT8: tl.constexpr):
+    """What a check passes on: see `plan.int8_rounding` and `arithmetic.FLOAT32_FACTOR`."""
     if IS_INT8:
-        result = magnitude - ((magnitude + rounding) >> 2)
+        result = magnitude - ((magnitude + correction) >> 2)
     else:
-        result = magnitude * 0.75
+        excess = magnitude - correction
+        result = tl.where(excess > 0.0, excess, 0.0) * _FLOAT32_FACTOR
     return result
 
 

@@ -8,7 +8,7 @@ from llvmlite import ir
 
 from ran.phy.ldpc.arithmetic import INT8_CHECK_LIMIT, OWN_PARITY_LIMIT
 from ran.phy.ldpc.kernel.context import Context
-from ran.phy.ldpc.simd import I8, I16, I64, POINTER, broadcast, counted_loop, element, i64, load_element, splat
+from ran.phy.ldpc.simd import I16, I64, POINTER, broadcast, counted_loop, element, i64, load_element, splat
 
 # Above this many columns the inputs of a check wait in the slots they will be written to. The compiler would keep them,
 # and more, on the stack, at twice the time.
@@ -16,16 +16,16 @@ _MAX_DEGREE_IN_REGISTERS = 10
 
 
 def check_kernel(context: Context, degree: int, own_parity: bool) -> ir.Function:
-    """void check(slots, reads, writes, messages, num_blocks, length, channel, parity, rounding): serve one row."""
+    """void check(slots, reads, writes, messages, num_blocks, length, channel, parity, correction): serve a row."""
     lanes = context.lanes
     function, b = context.function(
         f"check_{degree}_{'own' if own_parity else 'shared'}",
         ir.VoidType(),
-        *(POINTER, POINTER, POINTER, POINTER, I64, I64, POINTER, POINTER, I8),
+        *(POINTER, POINTER, POINTER, POINTER, I64, I64, POINTER, POINTER, context.correction),
     )
     function.attributes.add("noinline")
-    slots, reads, writes, messages, num_blocks, length, channel, parity, rounding = function.args
-    rounding = broadcast(b, rounding, lanes.lanes)
+    slots, reads, writes, messages, num_blocks, length, channel, parity, correction = function.args
+    correction = broadcast(b, correction, lanes.lanes)
     write = [load_offset(b, writes, i64(edge)) for edge in range(degree)]
     with counted_loop(b, num_blocks) as block:
         position = b.mul(block, i64(lanes.lanes))
@@ -50,8 +50,8 @@ def check_kernel(context: Context, degree: int, own_parity: bool) -> ir.Function
             second = lanes.smaller(b, second, lanes.larger(b, smallest, magnitude))
             smallest = lanes.smaller(b, smallest, magnitude)
             sign = lanes.exclusive_or(b, sign, value)
-        for_others = lanes.negated_where(b, lanes.normalised(b, smallest, rounding), sign)
-        for_smallest = lanes.negated_where(b, lanes.normalised(b, second, rounding), sign)
+        for_others = lanes.negated_where(b, lanes.normalised(b, smallest, correction), sign)
+        for_smallest = lanes.negated_where(b, lanes.normalised(b, second, correction), sign)
         for i, value in enumerate(inputs):
             if degree > _MAX_DEGREE_IN_REGISTERS:
                 value = lanes.load(b, slots, b.add(write[i], position), aligned=True)

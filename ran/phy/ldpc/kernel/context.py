@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from llvmlite import ir
 
 from ran.phy.ldpc.plan import Field
-from ran.phy.ldpc.simd import I8, I32, I64, POINTER, MessageLanes, element, i64, load_element
+from ran.phy.ldpc.simd import F32, I8, I32, I64, POINTER, MessageLanes, element, i64, load_element
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,11 @@ class Context:
     def scalar(self) -> ir.Type:
         """Type of one message."""
         return self.lanes.scalar
+
+    @property
+    def correction(self) -> ir.Type:
+        """Type of what `Lanes.normalised` is told: how to round in int8, the offset in float32."""
+        return I8 if self.precision == "int8" else F32
 
     def area(self, builder: ir.IRBuilder, header: ir.Value, workspace: ir.Value, field: Field) -> ir.Value:
         """Address of an area of the workspace."""

@@ -48,13 +48,16 @@ def octets_crc(module: ir.Module) -> None:
     b.ret(i64(0))
 
 
-def bits_crc(module: ir.Module) -> ir.Function:
-    """int64 bits_crc(bits, num_bits, table, length): the remainder of a message of one byte for each bit."""
-    function = ir.Function(module, ir.FunctionType(I64, (POINTER, I64, POINTER, I64)), "bits_crc")
+def crc_holds(module: ir.Module) -> ir.Function:
+    """int64 crc_holds(bits, num_bits, table, length): 1 where bits, a byte each, end in their CRC, else 0.
+
+    0 for a message of zeros: its CRC is zero, so that it holds for what a decoder puts out where it knows nothing.
+    """
+    function = ir.Function(module, ir.FunctionType(I64, (POINTER, I64, POINTER, I64)), "crc_holds")
     function.linkage = "internal"
     b = ir.IRBuilder(function.append_basic_block("entry"))
     bits, num_bits, table, length = function.args
-    remainder, first = b.alloca(I64), b.alloca(I64)
+    remainder, first, ones = b.alloca(I64), b.alloca(I64), b.alloca(I64)
     vector = ir.VectorType(I8, _WORD_BITS)
     rest = b.and_(num_bits, i64(_WORD_BITS - 1))
     b.store(i64(0), first)
@@ -62,10 +65,14 @@ def bits_crc(module: ir.Module) -> ir.Function:
         bit = b.zext(load_element(b, bits, i, I8), I64)
         b.store(b.or_(b.shl(b.load(first, typ=I64), i64(1)), bit), first)
     b.store(i64(0), remainder)
+    b.store(b.load(first, typ=I64), ones)
     _add_word(b, remainder, b.load(first, typ=I64), table, length)
     with counted_loop(b, num_bits, start=rest, step=_WORD_BITS) as i:
         lanes = b.load(element(b, bits, i, I8), align=1, typ=vector)
         word = b.bitcast(b.icmp_unsigned("!=", lanes, ir.Constant(vector, None)), I64)
+        b.store(b.or_(b.load(ones, typ=I64), word), ones)
         _add_word(b, remainder, intrinsic(b, "llvm.bitreverse.i64", I64, word), table, length)
-    b.ret(b.load(remainder, typ=I64))
+    is_zero = b.icmp_signed("==", b.load(remainder, typ=I64), i64(0))
+    has_ones = b.icmp_signed("!=", b.load(ones, typ=I64), i64(0))
+    b.ret(b.zext(b.and_(is_zero, has_ones), I64))
     return function

@@ -1,7 +1,8 @@
 """The decoder around the check kernel: iterations, early stopping, hard decisions.
 
 Per check: t = posterior - old message for each column, the two smallest magnitudes and the product of signs over all t,
-then new message = 0.75 min (over the others) with the product of signs (of the others), posterior = t + new message.
+then new message = the smallest magnitude of the others, tempered (`Lanes.normalised`), with the product of their signs,
+posterior = t + new message.
 Posteriors are updated row by row, so that each row works with what the rows before it found (layered scheduling).
 """
 
@@ -9,10 +10,10 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from ran.phy.ldpc.arithmetic import KNOWN
+from ran.phy.ldpc.arithmetic import FLOAT32_OFFSET_RATE, FLOAT32_OFFSET_SLOPE, KNOWN
 from ran.phy.ldpc.kernel.check import check_kernel, load_offset
 from ran.phy.ldpc.kernel.context import Context, header_field, row_entry
-from ran.phy.ldpc.kernel.crc import bits_crc
+from ran.phy.ldpc.kernel.crc import crc_holds
 from ran.phy.ldpc.kernel.intake import input_scale, load_frames
 from ran.phy.ldpc.kernel.posterior import store_posterior
 from ran.phy.ldpc.plan import CHECK_KERNELS, FRAME_COUNTS, INPUT_LANES, Field
@@ -34,23 +35,24 @@ from ran.phy.ldpc.simd import (
     splat,
 )
 
-DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 10, I64, POINTER, I64)
+DECODE_ARGUMENTS = (*(POINTER,) * 4, *(I64,) * 3, *(POINTER,) * 11, I64, POINTER, I64)
 
 
 def build_module(precision: str, vector_bytes: int) -> str:
     """LLVM IR with a function `decode_N` for each N of `plan.FRAME_COUNTS`.
 
-    int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes, checks,
-    columns, runs, workspace, scales, posterior, posterior_stride, crc_table, crc_length): arrays as in `LdpcDecision`
-    and `Plan`, the workspace aligned to 64 bytes; posterior as in `posterior.store_posterior` or null, its stride in
-    floats; crc_table as in `kernel.crc` or null. Returns -1, or the index of a frame whose LLRs are not finite.
+    int64 decode_N(llr, bits, ok, iterations, batch, max_iterations, early_stop, header, rows, reads, writes,
+    checks, columns, runs, workspace, scales, counts, posterior, posterior_stride, crc_table, crc_length): arrays as
+    in `LdpcDecision`, `Plan` and `intake.load_frames`, the workspace aligned to 64 bytes; posterior as in
+    `posterior.store_posterior` or null, its stride in floats; crc_table as in `kernel.crc` or null. Returns -1, or
+    the index of a frame whose LLRs are not finite.
     """
     lanes = Int8Lanes(vector_bytes) if precision == "int8" else Float32Lanes(vector_bytes)
     context = Context(ir.Module(f"ldpc_{precision}_{vector_bytes}"), lanes, precision)
     checks = [check_kernel(context, degree, own_parity) for degree, own_parity in CHECK_KERNELS]
     iterate = iteration(context, checks)
     scale = input_scale(context)
-    crc = bits_crc(context.module)
+    crc = crc_holds(context.module)
     for frames in FRAME_COUNTS[precision]:
         _decode(
             context,
@@ -66,18 +68,17 @@ def build_module(precision: str, vector_bytes: int) -> str:
 
 
 def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
-    """void iteration(header, rows, reads, writes, workspace): serve all rows once."""
+    """void iteration(header, rows, reads, writes, workspace, correction): serve all rows once."""
     lanes = context.lanes
-    function, b = context.function("iteration", ir.VoidType(), *(POINTER,) * 5)
+    function, b = context.function("iteration", ir.VoidType(), *(POINTER,) * 5, context.correction)
     function.attributes.add("noinline")
-    header, rows, reads, writes, workspace = function.args
+    header, rows, reads, writes, workspace, correction = function.args
     num_blocks, length = header_field(b, header, Field.NUM_BLOCKS), header_field(b, header, Field.COLUMN_LENGTH)
     slots, messages, channel, parity = (
         context.area(b, header, workspace, field)
         for field in (Field.SLOT_BYTES, Field.MESSAGE_BYTES, Field.CHANNEL_BYTES, Field.PARITY_BYTES)
     )
     row_length = b.mul(num_blocks, i64(lanes.lanes))
-    rounding = b.trunc(header_field(b, header, Field.ROUNDING), I8)
     with counted_loop(b, header_field(b, header, Field.NUM_ROWS)) as row:
         kernel, first, _, own = row_entry(b, rows, row)
         arguments = (
@@ -89,7 +90,7 @@ def iteration(context: Context, checks: list[ir.Function]) -> ir.Function:
             length,
             element(b, channel, own, context.scalar),
             element(b, parity, b.mul(row, row_length), context.scalar),
-            rounding,
+            correction,
         )
         after = b.append_basic_block("after")
         switch = b.switch(kernel, after)
@@ -203,6 +204,14 @@ def _copy_bytes(b: ir.IRBuilder, source: ir.Value, target: ir.Value, count: ir.V
     intrinsic(b, name, ir.VoidType(), target, source, count, ir.IntType(1)(0))
 
 
+def _offset(b: ir.IRBuilder, num_info_bits: ir.Value, count: ir.Value) -> ir.Value:
+    """The offset of float32 messages at the code rate at hand; see `arithmetic.FLOAT32_OFFSET_SLOPE`."""
+    over = b.fsub(F32(FLOAT32_OFFSET_RATE), b.fdiv(num_info_bits, count))
+    offset = b.fmul(over, F32(FLOAT32_OFFSET_SLOPE))
+    offset = b.select(b.fcmp_ordered("<", offset, F32(1.0)), offset, F32(1.0))
+    return b.select(b.fcmp_ordered(">", offset, F32(0.0)), offset, F32(0.0))
+
+
 def _decode(
     context: Context,
     frames: int,
@@ -217,7 +226,7 @@ def _decode(
     function, b = context.function(f"decode_{frames}", I64, *DECODE_ARGUMENTS, public=True)
     llr, bits, ok, iterations, batch, max_iterations, early_stop = function.args[:7]
     header, rows, reads, writes, checks, columns, runs, workspace = function.args[7:15]
-    scales, posterior, posterior_stride, crc_table, crc_length = function.args[15:]
+    scales, counts, posterior, posterior_stride, crc_table, crc_length = function.args[15:]
     num_bits, num_edges, num_blocks = (
         header_field(b, header, field) for field in (Field.NUM_INFO_BITS, Field.NUM_EDGES, Field.NUM_BLOCKS)
     )
@@ -229,14 +238,19 @@ def _decode(
     with counted_loop(b, header_field(b, header, Field.FILLER_LENGTH)) as i:
         b.store(ir.Constant(context.scalar, KNOWN[context.precision]), element(b, filler, i, context.scalar))
 
+    least = b.sitofp(num_bits, F32)
     wants_posterior = b.icmp_unsigned("!=", b.ptrtoint(posterior, I64), i64(0))
     has_crc = b.icmp_unsigned("!=", b.ptrtoint(crc_table, I64), i64(0))
     pending, still_wrong = b.alloca(I64), b.alloca(I64)
     always_look = b.icmp_signed("!=", early_stop, i64(0))
     with counted_loop(b, batch, step=frames) as first:
-        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales))
+        bad = b.call(load_frames, (llr, first, batch, header, runs, columns, workspace, scales, counts))
         with b.if_then(b.icmp_signed(">=", bad, i64(0)), likely=False):
             b.ret(bad)
+        if context.precision == "int8":
+            correction = b.trunc(header_field(b, header, Field.ROUNDING), I8)
+        else:
+            correction = _offset(b, least, load_element(b, counts, first, F32))
         left = b.sub(batch, first)
         everyone = i64((1 << frames) - 1)
         some = b.sub(b.shl(i64(1), left), i64(1))
@@ -246,7 +260,7 @@ def _decode(
             is_odd = b.and_(iteration, i64(1))
             table = b.mul(is_odd, b.mul(num_edges, num_blocks))
             row_writes = element(b, writes, b.mul(is_odd, num_edges), I16)
-            b.call(iterate, (header, rows, element(b, reads, table, I16), row_writes, workspace))
+            b.call(iterate, (header, rows, element(b, reads, table, I16), row_writes, workspace, correction))
             number = b.add(iteration, i64(1))
             is_last = b.icmp_signed("==", number, max_iterations)
             with b.if_then(b.or_(is_last, always_look)):
@@ -262,8 +276,8 @@ def _decode(
                     fails = b.icmp_signed("!=", b.and_(failed, mask), i64(0))
                     with b.if_then(b.and_(has_crc, b.and_(waits, fails)), likely=False):
                         b.call(store_bits, (header, columns, workspace, next_odd, i64(frame), row_of_bits))
-                        remainder = b.call(crc, (row_of_bits, num_bits, crc_table, crc_length))
-                        with b.if_then(b.icmp_signed("==", remainder, i64(0)), likely=False):
+                        holds = b.call(crc, (row_of_bits, num_bits, crc_table, crc_length))
+                        with b.if_then(b.icmp_signed("!=", holds, i64(0)), likely=False):
                             b.store(b.and_(b.load(still_wrong, typ=I64), b.not_(mask)), still_wrong)
                     good = b.icmp_signed("==", b.and_(b.load(still_wrong, typ=I64), mask), i64(0))
                     with b.if_then(b.and_(waits, b.or_(good, is_last))):
@@ -273,7 +287,9 @@ def _decode(
                             scale = load_element(b, scales, index, F32)
                             arguments = (header, rows, columns, workspace, next_odd, i64(frame), scale, target)
                             b.call(store_posterior, arguments)
-                        b.store(b.zext(good, I8), element(b, ok, index, I8))
+                        # Checks that hold over fewer LLRs than there are unknowns say nothing.
+                        is_enough = b.fcmp_ordered(">=", load_element(b, counts, index, F32), least)
+                        b.store(b.zext(b.and_(good, is_enough), I8), element(b, ok, index, I8))
                         b.store(b.trunc(number, I32), element(b, iterations, index, I32))
                 b.store(b.and_(waiting, b.load(still_wrong, typ=I64)), pending)
                 nothing_left = b.icmp_signed("==", b.load(pending, typ=I64), i64(0))

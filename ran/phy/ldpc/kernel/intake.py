@@ -6,7 +6,7 @@ from math import inf
 
 from llvmlite import ir
 
-from ran.phy.ldpc.arithmetic import INT8_LIMIT, INT8_MEAN_MAGNITUDE, NUM_SCALE_STEPS
+from ran.phy.ldpc.arithmetic import FLOAT32_LIMIT, INT8_LIMIT, INT8_MEAN_MAGNITUDE, MAX_SCALE, NUM_SCALE_STEPS
 from ran.phy.ldpc.kernel.context import Context, header_field, run_entry
 from ran.phy.ldpc.plan import INPUT_LANES, Field
 from ran.phy.ldpc.simd import (
@@ -29,13 +29,15 @@ _INPUT_VECTOR = ir.VectorType(F32, INPUT_LANES)
 
 
 def input_scale(context: Context) -> ir.Function:
-    """float input_scale(llr, header, runs): factor for the LLRs of a frame; negative when one of them is not finite.
+    """float input_scale(llr, header, runs, count): factor for the LLRs of a frame; negative where one is not finite.
 
-    For int8 the factor s solves mean(min(s |llr|, limit)) = target by Newton's method, which on this concave function
-    starts at s = 0 and ascends: s = (n target - limit clipped) / (sum of |llr| that are not clipped).
+    count: float32, gets the number of LLRs that are used and not 0.
+
+    The factor s solves mean(min(s |llr|, limit)) = target by Newton's method, which on this concave function starts at
+    s = 0 and ascends: s = (n target - limit clipped) / (sum of |llr| that are not clipped).
     """
-    function, b = context.function("input_scale", F32, POINTER, POINTER, POINTER)
-    llr, header, runs = function.args
+    function, b = context.function("input_scale", F32, *(POINTER,) * 4)
+    llr, header, runs, num_received = function.args
     num_runs = header_field(b, header, Field.NUM_RUNS)
     magnitudes, counts, factor = _Sum(b), _Sum(b), b.alloca(F32)
 
@@ -52,10 +54,8 @@ def input_scale(context: Context) -> ir.Function:
             magnitudes.add(size)
             counts.add_where(b.fcmp_unordered("!=", size, F32(0.0)))
     magnitude, count = magnitudes.total(), counts.total()
+    b.store(count, num_received)
     finite = b.fcmp_ordered("<", magnitude, F32(inf))
-    if context.precision == "float32":
-        b.ret(b.select(finite, F32(1.0), F32(-1.0)))
-        return function
     with b.if_then(b.not_(finite), likely=False):
         b.ret(F32(-1.0))
     with b.if_then(b.fcmp_ordered("==", magnitude, F32(0.0)), likely=False):
@@ -87,7 +87,7 @@ def input_scale(context: Context) -> ir.Function:
         possible = b.and_(b.fcmp_ordered(">", missing, F32(0.0)), b.fcmp_ordered(">", rest, F32(0.0)))
         with b.if_then(possible):
             b.store(b.fdiv(missing, rest), factor)
-    b.ret(b.load(factor, typ=F32))
+    b.ret(intrinsic(b, "llvm.minnum.f32", F32, b.load(factor, typ=F32), F32(MAX_SCALE)))
     return function
 
 
@@ -129,15 +129,15 @@ class _Sum:
 
 
 def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.Function:
-    """int64 load_frames(llr, first, batch, header, runs, columns, workspace, scales): prepare a group of frames.
+    """int64 load_frames(llr, first, batch, header, runs, columns, workspace, scales, counts): prepare a group.
 
     Scales, quantises, interleaves, puts every column into its slot and clears the messages. Past the end of the batch
-    the last frame is repeated. scales [batch] float32 gets the factor of each frame. Returns -1, or the index of a
-    frame that is not finite.
+    the last frame is repeated. scales and counts [batch] float32 get the factor of each frame and its number of LLRs
+    that are not 0. Returns -1, or the index of a frame that is not finite.
     """
     lanes = context.lanes
-    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, *(POINTER,) * 5)
-    llr, first, batch, header, runs, columns, workspace, factors = function.args
+    function, b = context.function(f"load_frames_{frames}", I64, POINTER, I64, I64, *(POINTER,) * 6)
+    llr, first, batch, header, runs, columns, workspace, factors, counts = function.args
     stride, length = header_field(b, header, Field.LLR_STRIDE), header_field(b, header, Field.COLUMN_LENGTH)
     slots, messages, channel = (
         context.area(b, header, workspace, field)
@@ -149,7 +149,7 @@ def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.F
         index = b.add(first, i64(frame))
         index = b.select(b.icmp_signed("<", index, last), index, last)
         source = element(b, llr, b.mul(index, stride), F32)
-        scale = b.call(input_scale, (source, header, runs))
+        scale = b.call(input_scale, (source, header, runs, element(b, counts, index, F32)))
         with b.if_then(b.fcmp_ordered("<", scale, F32(0.0)), likely=False):
             b.ret(index)
         b.store(scale, element(b, factors, index, F32))
@@ -189,8 +189,6 @@ def load_frames(context: Context, frames: int, input_scale: ir.Function) -> ir.F
 
 def _quantised(context: Context, b: ir.IRBuilder, values: list[ir.Value], scales: list[ir.Value]) -> ir.Value:
     """Received LLRs of each frame, scalars or vectors, as messages; 2 or 4 frames make up a little-endian word."""
-    if context.precision == "float32":
-        return values[0]
     is_vector = isinstance(values[0].type, ir.VectorType)
 
     def of(kind: ir.Type) -> ir.Type:
@@ -199,14 +197,18 @@ def _quantised(context: Context, b: ir.IRBuilder, values: list[ir.Value], scales
     def constant(kind: ir.Type, value: float) -> ir.Constant:
         return splat(of(kind), value) if is_vector else ir.Constant(kind, value)
 
+    def limited(scaled: ir.Value, limit: float) -> ir.Value:
+        upper, lower = constant(F32, limit), constant(F32, -limit)
+        scaled = b.select(b.fcmp_ordered("<", scaled, upper), scaled, upper)
+        return b.select(b.fcmp_ordered(">", scaled, lower), scaled, lower)
+
+    if context.precision == "float32":
+        return limited(b.fmul(values[0], scales[0]), FLOAT32_LIMIT)
     word = {1: I8, 2: I16, 4: I32}[len(values)]
     suffix = f"v{INPUT_LANES}f32" if is_vector else "f32"
     joined = None
     for frame, (value, scale) in enumerate(zip(values, scales, strict=True)):
-        scaled = b.fmul(value, scale)
-        upper, lower = constant(F32, INT8_LIMIT), constant(F32, -INT8_LIMIT)
-        scaled = b.select(b.fcmp_ordered("<", scaled, upper), scaled, upper)
-        scaled = b.select(b.fcmp_ordered(">", scaled, lower), scaled, lower)
+        scaled = limited(b.fmul(value, scale), INT8_LIMIT)
         rounded = b.fptosi(intrinsic(b, f"llvm.rint.{suffix}", of(F32), scaled), of(I32))
         if len(values) > 1:
             rounded = b.shl(b.and_(rounded, constant(I32, 255)), constant(I32, 8 * frame))

@@ -60,7 +60,7 @@ def store_posterior(context: Context, frames: int) -> ir.Function:
         return b.sitofp(value, _FLOATS)
 
     def store(value: ir.Value, at: ir.Value) -> None:
-        b.store(b.fmul(value, steps) if is_int8 else value, element(b, target, at, F32), align=4)
+        b.store(b.fmul(value, steps), element(b, target, at, F32), align=4)
 
     def copy(count: ir.Value, source: ir.Value, to: ir.Value) -> None:
         with counted_loop(b, count, step=INPUT_LANES) as i:

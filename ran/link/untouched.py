@@ -1,0 +1,49 @@
+"""Receivers share their input: one that changes it would falsify every receiver after it, so it is found out."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+
+from torch import Tensor
+
+from ran.errors import InputError
+from receivers import Receiver
+from receivers.interface import SlotObservation, Truth
+
+
+def is_trusted(receiver: Receiver) -> bool:
+    """Whether a receiver is one of this package, whose tests hold that it leaves its input alone."""
+    return type(receiver).__module__.split(".")[0] == "receivers"
+
+
+@contextmanager
+def untouched(label: str, receiver: Receiver, observation: SlotObservation, truth: Truth | None) -> Iterator[None]:
+    """Raise `InputError` with the receiver's label when it changes a tensor of its input; nothing for trusted ones."""
+    if is_trusted(receiver):
+        yield
+        return
+    before = _checksums(observation, truth)
+    yield
+    after = _checksums(observation, truth)
+    for name, checksum in before.items():
+        if after[name] != checksum:
+            raise InputError(
+                f"receivers.{label}: changed {name} of its input in place, which all receivers share; "
+                "allowed: a copy that is changed, x.clone()"
+            )
+
+
+def _checksums(observation: SlotObservation, truth: Truth | None) -> dict[str, int]:
+    """Of every tensor, whatever it was changed through."""
+    found = {}
+    for kind, owner in (("observation", observation), ("truth", truth)):
+        if owner is None:
+            continue
+        for field in fields(owner):
+            value = getattr(owner, field.name)
+            if isinstance(value, Tensor):
+                found[f"{kind}.{field.name}"] = zlib.crc32(value.detach().cpu().contiguous().numpy().tobytes())
+    return found
