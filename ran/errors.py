@@ -10,6 +10,10 @@ class InputError(ValueError):
     """Input that the toolkit refuses. The text is one line; the command line prints it and exits with 2."""
 
 
+class ReceiverRefused(InputError):
+    """A receiver that cannot work on slots of this kind. Others may, and it may on other slots."""
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """The choice that `name` was probably meant to be, or None when nothing is close."""
     matches = difflib.get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
 from ran.adaptation.effective import Mapping
-from ran.errors import unknown_name
 from ran.phy.config import Config
 from ran.phy.mcs import num_mcs
 from ran.sim.experiment import Experiment, SnrAuto, SnrRequirement, with_absolute_files
-from ran.sim.overrides import apply_overrides
-from ran.sim.site_title import retitled
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
-
-_BUILT_IN = resources.files("ran.adaptation.experiments")
-
+from ran.sim.loading import load_as, shipped
 
 OffsetDb = Annotated[float, Field(ge=-100, le=100)]
 
@@ -116,17 +108,10 @@ class AdaptationExperiment(Experiment):
 
 
 def built_in_experiments() -> dict[str, Path]:
-    """Name to file of the experiments that ship with this room."""
-    return {path.stem: path for path in sorted(Path(str(_BUILT_IN)).glob("*.yaml"))}
+    """Name to file of the experiments that ship with this package."""
+    return shipped("ran.adaptation.experiments")
 
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> AdaptationExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    built_in = built_in_experiments()
-    path = built_in.get(name_or_path, Path(name_or_path))
-    if name_or_path not in built_in and path.suffix not in (".yaml", ".yml") and not path.exists():
-        raise unknown_name("experiment (a YAML file or a built-in name)", name_or_path, built_in)
-    data = read_mapping(path)
-    data.setdefault("name", path.stem)
-    experiment = validate(AdaptationExperiment, retitled(data, apply_overrides(data, overrides)), name_or_path)
-    return with_absolute_files(experiment, Path.cwd() if name_or_path in built_in else path.resolve().parent)
+    return with_absolute_files(*load_as(AdaptationExperiment, name_or_path, overrides, built_in_experiments()))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -12,12 +11,8 @@ from pydantic import Field, field_validator, model_validator
 from ran.errors import unknown_name
 from ran.phy.config import Config
 from ran.sim.experiment import Block, ReceiverBlock
-from ran.sim.overrides import apply_overrides
-from ran.sim.site_title import retitled
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
+from ran.sim.loading import absolute_files, load_as, shipped
 
-_BUILT_IN = resources.files("ran.beams.experiments")
 #: Channel models that have directions, and with them beams.
 CHANNELS = ("uma", "umi", "rma", "sma", "inh", "inf", "cdl", "ray-traced", "free-space")
 #: Options of channel models that follow from the rest of the experiment.
@@ -300,33 +295,16 @@ class BeamExperiment(Config):
 
 
 def built_in_experiments() -> dict[str, Path]:
-    """Name to file of the experiments that ship with this room."""
-    return {path.stem: path for path in sorted(Path(str(_BUILT_IN)).glob("*.yaml"))}
+    """Name to file of the experiments that ship with this package."""
+    return shipped("ran.beams.experiments")
 
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> BeamExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    built_in = built_in_experiments()
-    path = built_in.get(name_or_path, Path(name_or_path))
-    if name_or_path not in built_in and path.suffix not in (".yaml", ".yml") and not path.exists():
-        raise unknown_name("experiment (a YAML file or a built-in name)", name_or_path, built_in)
-    data = read_mapping(path)
-    data.setdefault("name", path.stem)
-    experiment = validate(BeamExperiment, retitled(data, apply_overrides(data, overrides)), name_or_path)
-    return _with_absolute_files(experiment, Path.cwd() if name_or_path in built_in else path.resolve().parent)
-
-
-def _with_absolute_files(experiment: BeamExperiment, folder: Path) -> BeamExperiment:
-    """Relative names of weights and rays are taken relative to the experiment file."""
-
-    def absolute(block: dict[str, Any]) -> dict[str, Any]:
-        return {
-            key: str(folder / Path(value).expanduser())
-            if isinstance(value, str) and value.endswith((".safetensors", ".npz", ".onnx"))
-            else value
-            for key, value in block.items()
-        }
-
-    predictors = tuple(PredictorBlock.model_validate(absolute(p.model_dump())) for p in experiment.predictors)
-    channel = Block.model_validate(absolute(experiment.channel.model_dump()))
+    experiment, folder = load_as(BeamExperiment, name_or_path, overrides, built_in_experiments())
+    predictors = tuple(
+        PredictorBlock.model_validate(absolute_files(predictor.model_dump(), folder))
+        for predictor in experiment.predictors
+    )
+    channel = Block.model_validate(absolute_files(experiment.channel.model_dump(), folder))
     return experiment.model_copy(update={"predictors": predictors, "channel": channel})

@@ -40,7 +40,8 @@ def conformance(
 ) -> None:
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
-    Exit status 1 when a row fails or stays undecided. Interrupt it at any time: the same command resumes.
+    Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
+    Interrupt it at any time: the same command resumes.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
@@ -52,7 +53,7 @@ def conformance(
     if chosen is None:
         raise unknown_name("--variant", variant, VARIANTS)
     from ran.cli.progress import ProgressLine
-    from ran.conformance.page import write_results
+    from ran.conformance.page import conclusion, write_results
     from ran.conformance.run import Request, passed, run_rows
     from ran.sim.experiment import ReceiverBlock
 
@@ -77,6 +78,7 @@ def conformance(
         )
     page = write_results(outcomes, folder)
     _print_table(outcomes)
+    print(conclusion(outcomes))
     print(f"report: {page}")
     if not passed(outcomes):
         raise typer.Exit(1)

@@ -16,11 +16,12 @@ def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
     from ran.errors import bad_value
     from ran.link.catalogue import build_receiver
     from ran.sim.experiment import ReceiverBlock
+    from ran.sim.validation import validate
 
     blocks = tuple(_block(receiver) for receiver in given)
     for block in blocks:
         build_receiver({key: value for key, value in block.items() if key != "label"}, path="--receiver")
-    titles = [ReceiverBlock.model_validate(block).title for block in blocks]
+    titles = [validate(ReceiverBlock, block, "--receiver").title for block in blocks]
     twice = next((title for title in titles if titles.count(title) > 1), None)
     if twice is not None:
         raise bad_value("--receiver", f"{twice} twice", "different receivers")

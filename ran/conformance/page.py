@@ -12,13 +12,15 @@ from typing import Any
 
 from ran import __version__
 from ran.conformance.curve import svg
-from ran.conformance.outcome import RowOutcome
+from ran.conformance.outcome import RowOutcome, RowVerdict
 from ran.conformance.requirements import THRESHOLD, Variant
 from ran.conformance.side_by_side import by_row, common_margins
 from ran.report.template import page_template
 from ran.sim.files import write_text
 
 CSV, PAGE = "conformance.csv", "conformance.html"
+
+_WORDS: dict[RowVerdict, str] = {"fail": "fail", "undecided": "undecided", "refused": "refused by the receiver"}
 
 _COLUMNS = (
     "receiver",
@@ -74,6 +76,7 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
         receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
         variant=variant,
         threshold=f"{THRESHOLD:.0%}",
+        conclusion=conclusion(outcomes),
         summaries=summaries(outcomes),
         side_by_side=_side_by_side(outcomes),
         rows=[_line(outcome) for outcome in outcomes],
@@ -175,3 +178,12 @@ def summary(outcomes: Sequence[RowOutcome]) -> str:
     if margins:
         parts.append(f"mean margin {sum(margins) / len(margins):.2f} dB, smallest {min(margins):.2f} dB")
     return f"{len(outcomes)} rows: " + ", ".join(parts)
+
+
+def conclusion(outcomes: Sequence[RowOutcome]) -> str:
+    """Whether the requirements are met, in one sentence."""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    if counts["pass"] == len(outcomes):
+        return f"Requirements met: {len(outcomes)} of {len(outcomes)} rows pass."
+    others = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in ("fail", "undecided", "refused") if counts[v])
+    return f"Requirements not met: {counts['pass']} of {len(outcomes)} rows pass, {others}. Only a pass is a pass."

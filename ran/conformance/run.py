@@ -9,7 +9,7 @@ from typing import Any
 
 from ran.conformance.outcome import RowOutcome, row_outcome
 from ran.conformance.requirements import Offsets, Requirement, Variant, experiment
-from ran.errors import InputError
+from ran.errors import InputError, ReceiverRefused
 from ran.sim.executor import Executor, available_cores
 from ran.sim.run import Listener, Silence, run
 from ran.sim.run_folder import claim_folder
@@ -59,9 +59,7 @@ def run_rows(
                 title = tested.receivers[0].title
                 try:
                     build(tested)
-                except InputError as error:
-                    if not str(error).startswith("receivers."):
-                        raise
+                except ReceiverRefused as error:
                     outcome = RowOutcome(row, request.variant, title, (), str(error))
                 else:
                     if executor is None:
@@ -82,5 +80,5 @@ def run_rows(
 
 
 def passed(outcomes: Sequence[RowOutcome]) -> bool:
-    """Whether every row that was simulated passed."""
-    return all(outcome.verdict in ("pass", "refused") for outcome in outcomes)
+    """Whether every row passed. One that a receiver refused, or that stayed undecided, did not."""
+    return all(outcome.verdict == "pass" for outcome in outcomes)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ran.errors import InputError
+from ran.errors import InputError, ReceiverRefused
 from ran.generalisation.conditions import Condition, Conditions
 from ran.generalisation.outcome import BASELINE, FLOOR, Outcome, outcomes_of
 from ran.sim.executor import Executor, available_cores
@@ -83,9 +83,7 @@ def _refusal(tried: Experiment, build: Build) -> str:
     """Why a receiver cannot take a condition; empty when it can. Other bad input is an error."""
     try:
         build(tried)
-    except InputError as error:
-        if not str(error).startswith("receivers."):
-            raise
+    except ReceiverRefused as error:
         return str(error)
     return ""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from channels import Awgn, Channel
 from channels.paths import Paths
-from ran.errors import InputError
+from ran.errors import InputError, ReceiverRefused
 from ran.link.batch import SlotBatch, check_finite, random_blocks
 from ran.link.catalogue import build_channel, build_impairments
 from ran.link.config import LinkConfig
@@ -237,7 +237,7 @@ class Link:
             receiver.check_pilots(self._layout)
             receiver.check_slot(self._empty_slot())
         except ValueError as error:
-            raise InputError(f"receivers.{label}: {error}") from None
+            raise ReceiverRefused(f"receivers.{label}: {error}") from None
 
     def check_memory(self, receivers: Mapping[str, Receiver]) -> None:
         """`InputError` when these receivers together do not stay within the memory budget."""

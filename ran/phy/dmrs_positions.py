@@ -107,7 +107,8 @@ def dmrs_positions(
     if type_a_position == 3:
         if additional_position == 3:
             raise InputError(f"dmrs.additional_position 3 needs dmrs.type_a_position 2, got 3 (TS 38.211 {section})")
-        if duration == 3 or (duration == 4 and (length == 2 or direction == "downlink")):
+        # DM-RS in symbol 3, or in 3 and 4, would lie behind a last symbol of 2 or 3
+        if duration == 2 + length:
             raise InputError(
                 f"dmrs.type_a_position: got 3 with a last symbol of {duration - 1} and dmrs.length {length}; "
                 f"allowed: 2 (TS 38.211 {section})"

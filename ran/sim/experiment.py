@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from importlib import resources
+from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import ConfigDict, Discriminator, Field, Tag, ValidationInfo, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
-from ran.errors import InputError, unknown_name
-from ran.link.constellation import with_points
+from ran.errors import InputError
 from ran.link.link_budget import LinkBudget
 from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
-from ran.sim.overrides import apply_overrides
-from ran.sim.site_title import retitled
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
+from ran.sim.file_name import checked_file_name
+from ran.sim.loading import absolute_files, load_as, shipped
 
 MAX_POINTS = 500
 
@@ -46,11 +51,11 @@ class Block(Config):
 class ReceiverBlock(Block):
     """A receiver. `label` names it in results; needed only when one receiver appears twice with other options."""
 
-    label: Annotated[str, Field(min_length=1)] | None = None
+    label: Annotated[str, AfterValidator(checked_file_name)] | None = None
 
     @property
     def title(self) -> str:
-        """What results call this receiver."""
+        """What results call this receiver, and its files."""
         if self.label is not None:
             return self.label
         if self.name.endswith((".onnx", ".tflite")):
@@ -391,15 +396,12 @@ def refuse_link_budget(experiment: Experiment, command: str) -> None:
         raise InputError(f"link_budget: got one with `{command}`; allowed: esn0_db, and a channel without pathloss")
 
 
-#: How the names of files end that experiments use.
-FILE_SUFFIXES = (".safetensors", ".onnx", ".tflite", ".npz", ".xml")
 AnyExperiment = TypeVar("AnyExperiment", bound=Experiment)
 
 
 def built_in_experiments() -> dict[str, Path]:
     """Name to file of the experiments that ship with the package."""
-    folder = Path(str(resources.files("ran.experiments")))
-    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+    return shipped("ran.experiments")
 
 
 def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
@@ -409,42 +411,17 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     experiment is a built-in one, and made absolute.
     Raises InputError with one line for everything that is wrong with it.
     """
-    path = _find(name_or_path)
-    data = read_mapping(path)
-    data.setdefault("name", path.stem)
-    folder = Path.cwd() if str(name_or_path) in built_in_experiments() else path.resolve().parent
-    data = with_points(retitled(data, apply_overrides(data, overrides)), folder)
-    experiment = validate(Experiment, data, str(name_or_path))
-    return with_absolute_files(experiment, folder)
-
-
-def _find(name_or_path: str | Path) -> Path:
-    built_in = built_in_experiments()
-    if str(name_or_path) in built_in:
-        return built_in[str(name_or_path)]
-    path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.exists():
-        return path
-    raise unknown_name("experiment (a YAML file or a built-in name)", str(name_or_path), built_in)
+    return with_absolute_files(*load_as(Experiment, name_or_path, overrides, built_in_experiments()))
 
 
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
     """The experiment with the relative file names of receivers, channels and data taken relative to `folder`."""
 
-    def absolute(value: Any) -> Any:
-        if isinstance(value, Mapping):
-            return {key: absolute(item) for key, item in value.items()}
-        is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
-        return str(folder / Path(value).expanduser()) if is_file else value
-
     receivers = tuple(
-        receiver.model_validate(
-            {key: value if key == "label" else absolute(value) for key, value in receiver.model_dump().items()}
-        )
-        for receiver in experiment.receivers
+        receiver.model_validate(absolute_files(receiver.model_dump(), folder)) for receiver in experiment.receivers
     )
     given = experiment.channel if isinstance(experiment.channel, tuple) else (experiment.channel,)
-    blocks = tuple(block.model_validate(absolute(block.model_dump())) for block in given)
+    blocks = tuple(block.model_validate(absolute_files(block.model_dump(), folder)) for block in given)
     channel = blocks if isinstance(experiment.channel, tuple) else blocks[0]
     data = experiment.data
     if data is not None:

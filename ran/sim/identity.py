@@ -11,7 +11,8 @@ from typing import Any
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint, with_defaults, without_defaults
 from ran.sim.device import device_kind
-from ran.sim.experiment import FILE_SUFFIXES, Experiment, ReceiverBlock
+from ran.sim.experiment import Experiment, ReceiverBlock
+from ran.sim.loading import FILE_SUFFIXES
 
 #: Raised whenever numbers move: a change of the link, the decoder or a receiver that changes any outcome.
 SIMULATION_VERSION = 3

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from ran.cli.main import main
+from ran.conformance.outcome import RowOutcome
+from ran.conformance.page import conclusion
 from ran.conformance.requirements import Offsets, experiment, requirements, select
-from ran.conformance.run import Request, run_rows
+from ran.conformance.run import Request, passed, run_rows
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 
@@ -20,7 +23,7 @@ PAYLOADS = {
     ("A4", 1): {24: 8968, 25: 9224, 51: 18960, 52: 19464, 106: 38936, 273: 100392},
     ("A4", 2): {24: 17928, 25: 18432, 51: 37896, 52: 38936, 106: 77896, 273: 200808},
     ("A5", 1): {24: 11528, 25: 12040, 51: 24576, 52: 25104, 106: 50184, 273: 131176},
-    ("A8", 4): {24: 23568, 25: 24576, 273: 270576},
+    ("A7", 4): {24: 23568, 25: 24576, 273: 270576},
 }
 
 
@@ -129,12 +132,14 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
         "--timing",
         "0.26",
     ]
-    assert main([*arguments, *chosen, "--workers", "1", "--out", str(tmp_path)]) == 0
+    assert main([*arguments, *chosen, "--workers", "1", "--out", str(tmp_path)]) == 1
     out = capsys.readouterr().out
     assert "neural: 2 rows: 1 pass, 1 refused" in out
+    assert "Requirements not met: 3 of 4 rows pass, 1 refused by the receiver." in out
     assert "mean margins on the 1 rows that all take: neural" in out
     text = (tmp_path / "conformance.html").read_text()
     assert "side by side" in text
+    assert "Requirements not met: 3 of 4 rows pass, 1 refused by the receiver." in text
     assert "was not trained for 4 layers" in text
     assert len((tmp_path / "conformance.csv").read_text().splitlines()) == 5
     with pytest.raises(InputError, match=r"4 layers.*no other row"):
@@ -144,7 +149,50 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--slots", "64", "--workers", "1", "--out", str(tmp_path)]
     assert main(arguments) == 0
-    assert "1 rows: 1 pass" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "1 rows: 1 pass" in out
+    assert "Requirements met: 1 of 1 rows pass." in out
     before = (tmp_path / "conformance.csv").read_bytes()
     assert main(arguments) == 0
     assert (tmp_path / "conformance.csv").read_bytes() == before
+
+
+def test_reference_channels_are_named_by_modulation_and_rate():
+    # TS 38.104 annex A: QPSK, 16QAM 658/1024, 64QAM, 16QAM 434/1024
+    letters = {("QPSK", 193): "A3", ("16QAM", 658): "A4", ("64QAM", 567): "A5", ("16QAM", 434): "A7"}
+    for row in requirements():
+        assert row.frc.startswith(f"G-FR1-{letters[row.modulation, row.target_rate_x1024]}-"), row.name
+
+
+def test_only_a_pass_is_a_pass():
+    row = requirements()[0]
+
+    def outcome(verdict):
+        if verdict == "refused":
+            return RowOutcome(row, "38.104", "blind", (), "why")
+        fraction = {"pass": (0.8, 0.75, 0.85), "fail": (0.6, 0.5, 0.65), "undecided": (0.7, 0.6, 0.8)}[verdict]
+        point = SimpleNamespace(
+            esn0_db=row.required_snr_db,
+            throughput_fraction=fraction[0],
+            throughput_fraction_low=fraction[1],
+            throughput_fraction_high=fraction[2],
+        )
+        return RowOutcome(row, "38.104", "blind", (point,))
+
+    assert passed([outcome("pass")])
+    assert conclusion([outcome("pass")]) == "Requirements met: 1 of 1 rows pass."
+    for verdict in ("fail", "undecided", "refused"):
+        rows = [outcome("pass"), outcome(verdict)]
+        assert rows[1].verdict == verdict
+        assert not passed(rows)
+        assert "not met: 1 of 2 rows pass, 1 " + verdict in conclusion(rows)
+
+
+def test_only_what_a_receiver_refuses_is_a_refusal(tmp_path: Path):
+    """By the type of the error: a message that begins in the same way is an error still."""
+
+    def build(tested):
+        raise InputError("receivers.blind: something else is wrong")
+
+    with pytest.raises(InputError, match=r"something else is wrong$"):
+        run_rows(Request(requirements()[:1], ({"name": "blind"},)), tmp_path, workers=1, build=build)

@@ -10,7 +10,7 @@ import fake_link
 import pytest
 
 from ran.cli.main import main
-from ran.errors import InputError
+from ran.errors import InputError, ReceiverRefused
 from ran.generalisation.card import matrix
 from ran.generalisation.conditions import Conditions
 from ran.generalisation.outcome import outcomes_of
@@ -51,7 +51,7 @@ def build(experiment):  # type: ignore[no-untyped-def]
     """The fake link, on which one receiver is refused under condition two."""
     for block in experiment.receivers:
         if block.name == "refuses" and experiment.carrier.num_prb == 6:
-            raise InputError("receivers.0: got 'refuses'; allowed: others")
+            raise ReceiverRefused("receivers.0: got 'refuses'; allowed: others")
     return fake_link.build(experiment)
 
 

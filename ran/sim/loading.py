@@ -1,0 +1,61 @@
+"""Experiments by name or from files: one loader for all kinds of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from ran.errors import unknown_name
+from ran.link.constellation import with_points
+from ran.sim.overrides import apply_overrides
+from ran.sim.site_title import retitled
+from ran.sim.validation import validate
+from ran.sim.yaml_file import read_mapping
+from ran.strict import Model
+
+#: How the names of files end that experiments use.
+FILE_SUFFIXES = (".safetensors", ".onnx", ".tflite", ".npz", ".xml")
+
+
+def shipped(package: str) -> dict[str, Path]:
+    """Name to file of the experiments that a package holds."""
+    return {path.stem: path for path in sorted(Path(str(resources.files(package))).glob("*.yaml"))}
+
+
+def load_as(
+    model: type[Model], name_or_path: str | Path, overrides: Iterable[str], built_in: Mapping[str, Path]
+) -> tuple[Model, Path]:
+    """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied; and the folder
+    that its relative file names belong to: the file's, or the current one when it is built in.
+
+    The constellation of weights that `pusch` names is put in. InputError with one line for everything that is wrong.
+    """
+    path = _find(name_or_path, built_in)
+    data = read_mapping(path)
+    data.setdefault("name", path.stem)
+    folder = Path.cwd() if str(name_or_path) in built_in else path.resolve().parent
+    data = with_points(retitled(data, apply_overrides(data, overrides)), folder)
+    return validate(model, data, str(name_or_path)), folder
+
+
+def _find(name_or_path: str | Path, built_in: Mapping[str, Path]) -> Path:
+    if str(name_or_path) in built_in:
+        return built_in[str(name_or_path)]
+    path = Path(name_or_path)
+    if path.suffix in (".yaml", ".yml") or path.exists():
+        return path
+    raise unknown_name("experiment (a YAML file or a built-in name)", str(name_or_path), built_in)
+
+
+def absolute_files(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A block with its relative file names taken relative to `folder`. A label is no file, whatever its ending."""
+
+    def absolute(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {key: absolute(item) for key, item in value.items()}
+        is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
+        return str(folder / Path(value).expanduser()) if is_file else value
+
+    return {key: value if key == "label" else absolute(value) for key, value in values.items()}
