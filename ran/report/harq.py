@@ -93,7 +93,12 @@ def harq_png(runs: Sequence[RunResults]) -> bytes:
             curve = [bound_after(first, count + 1, esn0_db) for esn0_db in grid]
             name = f"bound of the combined rate, {count + 1}"
             axes.plot(grid, curve, ":", color=_COLOURS[count % len(_COLOURS)], linewidth=1.2, label=name)
-    axes.set(yscale="log", ylim=(1e-3, 1.05), xlabel="Es/N0, dB", ylabel="blocks in error")
+    axes.set(
+        yscale="log",
+        ylim=(1e-3, 1.05),
+        xlabel="{0}, {2}".format(*first.experiment.point_axis),
+        ylabel="blocks in error",
+    )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside lower center", fontsize=8, ncols=4)
     image = io.BytesIO()
