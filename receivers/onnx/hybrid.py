@@ -10,9 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.qam import axis_scale
+from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR
 from receivers.neural.hybrid import HybridReceiver
-
-_TINY = 1e-12
 
 
 class HybridGraph(nn.Module):
@@ -160,23 +159,29 @@ def _subcarriers(nodes: Tensor) -> Tensor:
 
 
 def equalise(y: Tensor, h: Tensor, noise_var: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
-    """Unbiased LMMSE estimates [batch, layer, symbol, subcarrier, part] and their noise variance, closed form."""
+    """Unbiased LMMSE estimates [batch, layer, symbol, subcarrier, part] and their noise variance, closed form.
+
+    Floors as in `receivers.classical.equalizer`; no product is of a higher power than the Gram matrix, so that levels
+    far from one stay within single precision.
+    """
     noise = noise_var[:, None, None] + error
     # [batch, layer, symbol, subcarrier, part]
     matched = product(h, y.unsqueeze(2), conjugate=True).sum(1)
     gain = (h * h).sum((1, -1))
     if h.shape[2] == 1:
-        gain = gain.clamp(min=_TINY)
+        gain = torch.maximum(gain, LEAST_SINR * noise.unsqueeze(1))
         return matched / gain.unsqueeze(-1), noise.unsqueeze(1) / gain
-    p, q = gain[:, 0] + noise, gain[:, 1] + noise
+    loading = torch.maximum(noise.unsqueeze(1) + torch.zeros_like(gain), LEAST_LOADING * gain)
+    p, q = gain[:, 0] + loading[:, 0], gain[:, 1] + loading[:, 1]
     r = product(h[:, :, 0], h[:, :, 1], conjugate=True).sum(1)
-    determinant = (p * q - (r * r).sum(-1)).clamp(min=_TINY)
-    first = q.unsqueeze(-1) * matched[:, 0] - product(r, matched[:, 1])
-    second = p.unsqueeze(-1) * matched[:, 1] - product(r, matched[:, 0], conjugate=True)
-    biased = torch.stack([first, second], dim=1) / determinant[:, None, ..., None]
-    diagonal = torch.stack([q, p], dim=1) / determinant.unsqueeze(1)
-    bias = (1 - noise.unsqueeze(1) * diagonal).clamp(_TINY, 1.0)
-    return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=_TINY)
+    share = r / p.unsqueeze(-1)
+    rest = torch.maximum(q - (share * r).sum(-1), LEAST_LOADING * q)
+    second = (matched[:, 1] - product(share, matched[:, 0], conjugate=True)) / rest.unsqueeze(-1)
+    first = matched[:, 0] / p.unsqueeze(-1) - product(share, second)
+    biased = torch.stack([first, second], dim=1)
+    diagonal = torch.stack([1 / p + (share * share).sum(-1) / rest, 1 / rest], dim=1)
+    bias = (1 - loading * diagonal).clamp(LEAST_SINR, 1.0)
+    return biased / bias.unsqueeze(-1), (1 / bias - 1).clamp(min=LEAST_LOADING)
 
 
 def demap(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tensor:

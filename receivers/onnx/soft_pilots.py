@@ -15,7 +15,7 @@ from receivers.onnx.hybrid import demap, equalise, product, soft_symbols
 
 _TINY = 1e-12
 # As in `receivers.classical.expectation_propagation`.
-_EP_TINY, _EP_MIN_VARIANCE = 1e-9, 1e-4
+_EP_TINY, _EP_MIN_VARIANCE, _EP_LEAST_PIVOT = 1e-9, 1e-4, 2.0**-20
 
 
 class SoftPilotGraph(nn.Module):
@@ -266,7 +266,7 @@ def _inverse_factor(gram: list[list[Tensor]], precision: list[Tensor]) -> tuple[
         rest = gram[i][i][..., 0] + precision[i]
         for value in row:
             rest = rest - (value * value).sum(-1)
-        own = 1 / rest.clamp(min=_EP_TINY).sqrt()
+        own = 1 / torch.maximum(rest, _EP_LEAST_PIVOT * (gram[i][i][..., 0] + precision[i])).sqrt()
         inverse_row = []
         for j in range(i):
             value = row[j] * diagonal[j].unsqueeze(-1)
