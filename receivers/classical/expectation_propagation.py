@@ -10,7 +10,7 @@ from torch import Tensor
 from receivers.classical.pam import pam_axis
 from receivers.classical.qam import demap_maxlog
 
-# What the observation adds to a layer's prior, in units of the precision of a unit-power symbol: next to nothing (-90 dB).
+# Least that the observation adds to a layer's prior, in units of the precision of a unit-power symbol (-90 dB).
 _LEAST_PRECISION = 1e-9
 # Least pivot of a Gram matrix, as a share of the layer's own entry: single precision knows it no better (-60 dB).
 _LEAST_PIVOT = 2.0**-20

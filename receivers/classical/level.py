@@ -1,4 +1,4 @@
-"""The level of a slot: computations on squares and fourth powers of the grid are done near one, whatever is received."""
+"""The level of a slot: squares and fourth powers of the grid are computed near one, whatever is received."""
 
 from __future__ import annotations
 

@@ -18,8 +18,8 @@ from receivers.interface import PilotLayout, SlotObservation, Truth
 
 # Eigenvalues of the frequency correlation below this share of the largest carry no channel energy worth a column.
 _RANK_TOLERANCE = 1e-6
-# Power of the prior over what the pilots of the slot show: a slot shows one fade of the channel that the prior is about.
-# A prior that is too strong costs little, one that is too weak shrinks the estimate of a slot in a fade.
+# Power of the prior over what the pilots of the slot show, which is one fade of the channel that the prior is about. A
+# prior that is too strong costs little, one that is too weak shrinks the estimate of a slot in a fade.
 _MARGIN = 2.0
 # Least power of the prior over the noise of a pilot estimate, for slots whose pilots show noise alone.
 _LEAST_POWER = 0.2
@@ -56,9 +56,10 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
 class WienerInterpolator:
     """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
 
-    Prior: a power that the slot's pilots suggest, the same for all antennas and layers; exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes
-    spectrum (J0(2 pi f_d dt) over time), independent of each other. The covariance is then a Kronecker product, so the
-    exact joint filter for any noise variance needs only the eigenmodes of each axis, computed once per slot layout.
+    Prior: twice the power that the slot's pilots show without their noise, the same for all antennas and layers;
+    exponential power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes spectrum
+    (J0(2 pi f_d dt) over time), independent of each other. The covariance is then a Kronecker product, so the exact
+    joint filter for any noise variance needs only the eigenmodes of each axis, computed once per slot layout.
     """
 
     def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:

@@ -165,9 +165,9 @@ def detection_source(bits_per_axis: tuple[int, ...]) -> str:
     y [batch, rx, symbol, 2 subcarrier]; g [batch, rx, layer, mode, 2 subcarrier] and over_time [symbol, mode]: channel
     h(symbol, subcarrier) = sum over modes of over_time(symbol, mode) g(mode, subcarrier); noise [batch];
     error [batch, layer, error mode, subcarrier], error_over_time [symbol, error mode] and error_offset [batch, layer]:
-    variance of the channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs; amplitude: of a
-    layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most has, of which a
-    layer's own are written. Scalars are float32.
+    variance of the channel estimate likewise, negative sums count as 0; mask [symbol, subcarrier] bool: data REs;
+    amplitude: of a layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most
+    has, of which a layer's own are written. Scalars are float32.
     """
     num_layers, most = len(bits_per_axis), 2 * max(bits_per_axis)
     block = _BLOCK.get(num_layers, 64)
