@@ -15,7 +15,10 @@ MAX_ORDER = 5
 _OVERSAMPLING = 4
 # Share of what detected symbols seem to hide that is believed: LLRs are not that well calibrated.
 _MOST_HIDDEN = 0.9
-_TINY = 1e-12
+# Powers of unit-power symbols, and gains over the noise, below which nothing is sent or received (-120 dB).
+_NOTHING = 1e-12
+# Regularisation of the coefficients' equations, as a share of their mean diagonal.
+_RIDGE = 1e-6
 
 
 def distortion_basis(x: Tensor, rest: Tensor, power: Tensor, order: int) -> Tensor:
@@ -34,7 +37,7 @@ def distortion_basis(x: Tensor, rest: Tensor, power: Tensor, order: int) -> Tens
     """
     num_subcarriers = x.shape[-1]
     size = _OVERSAMPLING * num_subcarriers
-    level = power.sqrt()[..., None, None].clamp_min(_TINY)
+    level = power.sqrt()[..., None, None].clamp_min(_NOTHING)
     samples = torch.fft.ifft(x / level, n=size, norm="forward") / num_subcarriers**0.5
     # the part of the signal's variance that is known, [batch, layer, symbol]
     known = (1 - rest.mean(-1) / level.squeeze(-1) ** 2).clamp(0, 1)
@@ -83,7 +86,7 @@ def distortion_coefficients(
     matched = (h.conj() * residual.unsqueeze(2)).sum(1) * weight.unsqueeze(1)
     right = (basis.conj() * matched.unsqueeze(2)).sum((3, 4)).flatten(1)
     gram = torch.einsum("brlsk,brmsk->blmsk", h.conj(), h) * weight[:, None, None]
-    most = torch.diagonal(gram, dim1=1, dim2=2).real.movedim(-1, 1).clamp_min(_TINY).reciprocal()
+    most = torch.diagonal(gram, dim1=1, dim2=2).real.movedim(-1, 1).clamp_min(_NOTHING).reciprocal()
     covariance = symbol_covariance(h, weight, torch.minimum(rest, most))
     hidden = torch.einsum("bijsk,bjlsk->bilsk", gram, torch.einsum("bijsk,bjlsk->bilsk", covariance, gram))
     seen = gram - _MOST_HIDDEN * hidden
@@ -95,16 +98,16 @@ def distortion_coefficients(
     normal = normal.flatten(3).flatten(1, 2)
     scale = torch.diagonal(gram, dim1=1, dim2=2).real.sum((1, 2, 3))[:, None, None]
     power = (basis.real**2 + basis.imag**2).mean((1, 2, 3, 4))[:, None, None]
-    floor = (1e-6 * scale * power).clamp_min(_TINY) * torch.eye(normal.shape[-1], device=normal.device)
+    floor = (_RIDGE * scale * power).clamp_min(_NOTHING) * torch.eye(normal.shape[-1], device=normal.device)
     inverse = torch.linalg.inv((normal + normal.mH) / 2 + floor)
     found = before.flatten(1) + (inverse @ right.unsqueeze(-1)).squeeze(-1)
     variance = torch.diagonal(inverse, dim1=1, dim2=2).real.clamp_min(0)
     strength = found.real**2 + found.imag**2
-    shrunk = found * (1 - variance / strength.clamp_min(_TINY)).clamp_min(0)
+    shrunk = found * (1 - variance / strength.clamp_min(_NOTHING)).clamp_min(0)
     return shrunk.unflatten(1, (num_layers, num_orders))
 
 
 def _along(basis: Tensor, x: Tensor) -> Tensor:
     """Projection on the signal of every OFDM symbol."""
-    energy = (x.real**2 + x.imag**2).sum(-1, keepdim=True).clamp_min(_TINY)
+    energy = (x.real**2 + x.imag**2).sum(-1, keepdim=True).clamp_min(_NOTHING)
     return x * ((basis * x.conj()).sum(-1, keepdim=True) / energy)

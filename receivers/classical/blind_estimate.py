@@ -23,6 +23,8 @@ from receivers.interface import SlotObservation
 
 # Strongest modes that decide about Doppler and frequency offset.
 _DOPPLER_MODES = 24
+# Least power of an eigenmode over the noise (-60 dB).
+_LEAST_MODE = 1e-6
 # Rounds in which sets of layers on the same pilots take their estimates off one another.
 _NUM_ROUNDS = 3
 
@@ -314,7 +316,7 @@ class _Modes:
         model = bins.model(torch.cat([statistics.gamma[layer] for layer in group.layers], dim=1))
         noise = statistics.noise_var
         kappa, vectors = torch.linalg.eigh(model.k / noise[:, None, None])
-        kappa = kappa.clamp_min(1e-6)
+        kappa = kappa.clamp_min(_LEAST_MODE)
         scale = kappa.rsqrt() / noise.unsqueeze(1)
         u = (model.x @ vectors.to(model.x.dtype)) * scale.unsqueeze(1)
         return cls(u.unflatten(1, group.z.shape[1:4]), kappa, model.root.unsqueeze(2) * vectors)
@@ -337,7 +339,7 @@ def _interpolate(
     # [batch, t, d]
     gain = modes.kappa.unsqueeze(1) / (modes.kappa.unsqueeze(1) * eigenvalues.clamp_min(0).unsqueeze(2) + 1)
     filtered = torch.einsum("btj,brtsd->brjsd", vectors.conj(), modes.u)
-    filtered = filtered * (gain * modes.kappa.clamp_min(1e-6).rsqrt().unsqueeze(1))[:, None, :, None]
+    filtered = filtered * (gain * modes.kappa.clamp_min(_LEAST_MODE).rsqrt().unsqueeze(1))[:, None, :, None]
     unknown = (1 - (synthesis.abs() ** 2) @ gain).clamp_min(0)
     out, start = [], 0
     num_rx_ant, num_modes = filtered.shape[1:3]

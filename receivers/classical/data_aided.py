@@ -15,6 +15,8 @@ from receivers.interface import SlotObservation
 # Time modes that are kept have at least this share of the strongest one's power.
 _TIME_RANK = 1e-3
 _MAX_TIME_MODES = 4
+# Size of a residual in unit-power coefficients that counts as solved.
+_CONVERGED = 1e-20
 # Variance of a symbol that counts as known.
 _LEAST_VARIANCE = 1e-6
 
@@ -189,11 +191,11 @@ def _solve(
     size = (residual.conj() * direction).real.sum((2, 3, 4), keepdim=True)
     for _ in range(num_steps):
         image = direction + explained(channel(direction))
-        step = size / (direction.conj() * image).real.sum((2, 3, 4), keepdim=True).clamp_min(1e-20)
+        step = size / (direction.conj() * image).real.sum((2, 3, 4), keepdim=True).clamp_min(_CONVERGED)
         a, residual = a + step * direction, residual - step * image
         scaled = residual / precision.unsqueeze(1)
         previous, size = size, (residual.conj() * scaled).real.sum((2, 3, 4), keepdim=True)
-        direction = scaled + size / previous.clamp_min(1e-20) * direction
+        direction = scaled + size / previous.clamp_min(_CONVERGED) * direction
     h = channel(a)
     at = (time.abs() ** 2) @ (1 / precision) @ (frequency.abs() ** 2)
     return h, at

@@ -68,14 +68,17 @@ def test_wiener_interpolator_equals_the_joint_filter_solved_directly(config_type
         average = np.zeros((24 // step, 24))
         for row in range(24 // step):
             average[row, [first + step * row, first + step * row + spacing]] = 0.5
-        among = np.kron(over_time @ r_time @ over_time.T, average @ r_frequency @ average.T)
-        cross = np.kron(r_time @ over_time.T, r_frequency @ average.T)
         noise = float(o.noise_var[0] * pair_var[layer])
-        w = np.linalg.solve((among + noise * np.eye(len(among))).T, cross.T).T
-        expected = (pairs[:, :, layer].reshape(2, 16, -1).numpy() @ w.T).reshape(2, 16, 14, 24)
-        np.testing.assert_allclose(h_hat[:, :, layer].numpy(), expected, atol=3e-4)
-        mse = 1 - np.real((w * cross.conj()).sum(1)).reshape(14, 24)
-        np.testing.assert_allclose(err_var[0, layer].numpy(), mse, atol=3e-4)
+        for slot in range(2):
+            # the prior's power is twice that of the slot's own pilots without their noise
+            power = 2 * float((pairs[slot].abs() ** 2).mean() - o.noise_var[0] * pair_var.mean())
+            among = power * np.kron(over_time @ r_time @ over_time.T, average @ r_frequency @ average.T)
+            cross = power * np.kron(r_time @ over_time.T, r_frequency @ average.T)
+            w = np.linalg.solve((among + noise * np.eye(len(among))).T, cross.T).T
+            expected = (pairs[slot, :, layer].reshape(16, -1).numpy() @ w.T).reshape(16, 14, 24)
+            np.testing.assert_allclose(h_hat[slot, :, layer].numpy(), expected, atol=6e-4)
+            mse = power - np.real((w * cross.conj()).sum(1)).reshape(14, 24)
+            np.testing.assert_allclose(err_var[slot, layer].numpy(), mse, atol=6e-4)
 
 
 @pytest.mark.parametrize("tpmi", range(6))
