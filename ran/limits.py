@@ -102,7 +102,7 @@ LIMITS: dict[str, Limit] = {
     ),
     **_limits(0, 1e12, "phase is random within a sample beyond", "variance_rad2_per_s"),
     **_limits(-1e4, 1e4, "1 % is no longer an offset", "offset_ppm"),
-    **_limits(1, 32, "converters have fewer", "bits"),
+    **_limits(1, 24, "converters have fewer", "bits"),
     **_limits(1, 1000, "each one is simulated", "num_sources"),
     **_limits(1, 10_000, "an OFDM symbol of NR has at most 3300", "num_subcarriers"),
     # Arrays

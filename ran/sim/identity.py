@@ -141,7 +141,8 @@ def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, An
     for key in ("name", "description", "stopping"):
         del resolved[key]
     without_folders = {key: v for key, v in physics(experiment).items() if key.startswith(("channel", "data"))}
-    without_folders["channel"] = resolved_channels(experiment)
+    channels = resolved_channels(experiment)
+    without_folders["channel"] = channels if isinstance(resolved["channel"], list | tuple) else channels[0]
     return {**resolved, **without_folders, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}
 
 

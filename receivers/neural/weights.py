@@ -49,8 +49,8 @@ class Weights:
     def fingerprint(self) -> str:
         """What the model's numbers depend on: the SHA-256 of the tensors, and one of what the card says of the model.
 
-        The card decides the prior, the number of passes, the demapper, what is refused and up to which SNR the model was
-        trained; its curves and texts do not enter.
+        The card decides the prior, the number of passes, the demapper, what is refused and the trained range of SNR;
+        its curves and texts do not enter.
         """
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
         about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))

@@ -129,7 +129,7 @@ def test_no_channel_for_a_genie(tmp_path: Path, capsys: pytest.CaptureFixture[st
     [
         (["--split", "tset"], "did you mean 'test'"),
         (["--receiver", "lmse"], "did you mean 'lmmse'"),
-        (["--receiver", "[1"], "--receiver: got '[1'"),
+        (["--receiver", "[1"], "--receiver: not valid YAML: line 1, column 3"),
         (["--receiver", "{label: a}"], "receivers.0.name: missing"),
     ],
 )

@@ -69,7 +69,7 @@ def test_users_with_own_channels_see_own_directions() -> None:
     [
         (CDL, r"channel: num_rx_ant: got 4; allowed: 8, the ports of rx_array"),
         ({**CDL, "rx_array": {"row": 2}}, r"channel: rx_array: got 'row'; .*did you mean"),
-        ({**CDL, "rx_array": 3}, r"channel\.rx_array: got 3; allowed: a valid dictionary"),
+        ({**CDL, "rx_array": 3}, r"channel\.rx_array: got 3; allowed: an object"),
         ({**CDL, "delay_spread": 3}, r"channel\.delay_spread: unknown option of 'cdl'"),
     ],
 )

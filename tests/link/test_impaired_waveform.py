@@ -105,7 +105,7 @@ def test_phase_noise_costs_what_its_variance_says() -> None:
             {"receive_impairments": ["iq-imbalance", {"name": "jammer", "level_db": 0, "frequency_hz": 1e8}]},
             "waveform.receive_impairments[1]: band of the interference: got '0 Hz around 1e+08 Hz'; allowed: within",
         ),
-        ({"receive_impairments": [{"name": "converter", "bits": 0}]}, "waveform.receive_impairments[0]: bits: got 0;"),
+        ({"receive_impairments": [{"name": "converter", "bits": 0}]}, "waveform.receive_impairments[0].bits: got 0;"),
     ],
 )
 def test_bad_impairments_are_refused_in_one_line(options: dict[str, Any], message: str) -> None:

@@ -52,7 +52,7 @@ def test_every_impairment_can_be_written_in_a_file() -> None:
         ({"name": "rapp"}, "receive[1].input_back_off_db: missing; 'rapp' needs it"),
         ({"name": "rapp", "back_off": 3}, "receive[1].back_off: unknown option of 'rapp'; allowed: input_back_off_db"),
         ({"name": "converter", "bits": 8.5}, "receive[1].bits: got 8.5; allowed: "),
-        ({"name": "converter", "bits": 40}, "receive[1]: bits: got 40; allowed: an integer from 1 to 24"),
+        ({"name": "converter", "bits": 40}, "receive[1].bits: got 40; allowed: 1 to 24"),
         ({"name": "phase-noise", "carrier_hz": 1e9, "oscillator": "tr38803"}, "receive[1]: oscillator: got 'tr38803'"),
         ({"name": "memory-polynomial", "input_back_off_db": 3, "coefficients": [["x"]]}, "receive[1].coefficients.0.0"),
         ({}, "receive[1].name: got None; allowed: "),
