@@ -13,7 +13,7 @@ from ran.conformance.outcome import RowOutcome, crossing, row_outcome
 from ran.conformance.page import write_results
 from ran.conformance.requirements import requirements, select
 from ran.conformance.run import Request, passed, run_rows
-from ran.errors import InputError
+from ran.errors import InputError, ReceiverRefused
 from ran.sim.experiment import Experiment
 from ran.sim.identity import physics
 from ran.sim.results import CSV_COLUMNS, load_results
@@ -105,7 +105,7 @@ def build_rows(experiment: Experiment) -> Simulation:
     """The fake link for a row of the standard: as good as the row asks for, less 2 dB; refuses four layers."""
     assert experiment.requirement is not None
     if experiment.pusch.num_layers == 4:
-        raise InputError("receivers.one: got 4 layers; allowed: fewer")
+        raise ReceiverRefused("receivers.one: got 4 layers; allowed: fewer")
     asked = experiment.requirement.esn0_db
     simple = fake_link.experiment(harq=HARQ, receivers=[{"name": "one", "at_db": asked - 3}])
     return fake_link.build(simple)
@@ -116,7 +116,7 @@ def test_rows_run_resume_and_are_reported(tmp_path: Path) -> None:
     request = Request(select(names), ({"name": "one"},), max_slots=256)
     outcomes = run_rows(request, tmp_path / "out", workers=1, build=build_rows)
     assert [outcome.verdict for outcome in outcomes] == ["pass", "refused", "pass", "pass"]
-    assert passed(outcomes)
+    assert not passed(outcomes)
     assert "4 layers" in outcomes[1].reason
     assert all(1 < outcome.margin_db < 3 for outcome in outcomes if outcome.margin_db is not None)
     page = write_results(outcomes, tmp_path / "out")
