@@ -57,13 +57,15 @@ def _basis(pilot_cov: np.ndarray, cross_cov: np.ndarray, device: torch.device) -
 class WienerInterpolator:
     """Two-dimensional Wiener filter from despread pilot estimates to the whole grid.
 
-    Prior: a power that the slot's pilots suggest, the same for all antennas and layers; exponential power delay profile
-    (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes spectrum (J0(2 pi f_d dt) over time), independent of each
-    other. The covariance is then a Kronecker product, so the exact joint filter for any noise variance needs only the
-    eigenmodes of each axis, computed once per slot layout.
+    Prior: `power_margin` times the power that the slot's pilots show, the same for all antennas and layers; exponential
+    power delay profile (correlation 1 / (1 + 2j pi df tau) over frequency), Jakes spectrum (J0(2 pi f_d dt) over time),
+    independent of each other. The covariance is then a Kronecker product, so the exact joint filter for any noise
+    variance needs only the eigenmodes of each axis, computed once per slot layout.
     """
 
-    def __init__(self, delay_spread_s: float, max_doppler_hz: float) -> None:
+    def __init__(self, delay_spread_s: float, max_doppler_hz: float, power_margin: float = _MARGIN) -> None:
+        """power_margin: power of the prior over what the slot's pilots show without their noise."""
+        self.power_margin = power_margin
         self.delay_spread_s = delay_spread_s
         self.max_doppler_hz = max_doppler_hz
         self._cache: dict[tuple, tuple[Basis, list[Basis]]] = {}
@@ -126,14 +128,13 @@ class WienerInterpolator:
         power = self._power(observation)
         return estimate_bundles(lambda bundle: self._filter(bundle, power), observation)
 
-    @staticmethod
-    def _power(observation: SlotObservation) -> Tensor:
+    def _power(self, observation: SlotObservation) -> Tensor:
         """Power of the prior [batch], for all antennas and layers: from that of the estimates at the pilots, without
         the noise in them."""
         pairs, pair_var = pilot_estimates(observation)
         seen = (pairs.real**2 + pairs.imag**2).mean((1, 2, 3, 4))
         noise = observation.noise_var * pair_var.mean()
-        return torch.maximum(_MARGIN * (seen - noise), _LEAST_POWER * noise)
+        return torch.maximum(self.power_margin * (seen - noise), _LEAST_POWER * noise)
 
     def _filter(self, observation: SlotObservation, power: Tensor) -> ChannelEstimate:
         """power [batch]: of the prior."""

@@ -15,6 +15,9 @@ from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, 
 from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
 
 _NUM_FEATURES = 10
+#: Power of the first estimate's prior over what the pilots show. Training had a prior of the channel's mean power; with
+#: a stronger one the networks see error variances that they do not know, and lose with a single DM-RS symbol.
+PRIOR_MARGIN = 1.0
 
 
 class _Block(nn.Module):
@@ -76,7 +79,7 @@ class HybridReceiver(nn.Module):
         prior_max_doppler_hz: float = 300.0,
     ) -> None:
         super().__init__()
-        self.first_estimate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
+        self.first_estimate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz, PRIOR_MARGIN)
         self.passes = nn.ModuleList([_Correction(num_channels, tuple(dilations)) for _ in range(num_passes)])
 
     def networks(self) -> list[nn.Module]:

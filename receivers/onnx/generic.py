@@ -15,6 +15,7 @@ from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.linear import interpolate_linear
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.interface import SlotObservation
+from receivers.neural.hybrid import PRIOR_MARGIN
 from receivers.onnx.model import RunsModel
 
 #: Key of the file's metadata that names the first estimate, and its values.
@@ -104,7 +105,8 @@ class FirstEstimate:
             asked: dict[str, Any] = json.loads(text)
             name = asked["name"]
             if name == "lmmse":
-                self._plain = WienerInterpolator(float(asked["delay_spread_ns"]) * 1e-9, float(asked["max_doppler_hz"]))
+                tau, doppler = float(asked["delay_spread_ns"]) * 1e-9, float(asked["max_doppler_hz"])
+                self._plain = WienerInterpolator(tau, doppler, PRIOR_MARGIN)
             elif name == "blind":
                 self._blind = BlindEstimator(float(asked["max_cfo_hz"]))
             if name in ("ls-linear", "lmmse", "blind"):
