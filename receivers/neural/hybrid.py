@@ -61,7 +61,7 @@ class HybridReceiver(nn.Module):
     (pilots in the first pass) are taken away, how far those are known, the expected error, the noise level and where in
     time the RE lies; it returns a correction of the channel and of the error variance. Equalisation and demapping are
     the closed forms of the classical receivers. Since the output layers start at zero, an untrained model is the
-    `lmmse` receiver with the same prior.
+    `lmmse` receiver with the same prior, its power that of the pilots.
 
     num_channels: width of the networks. dilations: frequency dilation of each residual block. num_passes: passes.
     prior_delay_spread_ns, prior_max_doppler_hz: prior of the first estimate.
