@@ -25,13 +25,13 @@ from ran.adaptation.effective import MAPPINGS, Mapping, effective_sinr_db
 from ran.adaptation.reference import CodeBlocks, entries
 from ran.adaptation.sinr import symbol_sinr_db
 from ran.adaptation.waterfall import fit_middle
+from ran.config.provenance import versions
 from ran.errors import bad_value
 from ran.link import Link, LinkConfig, SlotBatch, stream
 from ran.link.snr import noise_var
 from ran.phy.config import Carrier, Pusch
 from ran.phy.mcs import McsEntry
 from ran.sim.identity import SIMULATION_VERSION
-from ran.sim.provenance import versions
 from receivers import PerfectCsi
 
 FILE = "coefficients.json"

@@ -14,11 +14,11 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.outcome import ENVELOPE, IDEAL, Interval, Outcome, reference_receiver
 from ran.adaptation.picture import best_loop, bler_png, loops, modes_png, receivers_png
 from ran.adaptation.series import Series
+from ran.config.yaml_file import dump
 from ran.errors import InputError
 from ran.report.html import write_whole
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
-from ran.sim.yaml_file import dump
 
 CSV, PAGE = "results.csv", "report.html"
 

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from ran.adaptation.waterfall import Waterfall, fit
+from ran.config.provenance import versions
+from ran.config.validation import validate
 from ran.errors import bad_value
 from ran.phy.mcs import McsEntry, mcs, num_mcs, transport_block_size
 from ran.phy.transport_block import TransportBlock
 from ran.sim.executor import Executor
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION
-from ran.sim.provenance import versions
 from ran.sim.results import RunResults
 from ran.sim.run import Listener, Silence, run
 from ran.sim.simulation import build_simulation
-from ran.sim.validation import validate
 
 FILE = "awgn_reference.json"
 TABLES = (1, 2, 3, 4)

@@ -20,11 +20,11 @@ from ran import __version__
 from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series, series_physics
 from ran.adaptation.window import Window
+from ran.config.yaml_file import dump
 from ran.errors import InputError
 from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, first_difference, receiver_identity
-from ran.sim.yaml_file import dump
 
 IDENTITY, TABLES, EXPERIMENT = "identity.json", "tables", "experiment.yaml"
 

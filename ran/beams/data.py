@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from ran.beams.experiment import BeamExperiment
 from ran.beams.measurement import beams_outside, decide
 from ran.beams.world import BLOCK, WORLD_VERSION, BeamDrops, BeamWorld
+from ran.config.provenance import versions
 from ran.datasets.container import Container, check_suffix, create, open_container
 from ran.datasets.field import Field
 from ran.datasets.header import FORMAT, FORMAT_VERSION, Header, Table
 from ran.datasets.splits import SPLITS, ordered_by_hash
 from ran.errors import InputError, bad_value
 from ran.sim.identity import canonical_json, first_difference
-from ran.sim.provenance import versions
 
 #: Drops that are written, hashed and resumed together.
 _CHUNK = 8 * BLOCK

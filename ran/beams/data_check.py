@@ -11,8 +11,8 @@ from ran.beams.data import build_header, chunk_values
 from ran.beams.experiment import BeamExperiment
 from ran.beams.report import DIFFERENTIAL_STEP_DB, DIFFERENTIAL_STEPS, HIGHEST_DBM, LOWEST_DBM, STEP_DB
 from ran.beams.world import WORLD_VERSION, BeamWorld
+from ran.config.validation import validate
 from ran.datasets.container import Container
-from ran.sim.validation import validate
 
 #: Largest difference in dB, or m, that rounding explains: other processors add in another order.
 _ROUNDING = 0.01

@@ -17,10 +17,10 @@ from markupsafe import Markup
 from ran import __version__
 from ran.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
 from ran.beams.run import BeamResults, Result, Setting, costs_of
+from ran.config.provenance import versions
 from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.sim.files import write_text
-from ran.sim.provenance import versions
 
 JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
 #: Columns of the table: title, name of the figure, how it is written.

@@ -253,8 +253,8 @@ def rays(
 
 def _receiver(text: str) -> dict[str, object]:
     """A receiver's block from the command line."""
+    from ran.config.yaml_file import parse
     from ran.errors import bad_value
-    from ran.sim.yaml_file import parse
 
     value = parse(text, "--receiver")
     if isinstance(value, str):
@@ -273,8 +273,8 @@ def _request(
     split: str,
     chunk_drops: int | None,
 ) -> DataRequest:
+    from ran.config.validation import validate
     from ran.datasets.request import DataRequest
-    from ran.sim.validation import validate
 
     values: dict[str, object] = {
         "kind": kind,

@@ -39,8 +39,8 @@ def optional_parts(requirements: Sequence[str]) -> dict[str, list[str]]:
 
 def doctor() -> None:
     """Print versions, cores, GPU, and the optional parts that are installed."""
+    from ran.config.provenance import package_version, versions
     from ran.sim.executor import available_cores
-    from ran.sim.provenance import package_version, versions
 
     rows = dict(versions())
     rows["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"

@@ -13,10 +13,10 @@ def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
 
     Files are named by their whole path, as workers have no current folder to share.
     """
+    from ran.config.validation import validate
     from ran.errors import bad_value
     from ran.link.catalogue import build_receiver
     from ran.sim.experiment import ReceiverBlock
-    from ran.sim.validation import validate
 
     blocks = tuple(_block(receiver) for receiver in given)
     for block in blocks:
@@ -29,8 +29,8 @@ def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
 
 
 def _block(receiver: str) -> dict[str, Any]:
+    from ran.config.yaml_file import parse
     from ran.errors import bad_value
-    from ran.sim.yaml_file import parse
     from receivers.neural.weights import shipped_weights
 
     block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}

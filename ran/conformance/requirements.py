@@ -16,10 +16,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal, get_args
 
+from ran.config.validation import validate
 from ran.errors import InputError, unknown_name
 from ran.phy.mcs import mcs, num_mcs
 from ran.sim.experiment import Experiment
-from ran.sim.validation import validate
 
 FILE = "ts38104_pusch_requirements.csv"
 #: The fraction of the maximum throughput that all rows ask for.

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ran.config.validation import validate
 from ran.datasets.container import content_hash, open_container
 from ran.datasets.header import Header
 from ran.datasets.reader import DropDataset
@@ -17,7 +18,6 @@ from ran.link import Link
 from ran.sim.experiment import MAX_POINTS, Experiment, RecordedSlots, with_absolute_files
 from ran.sim.identity import SIMULATION_VERSION
 from ran.sim.simulation import Simulation, build_simulation
-from ran.sim.validation import validate
 
 
 def experiment_on(path: Path, receivers: Sequence[dict[str, Any]] = (), split: str | None = None) -> Experiment:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.config.provenance import versions
 from ran.datasets.budget_tables import budget_tables
 from ran.datasets.field import Encoding, Field
 from ran.datasets.request import DataRequest, data_identity, drop_esn0_db, stream_id
@@ -22,7 +23,6 @@ from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.sim.experiment import Experiment
 from ran.sim.identity import canonical_json
-from ran.sim.provenance import versions
 from receivers import PilotLayout, SlotObservation
 
 FORMAT = "ran6g data set"

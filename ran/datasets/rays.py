@@ -9,9 +9,9 @@ import channels.raytraced
 from channels.datasets.aodt import aodt_folder, read_aodt
 from channels.datasets.impulse_responses import ImpulseResponses, write_impulse_responses
 from channels.raytraced import RaySet, cached_rays, read_deepmimo, trace_options, write_rays
+from ran.config.overrides import apply_overrides
+from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
-from ran.sim.overrides import apply_overrides
-from ran.sim.yaml_file import read_mapping
 
 _SHIPPED = Path(channels.raytraced.__file__).parent
 

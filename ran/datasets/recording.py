@@ -7,12 +7,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ran.config.validation import validate
 from ran.datasets.reader import DropDataset
 from ran.datasets.sigmf import Annotation, Recording
 from ran.errors import InputError, bad_value
 from ran.phy.ofdm import Ofdm
 from ran.sim.experiment import Experiment
-from ran.sim.validation import validate
 
 #: Samples of a recording, of all antennas together.
 _MAX_BYTES = 2**30

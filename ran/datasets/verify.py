@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.config.validation import validate
 from ran.datasets.budget_tables import budget_tables
 from ran.datasets.container import Container, content_hash, open_container
 from ran.datasets.field import Field
@@ -23,7 +24,6 @@ from ran.datasets.splits import shared_sites, split_of
 from ran.datasets.write import link_of
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION
-from ran.sim.validation import validate
 
 #: Largest difference to a repeated simulation relative to the drop's largest number that rounding explains: other
 #: processors add in another order.

@@ -91,7 +91,7 @@ def _write_header(group: Any, header: Header) -> None:
     for field in header.fields:
         shape = (header.num_drops, *field.stored_shape)
         size = np.dtype(field.stored_dtype).itemsize // (2 if field.stored_dtype == "<c8" else 1)
-        # chosen by measurement, ran/adr/0011-data-sets.md; packed bits cannot be compressed
+        # chosen by measurement, docs/decisions/0011-data-sets.md; packed bits cannot be compressed
         codec = BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle", typesize=size)
         array = group.create_array(
             field.name,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import platform
 from pathlib import Path
 
+from ran.config.provenance import versions
 from ran.export.outcome import FileOutcome, Outcome
 from ran.sim.experiment import Experiment
-from ran.sim.provenance import versions
 from receivers.onnx.contracts import CONTRACTS
 
 #: Runtimes whose files take slots of one size.

@@ -9,11 +9,11 @@ from functools import partial
 import torch
 from pydantic import ValidationError
 
+from ran.config.validation import explain
 from ran.errors import InputError
 from ran.export.targets import Target
 from ran.link import Link, LinkConfig
 from ran.sim.experiment import Experiment, load, refuse_link_budget
-from ran.sim.validation import explain
 from receivers import SlotObservation
 
 #: Key of the streams of all simulations of an export.

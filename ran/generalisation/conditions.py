@@ -9,11 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
+from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
 from ran.phy.config import Config
 from ran.sim.experiment import EsN0Db, Experiment, with_absolute_files
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
 
 FILE = "conditions.yaml"
 TARGET_BLER = 0.1

@@ -15,10 +15,10 @@ from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from channels import CHANNELS, Channel
 from channels.impairments import IMPAIRMENTS, Impairment
+from ran.config.limits import check_limits
+from ran.config.strict import strictly
 from ran.errors import InputError, bad_value, nearest, unknown_name
-from ran.limits import check_limits
 from ran.link.user_source import named_files_digest, source_digest
-from ran.strict import strictly
 from receivers import RECEIVERS, OnnxReceiver, Receiver
 
 #: How receivers from files are named.
@@ -91,7 +91,7 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
     """An object of a class from a block of options; `InputError` names the key, the value and what is allowed.
 
     Options are checked against the type hints of the constructor, which is called with them and with `preset`; numbers
-    of the toolkit's own classes also against `ran.limits`.
+    of the toolkit's own classes also against `ran.config.limits`.
     """
     preset = preset or {}
     known = {name: parameter for name, parameter in options(cls).items() if name not in preset}

@@ -25,7 +25,7 @@ from ran.report.throughput_gain import throughput_gains
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
-from ran.sim.yaml_file import dump
+from ran.config.yaml_file import dump
 
 
 def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:

@@ -18,12 +18,12 @@ from pydantic import (
     model_validator,
 )
 
+from ran.config.file_name import checked_file_name
 from ran.errors import InputError
 from ran.link.link_budget import LinkBudget
 from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
 from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
-from ran.sim.file_name import checked_file_name
 from ran.sim.loading import absolute_files, load_as, shipped
 
 MAX_POINTS = 500

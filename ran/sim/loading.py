@@ -7,13 +7,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from ran.config.overrides import apply_overrides
+from ran.config.strict import Model
+from ran.config.validation import validate
+from ran.config.yaml_file import read_mapping
 from ran.errors import unknown_name
 from ran.link.constellation import with_points
-from ran.sim.overrides import apply_overrides
 from ran.sim.site_title import retitled
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
-from ran.strict import Model
 
 #: How the names of files end that experiments use.
 FILE_SUFFIXES = (".safetensors", ".onnx", ".tflite", ".npz", ".xml")

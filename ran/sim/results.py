@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from ran.config.validation import validate
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
@@ -22,7 +23,6 @@ from ran.sim.run_folder import STORE
 from ran.sim.statistics import bler_interval
 from ran.sim.store import NUM_RECEIVED, Store
 from ran.sim.throughput import fraction_of_maximum
-from ran.sim.validation import validate
 
 CSV_COLUMNS = (
     "receiver",

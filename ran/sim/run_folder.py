@@ -11,15 +11,15 @@ from types import TracebackType
 from typing import Any
 
 from ran import __version__
+from ran.config.provenance import versions
+from ran.config.yaml_file import dump
 from ran.errors import InputError
 from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
 from ran.sim.identity import digest, filled_in, first_difference, physics, run_identity
-from ran.sim.provenance import versions
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
-from ran.sim.yaml_file import dump
 
 STORE = "results.sqlite"
 CSV = "results.csv"

@@ -92,10 +92,10 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
     """Link and receivers of an experiment on a device. InputError for whatever does not fit together."""
     from pydantic import ValidationError
 
+    from ran.config.validation import explain
     from ran.link import Link, LinkConfig, NonFiniteError
     from ran.link.allocator import keep_freed_memory
     from ran.link.catalogue import build_receiver, receiver_fingerprint
-    from ran.sim.validation import explain
 
     if experiment.data is not None:
         raise InputError(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
+from ran.config.overrides import apply_overrides
+from ran.config.validation import validate
+from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
-from ran.sim.overrides import apply_overrides
-from ran.sim.validation import validate
-from ran.sim.yaml_file import read_mapping
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.distribution import merge
 from ran.training.recipe import Recipe

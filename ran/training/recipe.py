@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from ran.config.validation import validate
 from ran.link import LinkConfig
 from ran.link.streams import stream
 from ran.phy.config import Config
 from ran.sim.experiment import MAX_ESN0_DB, MIN_ESN0_DB
-from ran.sim.validation import validate
 from ran.training import distribution
 from ran.training.arithmetic import Precision
 from ran.training.extent import MOST_AT_ONCE, MOST_STEPS

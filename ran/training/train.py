@@ -11,6 +11,8 @@ import torch
 from rich.console import Console
 from torch import nn
 
+from ran.config.provenance import versions
+from ran.config.yaml_file import dump
 from ran.errors import InputError, unknown_name
 from ran.link import Link
 from ran.link.allocator import keep_freed_memory
@@ -19,8 +21,6 @@ from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.sim.device import checked_device
 from ran.sim.experiment import load as load_experiment
 from ran.sim.files import write_text
-from ran.sim.provenance import versions
-from ran.sim.yaml_file import dump
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe

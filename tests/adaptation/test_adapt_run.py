@@ -15,9 +15,9 @@ from ran.adaptation.outcome import mean_interval, outcomes, ratio_interval
 from ran.adaptation.run import run_tables
 from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series
 from ran.cli.main import main
+from ran.config.validation import validate
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Harq, Pusch
-from ran.sim.validation import validate
 
 SMALL = """\
 name: small

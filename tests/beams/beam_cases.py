@@ -6,7 +6,7 @@ from typing import Any
 
 from ran.beams.experiment import BeamExperiment
 from ran.beams.world import BeamWorld
-from ran.sim.validation import validate
+from ran.config.validation import validate
 
 UMA = {"name": "uma", "carrier_frequency_hz": 30e9, "inter_site_distance_m": 200, "indoor_ratio": 0}
 

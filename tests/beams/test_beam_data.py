@@ -15,10 +15,10 @@ from ran.beams.experiment import BeamExperiment, load
 from ran.beams.measurement import decide
 from ran.beams.world import BeamWorld
 from ran.cli.main import main
+from ran.config.validation import validate
 from ran.datasets.container import create, open_container
 from ran.datasets.header import Header
 from ran.datasets.reader import DropDataset
-from ran.sim.validation import validate
 
 
 def test_a_file_holds_what_the_world_gives(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

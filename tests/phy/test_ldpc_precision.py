@@ -1,6 +1,6 @@
 """float32 decoding is nowhere behind int8: the loss at 10 % block errors over rate, base graph and iterations.
 
-`pytest -n 0 -s -m slow tests/phy/test_ldpc_precision.py` prints the table of `ran/adr/0031`.
+`pytest -n 0 -s -m slow tests/phy/test_ldpc_precision.py` prints the table of `docs/decisions/0031`.
 """
 
 from functools import lru_cache

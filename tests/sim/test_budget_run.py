@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ran.cli.main import main
+from ran.config.validation import validate
 from ran.errors import InputError
 from ran.report import write_report
 from ran.sim.budget_results import over_distance, over_received_esn0, received_range_db
@@ -18,7 +19,6 @@ from ran.sim.identity import scenario_id
 from ran.sim.results import load_results
 from ran.sim.run import run
 from ran.sim.statistics import bler_interval, wilson_interval
-from ran.sim.validation import validate
 
 SMALL = {
     "name": "small-budget",

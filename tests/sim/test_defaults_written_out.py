@@ -5,11 +5,11 @@ import inspect
 import pytest
 
 from channels import CHANNELS
+from ran.config.validation import validate
 from ran.link import catalogue
 from ran.link.catalogue import build_channel, options, with_defaults
 from ran.sim.experiment import Experiment, built_in_experiments, load
 from ran.sim.identity import filled_in, receiver_identity, run_identity, scenario_id, task_id
-from ran.sim.validation import validate
 from receivers import RECEIVERS
 
 LMMSE = {"name": "lmmse", "fingerprint": ""}

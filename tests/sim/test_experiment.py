@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from ran.config.validation import validate
 from ran.errors import InputError
 from ran.sim.experiment import Experiment, SnrSearch, built_in_experiments, load
 from ran.sim.identity import canonical_json, first_difference, receiver_identity, scenario_id, task_id
-from ran.sim.validation import validate
 
 MINIMAL = "channel: awgn\nreceivers: [ls-linear]\nesn0_db: [0]\n"
 

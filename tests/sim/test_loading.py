@@ -11,9 +11,9 @@ import pytest
 import ran.adaptation.experiment
 import ran.beams.experiment
 import ran.sim.experiment
+from ran.config.file_name import checked_file_name
 from ran.errors import InputError
 from ran.sim.experiment import ReceiverBlock
-from ran.sim.file_name import checked_file_name
 
 LINK = "pusch: {mcs_table: 1}\nchannel: awgn\nreceivers: [ls-linear]\nesn0_db: [0]\n"
 BEAMS = "channel: {name: umi, carrier_frequency_hz: 30.0e9}\npredictors: [strongest]\n"

@@ -20,7 +20,7 @@ NUM_SCALE_STEPS = 6
 INT8_CHECK_LIMIT = 50
 #: float32: a check passes on factor x max(magnitude - offset, 0). Min-sum claims more than it knows, mostly of small
 #: magnitudes, so that a factor alone cannot be right at every rate: 0.75 without an offset lost up to 0.17 dB to int8,
-#: whose rounding down acts as an offset (ran/adr/0031).
+#: whose rounding down acts as an offset (docs/decisions/0031).
 FLOAT32_FACTOR = 0.8
 #: The offset in steps at code rate R is slope x (rate - R), within 0 and 1. At high rates bits that were not sent
 #: follow from one another in long chains, at each link of which an offset takes away from little.

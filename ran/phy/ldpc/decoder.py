@@ -92,7 +92,7 @@ def decode(
     float32: a check passes on 0.8 max(m - offset, 0) for the smallest magnitude m of the others, in these steps.
     The offset is 1 up to rate 0.7 and falls to 0 at 0.9, as the loss of min-sum without one grows as the rate
     falls. At 10 % block errors float32 is the better of the two by up to 0.4 dB, and nowhere worse, from rate 0.12
-    to 0.93, for 5 to 20 iterations (`ran/adr/0031`).
+    to 0.93, for 5 to 20 iterations (`docs/decisions/0031`).
 
     int8: the scaled LLRs are rounded and limited to +-60; arithmetic saturates.
     Where LLRs are true log-likelihood ratios, 4 to 6 steps per unit cost least at every rate and modulation (measured

@@ -6,8 +6,8 @@ import copy
 from collections.abc import Iterable
 from typing import Any
 
+from ran.config.yaml_file import parse
 from ran.errors import InputError, bad_value
-from ran.sim.yaml_file import parse
 
 
 def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str, Any]:

@@ -13,10 +13,10 @@ from channels import CHANNELS
 from channels.impairments import IMPAIRMENTS
 from ran.adaptation.experiment import AdaptationExperiment
 from ran.beams.experiment import BeamExperiment
+from ran.config.limits import LIMITS, check_limits
 from ran.datasets.request import DataRequest
 from ran.errors import InputError
 from ran.generalisation.conditions import Conditions
-from ran.limits import LIMITS, check_limits
 from ran.link.catalogue import construct
 from ran.link.config import LinkConfig
 from ran.sim.experiment import Experiment
@@ -70,7 +70,7 @@ def block(cls: type, option: str, hint: object, value: float) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("cls", "name", "option", "hint"), OPTIONS)
 def test_options_are_limited(cls: type, name: str, option: str, hint: object) -> None:
-    assert option in LIMITS, f"{option} of {name} has no limit in ran.limits"
+    assert option in LIMITS, f"{option} of {name} has no limit in ran.config.limits"
     limit = LIMITS[option]
     assert math.isfinite(limit.low)
     assert limit.low < limit.high < 1e31

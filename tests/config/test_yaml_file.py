@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from ran.config.yaml_file import dump, parse
 from ran.errors import InputError
 from ran.sim.experiment import load
-from ran.sim.yaml_file import dump, parse
 
 MINIMAL = "channel: awgn\nreceivers: [ls-linear]\nesn0_db: [0]\n"
 

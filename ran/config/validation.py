@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from ran.config.strict import Model, strictly
 from ran.errors import InputError, nearest
-from ran.strict import Model, strictly
 
 _LONGEST_VALUE = 60
 
