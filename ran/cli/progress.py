@@ -65,7 +65,10 @@ class ProgressLine:
 
 def describe(status: Status) -> str:
     """A status in one line, most important first: point, time, speed, then errors and BLER of every receiver."""
-    parts = [f"{status.axis[0]} {status.esn0_db:g} {status.axis[2]}", _clock(status.elapsed_s)]
+    parts = []
+    if status.experiment:
+        parts.append(f"{status.experiments_finished} of {status.num_experiments} done, {status.experiment}")
+    parts += [f"{status.axis[0]} {status.esn0_db:g} {status.axis[2]}", _clock(status.elapsed_s)]
     if status.least_left_s is not None:
         parts.append(f"at least {_clock(status.least_left_s)} left")
     if status.slots_per_s:

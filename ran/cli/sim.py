@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ran.sim.executor import Workers
     from ran.sim.experiment import Experiment
     from ran.sim.simulation import Build
+    from ran.studies.sweep.request import SweepRequest
 
 
 def sim(
@@ -43,19 +44,22 @@ def sim(
         str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
     ] = None,
 ) -> None:
-    """Simulate an experiment into a run folder and report on it.
+    """Simulate an experiment into a run folder and report on it; with a block `sweep` over values of its keys.
 
     Interrupt it at any time: the same command resumes, and ends with the same results.
     """
-    from ran.sim.experiment import load
+    from ran.studies.sweep.request import SweepRequest, load_any
 
     changes = list(overrides or [])
     if seed is not None:
         changes.append(f"seed={seed}")
-    loaded = load(experiment, changes)
+    loaded = load_any(experiment, changes)
     from ran.sim.device import checked_device
     from ran.sim.simulation import build_simulation
 
+    if isinstance(loaded, SweepRequest):
+        _sweep(loaded, out, workers, device, cluster, replay, chunk_slots)
+        return
     build = partial(build_simulation, device=checked_device(device))
     if loaded.data is not None:
         from ran.datasets.evaluate import build_evaluation
@@ -79,6 +83,38 @@ def sim(
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)
+    print(f"report: {page}")
+
+
+def _sweep(
+    request: SweepRequest,
+    out: Path | None,
+    workers: int | None,
+    device: str,
+    cluster: str | None,
+    replay: str | None,
+    chunk_slots: int | None,
+) -> None:
+    """All combinations of a sweep, its table and its report."""
+    from ran.cli.progress import ProgressLine
+    from ran.cli.sweep_table import print_sweep
+    from ran.errors import InputError
+    from ran.sim.device import checked_device
+    from ran.sim.simulation import build_simulation
+    from ran.studies.sweep.page import write_sweep
+    from ran.studies.sweep.run import run_sweep
+
+    if replay is not None or chunk_slots is not None:
+        option = "--replay" if replay is not None else "--chunk-slots"
+        raise InputError(f"{option}: got it with a sweep; allowed: with a single experiment (--set the swept keys)")
+    build = partial(build_simulation, device=checked_device(device))
+    folder = out or Path("runs") / request.name
+    first = request.parts[0].experiment
+    with ProgressLine() as listener, _workers_of(cluster, first, build, workers, device) as far:
+        results = run_sweep(request, folder, workers=workers, listener=listener, build=build, executor=far)
+        listener.say("writing the report")
+        page = write_sweep(request.name, request.description, results, folder)
+    print_sweep(request.name, results)
     print(f"report: {page}")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ran.config.yaml_file import parse
@@ -23,7 +23,18 @@ def apply_overrides(data: dict[str, Any], overrides: Iterable[str]) -> dict[str,
         keys = [key.strip() for key in path.split(".")]
         if not equals or not all(keys):
             raise bad_value("--set", override, "KEY.PATH=VALUE, for example carrier.num_prb=51")
-        _assign(data, keys, parse(text, f"--set {path}"), override)
+        _assign(data, keys, parse(text, f"--set {path}"), f"--set {override}")
+    return data
+
+
+def assigned(data: dict[str, Any], values: Mapping[str, Any], source: str) -> dict[str, Any]:
+    """A copy of `data` with values put in by their paths, as by `apply_overrides`. source: names them in messages."""
+    data = copy.deepcopy(data)
+    for path, value in values.items():
+        keys = [key.strip() for key in path.split(".")]
+        if not all(keys):
+            raise bad_value(source, path, "keys joined by dots, for example carrier.num_prb")
+        _assign(data, keys, value, f"{source} {path}")
     return data
 
 
@@ -36,9 +47,7 @@ def _assign(data: dict[str, Any], keys: list[str], value: Any, override: str) ->
         elif child is None:
             child = {}
         elif not isinstance(child, dict | list):
-            raise InputError(
-                f"--set {override}: {'.'.join(keys[: depth + 1])} holds {child!r}; allowed: a block of keys"
-            )
+            raise InputError(f"{override}: {'.'.join(keys[: depth + 1])} holds {child!r}; allowed: a block of keys")
         parent[_index(parent, key, keys[: depth + 1], override)] = child
         parent = child
     parent[_index(parent, keys[-1], keys, override)] = value
@@ -54,5 +63,5 @@ def _index(parent: Any, key: str, path: list[str], override: str) -> Any:
     if not isinstance(parent, list):
         return key
     if not key.isdecimal() or int(key) >= len(parent):
-        raise bad_value(f"--set {override}: {'.'.join(path)}", key, f"a list index, 0 to {len(parent) - 1}")
+        raise bad_value(f"{override}: {'.'.join(path)}", key, f"a list index, 0 to {len(parent) - 1}")
     return int(key)

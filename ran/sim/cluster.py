@@ -18,7 +18,7 @@ from ran.sim.executor import ONE_THREAD, RunStopped, WorkerCrashed, outcome
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION, scenario_id
 from ran.sim.simulation import Build, Simulation
-from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, simulate_chunk, use_one_thread
+from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, Simulations, simulate_chunk, use_one_thread
 
 _ALLOWED = "auto, local, HOST:PORT or ray://HOST:PORT of a running Ray cluster (ray start --head)"
 #: Ray asks for a token by default where the head's user has one (Ray 2.60, "Token authentication").
@@ -48,28 +48,26 @@ def _named(experiment: Experiment, simulation: Simulation) -> tuple[int, str, di
 class _Worker:
     """Lives on the cluster: builds the simulation, then simulates chunk after chunk."""
 
-    def __init__(self, build: Build) -> None:
-        self._build = build
-        self._experiment: Experiment | None = None
-        self._simulation: Any = None
+    def __init__(self, build: Build, experiment: Experiment) -> None:
+        self._built = Simulations(build)
+        self._experiment = experiment
 
-    def turn_to(self, experiment: Experiment) -> Arrived | Refused | Crashed:
+    def prepare(self, experiment: Experiment) -> Arrived | Refused | Crashed:
         import ray
 
         try:
-            self._experiment, self._simulation = experiment, self._build(experiment)
+            simulation = self._built.of(experiment)
             use_one_thread()
         except InputError as error:
             return Refused(f"on {ray.util.get_node_ip_address()}: {error}")
         except Exception:
             return Crashed(traceback.format_exc())
-        return Arrived(ray.util.get_node_ip_address(), *_named(experiment, self._simulation))
+        return Arrived(ray.util.get_node_ip_address(), *_named(experiment, simulation))
 
     def simulate(self, chunk: Chunk) -> Answer:
         try:
-            if self._experiment is None:
-                raise RuntimeError("a chunk came before its experiment")
-            return simulate_chunk(self._simulation, self._experiment, chunk)
+            experiment = chunk.experiment or self._experiment
+            return simulate_chunk(self._built.of(experiment), experiment, chunk)
         except InputError as error:
             return Refused(str(error))
         except Exception:
@@ -92,10 +90,13 @@ class ClusterExecutor:
         self._ray = _imported_ray()
         self._experiment, self._build = experiment, build
         self._wanted, self._address, self._resource = workers, address, "GPU" if on_gpu else "CPU"
-        self._expected: tuple[int, str, dict[str, str]] | None = None
+        #: What outcomes of an experiment are named by here.
+        self._expected: dict[str, tuple[int, str, dict[str, str]]] = {}
         self._workers: list[Any] = []
-        #: What each answer that is waited for comes from, and the chunk, or None while the worker prepares itself.
-        self._awaited: dict[Any, tuple[Any, Chunk | None]] = {}
+        #: The experiments that each worker has been told of.
+        self._told: dict[Any, set[str]] = {}
+        #: What each answer that is waited for comes from, and the chunk or the experiment that the worker prepares.
+        self._awaited: dict[Any, tuple[Any, Chunk | Experiment]] = {}
 
     def __enter__(self) -> ClusterExecutor:
         try:
@@ -131,20 +132,17 @@ class ClusterExecutor:
             raise InputError(f"--cluster: {self._address} offers no {self._resource}; allowed: a cluster that has some")
         actor = self._ray.remote(num_cpus=1, num_gpus=int(self._resource == "GPU"))(_Worker)
         actor = actor.options(runtime_env={"env_vars": ONE_THREAD})
-        self._workers = [actor.remote(self._build) for _ in range(min(self._wanted or offered, offered))]
-        self._prepare()
-
-    def _prepare(self) -> None:
+        count = min(self._wanted or offered, offered)
+        self._workers = [actor.remote(self._build, self._experiment) for _ in range(count)]
         for worker in self._workers:
-            self._awaited[worker.turn_to.remote(self._experiment)] = (worker, None)
+            self._prepare(worker, self._experiment)
 
-    def turn_to(self, experiment: Experiment) -> None:
-        """Have the workers build another experiment's simulation; chunks in flight of the one before are lost."""
-        while any(chunk is not None for _, chunk in self._awaited.values()):
-            self.wait(None)
-        if experiment != self._experiment:
-            self._experiment, self._expected = experiment, None
-            self._prepare()
+    def _prepare(self, worker: Any, experiment: Experiment) -> None:
+        """Have a worker build an experiment's simulation, the first time that it gets to see it."""
+        key = experiment.model_dump_json()
+        if key not in self._told.setdefault(worker, set()):
+            self._told[worker].add(key)
+            self._awaited[worker.prepare.remote(experiment)] = (worker, experiment)
 
     def close(self) -> None:
         """End every worker and leave the cluster; chunks in flight are lost."""
@@ -167,7 +165,7 @@ class ClusterExecutor:
     @property
     def in_flight(self) -> tuple[Chunk, ...]:
         """Chunks that are being simulated."""
-        return tuple(chunk for _, chunk in self._awaited.values() if chunk is not None)
+        return tuple(work for _, work in self._awaited.values() if isinstance(work, Chunk))
 
     def _busy(self) -> set[Any]:
         return {worker for worker, _ in self._awaited.values()}
@@ -176,6 +174,8 @@ class ClusterExecutor:
         """Give `chunk` to an idle worker."""
         busy = self._busy()
         worker = next(w for w in self._workers if w not in busy)
+        if chunk.experiment is not None:
+            self._prepare(worker, chunk.experiment)
         self._awaited[worker.simulate.remote(chunk)] = (worker, chunk)
 
     def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
@@ -190,7 +190,7 @@ class ClusterExecutor:
         ready, _ = self._ray.wait(list(self._awaited), num_returns=len(self._awaited), timeout=0)
         answered = []
         for reference in ready:
-            worker, chunk = self._awaited.pop(reference)
+            worker, work = self._awaited.pop(reference)
             try:
                 answer = self._ray.get(reference)
             except self._ray.exceptions.RayActorError as error:
@@ -198,20 +198,21 @@ class ClusterExecutor:
                 continue
             except self._ray.exceptions.RayTaskError as error:
                 raise WorkerCrashed(f"exception on the cluster:\n\n{error}") from None
-            if chunk is None:
-                self._check(answer)
+            if isinstance(work, Chunk):
+                answered.append((work, outcome(answer)))
             else:
-                answered.append((chunk, outcome(answer)))
+                self._check(work, answer)
         return answered
 
-    def _check(self, answer: Arrived | Refused | Crashed) -> None:
+    def _check(self, experiment: Experiment, answer: Arrived | Refused | Crashed) -> None:
         """Whether a worker that is ready simulates what this machine would."""
         if not isinstance(answer, Arrived):
             outcome(answer)
             return
-        if self._expected is None:
-            self._expected = _named(self._experiment, self._build(self._experiment))
-        version, scenario, fingerprints = self._expected
+        key = experiment.model_dump_json()
+        if key not in self._expected:
+            self._expected[key] = _named(experiment, self._build(experiment))
+        version, scenario, fingerprints = self._expected[key]
         if answer.version != version:
             raise InputError(f"--cluster: {answer.node} has simulation version {answer.version}; allowed: {version}")
         if answer.scenario != scenario:

@@ -50,15 +50,16 @@ class Workers(Protocol):
     @property
     def in_flight(self) -> tuple[Chunk, ...]: ...
 
-    def turn_to(self, experiment: Experiment) -> None: ...
-
     def submit(self, chunk: Chunk) -> None: ...
 
     def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]: ...
 
 
 class Executor:
-    """`workers` processes that live as long as the `with` block. Each works on at most one chunk."""
+    """`workers` processes that live as long as the `with` block. Each works on at most one chunk.
+
+    experiment: the first that they work on; chunks may bring others.
+    """
 
     def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
         self._arguments = (build, experiment)
@@ -88,17 +89,6 @@ class Executor:
         process.start()
         theirs.close()
         self._processes[ours] = process
-
-    def turn_to(self, experiment: Experiment) -> None:
-        """Have the workers build another experiment's simulation; chunks in flight of the one before are lost."""
-        while self._busy:
-            self.wait(None)
-        if experiment == self._arguments[1]:
-            return
-        self._arguments = (self._arguments[0], experiment)
-        for worker in self._processes:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-                worker.send(experiment)
 
     def close(self) -> None:
         """End every worker; chunks in flight are lost. No process is left afterwards."""

@@ -99,8 +99,18 @@ def filled_in(experiment: Experiment) -> dict[str, Any]:
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
     """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
+    return _scenario_id(experiment, physics(experiment), esn0_db)
+
+
+def _scenario_id(experiment: Experiment, of_link: Mapping[str, Any], esn0_db: float) -> str:
     point = "esn0_db" if experiment.link_budget is None else "tx_power_dbm"
-    return digest({**physics(experiment), point: float(esn0_db)})
+    return digest({**of_link, point: float(esn0_db)})
+
+
+def scenario_ids(experiment: Experiment) -> dict[float, str]:
+    """`scenario_id` of every point that may be simulated."""
+    of_link = physics(experiment)
+    return {esn0_db: _scenario_id(experiment, of_link, esn0_db) for esn0_db in experiment.snr_grid}
 
 
 def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu") -> dict[str, Any]:
@@ -123,10 +133,27 @@ def _without_folder(value: Any) -> Any:
 
 def task_id(experiment: Experiment, receiver: Mapping[str, Any], esn0_db: float) -> str:
     """Names the outcomes of one receiver (its `receiver_identity`) at one SNR point."""
+    return _task_id(experiment, receiver, scenario_id(experiment, esn0_db), resolved_channels(experiment))
+
+
+def task_ids(
+    experiment: Experiment, receivers: Mapping[str, Mapping[str, Any]], scenarios: Mapping[float, str]
+) -> dict[tuple[str, float], str]:
+    """`task_id` of every receiver at every point, by title and Es/N0. receivers: `receiver_identity` by title.
+    scenarios: `scenario_ids` of the experiment."""
+    channels = resolved_channels(experiment)
+    return {
+        (title, esn0_db): _task_id(experiment, receiver, scenario, channels)
+        for title, receiver in receivers.items()
+        for esn0_db, scenario in scenarios.items()
+    }
+
+
+def _task_id(experiment: Experiment, receiver: Mapping[str, Any], scenario: str, channels: Any) -> str:
     return digest(
         {
-            "scenario": scenario_id(experiment, esn0_db),
-            "channels": resolved_channels(experiment),
+            "scenario": scenario,
+            "channels": channels,
             "receiver": receiver,
             "decoder": experiment.decoder.model_dump(mode="json"),
             "seed": experiment.seed,

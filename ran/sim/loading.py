@@ -11,7 +11,7 @@ from ran.config.overrides import apply_overrides
 from ran.config.strict import Model
 from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
-from ran.errors import unknown_name
+from ran.errors import InputError, unknown_name
 from ran.link.constellation import with_points
 from ran.sim.site_title import retitled
 
@@ -32,12 +32,21 @@ def load_as(
 
     The constellation of weights that `pusch` names is put in. InputError with one line for everything that is wrong.
     """
+    data, folder = read_values(name_or_path, overrides, built_in)
+    if "sweep" in data:
+        raise InputError(f"{name_or_path}: sweep: got one; allowed: in experiments of `ran sim`, elsewhere none")
+    return validate(model, with_points(data, folder), str(name_or_path)), folder
+
+
+def read_values(
+    name_or_path: str | Path, overrides: Iterable[str], built_in: Mapping[str, Path]
+) -> tuple[dict[str, Any], Path]:
+    """The values that `load_as` validates, with `overrides` applied, and the folder of their relative file names."""
     path = _find(name_or_path, built_in)
     data = read_mapping(path)
     data.setdefault("name", path.stem)
     folder = Path.cwd() if str(name_or_path) in built_in else path.resolve().parent
-    data = with_points(retitled(data, apply_overrides(data, overrides)), folder)
-    return validate(model, data, str(name_or_path)), folder
+    return retitled(data, apply_overrides(data, overrides)), folder
 
 
 def _find(name_or_path: str | Path, built_in: Mapping[str, Path]) -> Path:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +118,7 @@ def load_results(run_dir: Path) -> RunResults:
         raise InputError(f"{run_dir}: no {STORE} in it; allowed: a folder that `ran sim` wrote")
     store = Store(file)
     try:
-        return _from_store(store)
+        return results_of(store, store.meta())
     finally:
         store.close()
 
@@ -174,8 +174,8 @@ def known_outcomes(
     return known
 
 
-def _from_store(store: Store) -> RunResults:
-    meta = store.meta()
+def results_of(store: Store, meta: Mapping[str, str]) -> RunResults:
+    """Results of the run that `meta` describes, of those that a store holds."""
     try:
         experiment = validate(Experiment, json.loads(meta["experiment"]))
         receivers = json.loads(meta["receivers"])
@@ -191,7 +191,12 @@ def _from_store(store: Store) -> RunResults:
     except (KeyError, ValueError) as error:
         raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
     # what the store names them: neither today's version nor any file has a say in what was simulated
-    outcomes = {(t.receiver, t.esn0_db): TaskOutcomes(store.load(t.task_id)) for t in store.tasks()}
+    # in a store of several experiments each says which tasks are its own, and what it calls their receivers
+    stored = {t.task_id: (t.receiver, t.esn0_db) for t in store.tasks()}
+    named: list[tuple[str, float, str]] = [(*place, task) for task, place in stored.items()]
+    if "tasks" in meta:
+        named = [(title, esn0_db, task) for title, esn0_db, task in json.loads(meta["tasks"])]
+    outcomes = {(title, esn0_db): TaskOutcomes(store.load(task)) for title, esn0_db, task in named if task in stored}
     curves = Plan(experiment, dimensions.bits_per_block).curves(outcomes)
     points = tuple(
         point_result(point, outcomes[point.receiver, point.esn0_db], dimensions)

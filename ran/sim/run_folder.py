@@ -26,7 +26,7 @@ CSV = "results.csv"
 EXPERIMENT = "experiment.yaml"
 REPORT = "report.html"
 
-_LEFTOVERS = (f"{STORE}.new", f"{STORE}.new-journal", f".{EXPERIMENT}.new")
+LEFTOVERS = (f"{STORE}.new", f"{STORE}.new-journal", f".{EXPERIMENT}.new")
 
 
 class RunFolder:
@@ -43,10 +43,10 @@ class RunFolder:
         """
         self.path = path
         identity = run_identity(experiment, receivers)
-        self._lock = _make_and_lock(path)
+        self._lock = lock_folder(path)
         try:
             self.store = self._open_store(identity)
-            self.store.set_meta(_description(experiment, simulation, receivers))
+            self.store.set_meta(described(experiment, simulation, receivers))
             text = dump(filled_in(experiment), allow_unicode=True, width=120)
             write_text(path / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
         except BaseException:
@@ -56,7 +56,7 @@ class RunFolder:
     def _open_store(self, identity: dict[str, Any]) -> Store:
         file = self.path / STORE
         if not file.exists():
-            strangers = sorted(p.name for p in self.path.iterdir() if p.name not in _LEFTOVERS)
+            strangers = sorted(p.name for p in self.path.iterdir() if p.name not in LEFTOVERS)
             if strangers:
                 more = f" and {len(strangers) - 1} more" if len(strangers) > 1 else ""
                 raise InputError(
@@ -65,6 +65,9 @@ class RunFolder:
                 )
             return Store.create(file, {"run_identity": json.dumps(identity)})
         store = Store(file)
+        if kind := store.meta().get("study"):
+            store.close()
+            raise InputError(f"{self.path}: holds a {kind}; allowed: a new or empty folder, or one with a run")
         difference = first_difference(_json(store, "run_identity"), identity)
         if difference:
             store.close()
@@ -105,7 +108,7 @@ def claim_folder(out: Path, mark: str, kind: str, command: str) -> None:
         raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
 
 
-def _make_and_lock(path: Path) -> int:
+def lock_folder(path: Path) -> int:
     """Make the folder and lock it against other processes; the lock ends with the process, however it ends."""
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -124,9 +127,7 @@ def _make_and_lock(path: Path) -> int:
     return folder
 
 
-def _description(
-    experiment: Experiment, simulation: Simulation, receivers: dict[str, dict[str, Any]]
-) -> dict[str, str]:
+def described(experiment: Experiment, simulation: Simulation, receivers: dict[str, dict[str, Any]]) -> dict[str, str]:
     """What `load_results` needs so that it can do without the link and the receivers."""
     link = simulation.link
     sizes = list(link.bits_per_block)

@@ -21,12 +21,16 @@ from ran.sim.store import Segment
 
 @dataclass(frozen=True)
 class Chunk:
-    """Consecutive drops of one SNR point for some receivers: the unit of work and of loss."""
+    """Consecutive drops of one SNR point for some receivers: the unit of work and of loss.
+
+    experiment: whose point it is; None for the experiment that the workers were started with.
+    """
 
     esn0_db: float
     scenario_id: str
     drops: range
     receivers: tuple[str, ...]
+    experiment: Experiment | None = None
 
 
 @dataclass(frozen=True)
@@ -63,31 +67,47 @@ Answer = Done | NonFinite | Refused | Crashed
 
 
 def work(connection: Connection, build: Build, experiment: Experiment) -> None:
-    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return.
-
-    An experiment that comes instead replaces the one before.
-    """
+    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
     _die_with_parent()
     try:
-        simulation = build(experiment)
+        built = Simulations(build)
+        built.of(experiment)
         use_one_thread()
-        while (message := _next(connection)) is not None:
-            if isinstance(message, Experiment):
-                experiment, simulation = message, build(message)
-            else:
-                _tell(connection, simulate_chunk(simulation, experiment, message))
+        while (chunk := _next(connection)) is not None:
+            own = chunk.experiment or experiment
+            _tell(connection, simulate_chunk(built.of(own), own, chunk))
     except InputError as error:
         _tell(connection, Refused(str(error)))
     except Exception:
         _tell(connection, Crashed(traceback.format_exc()))
 
 
-def _next(connection: Connection) -> Chunk | Experiment | None:
+class Simulations:
+    """The simulations of the experiments that a process works on; the ones used last are kept."""
+
+    #: As many as a study needs that compares a handful of links, and as few as memory holds with large arrays.
+    _MOST = 4
+
+    def __init__(self, build: Build) -> None:
+        self._build = build
+        self._built: dict[str, Simulation] = {}
+
+    def of(self, experiment: Experiment) -> Simulation:
+        """The simulation of an experiment, built where it is not there."""
+        key = experiment.model_dump_json()
+        simulation = self._built.pop(key, None) or self._build(experiment)
+        self._built[key] = simulation  # the last one used is the last one
+        if len(self._built) > self._MOST:
+            del self._built[next(iter(self._built))]
+        return simulation
+
+
+def _next(connection: Connection) -> Chunk | None:
     try:
-        message: Chunk | Experiment = connection.recv()
+        chunk: Chunk = connection.recv()
     except EOFError:
         return None
-    return message
+    return chunk
 
 
 def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:

@@ -1,0 +1,153 @@
+"""How far one experiment is, and what of it is to be simulated next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from ran.sim.executor import RunStopped
+from ran.sim.experiment import Experiment
+from ran.sim.identity import replay_key, scenario_ids, task_ids
+from ran.sim.outcomes import TaskOutcomes
+from ran.sim.plan import Curve, Need, Plan
+from ran.sim.schedule import Schedule
+from ran.sim.simulation import Simulation
+from ran.sim.statistics import bler_interval
+from ran.sim.store import Segment, Store, Task
+from ran.sim.worker import Chunk, Done, NonFinite
+
+#: What is known, by `task_id`.
+Known = dict[str, TaskOutcomes]
+
+
+class NonFiniteStop(RunStopped):
+    """A NaN or an infinity appeared; `key` replays its drop."""
+
+    def __init__(self, stage: str, drop: int, esn0_db: float, key: str, unit: str = "dB") -> None:
+        super().__init__(
+            f"non-finite numbers in {stage}, drop {drop} at {esn0_db:g} {unit}; "
+            f"the same command with --replay {key} shows it again"
+        )
+        self.key = key
+
+
+class Session:
+    """An experiment while it is simulated: its outcomes so far, its open needs, its next chunk.
+
+    tasks: `task_id` of every receiver at every point, by title and Es/N0 in dB. Experiments that share tasks, because
+    they have the same link and the same receiver, share what is known of them.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        simulation: Simulation,
+        receivers: Mapping[str, Mapping[str, Any]],
+        store: Store,
+        known: Known,
+        workers: int,
+        chunk_drops: int | None = None,
+        title: str = "",
+    ) -> None:
+        """receivers: `receiver_identity` by title. known: what is known already, of any experiment; what `store` knows
+        of this one is put in. workers: how many share the drops. chunk_drops: as of `Schedule`.
+        title: names the experiment among several.
+        """
+        self.experiment = experiment
+        self.title = title
+        self._scenarios = scenario_ids(experiment)
+        self.tasks = task_ids(experiment, receivers, self._scenarios)
+        for task in self.tasks.values():
+            if task not in known:
+                known[task] = TaskOutcomes(store.load(task))
+        self._outcomes = {place: known[task] for place, task in self.tasks.items()}
+        self._blocks_per_drop = simulation.link.blocks_per_drop
+        self._plan = Plan(experiment, simulation.link.bits_per_block)
+        self._schedule = Schedule(
+            simulation.link.batch_drops, workers, self._scenarios.__getitem__, chunk_drops=chunk_drops
+        )
+        self._curves: tuple[Curve, ...] | None = None
+
+    @property
+    def curves(self) -> tuple[Curve, ...]:
+        """The curve of every receiver, as far as it is known."""
+        if self._curves is None:
+            self._curves = self._plan.curves(self._outcomes)
+        return self._curves
+
+    @property
+    def needs(self) -> list[Need]:
+        """What is certainly or probably missing."""
+        return [need for curve in self.curves for need in curve.needs]
+
+    @property
+    def missing(self) -> list[Need]:
+        """What the experiment cannot end without; empty when it is done."""
+        return [need for need in self.needs if need.certain]
+
+    def next_chunk(self, in_flight: Sequence[tuple[Chunk, frozenset[str]]]) -> Chunk | None:
+        """The most useful chunk now, or None when nothing more is to be handed out.
+
+        in_flight: chunks of any experiment that are being simulated, each with its tasks.
+        """
+        chunk = self._schedule.next_chunk(self.needs, self._outcomes, [self._as_own(*flying) for flying in in_flight])
+        return None if chunk is None else replace(chunk, experiment=self.experiment)
+
+    def tasks_of(self, chunk: Chunk) -> frozenset[str]:
+        """The tasks that a chunk of this experiment works on."""
+        return frozenset(self.tasks[title, chunk.esn0_db] for title in chunk.receivers)
+
+    def _as_own(self, chunk: Chunk, tasks: frozenset[str]) -> Chunk:
+        """A chunk of any experiment with the receivers of this one that it works on."""
+        own = [title for (title, esn0_db), task in self.tasks.items() if esn0_db == chunk.esn0_db and task in tasks]
+        return replace(chunk, receivers=tuple(own))
+
+    def stored_as(self, chunk: Chunk, answer: Done | NonFinite) -> dict[Task, Segment]:
+        """The outcomes of a chunk by the name that the store has for them. `NonFiniteStop` where it has none."""
+        if isinstance(answer, NonFinite):
+            key = replay_key(self.experiment, chunk.esn0_db, answer.drop)
+            raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key, self.experiment.point_axis[2])
+        return {self._task(title, chunk): answer.outcomes[title] for title in self._different(chunk)}
+
+    def take(self, chunk: Chunk, answer: Done) -> None:
+        """Count the outcomes of a chunk."""
+        for title in self._different(chunk):
+            self._outcomes[title, chunk.esn0_db].add(answer.outcomes[title])
+        self._schedule.took(chunk, answer.seconds)
+
+    def news(self) -> None:
+        """Look again at what is known: something was counted, here or in an experiment that shares tasks."""
+        self._curves = None
+
+    def _different(self, chunk: Chunk) -> list[str]:
+        """The receivers of a chunk, of those that are the same under two titles only the first."""
+        return list({self.tasks[title, chunk.esn0_db]: title for title in reversed(chunk.receivers)}.values())
+
+    def _task(self, title: str, chunk: Chunk) -> Task:
+        return Task(self.tasks[title, chunk.esn0_db], chunk.scenario_id, title, chunk.esn0_db)
+
+    def so_far(self, need: Need) -> tuple[int, int, int]:
+        """Drops, blocks and blocks in error that are known of a receiver at a point."""
+        known = self._outcomes[need.receiver, need.esn0_db]
+        return known.prefix, known.prefix * self._blocks_per_drop, int(known.block_errors.sum())
+
+    def drops_left(self) -> int:
+        """A guess of the drops that are still to be simulated."""
+        left: dict[float, int] = {}
+        for need in self.needs:
+            left[need.esn0_db] = max(left.get(need.esn0_db, 0), need.expected - self.so_far(need)[0])
+        return sum(left.values())
+
+    def widest_interval(self) -> float:
+        """Largest width of a BLER's 95 % interval over its value, of the points that are open; infinite before any
+        block was in error, 0 when the experiment is done."""
+        widest = 0.0
+        for need in self.missing:
+            known = self._outcomes[need.receiver, need.esn0_db]
+            errors = int(known.block_errors.sum())
+            if not errors:
+                return float("inf")
+            low, high = bler_interval(known.block_errors, self._blocks_per_drop)
+            widest = max(widest, (high - low) * known.prefix * self._blocks_per_drop / errors)
+        return widest

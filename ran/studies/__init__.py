@@ -1,0 +1,1 @@
+"""What is asked of a link: studies over many experiments, each with its own figures and page."""

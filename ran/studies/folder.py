@@ -1,0 +1,162 @@
+"""The folder of a study: one store for all of its experiments, with what is needed to report on them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from ran.errors import InputError
+from ran.sim.experiment import Experiment
+from ran.sim.identity import first_difference, run_identity, scenario_ids, task_ids
+from ran.sim.results import results_of
+from ran.sim.run_folder import LEFTOVERS, STORE, described, lock_folder
+from ran.sim.simulation import Simulation
+from ran.sim.store import Store
+from ran.studies.part import Part, PartResult
+
+#: Keys of the store's text about the study: its kind, the parts of the last request in order, and each part.
+_KIND, _ORDER, _PART = "study", "parts", "part "
+
+
+#: A part, its simulation (None where no receiver takes it), the `receiver_identity` of its receivers by title, and the
+#: reasons of those that refused.
+Described = tuple[Part, Simulation | None, Mapping[str, dict[str, Any]], dict[str, str]]
+
+
+class StudyFolder:
+    """A study's folder that this process writes to. A context manager: it holds a lock while it is open."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        """Create the folder, or continue in it when a study of this kind was run there. `InputError`, with nothing
+        written, when it holds anything else, is used by another process or cannot be written."""
+        self.path = path
+        self._lock = lock_folder(path)
+        try:
+            self.store = self._open(kind)
+        except BaseException:
+            os.close(self._lock)
+            raise
+
+    def _open(self, kind: str) -> Store:
+        file = self.path / STORE
+        if not file.exists():
+            strangers = sorted(p.name for p in self.path.iterdir() if p.name not in LEFTOVERS)
+            if strangers:
+                raise InputError(
+                    f"{self.path}: holds {strangers[0]!r} and is no folder of a study; "
+                    f"allowed: a new or empty folder, or one with a {kind}"
+                )
+            return Store.create(file, {_KIND: kind, _ORDER: "[]"})
+        store = Store(file)
+        found = store.meta().get(_KIND)
+        if found != kind:
+            store.close()
+            holds = f"a {found}" if found else "a run of one experiment"
+            raise InputError(f"{self.path}: holds {holds}; allowed: a new or empty folder, or one with a {kind}")
+        return store
+
+    def describe(self, parts: Iterable[Described]) -> None:
+        """Write down the parts of a request.
+
+        A part that is there already must be the same but for its stopping rule: `InputError` otherwise.
+        """
+        known = self.store.meta()
+        values: dict[str, str] = {}
+        order = []
+        for part, simulation, receivers, refused in parts:
+            order.append(part.key)
+            values[_PART + part.key] = json.dumps(self._part(part, simulation, receivers, refused))
+            if (before := known.get(_PART + part.key)) is not None:
+                self._check_same(part, json.loads(before), json.loads(values[_PART + part.key]))
+        self.store.set_meta({**values, _ORDER: json.dumps(order)})
+
+    def _part(
+        self,
+        part: Part,
+        simulation: Simulation | None,
+        receivers: Mapping[str, dict[str, Any]],
+        refused: Mapping[str, str],
+    ) -> dict[str, Any]:
+        found: dict[str, Any] = {"title": part.title, "facts": dict(part.facts), "refused": dict(refused)}
+        if simulation is not None:
+            identity = run_identity(part.experiment, receivers)
+            found["run"] = {
+                **described(part.experiment, simulation, dict(receivers)),
+                "tasks": json.dumps(_tasks(part.experiment, receivers)),
+                "run_identity": json.dumps(identity),
+            }
+        return found
+
+    def _check_same(self, part: Part, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        if "run" not in before or "run" not in now:
+            return
+        stored, given = (json.loads(values["run"]["run_identity"]) for values in (before, now))
+        # receivers come and go: what each has simulated is named by its own identity
+        for identity in (stored, given):
+            identity.pop("receivers", None)
+        if difference := first_difference(stored, given):
+            raise InputError(
+                f"{self.path}: holds {part.title!r} of a different study: {difference}; "
+                "allowed: the same study, more of it, or another folder by --out"
+            )
+
+    def __enter__(self) -> StudyFolder:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None
+    ) -> None:
+        self.store.close()
+        os.close(self._lock)
+
+
+def _tasks(experiment: Experiment, receivers: Mapping[str, dict[str, Any]]) -> list[tuple[str, float, str]]:
+    """Title, Es/N0 in dB and `task_id` of everything that may be simulated."""
+    found = task_ids(experiment, receivers, scenario_ids(experiment))
+    return [(title, esn0_db, task) for (title, esn0_db), task in found.items()]
+
+
+def kind_of(path: Path) -> str | None:
+    """Which study a folder holds; None where it holds none."""
+    if not (path / STORE).is_file():
+        return None
+    store = Store(path / STORE)
+    try:
+        return store.meta().get(_KIND)
+    finally:
+        store.close()
+
+
+def load_parts(path: Path) -> tuple[PartResult, ...]:
+    """What the parts of the last request in a study's folder came to, finished or not; from the store alone."""
+    if not (path / STORE).is_file():
+        raise InputError(f"{path}: no {STORE} in it; allowed: the folder of a study")
+    store = Store(path / STORE)
+    try:
+        meta = store.meta()
+        if _KIND not in meta:
+            raise InputError(f"{path}: holds a run of one experiment; allowed: the folder of a study")
+        keys = json.loads(meta[_ORDER])
+        return tuple(_loaded(store, meta, key) for key in keys)
+    except (KeyError, ValueError) as error:
+        raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
+    finally:
+        store.close()
+
+
+def load_part(store: Store, key: str) -> PartResult:
+    """What one part came to, from a store that is open."""
+    return _loaded(store, store.meta(), key)
+
+
+def _loaded(store: Store, meta: Mapping[str, str], key: str) -> PartResult:
+    values = json.loads(meta[_PART + key])
+    results = None
+    if "run" in values:
+        times = {k: meta[k] for k in ("started", "finished", "workers", "wall_time_s") if k in meta}
+        results = results_of(store, {**values["run"], **times})
+    return PartResult(key, values["title"], values["facts"], results, values["refused"])

@@ -1,0 +1,130 @@
+"""Run the experiments of a study over one set of workers into one store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ran.errors import InputError, ReceiverRefused
+from ran.sim.device import device_kind
+from ran.sim.drive import Listener, Order, Silence, drive, executor_of, in_order
+from ran.sim.executor import Workers, available_cores
+from ran.sim.experiment import Experiment
+from ran.sim.identity import receiver_identity
+from ran.sim.session import Known, Session
+from ran.sim.simulation import Build, Simulation, build_simulation
+from ran.studies.folder import StudyFolder, load_part
+from ran.studies.part import Part, PartResult
+
+
+def run_study(
+    kind: str,
+    parts: Sequence[Part],
+    out: Path,
+    *,
+    workers: int | None = None,
+    listener: Listener | None = None,
+    show: Callable[[PartResult], None] = lambda result: None,
+    build: Build = build_simulation,
+    executor: Workers | None = None,
+    order: Order = in_order,
+) -> tuple[PartResult, ...]:
+    """Simulate what the study's folder `out` does not hold yet of its parts; returns what each came to.
+
+    kind: names the study, and tells its folders from those of others. show: called with every part when it is done.
+    workers: processes, by default one per core. executor: workers that outlive the study, here or on a cluster.
+    order: which part gets the next worker; it changes no result, nor does an interruption: every finished chunk is
+    stored, and the same call goes on from there. Parts may be added to a folder, and receivers to a part.
+
+    A receiver that cannot take a part (`ReceiverRefused`) is no error: the part's result says why. Any other fault in
+    any part is an `InputError`, before anything is simulated or written.
+    """
+    listener = listener or Silence()
+    twice = {part.key for part in parts if sum(part.key == other.key for other in parts) > 1}
+    if twice or not parts:
+        raise InputError(f"{kind}: got {sorted(twice) or 'nothing'}; allowed: one or more parts, each once")
+    taken = [_taken(part, build) for part in parts]
+    with StudyFolder(Path(out), kind) as folder:
+        folder.describe((t.part, t.simulation, t.receivers, t.refused) for t in taken)
+        able = [t for t in taken if t.simulation is not None]
+        for t in taken:
+            if t.simulation is None:
+                show(load_part(folder.store, t.part.key))
+        if able:
+            _simulate(able, folder, workers, listener, show, build, executor, order)
+        return tuple(load_part(folder.store, t.part.key) for t in taken)
+
+
+@dataclass(frozen=True, eq=False)
+class _Taken:
+    """A part with the receivers that take it. experiment: with these alone."""
+
+    part: Part
+    experiment: Experiment
+    simulation: Simulation | None
+    receivers: Mapping[str, dict[str, Any]]
+    refused: dict[str, str]
+
+
+def _taken(part: Part, build: Build) -> _Taken:
+    experiment, refused = part.experiment, {}
+    try:
+        simulation = build(experiment)
+    except ReceiverRefused:
+        able = []
+        for block in part.experiment.receivers:
+            try:
+                build(part.experiment.model_copy(update={"receivers": (block,)}))
+                able.append(block)
+            except ReceiverRefused as error:
+                refused[block.title] = str(error)
+        if not able:
+            return _Taken(part, experiment, None, {}, refused)
+        experiment = part.experiment.model_copy(update={"receivers": tuple(able)})
+        simulation = build(experiment)
+    except InputError as error:
+        raise InputError(f"{part.title}: {error}") from None
+    blocks = {block.title: block for block in experiment.receivers}
+    receivers = {
+        title: receiver_identity(block, simulation.fingerprints[title], simulation.device)
+        for title, block in blocks.items()
+    }
+    of_able = Part(part.key, part.title, experiment, part.facts)
+    return _Taken(of_able, experiment, simulation, receivers, refused)
+
+
+def _simulate(
+    able: Sequence[_Taken],
+    folder: StudyFolder,
+    workers: int | None,
+    listener: Listener,
+    show: Callable[[PartResult], None],
+    build: Build,
+    executor: Workers | None,
+    order: Order,
+) -> None:
+    first = able[0].simulation
+    assert first is not None
+    for note in dict.fromkeys(note for t in able if t.simulation for note in t.simulation.notes):
+        listener.say(f"note: {note}")
+    first.warm_up(listener.say)
+    cores = available_cores() if device_kind(first.device) == "cpu" else 1
+    count = workers or cores if executor is None else executor.workers
+    known: Known = {}
+    sessions: dict[Session, str] = {}
+    for t in able:
+        if t.simulation is not None:
+            session = Session(t.experiment, t.simulation, t.receivers, folder.store, known, count, title=t.part.title)
+            sessions[session] = t.part.key
+
+    def finished(session: Session) -> None:
+        show(load_part(folder.store, sessions[session]))
+
+    if any(session.missing for session in sessions):
+        with executor_of(executor, able[0].experiment, build, count, listener) as hands:
+            drive(list(sessions), folder.store, hands, listener, order, finished)
+    else:
+        for session in sessions:
+            finished(session)
