@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def conformance(
     timing_us: Annotated[float, typer.Option("--timing", min=0, max=100, help="Largest timing offset, µs.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/conformance-RECEIVER-VARIANT]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
@@ -45,7 +47,7 @@ def conformance(
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
-    from ran.conformance.requirements import VARIANTS, Offsets, select
+    from ran.conformance.requirements import VARIANTS, Offsets, experiment, select
     from ran.errors import unknown_name
 
     rows = select(tables or [])
@@ -56,26 +58,23 @@ def conformance(
     from ran.conformance.page import conclusion, write_results
     from ran.conformance.run import Request, passed, run_rows
     from ran.sim.experiment import ReceiverBlock
+    from ran.sim.simulation import build_simulation
 
     blocks = receiver_blocks(receivers or ["blind"])
     titles = [ReceiverBlock.model_validate(block).title for block in blocks]
     offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
     folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
-    with ProgressLine() as listener:
+    request = Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz))
+    first = experiment(rows[0], blocks[:1], chosen, slots)
+    with ProgressLine() as listener, workers_of(cluster, first, build_simulation, workers) as far:
 
         def show(outcome: RowOutcome) -> None:
             outcomes.append(outcome)
             write_results(outcomes, folder)
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
-        run_rows(
-            Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz)),
-            folder,
-            workers=workers,
-            listener=listener,
-            show=show,
-        )
+        run_rows(request, folder, workers=workers, listener=listener, show=show, executor=far)
     page = write_results(outcomes, folder)
     _print_table(outcomes)
     print(conclusion(outcomes))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def generalise(
     ] = False,
     out: Annotated[Path, typer.Option(help="Folder.")] = Path("runs/generalisation"),
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Find each receiver's Es/N0 at 10 % BLER under many conditions, and its gain over lmmse.
 
@@ -48,6 +50,7 @@ def generalise(
     from ran.generalisation.outcome import BASELINE, FLOOR
     from ran.generalisation.page import summaries, write_results
     from ran.generalisation.run import Request, run_conditions
+    from ran.sim.simulation import build_simulation
     from receivers.neural.weights import shipped_weights
 
     known = load_conditions(file)
@@ -56,13 +59,15 @@ def generalise(
     tried = [name for name in receivers or of_receivers if name not in (FLOOR, BASELINE)]
     blocks = receiver_blocks([FLOOR, BASELINE, *tried])
     outcomes: list[Outcome] = []
-    with ProgressLine() as listener:
+    first = known.experiment(chosen[0], blocks[0], slots)
+    with ProgressLine() as listener, workers_of(cluster, first, build_simulation, workers) as far:
 
         def show(found: tuple[Outcome, ...]) -> None:
             outcomes.extend(found)
             write_results(outcomes, out)
 
-        run_conditions(Request(known, chosen, blocks, slots), out, workers=workers, listener=listener, show=show)
+        request = Request(known, chosen, blocks, slots)
+        run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
     page = write_results(outcomes, out)
     _print_table(outcomes)
     for line in summaries(outcomes):

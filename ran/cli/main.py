@@ -23,6 +23,7 @@ from ran.cli import (
     listing,
     report,
     sim,
+    status,
     train,
 )
 from ran.errors import InputError
@@ -53,6 +54,7 @@ def _ran(
 app.command("sim")(sim.sim)
 app.command("list")(listing.list_)
 app.command("report")(report.report)
+app.command("status")(status.status)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)

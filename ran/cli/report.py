@@ -32,7 +32,19 @@ def report(
     from ran.cli.table import print_summary, print_throughput_gains
     from ran.report import write_report
     from ran.sim.results import load_results, merged_results
+    from ran.studies.folder import kind_of, load_parts
 
+    if len(runs) == 1 and kind_of(runs[0]) == "sweep":
+        from ran.cli.sweep_table import print_sweep
+        from ran.studies.sweep.page import write_sweep
+
+        parts = load_parts(runs[0])
+        first = next((part.results.experiment for part in parts if part.results is not None), None)
+        name, description = (runs[0].name, "") if first is None else (first.name, first.description)
+        page = write_sweep(name, description, parts, out or runs[0])
+        print_sweep(name, parts)
+        print(f"report: {page}")
+        return
     results = [load_results(run) for run in runs]
     if merge:
         results = [merged_results(results)]

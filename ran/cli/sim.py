@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, workers_of
+
 if TYPE_CHECKING:
-    from ran.sim.executor import Workers
-    from ran.sim.experiment import Experiment
-    from ran.sim.simulation import Build
     from ran.studies.sweep.request import SweepRequest
 
 
@@ -31,15 +29,7 @@ def sim(
         int | None, typer.Option(min=1, help="Slots simulated per transaction. [default: about 1.5 s worth]")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to simulate: cpu, cuda, cuda:1, ...")] = "cpu",
-    cluster: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDRESS",
-            help="Simulate on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT; --workers is then the most "
-            "there. Needs the extra ray. A cluster with a token: that of `ray get-auth-token` on its head belongs into "
-            "~/.ray/auth_token here, with RAY_AUTH_MODE=token.",
-        ),
-    ] = None,
+    cluster: ClusterOption = None,
     replay: Annotated[
         str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
     ] = None,
@@ -76,7 +66,7 @@ def sim(
     from ran.sim.run import run
 
     folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener, _workers_of(cluster, loaded, build, workers, device) as far:
+    with ProgressLine() as listener, workers_of(cluster, loaded, build, workers, device) as far:
         results = run(
             loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build, executor=far
         )
@@ -110,20 +100,9 @@ def _sweep(
     build = partial(build_simulation, device=checked_device(device))
     folder = out or Path("runs") / request.name
     first = request.parts[0].experiment
-    with ProgressLine() as listener, _workers_of(cluster, first, build, workers, device) as far:
+    with ProgressLine() as listener, workers_of(cluster, first, build, workers, device) as far:
         results = run_sweep(request, folder, workers=workers, listener=listener, build=build, executor=far)
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
     print(f"report: {page}")
-
-
-def _workers_of(
-    cluster: str | None, experiment: Experiment, build: Build, workers: int | None, device: str
-) -> AbstractContextManager[Workers | None]:
-    """Those of a cluster; or None, for processes on this machine."""
-    if cluster is None:
-        return nullcontext()
-    from ran.sim.cluster import ClusterExecutor
-
-    return ClusterExecutor(experiment, build, workers, cluster, on_gpu=device != "cpu")

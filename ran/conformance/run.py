@@ -1,4 +1,4 @@
-"""Run the rows of the standard one after the other, each as an experiment in a folder of its own."""
+"""Run the rows of the standard, each as an experiment of one study."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 from ran.conformance.outcome import RowOutcome, row_outcome
 from ran.conformance.requirements import Offsets, Requirement, Variant, experiment
-from ran.errors import InputError, ReceiverRefused
-from ran.sim.executor import Executor, available_cores
-from ran.sim.run import Listener, Silence, run
-from ran.sim.run_folder import claim_folder
+from ran.errors import InputError
+from ran.sim.drive import Listener, Silence
+from ran.sim.executor import Workers
 from ran.sim.simulation import Build, build_simulation
+from ran.studies.part import Part, PartResult
+from ran.studies.study import run_study
 
-#: Marks a folder as one of ours.
-MARK = "conformance.csv"
+KIND = "conformance"
 
 
 @dataclass(frozen=True)
@@ -38,40 +38,43 @@ def run_rows(
     listener: Listener | None = None,
     show: Callable[[RowOutcome], None] = lambda outcome: None,
     build: Build = build_simulation,
+    executor: Workers | None = None,
 ) -> tuple[RowOutcome, ...]:
     """Simulate what the folder `out` does not hold yet; returns every row's outcome and hands each to `show`.
 
     Outcomes come row by row, and of a row receiver by receiver. A row that a receiver cannot take is not an error: its
     outcome says why. `InputError` for a folder of something else, and for a receiver that can take no row at all.
-    Interrupted, the same call goes on.
+    Interrupted, the same call goes on. executor: workers that outlive the study, here or on a cluster.
     """
     listener = listener or Silence()
-    claim_folder(out, MARK, "conformance", "ran conformance")
-    outcomes: list[RowOutcome] = []
-    executor: Executor | None = None
-    try:
-        for number, row in enumerate(request.rows, 1):
-            listener.say(
-                f"row {number} of {len(request.rows)}: {row.name}, {row.modulation} {row.num_layers}x{row.num_rx}"
-            )
-            for receiver in request.receivers:
-                tested = experiment(row, [receiver], request.variant, request.max_slots, request.offsets)
-                title = tested.receivers[0].title
-                try:
-                    build(tested)
-                except ReceiverRefused as error:
-                    outcome = RowOutcome(row, request.variant, title, (), str(error))
-                else:
-                    if executor is None:
-                        executor = Executor(tested, build, workers or available_cores()).__enter__()
-                    folder = out / row.name if len(request.receivers) == 1 else out / row.name / title
-                    results = run(tested, folder, listener=listener, build=build, executor=executor)
-                    outcome = row_outcome(row, request.variant, results)
-                outcomes.append(outcome)
-                show(outcome)
-    finally:
-        if executor is not None:
-            executor.close()
+    tested: dict[str, tuple[Requirement, str]] = {}
+    parts = []
+    for row in request.rows:
+        for receiver in request.receivers:
+            of_row = experiment(row, [receiver], request.variant, request.max_slots, request.offsets)
+            title = of_row.receivers[0].title
+            key = f"{row.name} {title}"
+            tested[key] = row, title
+            signal = f"{row.modulation} {row.num_layers}x{row.num_rx}"
+            parts.append(Part(key, f"{row.name}, {signal}", of_row, {"row": row.name, "receiver": title}))
+
+    def outcome_of(result: PartResult) -> RowOutcome:
+        row, title = tested[result.key]
+        if result.results is None:
+            return RowOutcome(row, request.variant, title, (), result.refused[title])
+        return row_outcome(row, request.variant, result.results)
+
+    results = run_study(
+        KIND,
+        parts,
+        out,
+        workers=workers,
+        listener=listener,
+        show=lambda result: show(outcome_of(result)),
+        build=build,
+        executor=executor,
+    )
+    outcomes = [outcome_of(result) for result in results]
     for title in dict.fromkeys(outcome.receiver for outcome in outcomes):
         of_receiver = [outcome for outcome in outcomes if outcome.receiver == title]
         if all(outcome.verdict == "refused" for outcome in of_receiver):

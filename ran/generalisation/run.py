@@ -1,24 +1,22 @@
-"""Try receivers under conditions one after the other, each in a run folder of its own."""
+"""Try receivers under conditions, each as an experiment of one study."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ran.errors import InputError, ReceiverRefused
+from ran.errors import InputError
 from ran.generalisation.conditions import Condition, Conditions
 from ran.generalisation.outcome import BASELINE, FLOOR, Outcome, outcomes_of
-from ran.sim.executor import Executor, available_cores
-from ran.sim.experiment import Experiment
-from ran.sim.results import RunResults
-from ran.sim.run import Listener, Silence, run
-from ran.sim.run_folder import claim_folder
+from ran.sim.drive import Listener, Silence
+from ran.sim.executor import Workers
 from ran.sim.simulation import Build, build_simulation
+from ran.studies.part import Part, PartResult
+from ran.studies.study import run_study
 
-#: Marks a folder as one of ours.
-MARK = "generalisation.csv"
+KIND = "robustness study"
 
 
 @dataclass(frozen=True)
@@ -42,50 +40,54 @@ def run_conditions(
     listener: Listener | None = None,
     show: Callable[[tuple[Outcome, ...]], None] = lambda outcomes: None,
     build: Build = build_simulation,
+    executor: Workers | None = None,
 ) -> tuple[Outcome, ...]:
     """Simulate what the folder `out` does not hold yet; returns all outcomes and hands those of a condition to `show`.
 
-    Every receiver has its own folder CONDITION/RECEIVER, so that another one can join later. A condition that a
-    receiver cannot take is not an error: its outcome says why. `InputError` for a folder of something else, and where
-    none of the receivers that are tried can take any. Interrupted, the same call goes on.
+    Another receiver or condition can join later in the same folder. A condition that a receiver cannot take is not an
+    error: its outcome says why. `InputError` for a folder of something else, and where none of the receivers that are
+    tried can take any. Interrupted, the same call goes on. executor: workers that outlive the study, here or on a
+    cluster.
     """
     listener = listener or Silence()
-    claim_folder(out, MARK, "generalisation", "ran generalise")
+    parts: list[Part] = []
+    of_condition: dict[str, Condition] = {}
+    for condition in request.chosen:
+        for receiver in request.receivers:
+            tried = request.conditions.experiment(condition, receiver, request.max_slots)
+            title = tried.receivers[0].title
+            key = f"{condition.name} {title}"
+            of_condition[key] = condition
+            facts = {"condition": condition.name, "receiver": title}
+            parts.append(Part(key, f"{condition.title}, {title}", tried, facts))
+    waiting = {condition.name: len(request.receivers) for condition in request.chosen}
+    there: dict[str, list[PartResult]] = {condition.name: [] for condition in request.chosen}
+
+    def finished(result: PartResult) -> None:
+        condition = of_condition[result.key]
+        there[condition.name].append(result)
+        if len(there[condition.name]) == waiting[condition.name]:
+            show(_outcomes(condition, in_order(there[condition.name])))
+
+    def in_order(results: Sequence[PartResult]) -> list[PartResult]:
+        keys = [part.key for part in parts]
+        return sorted(results, key=lambda result: keys.index(result.key))
+
+    results = run_study(
+        KIND, parts, out, workers=workers, listener=listener, show=finished, build=build, executor=executor
+    )
     outcomes: list[Outcome] = []
-    executor: Executor | None = None
-    try:
-        for number, condition in enumerate(request.chosen, 1):
-            listener.say(f"condition {number} of {len(request.chosen)}: {condition.name}, {condition.title}")
-            runs: dict[str, RunResults] = {}
-            refused: dict[str, str] = {}
-            for receiver in request.receivers:
-                tried = request.conditions.experiment(condition, receiver, request.max_slots)
-                title = tried.receivers[0].title
-                if reason := _refusal(tried, build):
-                    refused[title] = reason
-                    continue
-                if executor is None:
-                    executor = Executor(tried, build, workers or available_cores()).__enter__()
-                runs[title] = run(
-                    tried, out / condition.name / title, listener=listener, build=build, executor=executor
-                )
-            found = outcomes_of(condition, runs, refused)
-            outcomes += found
-            show(found)
-    finally:
-        if executor is not None:
-            executor.close()
+    for condition in request.chosen:
+        outcomes += _outcomes(condition, [r for r in results if of_condition[r.key] is condition])
     _check_any_taken(outcomes)
     return tuple(outcomes)
 
 
-def _refusal(tried: Experiment, build: Build) -> str:
-    """Why a receiver cannot take a condition; empty when it can. Other bad input is an error."""
-    try:
-        build(tried)
-    except ReceiverRefused as error:
-        return str(error)
-    return ""
+def _outcomes(condition: Condition, results: Sequence[PartResult]) -> tuple[Outcome, ...]:
+    """Outcomes of a condition from the results of its receivers."""
+    runs = {str(r.facts["receiver"]): r.results for r in results if r.results is not None}
+    refused = {title: reason for r in results for title, reason in r.refused.items()}
+    return outcomes_of(condition, runs, refused)
 
 
 def _check_any_taken(outcomes: list[Outcome]) -> None:

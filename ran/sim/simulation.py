@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from ran.errors import InputError
@@ -82,6 +82,29 @@ class Simulation:
     warm_up: Callable[[Callable[[str], None]], None] = _nothing_to_warm_up
     device: str = "cpu"
     notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LinkSizes:
+    """What is left of a link that only counts: see `SimulatedLink`."""
+
+    blocks_per_drop: int
+    bits_per_block: tuple[int, ...]
+    slot_duration_s: float
+    batch_drops: int
+
+    def simulate(
+        self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str
+    ) -> Mapping[str, DropOutcomes]:
+        """Nothing can be simulated any more."""
+        raise RuntimeError("this link has only sizes; build the simulation again")
+
+
+def sizes_of(simulation: Simulation) -> Simulation:
+    """A simulation without its link and receivers, which may hold much memory."""
+    link = simulation.link
+    sizes = LinkSizes(link.blocks_per_drop, tuple(link.bits_per_block), link.slot_duration_s, link.batch_drops)
+    return replace(simulation, link=sizes, receivers={}, warm_up=_nothing_to_warm_up)
 
 
 #: Builds a simulation; a function at the top level of a module, so that worker processes can import it.

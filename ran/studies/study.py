@@ -14,7 +14,7 @@ from ran.sim.executor import Workers, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity
 from ran.sim.session import Known, Session
-from ran.sim.simulation import Build, Simulation, build_simulation
+from ran.sim.simulation import Build, Simulation, build_simulation, sizes_of
 from ran.studies.folder import StudyFolder, load_part
 from ran.studies.part import Part, PartResult
 
@@ -45,7 +45,11 @@ def run_study(
     twice = {part.key for part in parts if sum(part.key == other.key for other in parts) > 1}
     if twice or not parts:
         raise InputError(f"{kind}: got {sorted(twice) or 'nothing'}; allowed: one or more parts, each once")
-    taken = [_taken(part, build) for part in parts]
+    taken: list[_Taken] = []
+    for number, part in enumerate(parts, 1):
+        if len(parts) > 1:
+            listener.say(f"checking {number} of {len(parts)}: {part.title}")
+        taken.append(_taken(part, build, keeps_all=not taken))
     with StudyFolder(Path(out), kind) as folder:
         folder.describe((t.part, t.simulation, t.receivers, t.refused) for t in taken)
         able = [t for t in taken if t.simulation is not None]
@@ -68,8 +72,10 @@ class _Taken:
     refused: dict[str, str]
 
 
-def _taken(part: Part, build: Build) -> _Taken:
-    experiment, refused = part.experiment, {}
+def _taken(part: Part, build: Build, keeps_all: bool) -> _Taken:
+    """keeps_all: with link and receivers, to warm up with; of others only their sizes stay in memory."""
+    experiment = part.experiment
+    refused: dict[str, str] = {}
     try:
         simulation = build(experiment)
     except ReceiverRefused:
@@ -91,8 +97,9 @@ def _taken(part: Part, build: Build) -> _Taken:
         title: receiver_identity(block, simulation.fingerprints[title], simulation.device)
         for title, block in blocks.items()
     }
+    kept = simulation if keeps_all else sizes_of(simulation)
     of_able = Part(part.key, part.title, experiment, part.facts)
-    return _Taken(of_able, experiment, simulation, receivers, refused)
+    return _Taken(of_able, experiment, kept, receivers, refused)
 
 
 def _simulate(
@@ -105,8 +112,7 @@ def _simulate(
     executor: Workers | None,
     order: Order,
 ) -> None:
-    first = able[0].simulation
-    assert first is not None
+    first = next(t.simulation for t in able if t.simulation is not None)
     for note in dict.fromkeys(note for t in able if t.simulation for note in t.simulation.notes):
         listener.say(f"note: {note}")
     first.warm_up(listener.say)

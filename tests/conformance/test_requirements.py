@@ -117,7 +117,7 @@ def test_bad_input_is_one_line(arguments, message, tmp_path: Path, capsys: pytes
 def test_foreign_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     (tmp_path / "thesis.txt").write_text("keep me")
     assert main(["conformance", "--table", "8.2.2.2-1", "--out", str(tmp_path)]) == 2
-    assert "is no conformance folder" in capsys.readouterr().err
+    assert "is no folder of a study; allowed: a new or empty folder, or one with a" in capsys.readouterr().err
 
 
 def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,0 +1,50 @@
+"""`ran status`: how far a run or a study is, asked from anywhere while it goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or a study, running or not.")],
+) -> None:
+    """Say how far a run or a study is: points, drops and block errors of every receiver, and whether it is complete."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from ran.sim.results import load_results
+    from ran.studies.folder import kind_of, load_parts
+    from ran.studies.part import PartResult
+
+    kind = kind_of(folder)
+    if kind is None:
+        results = load_results(folder)
+        parts: tuple[PartResult, ...] = (PartResult("", results.experiment.name, {}, results, {}),)
+    else:
+        parts = load_parts(folder)
+    done = sum(part.is_complete for part in parts)
+    meta = next((part.results.meta for part in parts if part.results is not None), {})
+    table = Table(title=f"{kind or 'run'}: {done} of {len(parts)} complete", title_justify="left")
+    table.add_column("experiment")
+    table.add_column("receiver")
+    for title in ("points", "drops", "block errors"):
+        table.add_column(title, justify="right")
+    table.add_column("state")
+    for part in parts:
+        state = "complete" if part.is_complete else "not complete"
+        if part.results is not None:
+            for block in part.results.experiment.receivers:
+                points = [point for point in part.results.points if point.receiver == block.title]
+                cells = (len(points), sum(p.drops for p in points), sum(p.block_errors for p in points))
+                table.add_row(*map(Text, (part.title, block.title, *map(str, cells), state)))
+        for receiver, reason in part.refused.items():
+            table.add_row(*map(Text, (part.title, receiver, "", "", "", f"refused: {reason}")))
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=150)).print(table)
+    if "finished" in meta:
+        seconds = float(meta["wall_time_s"])
+        print(f"last stored {meta['finished']}, after {seconds:.0f} s with {meta['workers']} workers")
