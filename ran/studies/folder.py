@@ -34,6 +34,7 @@ class StudyFolder:
         """Create the folder, or continue in it when a study of this kind was run there. `InputError`, with nothing
         written, when it holds anything else, is used by another process or cannot be written."""
         self.path = path
+        check_folder(path, kind)
         self._lock = lock_folder(path)
         try:
             self.store = self._open(kind)
@@ -43,21 +44,7 @@ class StudyFolder:
 
     def _open(self, kind: str) -> Store:
         file = self.path / STORE
-        if not file.exists():
-            strangers = sorted(p.name for p in self.path.iterdir() if p.name not in LEFTOVERS)
-            if strangers:
-                raise InputError(
-                    f"{self.path}: holds {strangers[0]!r} and is no folder of a study; "
-                    f"allowed: a new or empty folder, or one with a {kind}"
-                )
-            return Store.create(file, {_KIND: kind, _ORDER: "[]"})
-        store = Store(file)
-        found = store.meta().get(_KIND)
-        if found != kind:
-            store.close()
-            holds = f"a {found}" if found else "a run of one experiment"
-            raise InputError(f"{self.path}: holds {holds}; allowed: a new or empty folder, or one with a {kind}")
-        return store
+        return Store(file) if file.exists() else Store.create(file, {_KIND: kind, _ORDER: "[]"})
 
     def describe(self, parts: Iterable[Described]) -> None:
         """Write down the parts of a request.
@@ -114,6 +101,22 @@ class StudyFolder:
         os.close(self._lock)
 
 
+def check_folder(path: Path, kind: str) -> None:
+    """`InputError` for a folder that a study of this kind cannot be written to; nothing is touched."""
+    allowed = f"allowed: a new or empty folder, or one with a {kind}"
+    if path.exists() and not path.is_dir():
+        raise InputError(f"{path}: is a file; {allowed}")
+    file = path / STORE
+    if not file.exists():
+        strangers = sorted(p.name for p in path.iterdir() if p.name not in LEFTOVERS) if path.is_dir() else []
+        if strangers:
+            raise InputError(f"{path}: holds {strangers[0]!r} and is no folder of a study; {allowed}")
+        return
+    found = kind_of(path)
+    if found != kind:
+        raise InputError(f"{path}: holds {f'a {found}' if found else 'a run of one experiment'}; {allowed}")
+
+
 def _tasks(experiment: Experiment, receivers: Mapping[str, dict[str, Any]]) -> list[tuple[str, float, str]]:
     """Title, Es/N0 in dB and `task_id` of everything that may be simulated."""
     found = task_ids(experiment, receivers, scenario_ids(experiment))
@@ -131,8 +134,11 @@ def kind_of(path: Path) -> str | None:
         store.close()
 
 
-def load_parts(path: Path) -> tuple[PartResult, ...]:
-    """What the parts of the last request in a study's folder came to, finished or not; from the store alone."""
+def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
+    """What the parts of the last request in a study's folder came to, finished or not; from the store alone.
+
+    every: those of all requests, by key.
+    """
     if not (path / STORE).is_file():
         raise InputError(f"{path}: no {STORE} in it; allowed: the folder of a study")
     store = Store(path / STORE)
@@ -141,6 +147,8 @@ def load_parts(path: Path) -> tuple[PartResult, ...]:
         if _KIND not in meta:
             raise InputError(f"{path}: holds a run of one experiment; allowed: the folder of a study")
         keys = json.loads(meta[_ORDER])
+        if every:
+            keys = sorted(key.removeprefix(_PART) for key in meta if key.startswith(_PART))
         return tuple(_loaded(store, meta, key) for key in keys)
     except (KeyError, ValueError) as error:
         raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None

@@ -15,7 +15,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity
 from ran.sim.session import Known, Session
 from ran.sim.simulation import Build, Simulation, build_simulation, sizes_of
-from ran.studies.folder import StudyFolder, load_part
+from ran.studies.folder import StudyFolder, check_folder, load_part
 from ran.studies.part import Part, PartResult
 
 
@@ -45,6 +45,7 @@ def run_study(
     twice = {part.key for part in parts if sum(part.key == other.key for other in parts) > 1}
     if twice or not parts:
         raise InputError(f"{kind}: got {sorted(twice) or 'nothing'}; allowed: one or more parts, each once")
+    check_folder(Path(out), kind)
     taken: list[_Taken] = []
     for number, part in enumerate(parts, 1):
         if len(parts) > 1:
@@ -52,13 +53,19 @@ def run_study(
         taken.append(_taken(part, build, keeps_all=not taken))
     with StudyFolder(Path(out), kind) as folder:
         folder.describe((t.part, t.simulation, t.receivers, t.refused) for t in taken)
-        able = [t for t in taken if t.simulation is not None]
+        found: dict[str, PartResult] = {}
+
+        def finished(key: str) -> None:
+            found[key] = load_part(folder.store, key)
+            show(found[key])
+
         for t in taken:
             if t.simulation is None:
-                show(load_part(folder.store, t.part.key))
+                finished(t.part.key)
+        able = [t for t in taken if t.simulation is not None]
         if able:
-            _simulate(able, folder, workers, listener, show, build, executor, order)
-        return tuple(load_part(folder.store, t.part.key) for t in taken)
+            _simulate(able, folder, workers, listener, finished, build, executor, order)
+        return tuple(found[t.part.key] for t in taken)
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,11 +114,12 @@ def _simulate(
     folder: StudyFolder,
     workers: int | None,
     listener: Listener,
-    show: Callable[[PartResult], None],
+    finished: Callable[[str], None],
     build: Build,
     executor: Workers | None,
     order: Order,
 ) -> None:
+    """finished: called with the key of every part when it is done."""
     first = next(t.simulation for t in able if t.simulation is not None)
     for note in dict.fromkeys(note for t in able if t.simulation for note in t.simulation.notes):
         listener.say(f"note: {note}")
@@ -125,12 +133,9 @@ def _simulate(
             session = Session(t.experiment, t.simulation, t.receivers, folder.store, known, count, title=t.part.title)
             sessions[session] = t.part.key
 
-    def finished(session: Session) -> None:
-        show(load_part(folder.store, sessions[session]))
-
     if any(session.missing for session in sessions):
         with executor_of(executor, able[0].experiment, build, count, listener) as hands:
-            drive(list(sessions), folder.store, hands, listener, order, finished)
+            drive(list(sessions), folder.store, hands, listener, order, lambda session: finished(sessions[session]))
     else:
-        for session in sessions:
-            finished(session)
+        for key in sessions.values():
+            finished(key)

@@ -114,5 +114,5 @@ def test_a_folder_of_something_else_is_refused(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
     arguments = ["generalise", "--condition", "tdl-b", "--receiver", "blind", "--out", str(tmp_path)]
     assert main(arguments) == 2
-    assert "is no generalisation folder" in capsys.readouterr().err
+    assert "is no folder of a study" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

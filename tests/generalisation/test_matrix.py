@@ -123,7 +123,7 @@ def test_where_nobody_works_there_is_no_verdict(tmp_path):
 
 
 def results_in(folder, condition, receiver):
-    return next(part.results for part in load_parts(folder) if part.key == f"{condition} {receiver}")
+    return next(part.results for part in load_parts(folder, every=True) if part.key == f"{condition} {receiver}")
 
 
 def test_a_receiver_that_works_where_the_floor_does_not_is_not_worse(folder, outcomes):
