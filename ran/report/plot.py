@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from ran.report.crossing import percent
 from ran.report.curves import Curve, axis_of, bler_floor, esn0_range
 from ran.report.summary import TARGET_BLERS
+from ran.stats import PERCENT, percent
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "hexagon")
 
@@ -167,8 +167,7 @@ def _hover(curve: Curve) -> str:
 def _bler_text(point: Any) -> str:
     if point.block_errors == 0:
         return f"below {percent(point.bler_high)} (no error in {point.blocks:,} blocks)"
-    interval = f"{percent(point.bler_low)[:-2]}, {percent(point.bler_high)[:-2]}"
-    return f"{percent(point.bler)} [{interval}], {point.block_errors:,} of {point.blocks:,} blocks"
+    return f"{PERCENT.text(point.error_rate)}, {point.block_errors:,} of {point.blocks:,} blocks"
 
 
 def _layout(shown: Sequence[Curve], y_title: str, y_axis: Figure) -> Figure:
