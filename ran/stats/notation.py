@@ -68,10 +68,8 @@ class Notation:
         """Value and interval for the text of a LaTeX document."""
         if estimate.value is None:
             return "---"
-        numbers = [
-            self.number(n).replace("−", "-").replace("∞", r"\infty").replace(",", "{,}") for n in estimate.numbers
-        ]
-        value, low, high = numbers
+        texts = (self.number(number).replace("−", "-").replace(",", "{,}") for number in estimate.numbers)
+        value, low, high = (text.replace("∞", r"\infty") for text in texts)
         suffix = self.suffix.replace(" ", r"\,").replace("%", r"\%")
         return rf"${value}{suffix}\,[{low},\,{high}]$"
 
