@@ -15,9 +15,11 @@ import numpy as np
 
 from ran.report.curves import Curve, axis_of, bler_floor, esn0_range
 from ran.report.summary import TARGET_BLERS
-from ran.stats import PERCENT, percent
+from ran.stats import PERCENT, Estimate, Notation, percent
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "hexagon")
+
+_MBPS = Notation(3, suffix=" Mbit/s")
 
 Figure = dict[str, Any]
 _Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, low ends, high ends
@@ -60,7 +62,7 @@ def throughput_figure(shown: Sequence[Curve]) -> Figure:
     for curve in shown:
         ends = curve.throughput_ends
         text = [
-            f"{p.throughput_mbps:.3f} [{low_end:.3f}, {high_end:.3f}] Mbit/s"
+            _MBPS.text(Estimate(p.throughput_mbps, float(low_end), float(high_end), unit="Mbit/s"))
             for p, low_end, high_end in zip(curve.points, *ends, strict=True)
         ]
         traces += _curve_traces(
