@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
 
 from ran.adaptation.coefficients import beta_of
 from ran.adaptation.effective import Mapping, effective_sinr_db
@@ -15,18 +14,9 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.loop import choose, ideal
 from ran.adaptation.run import Point
 from ran.adaptation.series import Series
+from ran.stats import Estimate, ratio_of_means, student_mean
 
 ENVELOPE, IDEAL = "envelope", "ideal"
-_CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean over series and its 95 % interval (Student's t over the series, the independent units)."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -49,39 +39,19 @@ class Outcome:
     mean_mcs: float
 
     @property
-    def throughput_mbps(self) -> Interval:
-        """Delivered bits per air time."""
-        return mean_interval(self.delivered_bits / (self.slots * self.slot_duration_s) / 1e6)
+    def throughput_mbps(self) -> Estimate:
+        """Delivered bits per air time, in Mbit/s; series are the independent units, as everywhere here."""
+        rate = student_mean(self.delivered_bits / (self.slots * self.slot_duration_s) / 1e6)
+        return replace(rate, unit="Mbit/s")
 
     @property
-    def bler(self) -> Interval:
+    def bler(self) -> Estimate:
         """Of the first transmission."""
-        found = mean_interval(self.block_errors / self.slots)
-        return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
+        return student_mean(self.block_errors / self.slots).clipped(0, 1)
 
-    def gain_percent(self, reference: Outcome) -> Interval | None:
-        """Throughput above that of another outcome on the same series, in percent of it; None where it has none."""
-        ratio = ratio_interval(self.delivered_bits, reference.delivered_bits)
-        if ratio is None:
-            return None
-        return Interval(*(100 * (value - 1) for value in (ratio.value, ratio.low, ratio.high)))
-
-
-def mean_interval(values: NDArray) -> Interval:
-    """Mean of independent values and its interval by Student's t."""
-    mean = float(np.mean(values))
-    half = float(student_t.ppf((1 + _CONFIDENCE) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-    return Interval(mean, mean - half, mean + half)
-
-
-def ratio_interval(above: NDArray, below: NDArray) -> Interval | None:
-    """Ratio of the means of paired values, with the linearised variance of a ratio estimate; None where the mean
-    below is 0. What both share cancels out of the interval."""
-    if not np.any(below):
-        return None
-    ratio = float(np.mean(above) / np.mean(below))
-    deviation = mean_interval((above - ratio * below) / np.mean(below))
-    return Interval(ratio, ratio + deviation.low, ratio + deviation.high)
+    def gain_percent(self, reference: Outcome) -> Estimate:
+        """Throughput above that of another outcome on the same series, in percent of it; no value where it has none."""
+        return ratio_of_means(self.delivered_bits, reference.delivered_bits).shifted(-1).scaled(100, "%")
 
 
 def outcomes(experiment: AdaptationExperiment, series: Series, points: Sequence[Point]) -> tuple[Outcome, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from ran import __version__
 from ran.adaptation.experiment import AdaptationExperiment
-from ran.adaptation.outcome import ENVELOPE, IDEAL, Interval, Outcome, reference_receiver
+from ran.adaptation.outcome import ENVELOPE, IDEAL, Outcome, reference_receiver
 from ran.adaptation.picture import best_loop, bler_png, loops, modes_png, receivers_png
 from ran.adaptation.series import Series
 from ran.config.yaml_file import dump
@@ -19,8 +19,11 @@ from ran.errors import InputError
 from ran.report.html import write_whole
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
+from ran.stats import Estimate, Notation, csv_cells
 
 CSV, PAGE = "results.csv", "report.html"
+_MBPS, _EXACT = Notation(2), Notation(3)
+_PERCENT, _GAIN = Notation(1, scale=100), Notation(1, signed=True)
 
 _COLUMNS = (
     "receiver",
@@ -62,10 +65,10 @@ class Results:
         """The outcome with this receiver, mode and SNR."""
         return next(o for o in self.outcomes if (o.receiver, o.mode, o.esn0_db) == (receiver, mode, esn0_db))
 
-    def gain(self, outcome: Outcome) -> Interval | None:
-        """Gain over the reference in the same mode; None for itself and where the reference delivers nothing."""
+    def gain(self, outcome: Outcome) -> Estimate:
+        """Gain over the reference in the same mode; no value for itself and where the reference delivers nothing."""
         if self.reference is None or outcome.receiver == self.reference:
-            return None
+            return Estimate.missing("there is no other receiver to compare with", "%")
         return outcome.gain_percent(self.find(self.reference, outcome.mode, outcome.esn0_db))
 
 
@@ -92,12 +95,12 @@ def _as_csv(results: Results) -> str:
     writer.writerow(_COLUMNS)
     for o in results.outcomes:
         series, errors = len(o.block_errors), int(o.block_errors.sum())
-        gain, bler, throughput = results.gain(o), o.bler, o.throughput_mbps
         values = [
             *(o.receiver, o.mode, o.esn0_db, series, o.slots, series * o.slots, errors),
-            *(bler.value, bler.low, bler.high, o.mean_mcs, int(o.delivered_bits.sum())),
-            *(throughput.value, throughput.low, throughput.high),
-            *((gain.value, gain.low, gain.high) if gain else (None,) * 3),
+            *csv_cells(o.bler, ".6g"),
+            *(o.mean_mcs, int(o.delivered_bits.sum())),
+            *csv_cells(o.throughput_mbps, ".6g"),
+            *csv_cells(results.gain(o), ".6g"),
         ]
         writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
     return text.getvalue()
@@ -134,31 +137,25 @@ def lines(results: Results) -> list[dict[str, Any]]:
             cells.append(
                 {
                     "receiver": receiver,
-                    "envelope": f"{envelope.throughput_mbps.value:.2f}",
-                    "ideal": f"{ideal.throughput_mbps.value:.2f}",
-                    "loop": f"{both.throughput_mbps.value:.2f}",
-                    "bler": f"{100 * both.bler.value:.1f}",
-                    "envelope_gain": gain_text(results.gain(envelope)),
-                    "loop_gain": gain_text(results.gain(both)),
+                    "envelope": _MBPS.value(envelope.throughput_mbps),
+                    "ideal": _MBPS.value(ideal.throughput_mbps),
+                    "loop": _MBPS.value(both.throughput_mbps),
+                    "bler": _PERCENT.value(both.bler),
+                    "envelope_gain": _GAIN.text(results.gain(envelope)),
+                    "loop_gain": _GAIN.text(results.gain(both)),
                 }
             )
         found.append({"esn0_db": f"{esn0_db:g}", "cells": cells})
     return found
 
 
-def gain_text(gain: Interval | None) -> str:
-    """`+12.3 (+11.0 to +13.6)`, in percent."""
-    return "—" if gain is None else f"{gain.value:+.1f} ({gain.low:+.1f} to {gain.high:+.1f})"
-
-
 def _point(results: Results, o: Outcome) -> dict[str, str]:
-    throughput, bler = o.throughput_mbps, o.bler
     return {
         "receiver": o.receiver,
         "mode": o.mode,
         "esn0_db": f"{o.esn0_db:g}",
-        "throughput": f"{throughput.value:.3f} ({throughput.low:.3f} to {throughput.high:.3f})",
-        "gain": gain_text(results.gain(o)),
-        "bler": f"{bler.value:.3f} ({bler.low:.3f} to {bler.high:.3f})",
+        "throughput": _EXACT.text(o.throughput_mbps),
+        "gain": _GAIN.text(results.gain(o)),
+        "bler": _EXACT.text(o.bler),
         "mcs": f"{o.mean_mcs:.1f}",
     }

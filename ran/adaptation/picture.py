@@ -11,9 +11,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.adaptation.outcome import ENVELOPE, IDEAL, Interval, Outcome
+from ran.adaptation.outcome import ENVELOPE, IDEAL, Outcome
 from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math
 from ran.report.picture import STYLE, png_bytes
+from ran.stats import Estimate
 
 _MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
 _LEGEND = {"frameon": False, "fontsize": 8.5}
@@ -48,7 +49,7 @@ def receivers_png(outcomes: Sequence[Outcome], reference: str | None, genies: fr
                 _draw(axes[0], throughput, f"{shown}, {mode}", styled)
                 if len(axes) > 1 and receiver != reference:
                     pairs = zip(points, _points(outcomes, reference or "", mode), strict=True)
-                    gains = [(o.esn0_db, gain) for o, r in pairs if (gain := o.gain_percent(r)) is not None]
+                    gains = [(o.esn0_db, gain) for o, r in pairs if (gain := o.gain_percent(r)).is_known]
                     _draw(axes[1], gains, "", styled)
         axes[0].set(ylabel="Throughput [Mbit/s]", ylim=(0, None))
         _title(axes[0], f"Envelope (solid) and {loop} (dashed)")
@@ -66,7 +67,7 @@ def modes_png(outcomes: Sequence[Outcome], genies: frozenset[str]) -> bytes:
     def draw(axes: Axes, receiver: str, label: bool) -> None:
         for mode in dict.fromkeys(o.mode for o in outcomes if o.receiver == receiver and o.mode.startswith("fixed")):
             known = _points(outcomes, receiver, mode)
-            x, y = [o.esn0_db for o in known], [o.throughput_mbps.value for o in known]
+            x, y = [o.esn0_db for o in known], [o.throughput_mbps.known for o in known]
             axes.plot(x, y, color="#b8c0cc", linewidth=0.8, zorder=1)
         shown = [(IDEAL, _IDEAL_STYLE, GENIE_LIGHT), (ENVELOPE, "-", COLORS_LIGHT[0])]
         for number, mode in enumerate(loops(outcomes)):
@@ -133,10 +134,11 @@ def _points(outcomes: Sequence[Outcome], receiver: str, mode: str) -> list[Outco
     return sorted((o for o in outcomes if (o.receiver, o.mode) == (receiver, mode)), key=lambda o: o.esn0_db)
 
 
-def _draw(axes: Axes, points: Sequence[tuple[float, Interval]], label: str, look: Mapping[str, Any]) -> None:
+def _draw(axes: Axes, points: Sequence[tuple[float, Estimate]], label: str, look: Mapping[str, Any]) -> None:
     """A line through (Es/N0 in dB, value) with the values' intervals."""
-    x, y = [x for x, _ in points], [i.value for _, i in points]
-    ends = np.array([[i.value - i.low for _, i in points], [i.high - i.value for _, i in points]])
+    x = [x for x, _ in points]
+    y, low, high = np.array([(e.value, e.low, e.high) for _, e in points], float).reshape(-1, 3).T
+    ends = np.array([y - low, high - y])
     name = escape_math(label) if label else "_none"  # matplotlib leaves out of the legend what begins so
     axes.errorbar(x, y, yerr=ends, label=name, linewidth=1.5, elinewidth=1, capsize=2, **look)
 

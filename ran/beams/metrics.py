@@ -8,21 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ran.sim.statistics import Z_95, bler_interval
-
-#: Resamplings of drops for intervals of percentiles.
-_RESAMPLES = 400
+from ran.stats import Estimate, bootstrap_percentile, grouped_wilson, normal_mean
 
 Array = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Value:
-    """A figure and its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,30 +81,15 @@ def outcomes_of(
     )
 
 
-def share(happened: NDArray[np.bool_]) -> Value:
-    """Share of true values, [num_drops, ...]: Wilson's interval with the drop as the independent unit."""
+def share(happened: NDArray[np.bool_]) -> Estimate:
+    """Share of true values, [num_drops, ...], with the drop as the independent unit."""
     flat = happened.reshape(len(happened), -1)
-    low, high = bler_interval(flat.sum(1), flat.shape[1])
-    return Value(float(flat.mean()), low, high)
+    return grouped_wilson(flat.sum(1), flat.shape[1])
 
 
-def mean(values: Array) -> Value:
-    """Mean of values [num_drops, ...] with the standard error of the drops' means."""
-    of_drop = values.reshape(len(values), -1).mean(1)
-    half = Z_95 * float(of_drop.std(ddof=1)) / np.sqrt(len(of_drop))
-    return Value(float(of_drop.mean()), float(of_drop.mean()) - half, float(of_drop.mean()) + half)
-
-
-def percentile(values: Array, percent: float, generator: np.random.Generator) -> Value:
-    """Percentile of values [num_drops, ...], its interval by drawing drops again with replacement."""
-    flat = values.reshape(len(values), -1)
-
-    def of(drops: NDArray[np.int64]) -> float:
-        return float(np.percentile(flat[drops], percent))
-
-    drawn = np.sort([of(generator.integers(len(flat), size=len(flat))) for _ in range(_RESAMPLES)])
-    low, high = drawn[int(0.025 * _RESAMPLES)], drawn[int(0.975 * _RESAMPLES) - 1]
-    return Value(of(np.arange(len(flat))), float(low), float(high))
+def mean(values: Array) -> Estimate:
+    """Mean of values [num_drops, ...], with the drop as the independent unit."""
+    return normal_mean(values.reshape(len(values), -1).mean(1))
 
 
 @dataclass(frozen=True)
@@ -141,7 +114,7 @@ class Costs:
 def summary(
     outcomes: Outcomes, within_db: float, rate_mbps: Callable[[Array], Array], noise_dbm: float, failure_snr_db: float,
     generator: np.random.Generator,
-) -> dict[str, Value]:  # fmt: skip
+) -> dict[str, Estimate]:  # fmt: skip
     """Figures of a predictor without its costs; see the names in `ran.beams.page`."""
     found = {}
     for k in outcomes.top_k:
@@ -153,10 +126,10 @@ def summary(
         found[f"rate_mbps_k{k}"] = mean(rate_mbps(snr))
         found[f"failure_k{k}"] = share(snr < failure_snr_db)
     loss = outcomes.loss_db[..., 0]
-    found["loss_db_p90"] = percentile(loss, 90, generator)
-    found["loss_db_p95"] = percentile(loss, 95, generator)
+    found["loss_db_p90"] = bootstrap_percentile(loss, 90, generator)
+    found["loss_db_p95"] = bootstrap_percentile(loss, 95, generator)
     snr = outcomes.chosen_dbm[..., 0] - noise_dbm
-    found["rate_mbps_p5"] = percentile(rate_mbps(snr), 5, generator)
+    found["rate_mbps_p5"] = bootstrap_percentile(rate_mbps(snr), 5, generator)
     found["confidence"] = mean(outcomes.confidence)
     found["adaptive_k"] = mean(outcomes.adaptive_k.astype(np.float64))
     found["adaptive_hit"] = share(outcomes.adaptive_hit)

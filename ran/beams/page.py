@@ -5,8 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,19 +21,20 @@ from ran.config.provenance import versions
 from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.sim.files import write_text
+from ran.stats import Estimate, Notation, csv_cells
 
 JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
 #: Columns of the table: title, name of the figure, how it is written.
-_COLUMNS: tuple[tuple[str, str, Callable[[float], str]], ...] = (
-    ("Top-1 %", "top1", lambda v: f"{100 * v:.1f}"),
-    ("loss, mean dB", "loss_db_k1", lambda v: f"{v:z.2f}"),
-    ("loss, 90 % dB", "loss_db_p90", lambda v: f"{v:z.1f}"),
-    ("loss, 95 % dB", "loss_db_p95", lambda v: f"{v:z.1f}"),
-    ("within %", "within_k1", lambda v: f"{100 * v:.1f}"),
-    ("Mbit/s of the beam", "rate_mbps_k1", lambda v: f"{v:.0f}"),
-    ("Mbit/s, 5 %", "rate_mbps_p5", lambda v: f"{v:.0f}"),
-    ("Mbit/s after overhead", "effective_mbps_k1", lambda v: f"{v:.0f}"),
-    ("failures %", "failure_k1", lambda v: f"{100 * v:.2f}"),
+_COLUMNS: tuple[tuple[str, str, Notation], ...] = (
+    ("Top-1 %", "top1", Notation(1, scale=100)),
+    ("loss, mean dB", "loss_db_k1", Notation(2)),
+    ("loss, 90 % dB", "loss_db_p90", Notation(1)),
+    ("loss, 95 % dB", "loss_db_p95", Notation(1)),
+    ("within %", "within_k1", Notation(1, scale=100)),
+    ("Mbit/s of the beam", "rate_mbps_k1", Notation(0)),
+    ("Mbit/s, 5 %", "rate_mbps_p5", Notation(0)),
+    ("Mbit/s after overhead", "effective_mbps_k1", Notation(0)),
+    ("failures %", "failure_k1", Notation(2, scale=100)),
 )
 
 
@@ -73,12 +74,16 @@ def _plain(result: Result) -> dict[str, Any]:
         "num_beams": result.num_beams,
         "num_rounds": result.num_rounds,
         "fingerprint": result.fingerprint,
-        "values": {name: asdict(value) for name, value in result.values.items()},
-        "against_own": {name: asdict(value) for name, value in result.against_own.items()},
-        "by_horizon": [{name: asdict(value) for name, value in at.items()} for at in result.by_horizon],
+        "values": _ends(result.values),
+        "against_own": _ends(result.against_own),
+        "by_horizon": [_ends(at) for at in result.by_horizon],
         "reliability": result.reliability,
         "rsrp_calibration": result.rsrp_calibration,
     }
+
+
+def _ends(values: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
+    return {name: dict(zip(("value", "low", "high"), e.plain(), strict=True)) for name, e in values.items()}
 
 
 def _as_csv(results: BeamResults) -> str:
@@ -88,7 +93,7 @@ def _as_csv(results: BeamResults) -> str:
     for result in results.results:
         own = result.setting
         for name, value in result.values.items():
-            numbers = [f"{number:.6g}" for number in (value.value, value.low, value.high)]
+            numbers = csv_cells(value, ".6g")
             writer.writerow(
                 [result.predictor, own.set_b.pattern, own.set_b.size, own.speed_kmh, own.every, name, *numbers]
             )
@@ -105,8 +110,8 @@ def rows(results: BeamResults) -> list[dict[str, Any]]:
             if value is None:
                 cells.append({"value": "", "interval": ""})
             else:
-                interval = "" if value.low == value.high else f"{shown(value.low)} to {shown(value.high)}"
-                cells.append({"value": shown(value.value), "interval": interval})
+                interval = "" if value.low == value.high else shown.interval(value)
+                cells.append({"value": shown.value(value), "interval": interval})
         found.append({"result": result, "style": _styles(results)[result.predictor], "cells": cells})
     return found
 
@@ -120,11 +125,14 @@ def compared(results: BeamResults) -> list[dict[str, Any]]:
     if len(settings) < 2 or not names:
         return []
     found = []
-    for title, name, scale, digits in (("Top-1 %", "top1", 100.0, 1), ("Loss, mean dB", "loss_db_k1", 1.0, 2)):
+    for title, name, shown in (
+        ("Top-1 %", "top1", Notation(1, scale=100)),
+        ("Loss, mean dB", "loss_db_k1", Notation(2)),
+    ):
         cells = []
         for setting in settings:
             of_name = {result.predictor: result for result in results.of(setting)}
-            cells.append([_compared_cell(of_name.get(predictor), name, scale, digits) for predictor in names])
+            cells.append([_compared_cell(of_name.get(predictor), name, shown) for predictor in names])
         across, down = names, [_setting_title(results, setting) for setting in settings]
         if len(names) > len(settings):
             across, down, cells = down, across, [list(column) for column in zip(*cells, strict=True)]
@@ -139,18 +147,17 @@ def _setting_title(results: BeamResults, setting: Setting) -> str:
     return setting.set_b_title
 
 
-def _compared_cell(result: Result | None, name: str, scale: float, digits: int) -> dict[str, str]:
+def _compared_cell(result: Result | None, name: str, shown: Notation) -> dict[str, str]:
     if result is None:
         return {"value": "", "interval": ""}
     value, difference = result.values[name], result.against_own.get(name)
     if difference is None:
-        interval = f"{scale * value.low:z.{digits}f} to {scale * value.high:z.{digits}f}"
+        interval = shown.interval(value)
     elif difference.low == difference.value == difference.high == 0:
         interval = "the same"
     else:
-        low, high = scale * difference.low, scale * difference.high
-        interval = f"{scale * difference.value:+.{digits}f}: {low:+.{digits}f} to {high:+.{digits}f}"
-    return {"value": f"{scale * value.value:.{digits}f}", "interval": interval}
+        interval = replace(shown, signed=True).text(difference)
+    return {"value": shown.value(value), "interval": interval}
 
 
 def column_titles(results: BeamResults) -> list[str]:
@@ -233,14 +240,12 @@ def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, st
     own = results.of(results.settings[0])
     found = []
 
-    def over_k(name: str, scale: float = 1.0) -> list[Line]:
+    def over_k(name: str) -> list[Line]:
         lines = []
         for result in own:
             ks = [k for k in results.experiment.evaluation.top_k if name.format(k) in result.values]
-            values = [result.values[name.format(k)] for k in ks]
-            if values:
-                y, low, high = ([getattr(v, part) * scale for v in values] for part in ("value", "low", "high"))
-                lines.append(Line(result.predictor, styles[result.predictor], ks, y, low, high))
+            if ks:
+                lines.append(_line(result, styles, ks, [result.values[name.format(k)] for k in ks]))
         return lines
 
     found.append(
@@ -300,9 +305,14 @@ def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, st
     return found
 
 
-def _line(result: Result, styles: dict[str, str], x: Sequence[float], values: Sequence[Any]) -> Line:
-    y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
-    return Line(result.predictor, styles[result.predictor], x, y, low, high)
+def _line(result: Result, styles: dict[str, str], x: Sequence[float], values: Sequence[Estimate]) -> Line:
+    return _curve(result.predictor, styles[result.predictor], x, values)
+
+
+def _curve(title: str, style: str, x: Sequence[float], values: Sequence[Estimate]) -> Line:
+    shown = [(at, e.value, e.low, e.high) for at, e in zip(x, values, strict=True)]
+    known = [(at, v, a, b) for at, v, a, b in shown if v is not None and a is not None and b is not None]
+    return Line(title, style, *([part[i] for part in known] for i in range(4)))
 
 
 def _over_settings(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:
@@ -347,8 +357,7 @@ def _lines_over(
                 places.append(at)
                 values.append(result.values[name])
         if values:
-            y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
-            found.append(Line(predictor, style, places, y, low, high))
+            found.append(_curve(predictor, style, places, values))
     return found
 
 

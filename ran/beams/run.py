@@ -14,10 +14,11 @@ from ran.beams.experiment import BeamExperiment, SetB
 from ran.beams.kept_drops import kept_drops
 from ran.beams.link_rate import LinkRate
 from ran.beams.measurement import Decision, decide
-from ran.beams.metrics import Costs, Value, mean, outcomes_of, reliability, rsrp_calibration, share, summary
+from ran.beams.metrics import Costs, mean, outcomes_of, reliability, rsrp_calibration, share, summary
 from ran.beams.world import BeamWorld
 from ran.errors import InputError
 from ran.link.streams import stream
+from ran.stats import Estimate, normal_mean, paired_difference
 from receivers.beams import BeamPrediction, BeamPredictor
 
 #: Drops that a predictor sees at once.
@@ -73,14 +74,14 @@ class Result:
     needs_truth: bool
     num_beams: float
     num_rounds: int
-    values: dict[str, Value]
-    by_horizon: list[dict[str, Value]]
+    values: dict[str, Estimate]
+    by_horizon: list[dict[str, Estimate]]
     reliability: list[dict[str, float]]
     rsrp_calibration: list[dict[str, float]]
     fingerprint: str
     refusal: str | None = None
     per_drop: PerDrop | None = None
-    against_own: dict[str, Value] = field(default_factory=dict)
+    against_own: dict[str, Estimate] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,7 +165,8 @@ def _against_own(result: Result, results: Sequence[Result], own: Setting) -> Res
     if other is None or other.per_drop is None:
         return result
     differences = {
-        name: mean(getattr(result.per_drop, name) - getattr(other.per_drop, name)) for name in ("top1", "loss_db_k1")
+        name: paired_difference(getattr(result.per_drop, name), getattr(other.per_drop, name), normal_mean)
+        for name in ("top1", "loss_db_k1")
     }
     return replace(result, against_own=differences)
 
@@ -285,8 +287,8 @@ def _result(
 
 
 def with_costs(
-    values: dict[str, Value], costs: Costs, tries: tuple[int, ...], num_beams: float, num_rounds: int
-) -> dict[str, Value]:
+    values: dict[str, Estimate], costs: Costs, tries: tuple[int, ...], num_beams: float, num_rounds: int
+) -> dict[str, Estimate]:
     """Overhead, latency and throughput after overhead, for every K: K beams more are tried where K is above 1."""
     found = {}
     for k in tries:
@@ -294,11 +296,10 @@ def with_costs(
         rounds = num_rounds + (1 if k > 1 else 0)
         left = 1 - costs.overhead(more)
         rate = values[f"rate_mbps_k{k}"]
-        found[f"beams_k{k}"] = Value(more, more, more)
-        found[f"overhead_k{k}"] = Value(1 - left, 1 - left, 1 - left)
-        latency = costs.latency_ms(more, rounds)
-        found[f"latency_ms_k{k}"] = Value(latency, latency, latency)
-        found[f"effective_mbps_k{k}"] = Value(rate.value * left, rate.low * left, rate.high * left)
+        found[f"beams_k{k}"] = Estimate.exact(more)
+        found[f"overhead_k{k}"] = Estimate.exact(1 - left)
+        found[f"latency_ms_k{k}"] = Estimate.exact(costs.latency_ms(more, rounds), "ms")
+        found[f"effective_mbps_k{k}"] = rate.scaled(left)
     return found
 
 

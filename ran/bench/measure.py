@@ -10,42 +10,44 @@ import torch
 
 from ran.bench.machine import Limits
 from ran.bench.row import Effort, Match, Parity, Row, Side
-from ran.bench.timing import Spread, alternate, fastest
+from ran.bench.timing import alternate, fastest
+from ran.stats import Estimate, quartiles
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A row's result. Rates are in the row's unit per second; ratios are of rates taken one after the other.
+    """A row's result. Rates are in the row's unit per second; ratios are of rates taken one after the other. Each is
+    the median of its samples with their quartiles (`ran.stats.quartiles`).
 
     floor: rate at the floor; None on a GPU, whose limits are not measured. floor_text: what a unit costs at least.
     notes: what went otherwise than planned.
     """
 
     row: Row
-    ours: Spread
+    ours: Estimate
     settings: str
     floor: float | None
     floor_text: str
-    peer: Spread | None = None
+    peer: Estimate | None = None
     peer_settings: str = ""
-    ratio: Spread | None = None
+    ratio: Estimate | None = None
     parity: Parity | None = None
     notes: tuple[str, ...] = ()
 
     @property
     def above_floor(self) -> float | None:
         """How many times longer than the floor ours takes."""
-        return None if self.floor is None else self.floor / self.ours.median
+        return None if self.floor is None else self.floor / self.ours.known
 
     @property
     def is_met(self) -> bool | None:
         """Whether the target is met; None when a ratio is asked for and no peer was measured."""
         target = self.row.target
-        if target.rate is not None and self.ours.median < target.rate:
+        if target.rate is not None and self.ours.known < target.rate:
             return False
         if target.ratio is None:
             return True
-        return None if self.ratio is None else self.ratio.median >= target.ratio
+        return None if self.ratio is None else self.ratio.known >= target.ratio
 
 
 def measure(row: Row, effort: Effort, limits: Limits, peer: str | None) -> Measured:
@@ -55,24 +57,24 @@ def measure(row: Row, effort: Effort, limits: Limits, peer: str | None) -> Measu
         seconds = work.cost.seconds(limits)
         measured = Measured(
             row,
-            ours=Spread(0, 0, 0, 0),
+            ours=Estimate.missing("not measured yet"),
             settings=work.side.settings,
             floor=None if row.cuda else work.side.work / seconds,
             floor_text="" if row.cuda else (work.cost * (1 / work.side.work)).text(limits),
         )
         if peer is None:
             (ours,) = alternate([work.side], effort.rounds, effort.sample_s)
-            return replace(measured, ours=Spread.of(ours))
+            return replace(measured, ours=quartiles(ours))
         with torch.no_grad():
             match = work.against_sionna(effort)
             other, notes = _best_of_peer(match, effort)
             ours, theirs = alternate([work.side, other], effort.rounds, effort.sample_s)
             return replace(
                 measured,
-                ours=Spread.of(ours),
-                peer=Spread.of(theirs),
+                ours=quartiles(ours),
+                peer=quartiles(theirs),
                 peer_settings=other.settings,
-                ratio=Spread.of([a / b for a, b in zip(ours, theirs, strict=True)]),
+                ratio=quartiles([a / b for a, b in zip(ours, theirs, strict=True)]),
                 parity=match.parity(other),
                 notes=notes,
             )

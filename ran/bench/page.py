@@ -9,10 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ran.bench.machine import Limits
 from ran.bench.measure import Measured
 from ran.bench.scaling import Axis
-from ran.bench.timing import Spread
+from ran.stats import MISSING, Estimate
 
 _COLOUR = "#0072b2"
 
@@ -46,12 +48,13 @@ def quantity(value: float) -> str:
     return f"{value:,.{digits}f}" if digits <= 5 else f"{value:.2e}"
 
 
-def spread(found: Spread | None, unit: str = "") -> str:
+def spread(found: Estimate | None, unit: str = "") -> str:
     """Median, and the quartiles where there is more than one sample."""
-    if found is None:
-        return "—"
-    text = quantity(found.median) + unit
-    return text if found.num_samples < 2 else f"{text} ({quantity(found.low)} to {quantity(found.high)})"
+    if found is None or found.low is None or found.high is None:
+        return MISSING
+    text = quantity(found.known) + unit
+    # A range of samples, not an interval of the median: so it does not stand in an interval's brackets.
+    return f"{text} ({quantity(found.low)} to {quantity(found.high)})" if (found.num_units or 0) > 1 else text
 
 
 def verdict(row: Measured) -> str:
@@ -61,8 +64,8 @@ def verdict(row: Measured) -> str:
     target = row.row.target
     if target.rate is None or target.ratio is None:
         return "not met"
-    rate_missed = row.ours.median < target.rate
-    ratio_missed = row.ratio is not None and row.ratio.median < target.ratio
+    rate_missed = row.ours.known < target.rate
+    ratio_missed = row.ratio is not None and row.ratio.known < target.ratio
     if rate_missed and ratio_missed:
         return "not met"
     return "rate not met" if rate_missed else "ratio not met"
@@ -77,9 +80,9 @@ def as_json(result: Result) -> dict[str, Any]:
                 "name": row.row.name,
                 "title": row.row.title,
                 "unit": f"{row.row.unit}/s",
-                "ours": asdict(row.ours) | {"settings": row.settings},
-                "sionna": None if row.peer is None else asdict(row.peer) | {"settings": row.peer_settings},
-                "ratio": None if row.ratio is None else asdict(row.ratio),
+                "ours": _samples(row.ours) | {"settings": row.settings},
+                "sionna": None if row.peer is None else _samples(row.peer) | {"settings": row.peer_settings},
+                "ratio": None if row.ratio is None else _samples(row.ratio),
                 "target": asdict(row.row.target) | {"is_met": row.is_met},
                 "floor": None if row.floor is None else {"rate": row.floor, "per_unit": row.floor_text},
                 "times_floor": row.above_floor,
@@ -88,8 +91,13 @@ def as_json(result: Result) -> dict[str, Any]:
             }
         )
     head = {key: getattr(result, key) for key in ("command", "when", "cpu", "machine", "gpu", "versions", "load")}
-    scaling = [asdict(axis) for axis in result.scaling]
+    scaling = [asdict(axis) | {"rates": [_samples(rate) for rate in axis.rates]} for axis in result.scaling]
     return head | {"seconds": result.seconds, "limits": asdict(result.limits), "rows": rows, "scaling": scaling}
+
+
+def _samples(found: Estimate) -> dict[str, float | int | None]:
+    """Median, quartiles and number of samples."""
+    return {"median": found.value, "low": found.low, "high": found.high, "num_samples": found.num_units}
 
 
 def as_markdown(result: Result, picture: str | None) -> str:
@@ -130,7 +138,7 @@ def as_markdown(result: Result, picture: str | None) -> str:
         if picture is not None:
             lines += [f"![Slots per second over PRBs, layers, antennas and worker processes]({picture})", ""]
         for axis in result.scaling:
-            rates = ", ".join(f"{v}: {quantity(r.median)}" for v, r in zip(axis.values, axis.rates, strict=True))
+            rates = ", ".join(f"{v}: {quantity(r.known)}" for v, r in zip(axis.values, axis.rates, strict=True))
             lines.append(f"- **{axis.what}** ({axis.fixed}), slots/s: {rates}. {axis.finding}.")
     return "\n".join(_wrapped(line) for line in lines) + "\n"
 
@@ -182,10 +190,9 @@ def draw_scaling(axes: Sequence[Axis], path: Path) -> None:
     figure = Figure(figsize=(3.4 * len(axes), 3.6), layout="constrained")
     FigureCanvasAgg(figure)
     for panel, axis in zip(figure.subplots(1, len(axes), squeeze=False)[0], axes, strict=True):
-        medians = [found.median for found in axis.rates]
-        below = [found.median - found.low for found in axis.rates]
-        above = [found.high - found.median for found in axis.rates]
-        panel.errorbar(axis.values, medians, yerr=[below, above], color=_COLOUR, marker="o", label="measured")
+        medians, low, high = np.array([(rate.value, rate.low, rate.high) for rate in axis.rates], float).T
+        ends = [medians - low, high - medians]
+        panel.errorbar(axis.values, medians, yerr=ends, color=_COLOUR, marker="o", label="measured")
         if axis.grows:
             ideal = [medians[-1] * axis.values[-1] / value for value in axis.values]
             label = "in proportion to the last point"

@@ -11,7 +11,7 @@ import numpy as np
 from ran.bench.measure import one_thread
 from ran.bench.row import Side
 from ran.bench.slot_rows import slot_config
-from ran.bench.timing import Spread, rate
+from ran.bench.timing import rate
 from ran.link import Link, LinkConfig
 from ran.phy.ldpc import warm_up
 from ran.sim.executor import Executor, available_cores
@@ -19,6 +19,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.identity import scenario_id
 from ran.sim.simulation import Build, build_simulation
 from ran.sim.worker import Chunk, Done
+from ran.stats import Estimate, quartiles
 from receivers import RECEIVERS
 
 _RECEIVER = "ls-linear"
@@ -41,7 +42,7 @@ class Axis:
     what: str
     fixed: str
     values: tuple[int, ...]
-    rates: tuple[Spread, ...]
+    rates: tuple[Estimate, ...]
     finding: str
     grows: bool = True
 
@@ -90,8 +91,8 @@ def _axis(
         for side in sides:
             side.run()
         rates = [[rate(side, seconds) for side in sides] for _ in range(rounds)]
-    spreads = tuple(Spread.of(found) for found in zip(*rates, strict=True))
-    finding = describe_cost(what, values, [1 / spread.median for spread in spreads], why)
+    spreads = tuple(quartiles(found) for found in zip(*rates, strict=True))
+    finding = describe_cost(what, values, [1 / spread.known for spread in spreads], why)
     return Axis(what, f"{fixed}, MCS {_MCS}", values, spreads, finding)
 
 
@@ -138,8 +139,8 @@ def worker_axis(counts: tuple[int, ...], num_prb: int, seconds: float, build: Bu
             "esn0_db": [_ESN0_DB],
         }
     )
-    rates = tuple(Spread.of([_slots_per_s(experiment, build, count, seconds)]) for count in counts)
-    gain = rates[-1].median / rates[0].median
+    rates = tuple(quartiles([_slots_per_s(experiment, build, count, seconds)]) for count in counts)
+    gain = rates[-1].known / rates[0].known
     finding = f"{counts[-1]} processes do {gain:.2f} times the work of one"
     if gain < (1 - _LINEAR) * counts[-1]:
         finding += "; cores share memory, caches and clock, and whatever else runs here takes its share"

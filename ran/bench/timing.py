@@ -4,29 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-
-import numpy as np
 
 from ran.bench.row import Side
 
 # Least time to judge a candidate by.
 _CHOICE_S = 0.1
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Median of some samples with the quartiles, and their number."""
-
-    median: float
-    low: float
-    high: float
-    num_samples: int
-
-    @classmethod
-    def of(cls, samples: Sequence[float]) -> Spread:
-        low, median, high = np.quantile(np.asarray(samples, float), (0.25, 0.5, 0.75))
-        return cls(float(median), float(low), float(high), len(samples))
 
 
 def rate(side: Side, sample_s: float) -> float:

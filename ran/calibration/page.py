@@ -19,8 +19,10 @@ from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
+from ran.stats import Notation, csv_cells
 
 CSV, PNG, PAGE = "calibration.csv", "calibration.png", "calibration.html"
+_VALUE, _REFERENCE, _DEVIATION = Notation(2), Notation(1), Notation(2, signed=True)
 
 
 def write_results(results: Sequence[Calibration], out: Path) -> Path:
@@ -72,8 +74,8 @@ def _as_csv(results: Sequence[Calibration]) -> str:
                 compared: tuple[float | None, ...] = (None, None, None)
                 if entry.reference is not None:
                     compared = (entry.reference, entry.deviation, entry.tolerance)
-                numbers = (entry.value, entry.low, entry.high, *compared)
-                shown = ["" if number is None else f"{number:.3f}" for number in numbers]
+                shown = csv_cells(entry.estimate, ".3f")
+                shown += ["" if number is None else f"{number:.3f}" for number in compared]
                 writer.writerow(
                     [
                         result.setup.name,
@@ -124,6 +126,8 @@ def _result(result: Calibration) -> dict[str, Any]:
 
 def _cell(entry: Percentile) -> dict[str, str]:
     met = {True: "met", False: "missed", None: ""}[entry.is_met]
-    reference = "" if entry.reference is None else f"{entry.reference:.1f} ({entry.deviation:+.2f})"
-    interval = f"{entry.low:.2f} to {entry.high:.2f}"
-    return {"value": f"{entry.value:.2f}", "interval": interval, "reference": reference, "met": met}
+    reference = ""
+    if entry.reference is not None:
+        reference = f"{_REFERENCE.number(entry.reference)} ({_DEVIATION.number(entry.deviation)})"
+    value, interval = _VALUE.value(entry.estimate), _VALUE.interval(entry.estimate)
+    return {"value": value, "interval": interval, "reference": reference, "met": met}

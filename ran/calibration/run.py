@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from channels.arrays import antenna_array
 from channels.scenarios import drop_users, noise_power_dbm, serving_spreads, site_channels
@@ -18,6 +16,7 @@ from channels.scenarios.network import NetworkDrop
 from channels.waves import SPEED_OF_LIGHT_MPS
 from ran.calibration.setups import METRICS, TOLERANCE_DB, Setup
 from ran.link.streams import stream
+from ran.stats import Estimate, order_statistics_percentile
 
 #: Users of a drop: ten per sector (TR 38.901 table 7.8-1 with TR 36.873 table 6-1).
 USERS_PER_SECTOR = 10
@@ -25,25 +24,23 @@ USERS_PER_SECTOR = 10
 PERCENTILES = (1, *range(5, 100, 5), 99)
 #: Of the PRB whose singular values are looked at.
 _PRB_SPACING_HZ = 15e3
-#: Of the intervals.
-_CONFIDENCE = 0.95
 
 
 @dataclass(frozen=True)
 class Percentile:
-    """A percentile and the interval that holds the true one with 95 %, in the metric's unit; the reference, if any."""
+    """A percentile in the metric's unit, and the reference, if any."""
 
     metric: str
     percent: int
-    value: float
-    low: float
-    high: float
+    estimate: Estimate
     reference: float | None
     tolerance: float | None
 
     @property
     def deviation(self) -> float | None:
-        return None if self.reference is None else self.value - self.reference
+        if self.reference is None or self.estimate.value is None:
+            return None
+        return self.estimate.value - self.reference
 
     @property
     def is_met(self) -> bool | None:
@@ -67,14 +64,11 @@ class Calibration:
         return len(self.values["sir"])
 
     def percentile(self, metric: str, percent: int) -> Percentile:
-        values = self.values[metric]
-        low, high = _interval(len(values), percent / 100)
+        estimate = order_statistics_percentile(self.values[metric], percent)
         return Percentile(
             metric,
             percent,
-            float(np.percentile(values, percent)),
-            float(values[low]),
-            float(values[high]),
+            replace(estimate, unit=METRICS[metric].unit),
             self.setup.counted_reference.get(metric, {}).get(percent),
             TOLERANCE_DB.get(metric),
         )
@@ -181,11 +175,3 @@ def _of_channels(
         "sv2": smallest,
         "sv_ratio": largest - smallest,
     }
-
-
-def _interval(num: int, share: float) -> tuple[int, int]:
-    """Places in a sorted sample between which the quantile is, by the binomial distribution."""
-    tail = (1 - _CONFIDENCE) / 2
-    low = int(binom.ppf(tail, num, share)) - 1
-    high = math.ceil(float(binom.ppf(1 - tail, num, share)))
-    return max(low, 0), min(high, num - 1)

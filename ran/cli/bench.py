@@ -156,9 +156,9 @@ def _print_table(rows: tuple[Measured, ...]) -> None:
         table.add_column(title, justify="right")
     for row in rows:
         unit = f" {row.row.unit}/s"
-        cells = [row.row.name, quantity(row.ours.median) + unit]
+        cells = [row.row.name, quantity(row.ours.known) + unit]
         if against and row.peer is not None and row.ratio is not None:
-            cells += [quantity(row.peer.median) + unit, f"{quantity(row.ratio.median)}×"]
+            cells += [quantity(row.peer.known) + unit, f"{quantity(row.ratio.known)}×"]
         floor = "—" if row.above_floor is None else quantity(row.above_floor)
         table.add_row(*cells, row.row.target.text(row.row.unit), verdict(row), floor)
     console = Console(highlight=False)

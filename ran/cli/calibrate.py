@@ -69,7 +69,9 @@ def _print_table(results: list[Calibration]) -> None:
     from rich.table import Table
 
     from ran.calibration.setups import METRICS
+    from ran.stats import Notation
 
+    value, deviation = Notation(2), Notation(2, signed=True)
     table = Table(title="in brackets the deviation from the reference", title_justify="left")
     table.add_column("setup", no_wrap=True, min_width=max(len(result.setup.name) for result in results))
     table.add_column("metric", no_wrap=True)
@@ -79,7 +81,10 @@ def _print_table(results: list[Calibration]) -> None:
     for result in results:
         for metric in result.values:
             entries = [result.percentile(metric, percent) for percent in percents]
-            cells = [f"{e.value:.2f}" + ("" if e.deviation is None else f" ({e.deviation:+.2f})") for e in entries]
+            cells = [
+                value.value(e.estimate) + ("" if e.deviation is None else f" ({deviation.number(e.deviation)})")
+                for e in entries
+            ]
             title = f"{METRICS[metric].title}, {METRICS[metric].unit}"
             table.add_row(result.setup.name, title, *cells)
     console = Console(highlight=False)

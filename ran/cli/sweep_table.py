@@ -8,8 +8,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ran.report.crossing import percent
 from ran.report.summary import TARGET_BLERS
+from ran.stats import percent
 from ran.studies.part import PartResult
 from ran.studies.sweep.request import shown
 from ran.studies.sweep.rows import rows_of
@@ -38,11 +38,11 @@ def print_sweep(name: str, parts: Sequence[PartResult]) -> None:
             if row is None or row.refusal:
                 cells.append("refused" if row else "—")
                 continue
-            paired = f" ({row.gains[0]})" if row.gains[0].value_db is not None else ""
-            cells.append(f"{row.crossings[0]}{paired}" if row.crossings[0].value_db is not None else "—")
+            paired = f" ({row.gains[0]})" if row.gains[0].is_known else ""
+            cells.append(f"{row.crossings[0]}{paired}" if row.crossings[0].is_known else "—")
         table.add_row(*map(Text, [*(shown(part.facts.get(key, "")) for key in keys), *cells]))
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=150)).print(table)
     for row in rows:
-        if row.refusal or row.crossings[0].reason:
-            print(f"—: {row.part}, {row.receiver}: {row.refusal or row.crossings[0].reason}")
+        if row.refusal or row.crossings[0].why_missing:
+            print(f"—: {row.part}, {row.receiver}: {row.refusal or row.crossings[0].why_missing}")

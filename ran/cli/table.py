@@ -65,7 +65,7 @@ def print_throughput_gains(runs: Sequence[RunResults]) -> None:
     table.add_column("bits per slot", justify="right")
     table.add_column("gain", justify="right")
     for row in rows:
-        bits = f"{row.bits_per_slot:.0f} [{row.low:.0f}, {row.high:.0f}]"
+        bits = " ".join(row.bits_text)
         table.add_row(*map(Text, (f"{row.esn0_db:g}", row.run, row.receiver, bits, row.gain_text)))
     _console().print(table)
 

@@ -45,6 +45,6 @@ def svg(outcome: RowOutcome) -> Markup:
         ends = y(point.throughput_fraction_low), y(point.throughput_fraction_high)
         parts.append(f'<line class="curve" x1="{at:.1f}" x2="{at:.1f}" y1="{ends[0]:.1f}" y2="{ends[1]:.1f}"/>')
         parts.append(f'<circle class="point" cx="{at:.1f}" cy="{value:.1f}" r="3.5"/>')
-    if (found := outcome.crossing.snr_db) is not None:
+    if (found := outcome.crossing.value) is not None:
         parts.append(f'<circle class="crossing" cx="{x(found):.1f}" cy="{threshold:.1f}" r="5"/>')
     return Markup("".join(parts) + "</svg>")

@@ -17,8 +17,11 @@ from ran.conformance.requirements import THRESHOLD, Variant
 from ran.conformance.side_by_side import by_row, common_margins
 from ran.report.template import page_template
 from ran.sim.files import write_text
+from ran.stats import MISSING, Estimate, Notation
 
 CSV, PAGE = "conformance.csv", "conformance.html"
+_REQUIRED, _SNR, _MARGIN = Notation(1), Notation(2), Notation(2, signed=True)
+_FRACTION, _PERCENT = Notation(3), Notation(1, scale=100, suffix=" %")
 
 _WORDS: dict[RowVerdict, str] = {"fail": "fail", "undecided": "undecided", "refused": "refused by the receiver"}
 
@@ -61,10 +64,10 @@ def _as_csv(outcomes: Sequence[RowOutcome]) -> str:
             outcome.verdict,
             *((fraction.value, fraction.low, fraction.high) if fraction else (None,) * 3),
             *((point.drops, point.transmissions) if point else (None,) * 2),
-            found.snr_db,
-            found.half_db if found.snr_db is not None else None,
+            found.value,
+            found.half_width,
             outcome.margin_db,
-            outcome.reason or found.reason,
+            outcome.reason or found.why_missing,
         ]
         writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in (*row.values(), *values)])
     return text.getvalue()
@@ -105,9 +108,8 @@ def _line(outcome: RowOutcome) -> dict[str, Any]:
         "points": [
             {
                 "esn0_db": f"{point.esn0_db:g}",
-                "fraction": f"{point.throughput_fraction:.3f}",
-                "low": f"{point.throughput_fraction_low:.3f}",
-                "high": f"{point.throughput_fraction_high:.3f}",
+                "fraction": _FRACTION.value(point.fraction),
+                "interval": _FRACTION.interval(point.fraction),
                 "drops": point.drops,
                 "transmissions": point.transmissions,
                 "bler_after": ", ".join(f"{bler:.3g}" for bler in point.bler_after),
@@ -122,16 +124,17 @@ def _line(outcome: RowOutcome) -> dict[str, Any]:
 def cells(outcome: RowOutcome) -> dict[str, str]:
     """Required SNR, fraction there with its interval, SNR at the threshold, margin and number of processes, as text."""
     fraction, found, point = outcome.fraction, outcome.crossing, outcome.required_point
-    interval = f"{fraction.value:.1%} ({fraction.low:.1%} to {fraction.high:.1%})" if fraction else "—"
-    at = f"{found.snr_db:.2f} ± {found.half_db:.2f}" if found.snr_db is not None else found.reason
-    margin = f"{outcome.margin_db:+.2f}" if outcome.margin_db is not None else "—"
     return {
-        "required": f"{outcome.required_snr_db:.1f}",
-        "fraction": interval,
-        "at": at if outcome.points else "—",
-        "margin": margin,
+        "required": _REQUIRED.number(outcome.required_snr_db),
+        "fraction": _PERCENT.text(fraction) if fraction else MISSING,
+        "at": _at(found) if outcome.points else MISSING,
+        "margin": _MARGIN.number(outcome.margin_db),
         "processes": str(point.drops) if point else "—",
     }
+
+
+def _at(crossing: Estimate) -> str:
+    return _SNR.text(crossing) if crossing.is_known else crossing.reason
 
 
 def _side_by_side(outcomes: Sequence[RowOutcome]) -> dict[str, Any] | None:
@@ -153,7 +156,7 @@ def _side_by_side(outcomes: Sequence[RowOutcome]) -> dict[str, Any] | None:
             for line in lines
         ],
         "count": count,
-        "means": [f"{means[receiver]:+.2f}" if means else "—" for receiver in receivers],
+        "means": [_MARGIN.number(means.get(receiver)) for receiver in receivers],
     }
 
 
@@ -165,7 +168,7 @@ def summaries(outcomes: Sequence[RowOutcome]) -> list[str]:
     lines = [f"{r}: {summary([outcome for outcome in outcomes if outcome.receiver == r])}" for r in receivers]
     count, means = common_margins(outcomes)
     if means:
-        compared = ", ".join(f"{receiver} {mean:.2f} dB" for receiver, mean in means.items())
+        compared = ", ".join(f"{receiver} {_SNR.number(mean)} dB" for receiver, mean in means.items())
         lines.append(f"mean margins on the {count} rows that all take: {compared}")
     return lines
 
@@ -176,7 +179,8 @@ def summary(outcomes: Sequence[RowOutcome]) -> str:
     parts = [f"{counts[verdict]} {verdict}" for verdict in ("pass", "fail", "undecided", "refused") if counts[verdict]]
     margins = [outcome.margin_db for outcome in outcomes if outcome.margin_db is not None]
     if margins:
-        parts.append(f"mean margin {sum(margins) / len(margins):.2f} dB, smallest {min(margins):.2f} dB")
+        mean, least = (_SNR.number(margin) for margin in (sum(margins) / len(margins), min(margins)))
+        parts.append(f"mean margin {mean} dB, smallest {least} dB")
     return f"{len(outcomes)} rows: " + ", ".join(parts)
 
 

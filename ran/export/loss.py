@@ -6,9 +6,10 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
-from ran.report.crossing import Crossings, Estimate
+from ran.report.crossing import Crossings
 from ran.sim.experiment import Experiment, ReceiverBlock, Stopping
 from ran.sim.run import run
+from ran.stats import Estimate
 
 #: BLER at which the loss is read.
 TARGET_BLER = 0.1
@@ -44,7 +45,8 @@ def decided_loss(measure: Callable[[int], Estimate], num_slots: int, limit_db: f
     """
     for more in range(_MOST_DOUBLINGS + 1):
         loss = measure(num_slots << more)
-        above = loss.low_db is not None and math.isfinite(loss.low_db) and loss.low_db > limit_db
+        # an end beyond the simulated SNRs tells nothing
+        above = loss.is_above(limit_db) and not math.isinf(loss.low or 0.0)
         if above or is_within(loss, limit_db):
             break
     return loss
@@ -52,13 +54,13 @@ def decided_loss(measure: Callable[[int], Estimate], num_slots: int, limit_db: f
 
 def is_within(loss: Estimate, limit_db: float) -> bool:
     """Whether a loss is known, and all of its interval is no larger than the limit."""
-    return not unknown(loss) and loss.high_db is not None and loss.high_db <= limit_db
+    return not unknown(loss) and loss.high is not None and loss.high <= limit_db
 
 
 def unknown(loss: Estimate) -> str:
     """Why a loss is not known; empty where it is."""
-    if loss.value_db is None:
+    if not loss.is_known:
         return loss.reason
-    if not all(end is not None and math.isfinite(end) for end in (loss.low_db, loss.high_db)):
+    if loss.is_open:
         return f"{loss} dB has no end within the simulated SNRs; take more --loss-slots, or another --esn0-db"
     return ""

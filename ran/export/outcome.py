@@ -9,7 +9,7 @@ from ran.errors import bad_value
 from ran.export.parity import BlerParity, LlrParity
 from ran.export.targets import DTYPES, Target
 from ran.link.latency import Latency
-from ran.report.crossing import Estimate
+from ran.stats import Estimate
 
 
 @dataclass(frozen=True)

@@ -94,7 +94,7 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
             f"differ by up to {file.half.max_difference:.2g}, correlation {file.half.correlation:.7f}.",
         ]
     if file.loss is not None:
-        told = str(file.loss) + " dB" if file.loss.value_db is not None else f"not known: {file.loss.reason}"
+        told = str(file.loss) + " dB" if file.loss.is_known else f"not known: {file.loss.reason}"
         lines += [
             "",
             f"Loss of {request.dtype} against f32 at a BLER of 10 %, paired: {told} "

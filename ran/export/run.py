@@ -203,7 +203,7 @@ def _measure_loss(
     if not is_within(loss, request.max_loss_db):
         reason = unknown(loss)
         told = f"not known: {reason}" if reason else f"{loss} dB"
-        if not reason and loss.low_db is not None and loss.low_db <= request.max_loss_db:
+        if not reason and not loss.is_above(request.max_loss_db):
             told += ", undecided (take more --loss-slots)"
         found.problems.append(
             f"loss of {request.dtype} is {told}; allowed: an interval that ends at {request.max_loss_db:g} dB or below"

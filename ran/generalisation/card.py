@@ -33,9 +33,9 @@ def matrix(outcomes: Sequence[Outcome], receiver: str, command: str) -> dict[str
             limits.append(f"{condition.title}: refused, {own.reason}")
         elif own.verdict == "worse":
             limits.append(f"{condition.title}: worse than {FLOOR} by more than {ALLOWED_DB:g} dB")
-        elif own.gain.high_db is not None and own.gain.high_db < 0:
-            limits.append(f"{condition.title}: worse than {BASELINE}, by {-(own.gain.value_db or 0):.2f} dB")
-        elif own.crossing.value_db is None:
+        elif own.gain.is_below(0):
+            limits.append(f"{condition.title}: worse than {BASELINE}, by {-(own.gain.value or 0):.2f} dB")
+        elif not own.crossing.is_known:
             limits.append(f"{condition.title}: {own.crossing.reason}")
     of_receiver = [o for o in outcomes if o.receiver == receiver]
     return {"command": command, "summary": summaries(of_receiver), "rows": rows, "limits": limits}

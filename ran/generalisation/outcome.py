@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from ran.generalisation.conditions import TARGET_BLER, Condition
-from ran.report.crossing import Crossings, Estimate
+from ran.report.crossing import Crossings
 from ran.sim.results import PointResult, RunResults, merged_results
+from ran.stats import Estimate
 
 #: Gains are given over this receiver, and this one a receiver must never be worse than by more than ALLOWED_DB.
 BASELINE, FLOOR = "lmmse", "ls-linear"
@@ -53,7 +54,7 @@ def outcomes_of(
         together = merged_results(list(runs.values()))
         crossings = Crossings(together)
         found = [_outcome(condition, receiver, together, crossings) for receiver in runs]
-    nothing = Estimate(None, reason="refused")
+    nothing = Estimate.missing("refused", "dB")
     for receiver, reason in (refused or {}).items():
         found.append(Outcome(condition, receiver, False, nothing, nothing, nothing, "refused", reason, ()))
     return tuple(found)
@@ -62,7 +63,7 @@ def outcomes_of(
 def _outcome(condition: Condition, receiver: str, together: RunResults, crossings: Crossings) -> Outcome:
     def gain(over: str) -> Estimate:
         if receiver == over:
-            return Estimate(None, reason="compared with itself")
+            return Estimate.missing("compared with itself", "dB")
         return crossings.gain(receiver, over, TARGET_BLER)
 
     own, over_floor = crossings.crossing(receiver, TARGET_BLER), gain(FLOOR)
@@ -79,7 +80,7 @@ def _outcome(condition: Condition, receiver: str, together: RunResults, crossing
         gain(BASELINE),
         over_floor,
         verdict,
-        own.reason,
+        own.why_missing,
         points,
     )
 
@@ -97,13 +98,13 @@ def _verdict(
     floor_points: tuple[PointResult, ...],
 ) -> Verdict:
     """By the gain's interval; where one of the two never comes down to 10 %, by where it certainly was above it."""
-    if gain.low_db is not None and gain.high_db is not None:
-        if gain.high_db < -ALLOWED_DB:
+    if gain.low is not None:
+        if gain.is_below(-ALLOWED_DB):
             return "worse"
-        return "not worse" if gain.low_db >= -ALLOWED_DB else "undecided"
-    if _stays_above(own_points, floor.high_db, ALLOWED_DB):
+        return "not worse" if gain.low >= -ALLOWED_DB else "undecided"
+    if _stays_above(own_points, floor.high, ALLOWED_DB):
         return "worse"
-    return "not worse" if _stays_above(floor_points, own.high_db, -ALLOWED_DB) else "undecided"
+    return "not worse" if _stays_above(floor_points, own.high, -ALLOWED_DB) else "undecided"
 
 
 def _stays_above(points: tuple[PointResult, ...], other_db: float | None, by_db: float) -> bool:
@@ -111,4 +112,4 @@ def _stays_above(points: tuple[PointResult, ...], other_db: float | None, by_db:
     if other_db is None or not points:
         return False
     last = points[-1]
-    return last.bler_low > TARGET_BLER and last.esn0_db >= other_db + by_db
+    return last.error_rate.is_above(TARGET_BLER) and last.esn0_db >= other_db + by_db

@@ -7,7 +7,6 @@ import io
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from ran import __version__
 from ran.generalisation.conditions import TARGET_BLER, Condition
 from ran.generalisation.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
 from ran.generalisation.picture import gains_svg
-from ran.report.crossing import Estimate, percent
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
+from ran.stats import Notation, percent
 
 CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.html"
+_DB, _GAIN = Notation(), Notation(signed=True)
 
 
 def write_results(outcomes: Sequence[Outcome], out: Path) -> Path:
@@ -51,9 +51,9 @@ def cell(outcome: Outcome) -> str:
     """Gain over the baseline with its interval, or in words why there is none."""
     if outcome.verdict == "refused":
         return "refused"
-    if outcome.gain.value_db is not None:
+    if outcome.gain.is_known:
         return str(outcome.gain)
-    return f"not at {percent(TARGET_BLER)}" if outcome.crossing.value_db is None else f"at {outcome.crossing} dB"
+    return f"at {outcome.crossing} dB" if outcome.crossing.is_known else f"not at {percent(TARGET_BLER)}"
 
 
 def summaries(outcomes: Sequence[Outcome]) -> list[str]:
@@ -67,18 +67,14 @@ def summaries(outcomes: Sequence[Outcome]) -> list[str]:
         if worse:
             parts = [f"worse than {FLOOR} by more than {ALLOWED_DB:g} dB on {', '.join(worse)}"]
         parts += [f"{counts[v]} {v}" for v in ("not worse", "undecided", "refused") if counts[v]]
-        gains = [outcome.gain.value_db for outcome in own if outcome.gain.value_db is not None]
+        gains = [outcome.gain.value for outcome in own if outcome.gain.value is not None]
         if gains:
             parts.append(
-                f"gain over {BASELINE} {_signed(sum(gains) / len(gains))} dB on average of {len(gains)}, "
-                f"least {_signed(min(gains))}, most {_signed(max(gains))}"
+                f"gain over {BASELINE} {_GAIN.number(sum(gains) / len(gains))} dB on average of {len(gains)}, "
+                f"least {_GAIN.number(min(gains))}, most {_GAIN.number(max(gains))}"
             )
         lines.append(f"{receiver}, {len(own)} conditions: " + "; ".join(parts))
     return lines
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.2f}".replace("-", "−")
 
 
 def as_values(outcome: Outcome) -> dict[str, Any]:
@@ -90,22 +86,15 @@ def as_values(outcome: Outcome) -> dict[str, Any]:
         "title": condition.title,
         "receiver": outcome.receiver,
         "verdict": outcome.verdict,
-        "esn0_db": _estimate(outcome.crossing),
-        f"gain_over_{BASELINE}_db": _estimate(outcome.gain),
-        f"gain_over_{FLOOR}_db": _estimate(outcome.gain_over_floor),
+        "esn0_db": outcome.crossing.plain(4),
+        f"gain_over_{BASELINE}_db": outcome.gain.plain(4),
+        f"gain_over_{FLOOR}_db": outcome.gain_over_floor.plain(4),
         "reason": outcome.reason,
         "points": [
             {"esn0_db": p.esn0_db, "drops": p.drops, "blocks": p.blocks, "block_errors": p.block_errors}
             for p in outcome.points
         ],
     }
-
-
-def _estimate(estimate: Estimate) -> list[float | None]:
-    """Value and the ends of its interval."""
-    values = asdict(estimate)
-    numbers = [values[key] for key in ("value_db", "low_db", "high_db")]
-    return [None if n is None or abs(n) == float("inf") else round(n, 4) for n in numbers]
 
 
 def _as_csv(outcomes: Sequence[Outcome]) -> str:
@@ -165,10 +154,14 @@ def _row(condition: Condition, line: dict[str, Outcome], receivers: Sequence[str
 
 
 def _page_cell(outcome: Outcome) -> dict[str, str]:
-    value, _, interval = cell(outcome).partition(" [")
+    value, interval = cell(outcome), ""
+    if outcome.gain.is_known:
+        value, interval = _DB.value(outcome.gain), _DB.interval(outcome.gain)
+    elif outcome.crossing.is_known and outcome.verdict != "refused":
+        value, interval = f"at {_DB.value(outcome.crossing)}", f"{_DB.interval(outcome.crossing)} dB"
     return {
         "value": value,
-        "interval": f"[{interval}" if interval else "",
+        "interval": interval,
         "verdict": outcome.verdict,
         "over_floor": str(outcome.gain_over_floor),
         "reason": outcome.reason,

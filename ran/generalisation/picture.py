@@ -9,7 +9,7 @@ from markupsafe import Markup, escape
 
 from ran.generalisation.conditions import Condition
 from ran.generalisation.outcome import Outcome
-from ran.report.crossing import Estimate
+from ran.stats import Estimate
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 900, 210, 16, 24, 26
 #: Wider intervals and larger gains are cut off here, dB.
@@ -48,12 +48,11 @@ def gains_svg(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receiver
 
 def _mark(gain: Estimate, colour: str, height: float, x: Callable[[float], float]) -> list[str]:
     """A point and its interval."""
-    if gain.value_db is None or gain.low_db is None or gain.high_db is None:
+    if gain.value is None or gain.low is None or gain.high is None:
         return []
     return [
-        f'<line class="{colour}" x1="{x(gain.low_db):.1f}" x2="{x(gain.high_db):.1f}" '
-        f'y1="{height:.1f}" y2="{height:.1f}"/>',
-        f'<circle class="{colour}" cx="{x(gain.value_db):.1f}" cy="{height:.1f}" r="3.5"/>',
+        f'<line class="{colour}" x1="{x(gain.low):.1f}" x2="{x(gain.high):.1f}" y1="{height:.1f}" y2="{height:.1f}"/>',
+        f'<circle class="{colour}" cx="{x(gain.value):.1f}" cy="{height:.1f}" r="3.5"/>',
     ]
 
 
@@ -63,5 +62,4 @@ def _tick(gain_db: int) -> str:
 
 def _ends(gain: Estimate) -> list[float]:
     """The finite ones of a gain's value and interval, dB."""
-    numbers = (gain.value_db, gain.low_db, gain.high_db)
-    return [number for number in numbers if number is not None and math.isfinite(number)]
+    return [number for number in gain.plain() if number is not None]

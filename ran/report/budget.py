@@ -11,10 +11,10 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.report.crossing import percent
 from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math, run_labels
 from ran.report.picture import STYLE, png_bytes
-from ran.sim.budget_results import BudgetCurve, over_distance, over_received_esn0, received_range_db
+from ran.sim.budget_results import Bin, BudgetCurve, over_distance, over_received_esn0, received_range_db
+from ran.stats import PERCENT
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
@@ -66,16 +66,18 @@ def _shown(runs: Sequence[RunResults], curves_of: Any) -> list[tuple[str, int | 
     return found
 
 
+def _rates(bins: Sequence[Bin]) -> np.ndarray:
+    """Block error rates and the ends of their intervals, [3, bins]."""
+    rates = [b.error_rate for b in bins]
+    return np.array([[e.value, e.low, e.high] for e in rates], float).reshape(-1, 3).T
+
+
 def _figure(runs: Sequence[RunResults], curves_of: Any, title: str, hover: str) -> dict[str, Any]:
     traces = []
     for label, color, curve in _shown(runs, curves_of):
         bins = [b for b in curve.bins if b.drops >= _FEWEST_DROPS]
-        y = np.array([b.bler for b in bins])
-        text = [
-            f"{percent(b.bler)} [{percent(b.bler_low)[:-2]}, {percent(b.bler_high)[:-2]}], {b.block_errors:,} of "
-            f"{b.blocks:,} blocks"
-            for b in bins
-        ]
+        y, low, high = _rates(bins)
+        text = [f"{PERCENT.text(b.error_rate)}, {b.block_errors:,} of {b.blocks:,} blocks" for b in bins]
         name = html.escape(label)
         traces.append(
             {
@@ -90,8 +92,8 @@ def _figure(runs: Sequence[RunResults], curves_of: Any, title: str, hover: str) 
                 "error_y": {
                     "type": "data",
                     "symmetric": False,
-                    "array": [b.bler_high - b.bler for b in bins],
-                    "arrayminus": [b.bler - b.bler_low for b in bins],
+                    "array": (high - y).tolist(),
+                    "arrayminus": (y - low).tolist(),
                     "thickness": 1.2,
                     "width": 3,
                 },
@@ -124,12 +126,11 @@ def budget_png(runs: Sequence[RunResults]) -> bytes:
         for axes, (curves_of, title) in zip(figure.subplots(1, 2), both, strict=True):
             for label, color, curve in _shown(runs, curves_of):
                 bins = [b for b in curve.bins if b.drops >= _FEWEST_DROPS]
-                y = np.array([b.bler for b in bins])
-                ends = np.array([(b.bler_low, b.bler_high) for b in bins]).reshape(-1, 2)
+                y, low, high = _rates(bins)
                 axes.errorbar(
                     [b.middle for b in bins],
                     y,
-                    yerr=np.maximum(np.stack((y - ends[:, 0], ends[:, 1] - y)), 0),
+                    yerr=np.maximum(np.stack((y - low, high - y)), 0),
                     color=GENIE_LIGHT if color is None else COLORS_LIGHT[color],
                     linestyle="--" if color is None else "-",
                     marker="o",

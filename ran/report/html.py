@@ -14,7 +14,6 @@ from plotly.offline import get_plotlyjs
 
 from ran.errors import InputError, bad_value
 from ran.report.budget import budget_figures, budget_png, budget_view
-from ran.report.crossing import CONFIDENCE, percent
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT, GENIE_DARK, GENIE_LIGHT, curves, run_labels
 from ran.report.harq import harq_png
 from ran.report.picture import bler_png, throughput_png
@@ -26,6 +25,7 @@ from ran.report.throughput_gain import throughput_gains
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
 from ran.config.yaml_file import dump
+from ran.stats import LEVEL, percent
 
 
 def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float | None = None) -> Path:
@@ -89,7 +89,7 @@ def _page(
             "light": {"curves": COLORS_LIGHT, "genie": GENIE_LIGHT},
             "dark": {"curves": COLORS_DARK, "genie": GENIE_DARK},
         },
-        confidence=percent(CONFIDENCE),
+        confidence=percent(LEVEL),
         css=page_part("page.css"),
         script=page_part("page.js"),
         plotlyjs=Markup(get_plotlyjs()),

@@ -14,9 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
-from ran.report.crossing import percent
 from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, Curve, axis_of, bler_floor, escape_math, esn0_range
 from ran.report.summary import TARGET_BLERS
+from ran.stats import percent
 
 _MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
 STYLE = {

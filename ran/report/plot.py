@@ -13,11 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from ran.report.crossing import percent
 from ran.report.curves import Curve, axis_of, bler_floor, esn0_range
 from ran.report.summary import TARGET_BLERS
+from ran.stats import PERCENT, Estimate, Notation, percent
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "cross", "x", "triangle-down", "hexagon")
+
+_MBPS = Notation(3, suffix=" Mbit/s")
 
 Figure = dict[str, Any]
 _Band = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, low ends, high ends
@@ -60,7 +62,7 @@ def throughput_figure(shown: Sequence[Curve]) -> Figure:
     for curve in shown:
         ends = curve.throughput_ends
         text = [
-            f"{p.throughput_mbps:.3f} [{low_end:.3f}, {high_end:.3f}] Mbit/s"
+            _MBPS.text(Estimate(p.throughput_mbps, float(low_end), float(high_end), unit="Mbit/s"))
             for p, low_end, high_end in zip(curve.points, *ends, strict=True)
         ]
         traces += _curve_traces(
@@ -167,8 +169,7 @@ def _hover(curve: Curve) -> str:
 def _bler_text(point: Any) -> str:
     if point.block_errors == 0:
         return f"below {percent(point.bler_high)} (no error in {point.blocks:,} blocks)"
-    interval = f"{percent(point.bler_low)[:-2]}, {percent(point.bler_high)[:-2]}"
-    return f"{percent(point.bler)} [{interval}], {point.block_errors:,} of {point.blocks:,} blocks"
+    return f"{PERCENT.text(point.error_rate)}, {point.block_errors:,} of {point.blocks:,} blocks"
 
 
 def _layout(shown: Sequence[Curve], y_title: str, y_axis: Figure) -> Figure:

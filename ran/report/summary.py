@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ran.report.crossing import Crossings, Estimate, percent, reference_receiver
+from ran.report.crossing import Crossings, reference_receiver
+from ran.stats import Estimate, percent
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
@@ -54,9 +55,9 @@ def summary_table(
 
     def gain(receiver: str, over: str | None, target: float, nobody: str) -> Estimate:
         if over is None:
-            return Estimate(None, reason=nobody)
+            return Estimate.missing(nobody, "dB")
         if receiver == over:
-            return Estimate(None, reason="compared with itself")
+            return Estimate.missing("compared with itself", "dB")
         return crossings.gain(receiver, over, target)
 
     def loss(receiver: str, target: float) -> Estimate:
@@ -95,7 +96,7 @@ def ebn0_offset_db(results: RunResults) -> float | None:
 
 def has_crossings(rows: Sequence[SummaryRow]) -> bool:
     """Whether any receiver meets any target; without, a table would hold nothing but dashes."""
-    return any(crossing.value_db is not None for row in rows for crossing in row.crossings)
+    return any(crossing.is_known for row in rows for crossing in row.crossings)
 
 
 def reasons(rows: Sequence[SummaryRow]) -> list[str]:
@@ -104,7 +105,7 @@ def reasons(rows: Sequence[SummaryRow]) -> list[str]:
         f"{row.receiver} at {percent(target)} BLER: {crossing.reason}."
         for row in rows
         for target, crossing in zip(row.target_blers, row.crossings, strict=True)
-        if crossing.reason
+        if not crossing.is_known
     ]
 
 
@@ -118,22 +119,22 @@ def findings(rows: Sequence[SummaryRow], what: str = "Es/N0") -> list[str]:
         if row.is_reference or row.is_genie:
             continue
         for target, gain, loss in zip(row.target_blers, row.gains, row.losses, strict=True):
-            if gain.value_db is None:
+            if not gain.is_known:
                 continue
             sentence = f"{row.receiver} {_compared(gain, reference.receiver, what)} at {percent(target)} BLER"
-            if loss.value_db is not None:
+            if loss.value is not None:
                 genie = next(r.receiver for r in rows if r.is_genie)
-                sentence += f", and is {loss.value_db:.2f} dB away from {genie}"
+                sentence += f", and is {loss.value:.2f} dB away from {genie}"
             sentences.append(sentence + ".")
             break
     return sentences
 
 
 def _compared(gain: Estimate, reference: str, what: str) -> str:
-    if gain.value_db is None or gain.low_db is None or gain.high_db is None:
+    if gain.value is None:
         return f"cannot be compared with {reference}"
-    if gain.low_db > 0:
-        return f"needs {gain.value_db:.2f} dB less {what} than {reference}"
-    if gain.high_db < 0:
-        return f"needs {-gain.value_db:.2f} dB more {what} than {reference}"
+    if gain.is_above(0):
+        return f"needs {gain.value:.2f} dB less {what} than {reference}"
+    if gain.is_below(0):
+        return f"needs {-gain.value:.2f} dB more {what} than {reference}"
     return f"cannot be told apart from {reference} (gain {gain} dB)"

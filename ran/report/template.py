@@ -7,7 +7,7 @@ from importlib.resources import files
 from jinja2 import DictLoader, Environment, StrictUndefined, Template
 from markupsafe import Markup
 
-from ran.report.crossing import percent
+from ran.stats import Notation, percent
 
 
 def page_template(room: str) -> Template:
@@ -20,6 +20,8 @@ def page_template(room: str) -> Template:
         lstrip_blocks=True,
     )
     environment.filters["percent"] = percent
+    environment.globals["in_db"] = Notation()
+    environment.globals["as_rate"] = Notation(3, "significant")
     environment.globals["zip"] = zip
     return environment.get_template("page")
 

@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ran.report.crossing import Crossings, interval
+from ran.report.crossing import Crossings
 from ran.report.curves import run_labels
+from ran.stats import Estimate, Notation, central_interval
 
 if TYPE_CHECKING:
     from ran.sim.results import PointResult, RunResults
+
+_BITS = Notation(0, thousands=True)
+_GAIN = Notation(1, scale=100, signed=True, suffix=" %")
 
 
 @dataclass(frozen=True)
 class GainRow:
     """One receiver of one run at one Es/N0.
 
-    bits_per_slot: of delivered blocks, with the ends `low`, `high` of the 95 % interval.
-    gain: of throughput over the reference, 0.1 is 10 % more, with the ends of its interval; None for the reference
-        itself, and where the reference delivers nothing.
+    bits_per_slot: of delivered blocks. gain: of throughput over the reference, 0.1 is 10 % more; no value for the
+    reference itself, and where the reference delivers nothing.
     """
 
     run: str
@@ -29,22 +32,18 @@ class GainRow:
     is_genie: bool
     is_reference: bool
     esn0_db: float
-    bits_per_slot: float
-    low: float
-    high: float
-    gain: float | None
-    gain_low: float | None
-    gain_high: float | None
+    bits_per_slot: Estimate
+    gain: Estimate
+
+    @property
+    def bits_text(self) -> tuple[str, str]:
+        """Bits per slot, and their interval."""
+        return _BITS.value(self.bits_per_slot), _BITS.interval(self.bits_per_slot)
 
     @property
     def gain_text(self) -> str:
         """The gain in per cent with its interval."""
-        if self.is_reference:
-            return "reference"
-        if self.gain is None or self.gain_low is None or self.gain_high is None:
-            return "—"
-        values = [f"{100 * v:+.1f}".replace("-", "−") for v in (self.gain, self.gain_low, self.gain_high)]
-        return f"{values[0]} % [{values[1]}, {values[2]}]"
+        return "reference" if self.is_reference else _GAIN.text(self.gain)
 
 
 def throughput_gains(runs: Sequence[RunResults]) -> list[GainRow]:
@@ -74,10 +73,12 @@ def throughput_gains(runs: Sequence[RunResults]) -> list[GainRow]:
                     continue
                 own = replicates[number][receiver, snr]
                 is_reference = number == 0 and point is reference
-                gain: tuple[float | None, float | None, float | None] = (None, None, None)
+                bits = Estimate(_delivered(point), *central_interval(own), unit="bit", num_units=point.drops)
+                gain = Estimate.missing("compared with itself" if is_reference else "the reference delivers nothing")
                 if not is_reference and _delivered(reference) > 0:
                     value = _delivered(point) / _delivered(reference) - 1
-                    gain = (value, *interval(own / against - 1))
+                    units = min(point.drops, reference.drops)
+                    gain = Estimate(value, *central_interval(own / against - 1), num_units=units)
                 rows.append(
                     GainRow(
                         label,
@@ -85,9 +86,8 @@ def throughput_gains(runs: Sequence[RunResults]) -> list[GainRow]:
                         receiver in run.genie_receivers,
                         is_reference,
                         snr,
-                        _delivered(point),
-                        *interval(own),
-                        *gain,
+                        bits,
+                        gain,
                     )
                 )
     return rows
@@ -98,9 +98,13 @@ def best_of_runs(rows: Sequence[GainRow]) -> list[GainRow]:
     best: dict[tuple[float, str], GainRow] = {}
     for row in rows:
         known = best.get((row.esn0_db, row.run))
-        if not row.is_genie and (known is None or row.bits_per_slot > known.bits_per_slot):
+        if not row.is_genie and (known is None or _bits(row) > _bits(known)):
             best[row.esn0_db, row.run] = row
     return list(best.values())
+
+
+def _bits(row: GainRow) -> float:
+    return row.bits_per_slot.value or 0.0
 
 
 def _delivered(point: PointResult) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 
 from ran.sim.files import write_text
 from ran.sim.results import PointResult, RunResults
-from ran.sim.statistics import wilson_interval
+from ran.stats import Estimate, csv_cells, wilson
 
 BUDGET_CSV = "link_budget.csv"
 #: Width of the bins of received Es/N0, dB.
@@ -28,8 +28,8 @@ class Bin:
     """Users of a receiver with a quantity from `low` (included) to `high` (excluded).
 
     drops: independent drops that have such a user; blocks, block_errors: of these users. los_share: of the users whose
-    condition is known. bler_low, bler_high: 95 % (Wilson), in which a drop counts once however many of its users are
-    in the bin.
+    condition is known. error_rate: with Wilson's interval, in which a drop counts once however many of its users are in
+    the bin.
     """
 
     low: float
@@ -37,9 +37,7 @@ class Bin:
     drops: int
     blocks: int
     block_errors: int
-    bler: float
-    bler_low: float
-    bler_high: float
+    error_rate: Estimate
     los_share: float
 
     @property
@@ -101,7 +99,6 @@ def _bins(points: Sequence[PointResult], column: int, step: float) -> tuple[Bin,
         errors, total = int(values[inside, _ERRORS].sum()), int(blocks[inside].sum())
         independent = len(np.unique(drop[inside]))
         known = values[inside, _CONDITION][values[inside, _CONDITION] >= 0]
-        low, high = wilson_interval(errors / total, independent)
         found.append(
             Bin(
                 low=float(number * step),
@@ -109,9 +106,7 @@ def _bins(points: Sequence[PointResult], column: int, step: float) -> tuple[Bin,
                 drops=independent,
                 blocks=total,
                 block_errors=errors,
-                bler=errors / total,
-                bler_low=low,
-                bler_high=high,
+                error_rate=wilson(errors / total, independent),
                 los_share=float((known == 0).mean()) if len(known) else float("nan"),
             )
         )
@@ -128,8 +123,9 @@ def write_budget_csv(results: RunResults, path: Path) -> None:
     """One row per bin: over received_esn0_db of all transmit powers together, and over distance_2d_m power by power."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    columns = ("low", "high", "drops", "blocks", "block_errors", "bler", "bler_low", "bler_high", "los_share")
-    writer.writerow(["receiver", "tx_power_dbm", "quantity", *columns])
+    counts = ("low", "high", "drops", "blocks", "block_errors")
+    header = ["receiver", "tx_power_dbm", "quantity", *counts, "bler", "bler_low", "bler_high", "los_share"]
+    writer.writerow(header)
     for quantity, curves in (
         ("received_esn0_db", over_received_esn0(results)),
         ("distance_2d_m", over_distance(results)),
@@ -137,8 +133,8 @@ def write_budget_csv(results: RunResults, path: Path) -> None:
         for curve in curves:
             power = "all" if curve.tx_power_dbm is None else f"{curve.tx_power_dbm:.9g}"
             for own in curve.bins:
-                values = [getattr(own, column) for column in columns]
-                writer.writerow(
-                    [curve.receiver, power, quantity, *(f"{v:.9g}" if isinstance(v, float) else v for v in values)]
-                )
+                values = [getattr(own, column) for column in counts]
+                shown = [f"{v:.9g}" if isinstance(v, float) else v for v in values]
+                rate = csv_cells(own.error_rate, ".9g")
+                writer.writerow([curve.receiver, power, quantity, *shown, *rate, f"{own.los_share:.9g}"])
     write_text(path, text.getvalue())

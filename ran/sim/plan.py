@@ -152,7 +152,7 @@ class Plan:
         streams = known.streams(self._bits_per_block, drops)
         if len(streams) == 1:
             return bool(streams[0].delivered.sum() >= threshold * streams[0].transmissions.sum())
-        return fraction_of_maximum(streams, self._max_transmissions).value >= threshold
+        return (fraction_of_maximum(streams, self._max_transmissions).value or 0.0) >= threshold
 
     def _drops_at_requirement(self, known: TaskOutcomes, limit: int, threshold: float, decides: bool) -> int | None:
         """Drops that count at a point: `limit`, or at the required point as few as decide about it."""

@@ -20,9 +20,9 @@ from ran.sim.identity import PHYSICS_KEYS, digest, task_id
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Plan, Point
 from ran.sim.run_folder import STORE
-from ran.sim.statistics import bler_interval
 from ran.sim.store import NUM_RECEIVED, Store
 from ran.sim.throughput import fraction_of_maximum
+from ran.stats import Estimate, grouped_wilson
 
 CSV_COLUMNS = (
     "receiver",
@@ -43,18 +43,23 @@ CSV_COLUMNS = (
 HARQ_COLUMNS = ("transmissions", "throughput_fraction", "throughput_fraction_low", "throughput_fraction_high")
 
 
+_NOT_COUNTED = Estimate.missing("transmissions were not counted")
+
+
 @dataclass(frozen=True)
 class PointResult:
     """One receiver at one SNR: additive counts, and what follows from them.
 
     drops: independent channel draws; slots: slots in them; blocks: transport blocks of all users.
-    bler_low, bler_high: 95 % interval that counts drops as the independent unit (`ran.sim.statistics`).
+    error_rate: blocks in error of all, with drops as the independent unit (`ran.stats.grouped_wilson`); its parts are
+    bler, bler_low and bler_high.
     bit_errors, bits: information bits of all blocks. throughput_mbps: bits of the blocks without error per air time,
     all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
 
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
-    transmissions: of all blocks; delivered blocks per transmission is throughput_fraction, of the maximum throughput,
-    with its interval (`ran.sim.throughput`). bler_after: blocks in error after 1, 2, ... transmissions.
+    transmissions: of all blocks; fraction: delivered blocks per transmission, of the maximum throughput
+    (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high. bler_after: blocks in
+    error after 1, 2, ... transmissions.
 
     bler_of_codewords: of the first and the second codeword; empty where there is one.
 
@@ -67,20 +72,44 @@ class PointResult:
     slots: int
     blocks: int
     block_errors: int
-    bler: float
-    bler_low: float
-    bler_high: float
+    error_rate: Estimate
     bit_errors: int
     bits: int
     throughput_mbps: float
     block_errors_per_drop: np.ndarray
     transmissions: int = 0
-    throughput_fraction: float = float("nan")
-    throughput_fraction_low: float = 0.0
-    throughput_fraction_high: float = 1.0
+    fraction: Estimate = _NOT_COUNTED
     bler_after: tuple[float, ...] = ()
     bler_of_codewords: tuple[float, ...] = ()
     received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
+
+    @property
+    def bler(self) -> float:
+        return self.error_rate.known
+
+    @property
+    def bler_low(self) -> float:
+        return _number(self.error_rate.low)
+
+    @property
+    def bler_high(self) -> float:
+        return _number(self.error_rate.high)
+
+    @property
+    def throughput_fraction(self) -> float:
+        return _number(self.fraction.value)
+
+    @property
+    def throughput_fraction_low(self) -> float:
+        return _number(self.fraction.low)
+
+    @property
+    def throughput_fraction_high(self) -> float:
+        return _number(self.fraction.high)
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value
 
 
 @dataclass(frozen=True)
@@ -230,12 +259,10 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
     per_drop = known.block_errors[: point.drops]
     blocks = point.drops * dimensions.blocks_per_drop
     block_errors = int(per_drop.sum())
-    low, high = bler_interval(per_drop, dimensions.blocks_per_drop)
     per_block = dimensions.blocks_per_drop
     earlier = known.earlier_errors[: point.drops]
     transmissions = known.transmissions(per_block, point.drops)
     streams = known.streams(dimensions.bits_per_block, point.drops)
-    fraction = fraction_of_maximum(streams, dimensions.max_transmissions)
     bits_per_s = sum(stream.bits_per_s(dimensions.slot_duration_s) for stream in streams)
     of_codewords = [1 - int(stream.delivered.sum()) / point.drops for stream in streams]
     return PointResult(
@@ -245,17 +272,13 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         slots=point.drops + int((earlier > 0).sum()),
         blocks=blocks,
         block_errors=block_errors,
-        bler=block_errors / blocks,
-        bler_low=low,
-        bler_high=high,
+        error_rate=grouped_wilson(per_drop, dimensions.blocks_per_drop),
         bit_errors=int(known.bit_errors[: point.drops].sum()),
         bits=point.drops * sum(dimensions.bits_per_block),
         throughput_mbps=bits_per_s / 1e6,
         block_errors_per_drop=per_drop,
         transmissions=int(transmissions.sum()),
-        throughput_fraction=fraction.value,
-        throughput_fraction_low=fraction.low,
-        throughput_fraction_high=fraction.high,
+        fraction=fraction_of_maximum(streams, dimensions.max_transmissions),
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
         bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
         received=known.received[: point.drops],

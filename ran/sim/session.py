@@ -13,9 +13,9 @@ from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Curve, Need, Plan
 from ran.sim.schedule import Schedule
 from ran.sim.simulation import Simulation
-from ran.sim.statistics import bler_interval
 from ran.sim.store import Segment, Store, Task
 from ran.sim.worker import Chunk, Done, NonFinite
+from ran.stats import grouped_wilson
 
 #: What is known, by `task_id`.
 Known = dict[str, TaskOutcomes]
@@ -148,6 +148,6 @@ class Session:
             errors = int(known.block_errors.sum())
             if not errors:
                 return float("inf")
-            low, high = bler_interval(known.block_errors, self._blocks_per_drop)
-            widest = max(widest, (high - low) * known.prefix * self._blocks_per_drop / errors)
+            bler = grouped_wilson(known.block_errors, self._blocks_per_drop)
+            widest = max(widest, 2 * (bler.half_width or 0) / bler.known)
         return widest

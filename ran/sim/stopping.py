@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ran.sim.experiment import Stopping
-from ran.sim.statistics import prefix_intervals
+from ran.stats import grouped_wilson_prefixes
 
 #: Below so many block errors an interval's own width is too uncertain to stop by it.
 _FEWEST_ERRORS_FOR_WIDTH = 10
@@ -31,9 +31,9 @@ def _narrow_enough(rule: Stopping, known: np.ndarray, total: np.ndarray, blocks_
     if not len(total) or total[-1] < _FEWEST_ERRORS_FOR_WIDTH:
         return None
     start = int(np.searchsorted(total, _FEWEST_ERRORS_FOR_WIDTH))
-    interval = prefix_intervals(known, blocks_per_drop, from_drop=start)
+    low, high = grouped_wilson_prefixes(known, blocks_per_drop, first=start)
     bler = total[start:] / (np.arange(start + 1, len(total) + 1) * blocks_per_drop)
-    narrow = np.flatnonzero(interval.high - interval.low <= (rule.relative_interval_width or 0) * bler)
+    narrow = np.flatnonzero(high - low <= (rule.relative_interval_width or 0) * bler)
     return start + int(narrow[0]) + 1 if len(narrow) else None
 
 

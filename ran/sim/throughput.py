@@ -8,6 +8,8 @@ from typing import Literal
 
 import numpy as np
 
+from ran.stats import Estimate, Pairs, fieller, weighted_ratios
+
 Verdict = Literal["pass", "fail", "undecided"]
 
 #: Drops at the first look; every further look is at twice as many.
@@ -15,24 +17,6 @@ _FIRST_LOOK = 256
 _MOST_LOOKS = 10
 #: Two-sided quantile of 5 % over all looks together (Bonferroni: 0.5 % each).
 Z_ALL_LOOKS = 2.807033768
-
-
-@dataclass(frozen=True)
-class Fraction:
-    """Delivered blocks per transmission: the fraction of the maximum throughput, with its interval.
-
-    low, high: 95 % over all the looks that a decision takes at the growing number of drops.
-    """
-
-    value: float
-    low: float
-    high: float
-
-    def verdict(self, threshold: float) -> Verdict:
-        """Whether the whole interval is at or above the threshold, below it, or neither."""
-        if self.low >= threshold:
-            return "pass"
-        return "fail" if self.high < threshold else "undecided"
 
 
 @dataclass(frozen=True)
@@ -57,66 +41,36 @@ class Stream:
         air_time_s = int(self.transmissions.sum()) / self.blocks_per_drop * slot_duration_s
         return int(self.delivered.sum()) * self.bits / air_time_s
 
+    def pairs(self, max_transmissions: int) -> Pairs:
+        """Delivered blocks to transmissions. One drop at its best and one at its worst count towards the spread, so
+        that a sample without any failure, whose variance is 0, does not claim certainty."""
+        best, worst = float(self.blocks_per_drop), float(self.blocks_per_drop * max_transmissions)
+        return Pairs(self.delivered, self.transmissions, ((best, best), (0.0, worst)))
 
-def fraction_of_maximum(streams: Sequence[Stream], max_transmissions: int) -> Fraction:
-    """Throughput of all streams together as a fraction of its maximum.
+
+def fraction_of_maximum(streams: Sequence[Stream], max_transmissions: int) -> Estimate:
+    """Delivered blocks per transmission: the throughput of all streams together as a fraction of its maximum.
 
     A process sends each of its codewords until it arrives, and then the next block of that codeword: so codewords have
-    throughputs of their own, sum over c of bits_c E[delivered_c] / E[transmissions_c]. The interval of several streams
-    is that of the ratios' first-order expansion, in which a drop's share is sum over c of
-    weight_c (delivered_c - fraction_c transmissions_c) / E[transmissions_c]; as in `throughput_fraction` one drop at
-    its best and one at its worst are counted with it.
+    throughputs of their own, sum over c of bits_c E[delivered_c] / E[transmissions_c]. Every slot of a process carries
+    a transmission, so in the long run the throughput of one stream is the ratio of two means.
+
+    The interval (Fieller's; of several streams that of `weighted_ratios`) counts drops, and holds with 95 % over all
+    the looks that a decision takes at the growing number of drops. Without any drop there is no value.
     """
+    pairs = [stream.pairs(max_transmissions) for stream in streams]
     if len(streams) == 1:
-        one = streams[0]
-        return throughput_fraction(one.delivered, one.transmissions, one.blocks_per_drop, max_transmissions)
-    count = len(streams[0].delivered)
-    if count == 0:
-        return Fraction(float("nan"), 0.0, 1.0)
-    most = sum(s.bits * s.blocks_per_drop for s in streams)
-    value, shares = 0.0, np.zeros(count + 2)
-    for s in streams:
-        weight = s.bits * s.blocks_per_drop / most
-        d = np.append(s.delivered, [s.blocks_per_drop, 0]).astype(float)
-        t = np.append(s.transmissions, [s.blocks_per_drop, s.blocks_per_drop * max_transmissions]).astype(float)
-        mean_t = t[:count].mean()
-        fraction = d[:count].mean() / mean_t
-        value += weight * fraction
-        shares += weight * (d - fraction * t) / mean_t
-    half = Z_ALL_LOOKS * float(np.sqrt((shares**2).sum() * (count / max(count - 1, 1)))) / count
-    return Fraction(value, float(np.clip(value - half, 0, 1)), float(np.clip(value + half, 0, 1)))
+        return fieller(pairs[0], z=Z_ALL_LOOKS).clipped(0, 1)
+    most = sum(stream.bits * stream.blocks_per_drop for stream in streams)
+    weights = [stream.bits * stream.blocks_per_drop / most for stream in streams]
+    return weighted_ratios(pairs, weights, z=Z_ALL_LOOKS).clipped(0, 1)
 
 
-def throughput_fraction(
-    delivered: np.ndarray, transmissions: np.ndarray, blocks_per_drop: int, max_transmissions: int
-) -> Fraction:
-    """Fraction of the maximum throughput over drops, the independent units.
-
-    delivered, transmissions int [drops]: blocks that arrived, and transmissions of blocks, over the users of a drop.
-
-    Every slot of a process carries a transmission, so in the long run the throughput is the ratio of two means,
-    E[delivered] / E[transmissions]. Its interval is Fieller's (E. C. Fieller, JRSS B 16, 1954): all f for which
-    mean(delivered - f transmissions) is within its standard error of 0. The moments include one drop at its best and
-    one at its worst, so that a sample without any failure, whose variance is 0, does not claim certainty.
-    """
-    count = len(delivered)
-    if count == 0:
-        return Fraction(float("nan"), 0.0, 1.0)
-    d, t = np.asarray(delivered, float), np.asarray(transmissions, float)
-    extremes = np.array([[blocks_per_drop, 0.0], [blocks_per_drop, blocks_per_drop * max_transmissions]])
-    pairs = np.column_stack([np.stack([d, t]), extremes])
-    deviations = pairs - np.array([[d.mean()], [t.mean()]])
-    # variance of the sums: [[dd, dt], [dt, tt]]
-    moments = deviations @ deviations.T * (count / max(count - 1, 1))
-    total_d, total_t = float(d.sum()), float(t.sum())
-    a = total_t**2 - Z_ALL_LOOKS**2 * moments[1, 1]
-    b = total_t * total_d - Z_ALL_LOOKS**2 * moments[0, 1]
-    c = total_d**2 - Z_ALL_LOOKS**2 * moments[0, 0]
-    if a <= 0:
-        return Fraction(total_d / total_t, 0.0, 1.0)
-    half = np.sqrt(max(b * b - a * c, 0.0))
-    low, high = (b - half) / a, (b + half) / a
-    return Fraction(total_d / total_t, float(np.clip(low, 0, 1)), float(np.clip(high, 0, 1)))
+def verdict_of(fraction: Estimate, threshold: float) -> Verdict:
+    """Whether the whole interval is at or above the threshold, below it, or neither."""
+    if fraction.low is not None and fraction.low >= threshold:
+        return "pass"
+    return "fail" if fraction.is_below(threshold) else "undecided"
 
 
 def drops_to_decide(streams: Sequence[Stream], max_transmissions: int, threshold: float, limit: int) -> int | None:
@@ -128,7 +82,7 @@ def drops_to_decide(streams: Sequence[Stream], max_transmissions: int, threshold
         if look > len(streams[0].delivered):
             return None
         fraction = fraction_of_maximum([stream.first(look) for stream in streams], max_transmissions)
-        if look == limit or fraction.verdict(threshold) != "undecided":
+        if look == limit or verdict_of(fraction, threshold) != "undecided":
             return look
     return None
 

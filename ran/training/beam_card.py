@@ -9,6 +9,7 @@ from typing import Any
 from ran.beams.experiment import BeamExperiment, PredictorBlock, load
 from ran.beams.run import run_experiment
 from ran.sim.files import write_text
+from ran.stats import Estimate, Notation
 from ran.training.beam_recipe import BeamRecipe, Evaluated
 
 #: Figures of a card, of all that a run has.
@@ -42,11 +43,7 @@ def _measured(part: Evaluated, weights: Path) -> dict[str, Any]:
         {
             "setting": result.setting.title,
             "predictor": result.predictor,
-            **{
-                name: [round(v, 4) for v in (value.value, value.low, value.high)]
-                for name, value in result.values.items()
-                if name in _FIGURES
-            },
+            **{name: value.plain(4) for name, value in result.values.items() if name in _FIGURES},
         }
         for result in results.results
         if result.refusal is None
@@ -106,7 +103,6 @@ def card_text(card: dict[str, Any]) -> str:
 def _cell(name: str, value: list[float] | None) -> str:
     if value is None:
         return ""
-    if name.startswith(("top", "adaptive_hit")):
-        middle, low, high = (100 * v for v in value)
-        return f"{middle:.1f} % ({low:.1f} to {high:.1f})"
-    return f"{value[0]:.2f} ({value[1]:.2f} to {value[2]:.2f})"
+    middle, low, high = value
+    share = name.startswith(("top", "adaptive_hit"))
+    return (Notation(1, scale=100, suffix=" %") if share else Notation(2)).text(Estimate(middle, low, high))

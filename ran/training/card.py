@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from ran.report import summary_table
-from ran.report.crossing import Crossings, interval
+from ran.report.crossing import Crossings
 from ran.report.summary import TARGET_BLERS
 from ran.sim.experiment import Experiment, ReceiverBlock, load
 from ran.sim.files import write_text
 from ran.sim.results import RunResults
 from ran.sim.run import Listener, run
+from ran.stats import Estimate, Notation, central_interval
 from ran.training.flops import NUM_RX_ANT, STATED
 from ran.training.recipe import Recipe
 from receivers.neural.constellation import TENSOR, trained_points
@@ -20,6 +21,7 @@ from receivers.neural.weights import load_weights
 
 #: What the card tells of where the slots came from.
 _SOURCES = ("slots", "cases", "offsets", "data", "init", "replay", "guard_tolerance")
+_CHANGE = Notation(4)
 _MODULATION = {2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM"}
 
 
@@ -90,9 +92,9 @@ def _over_init(results: RunResults) -> dict[str, list[dict[str, Any]]]:
         changes = crossings.replicated_bler(title) - crossings.replicated_bler(_before(title))
         for snr, change in zip(own, changes.T, strict=True):
             before, after = known[_before(title), snr].bler, known[title, snr].bler
-            low, high = interval(change)
+            moved = Estimate(after - before, *central_interval(change))
             row = {"receiver": title, "esn0_db": snr, "bler_before": round(before, 6), "bler": round(after, 6)}
-            points.append(row | {"change": f"{after - before:.4f} [{low:.4f}, {high:.4f}]"})
+            points.append(row | {"change": _CHANGE.text(moved)})
     return {"gain_over_init": gains, "change_over_init": points} if gains else {}
 
 

@@ -11,7 +11,7 @@ import torch
 from scipy.special import j0
 
 from ran.adaptation.experiment import AdaptationExperiment, built_in_experiments, load
-from ran.adaptation.outcome import mean_interval, outcomes, ratio_interval
+from ran.adaptation.outcome import outcomes
 from ran.adaptation.run import run_tables
 from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series
 from ran.cli.main import main
@@ -164,19 +164,6 @@ def test_one_slot_is_the_link_of_before():
     assert torch.equal(one.observation.y, first.observation.y)
     with pytest.raises(ValueError, match="num_slots: got 3 with harq; allowed: 1"):
         Link(several.model_copy(update={"harq": Harq()}))
-
-
-def test_intervals():
-    generator = np.random.default_rng(4)
-    values = generator.normal(5, 2, (4000, 12))
-    covered = [(i := mean_interval(row)).low <= 5 <= i.high for row in values]
-    assert abs(np.mean(covered) - 0.95) < 5 * np.sqrt(0.95 * 0.05 / 4000)
-    # what two share cancels: a paired ratio is known better than either mean
-    shared = generator.gamma(4, 1, 40)
-    ratio = ratio_interval(1.1 * shared + generator.normal(0, 0.01, 40), shared)
-    assert ratio.low < 1.1 < ratio.high
-    assert ratio.high - ratio.low < 0.02
-    assert ratio_interval(shared, np.zeros(40)) is None
 
 
 def test_built_in_experiments_load():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ran.beams.link_rate import LinkRate
-from ran.beams.metrics import Costs, Outcomes, mean, outcomes_of, percentile, reliability, share, summary
+from ran.beams.metrics import Costs, Outcomes, mean, outcomes_of, reliability, share, summary
 
 
 def _outcomes(top_k: tuple[int, ...] = (1, 2, 4)) -> Outcomes:
@@ -50,15 +50,6 @@ def test_intervals_count_drops_not_decisions() -> None:
     alone, repeated = mean(drops), mean(np.repeat(drops, 9, 1))
     assert repeated.low == pytest.approx(alone.low)
     assert share(np.repeat(drops > 0, 9, 1)).low <= share(drops > 0).low + 1e-3
-
-
-def test_percentile_of_an_exponential_law() -> None:
-    values = np.random.default_rng(3).exponential(size=(20_000,))
-    found = percentile(values, 90, np.random.default_rng(4))
-    # standard error of a quantile: sqrt(p (1 - p) / n) / density; the density there is 0.1
-    error = np.sqrt(0.09 / 20_000) / 0.1
-    assert abs(found.value - np.log(10)) < 5 * error
-    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.3)
 
 
 def test_reliability_of_calibrated_probabilities_is_the_diagonal() -> None:

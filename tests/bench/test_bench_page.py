@@ -17,14 +17,18 @@ from ran.bench.measure import Measured
 from ran.bench.page import Result, as_json, as_markdown, quantity, spread, verdict
 from ran.bench.row import Parity
 from ran.bench.scaling import Axis, describe_cost, worker_axis, workers_to_try
-from ran.bench.timing import Spread
 from ran.cli.main import main
+from ran.stats import Estimate
 
 LIMITS = Limits(1e12, 2.5e11, 1.6e11, 4e10)
 
 
+def samples(median: float, low: float, high: float, number: int) -> Estimate:
+    return Estimate(median, low, high, 0.5, num_units=number)
+
+
 def result(**changes: object) -> Result:
-    fast, slow = Spread(250.0, 240.0, 255.0, 7), Spread(0.05, 0.04, 0.06, 7)
+    fast, slow = samples(250.0, 240.0, 255.0, 7), samples(0.05, 0.04, 0.06, 7)
     row = Measured(
         ROWS["ldpc-bg1-r13-i8"],
         ours=fast,
@@ -33,7 +37,7 @@ def result(**changes: object) -> Result:
         floor_text="10 M int8 operations",
         peer=slow,
         peer_settings="boxplus",
-        ratio=Spread(5000.0, 4800.0, 5100.0, 7),
+        ratio=samples(5000.0, 4800.0, 5100.0, 7),
         parity=Parity("block errors on the same 48 blocks: ours 5, Sionna 48", True),
         notes=("a note",),
     )
@@ -77,7 +81,7 @@ def test_page_shows_target_verdict_floor_and_parity() -> None:
 )
 def test_verdict_names_the_part_that_is_missed(ours: float, ratio: float, text: str) -> None:
     (row,) = result().rows
-    assert verdict(replace(row, ours=Spread(ours, ours, ours, 1), ratio=Spread(ratio, ratio, ratio, 1))) == text
+    assert verdict(replace(row, ours=samples(ours, ours, ours, 1), ratio=samples(ratio, ratio, ratio, 1))) == text
 
 
 def test_a_wrong_result_is_not_hidden() -> None:
@@ -129,7 +133,7 @@ def test_workers() -> None:
     assert workers_to_try(6) == (1, 2, 4, 6)
     axis = worker_axis((1,), 4, 0.05)
     assert axis.values == (1,)
-    assert axis.rates[0].median > 0
+    assert axis.rates[0].value > 0
     assert "1 processes do 1.00 times" in axis.finding
 
 
@@ -141,7 +145,7 @@ def test_quantity(value: float, text: str) -> None:
 
 
 def test_single_sample_has_no_spread() -> None:
-    assert spread(Spread(2.0, 2.0, 2.0, 1), " x/s") == "2.00 x/s"
+    assert spread(samples(2.0, 2.0, 2.0, 1), " x/s") == "2.00 x/s"
     assert spread(None) == "—"
 
 

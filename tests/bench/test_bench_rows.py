@@ -86,12 +86,12 @@ class TestLdpc:
 
     def test_measured_row_has_everything(self) -> None:
         found = measure(small_ldpc_row(), TINY, LIMITS, "sionna")
-        assert found.ours.num_samples == found.peer.num_samples == found.ratio.num_samples == 2
-        assert found.ours.low <= found.ours.median <= found.ours.high
+        assert found.ours.num_units == found.peer.num_units == found.ratio.num_units == 2
+        assert found.ours.low <= found.ours.value <= found.ours.high
         assert found.parity is not None
         assert found.is_met is False  # nobody is a thousand million times faster
         assert any(name in found.peer_settings for name in ("boxplus", "minsum"))
-        assert found.above_floor == pytest.approx(found.floor / found.ours.median)
+        assert found.above_floor == pytest.approx(found.floor / found.ours.value)
 
     def test_without_a_peer_a_ratio_is_open(self) -> None:
         found = measure(small_ldpc_row(), TINY, LIMITS, None)

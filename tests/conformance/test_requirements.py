@@ -14,6 +14,7 @@ from ran.conformance.requirements import Offsets, experiment, requirements, sele
 from ran.conformance.run import Request, passed, run_rows
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
+from ran.stats import Estimate
 
 # (channel, modulation order's name, layers, PRB): bits, from TS 38.104 annex A
 PAYLOADS = {
@@ -171,12 +172,7 @@ def test_only_a_pass_is_a_pass():
         if verdict == "refused":
             return RowOutcome(row, "38.104", "blind", (), "why")
         fraction = {"pass": (0.8, 0.75, 0.85), "fail": (0.6, 0.5, 0.65), "undecided": (0.7, 0.6, 0.8)}[verdict]
-        point = SimpleNamespace(
-            esn0_db=row.required_snr_db,
-            throughput_fraction=fraction[0],
-            throughput_fraction_low=fraction[1],
-            throughput_fraction_high=fraction[2],
-        )
+        point = SimpleNamespace(esn0_db=row.required_snr_db, fraction=Estimate(*fraction))
         return RowOutcome(row, "38.104", "blind", (point,))
 
     assert passed([outcome("pass")])

@@ -69,8 +69,8 @@ def test_smaller_numbers(dtype, made):
     assert not made[dtype].problems
     assert file.num_bytes < whole.num_bytes
     assert file.loss is not None
-    assert file.loss.value_db is not None
-    assert abs(file.loss.value_db) < 0.5
+    assert file.loss.value is not None
+    assert abs(file.loss.value) < 0.5
     assert max(llr.max_difference for llr in file.llrs) > 10 * max(llr.max_difference for llr in whole.llrs)
     assert f"dtype: {dtype}" in describe(made[dtype].folder / file.name)
 

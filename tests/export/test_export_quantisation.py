@@ -19,7 +19,7 @@ from ran.export.quantisation import to_f16, to_int8
 from ran.export.slots import empty_slot, experiment_of, link_of
 from ran.export.targets import TARGETS
 from ran.export.twin import ModelReceiver, RuntimeModel, torch_runtime
-from ran.report.crossing import Estimate
+from ran.stats import Estimate
 from receivers import NeuralReceiver, OnnxReceiver
 from receivers.onnx.export import write_onnx
 
@@ -69,14 +69,14 @@ def test_networks_alone_are_smaller(dtype, whole, tmp_path):
         (Estimate(0.1, -0.1, 0.3), False),  # the value is within, the interval is not
         (Estimate(-0.1, -0.3, 0.1), True),
         (Estimate(0.21, 0.1, 0.3), False),
-        (Estimate(0.0, -math.inf, math.inf), False),
-        (Estimate(0.0, -0.1, math.inf), False),
-        (Estimate(None, reason="it stays above 0.1"), False),
+        (Estimate(0.0, -math.inf, math.inf, reason="beyond"), False),
+        (Estimate(0.0, -0.1, math.inf, reason="beyond"), False),
+        (Estimate.missing("it stays above 0.1"), False),
     ],
 )
 def test_a_loss_that_is_not_known_is_not_within(loss, within):
     assert is_within(loss, 0.2) is within
-    assert bool(unknown(loss)) is (loss.value_db is None or not math.isfinite(loss.high_db))
+    assert bool(unknown(loss)) is (loss.value is None or not math.isfinite(loss.high))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_more_slots_until_the_interval_decides(intervals, slots):
     def measure(num_slots: int) -> Estimate:
         low, high = intervals[len(asked)]
         asked.append(num_slots)
-        return Estimate(0.15, low, high)
+        return Estimate(0.15, low, high, reason="beyond" if math.isinf(low) else "")
 
     decided_loss(measure, 64, 0.2)
     assert asked == slots

@@ -92,9 +92,9 @@ def test_gains_are_those_of_the_construction(outcomes, condition, receiver, at_d
     found = of(outcomes, receiver, condition)
     for gain, reference_db in ((found.gain, BASELINE_AT), (found.gain_over_floor, FLOOR_AT)):
         # five standard deviations of the measured interval: one false alarm in a million
-        sigma = (gain.high_db - gain.low_db) / (2 * 1.96)
+        sigma = (gain.high - gain.low) / (2 * 1.96)
         assert sigma < 0.1
-        assert gain.value_db == pytest.approx(reference_db - at_db, abs=5 * sigma)
+        assert gain.value == pytest.approx(reference_db - at_db, abs=5 * sigma)
 
 
 def test_verdicts(outcomes):
@@ -104,7 +104,7 @@ def test_verdicts(outcomes):
     assert of(outcomes, "slightly-worse").verdict in ("not worse", "undecided")
     assert of(outcomes, "worse").verdict == "worse"
     assert of(outcomes, "has-a-floor").verdict == "worse"
-    assert of(outcomes, "has-a-floor").crossing.value_db is None
+    assert of(outcomes, "has-a-floor").crossing.value is None
     assert of(outcomes, "refuses").verdict == "not worse"
     assert of(outcomes, "refuses", "two").verdict == "refused"
     assert of(outcomes, "refuses", "two").reason == "receivers.0: got 'refuses'; allowed: others"
@@ -134,7 +134,7 @@ def test_a_receiver_that_works_where_the_floor_does_not_is_not_worse(folder, out
     experiment = renamed.experiment.model_copy(update={"receivers": (block,)})
     floor = type(renamed)(experiment, points, renamed.genie_receivers, 1, renamed.meta)
     found = outcomes_of(CONDITIONS.conditions[0], {"ls-linear": floor, **runs})
-    assert of(found, "better").gain_over_floor.value_db is None
+    assert of(found, "better").gain_over_floor.value is None
     assert of(found, "better").verdict == "not worse"
 
 
@@ -150,7 +150,7 @@ def test_it_resumes_and_takes_more_receivers(folder, outcomes):
     assert [(p.esn0_db, p.block_errors, p.drops) for p in late.points] == [
         (p.esn0_db, p.block_errors, p.drops) for p in earlier.points
     ]
-    assert late.gain_over_floor.value_db == earlier.gain_over_floor.value_db
+    assert late.gain_over_floor.value == earlier.gain_over_floor.value
 
 
 def test_a_receiver_that_takes_nothing_is_an_error(tmp_path):
@@ -177,7 +177,7 @@ def test_files(outcomes, folder):
     assert [(line["condition"], line["receiver"]) for line in lines] == [
         (o.condition.name, o.receiver) for o in outcomes
     ]
-    assert float(lines[2]["gain_over_lmmse_db"]) == pytest.approx(of(outcomes, "better").gain.value_db, abs=1e-4)
+    assert float(lines[2]["gain_over_lmmse_db"]) == pytest.approx(of(outcomes, "better").gain.value, abs=1e-4)
     values = json.loads((folder / JSON).read_text())
     assert values[2]["verdict"] == "not worse"
     assert values[2]["points"][0]["block_errors"] > 0

@@ -11,6 +11,7 @@ from scipy.special import expit, logit
 from ran.phy.config import Carrier
 from ran.sim.experiment import Experiment
 from ran.sim.results import PointResult, RunResults
+from ran.stats import Estimate
 
 SLOPE_PER_DB = 2.2
 BITS_PER_BLOCK = 8456
@@ -36,9 +37,9 @@ def point(receiver: str, esn0_db: float, block_errors_per_drop: np.ndarray, bloc
         slots=drops,
         blocks=blocks,
         block_errors=errors,
-        bler=bler,
-        bler_low=0.0 if errors == 0 else float(centre - half),
-        bler_high=1.0 if errors == blocks else float(centre + half),
+        error_rate=Estimate(
+            bler, 0.0 if errors == 0 else float(centre - half), 1.0 if errors == blocks else float(centre + half)
+        ),
         bit_errors=int(0.07 * BITS_PER_BLOCK * errors),
         bits=BITS_PER_BLOCK * blocks,
         throughput_mbps=BITS_PER_BLOCK * (blocks - errors) / (drops * Carrier(num_prb=24).slot_duration_s) / 1e6,

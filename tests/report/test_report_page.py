@@ -96,7 +96,7 @@ def test_page_tells_all_of_the_run(page):
             assert str(estimate) in text
     for point in run.points:
         assert f"{point.block_errors:,}" in text
-        assert f"{point.bler_low:.3g} to {point.bler_high:.3g}" in text
+        assert f"[{point.bler_low:.3g}, {point.bler_high:.3g}]" in text
     for value in run.meta.values():
         assert value in text
     assert "max_doppler_hz: 400.0" in text
@@ -112,8 +112,8 @@ def test_ebn0_is_esn0_by_a_constant():
         for row in summary_table(run, esn0_less_ebn0_db=offset):
             for esn0, ebn0 in zip(row.crossings, row.ebn0s, strict=True):
                 assert ebn0.reason == esn0.reason
-                if esn0.value_db is not None:
-                    ends = [(esn0.value_db, ebn0.value_db), (esn0.low_db, ebn0.low_db), (esn0.high_db, ebn0.high_db)]
+                if esn0.value is not None:
+                    ends = [(esn0.value, ebn0.value), (esn0.low, ebn0.low), (esn0.high, ebn0.high)]
                     assert all(b == pytest.approx(a - wanted) for a, b in ends)
 
 
@@ -247,8 +247,8 @@ def test_summary_rows():
     assert [row.is_reference for row in rows] == [False, True, False]
     genie, reference, neural = rows
     assert reference.gains[0].reason == "compared with itself"
-    assert neural.gains[0].low_db <= 1.4 <= neural.gains[0].high_db
-    assert neural.losses[0].low_db <= 0.6 <= neural.losses[0].high_db
+    assert neural.gains[0].low <= 1.4 <= neural.gains[0].high
+    assert neural.losses[0].low <= 0.6 <= neural.losses[0].high
     assert genie.gains[0] == reference.losses[0]
     (sentence,) = findings(rows)
     assert re.fullmatch(

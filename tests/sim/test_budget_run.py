@@ -6,7 +6,6 @@ import csv
 import sqlite3
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from ran.cli.main import main
@@ -18,7 +17,6 @@ from ran.sim.experiment import Experiment, built_in_experiments, load
 from ran.sim.identity import scenario_id
 from ran.sim.results import load_results
 from ran.sim.run import run
-from ran.sim.statistics import bler_interval, wilson_interval
 
 SMALL = {
     "name": "small-budget",
@@ -44,7 +42,7 @@ def test_bins_hold_every_block_once(finished: Path) -> None:
     for curve in over_received_esn0(results):
         assert sum(b.blocks for b in curve.bins) == 256
         assert sum(b.block_errors for b in curve.bins) == total[curve.receiver]
-        assert all(b.bler_low <= b.bler <= b.bler_high for b in curve.bins)
+        assert all(b.error_rate.low <= b.error_rate.value <= b.error_rate.high for b in curve.bins)
     for curve in over_distance(results):
         assert sum(b.blocks for b in curve.bins) == 128
     # users are anywhere in the cell; more power, as much more Es/N0
@@ -123,9 +121,3 @@ def test_the_power_names_the_scenario() -> None:
     assert scenario_id(one, 23.0) == scenario_id(more, 23.0) != scenario_id(one, 10.0)
     assert scenario_id(one, 23.0) != scenario_id(other, 23.0)
     assert validate(Experiment, one.resolved()) == one
-
-
-def test_wilson_is_the_interval_of_independent_drops() -> None:
-    errors = np.array([1] * 7 + [0] * 43)
-    np.testing.assert_allclose(wilson_interval(7 / 50, 50), bler_interval(errors, 1))
-    assert wilson_interval(0.0, 0) == (0.0, 1.0)

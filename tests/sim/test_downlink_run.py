@@ -19,7 +19,7 @@ from ran.sim.results import CSV_COLUMNS, load_results
 from ran.sim.run import run
 from ran.sim.simulation import build_simulation
 from ran.sim.store import Segment
-from ran.sim.throughput import Stream, fraction_of_maximum, throughput_fraction
+from ran.sim.throughput import Stream, fraction_of_maximum
 
 GOOD = """\
 carrier: {num_prb: 4}
@@ -95,7 +95,7 @@ def test_the_fraction_of_two_codewords() -> None:
     sent = rng.integers(1, 5, n)
     arrived = np.where(sent == 4, rng.integers(0, 2, n), 1)
     both = fraction_of_maximum([Stream(arrived, sent, 1, 1000)] * 2, 4)
-    one = throughput_fraction(arrived, sent, 1, 4)
+    one = fraction_of_maximum([Stream(arrived, sent, 1, 1000)], 4)
     assert both.value == pytest.approx(one.value)
     assert both.low == pytest.approx(one.low, abs=0.01)
     assert both.high == pytest.approx(one.high, abs=0.01)

@@ -89,9 +89,9 @@ def test_requirement_is_decided_and_the_crossing_found(at_db: float, verdict: st
     # the fake transmission n fails with p / 2^n of the same uniform number: 1 / (1 + p + p/2 + p/4), p = 0.245 at 70 %
     p = (1 / 0.7 - 1) / 1.75
     expected = at_db + np.log(1 / p - 1) / 1.5
-    assert found.snr_db is not None
-    assert abs(found.snr_db - expected) < found.half_db + 0.1
-    assert (found.snr_db < 3.0) == (verdict == "pass")
+    assert found.value is not None
+    assert abs(found.value - expected) < found.half_width + 0.1
+    assert (found.value < 3.0) == (verdict == "pass")
     # the walk ends one point beyond the crossing
     assert (
         min(p.throughput_fraction for p in results.points) < 0.7 <= max(p.throughput_fraction for p in results.points)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ran.sim.experiment import Stopping
-from ran.sim.statistics import bler_interval
 from ran.sim.stopping import drops_expected, drops_used
+from ran.stats import grouped_wilson
 
 rules = st.builds(
     Stopping,
@@ -44,8 +44,8 @@ def test_stops_as_soon_as_the_interval_is_narrow_enough() -> None:
     used = drops_used(rule, errors, 1)
 
     def width(drops: int) -> float:
-        low, high = bler_interval(errors[:drops], 1)
-        return (high - low) / errors[:drops].mean()
+        found = grouped_wilson(errors[:drops], 1)
+        return (found.high - found.low) / errors[:drops].mean()
 
     assert used is not None
     assert width(used) <= 0.2 < width(used - 1)

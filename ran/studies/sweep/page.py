@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from ran import __version__
-from ran.report.crossing import percent
 from ran.report.html import write_whole
 from ran.report.summary import TARGET_BLERS
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
+from ran.stats import percent
 from ran.studies.part import PartResult
 from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, all_curves, axis_key, over_key
 from ran.studies.sweep.request import shown
@@ -43,14 +43,14 @@ def findings(rows: Sequence[Row]) -> list[str]:
     sentences = []
     for receiver in dict.fromkeys(row.receiver for row in rows if not row.is_reference and not row.is_genie):
         own = [row for row in rows if row.receiver == receiver]
-        known = [row for row in own if row.gains[0].value_db is not None]
+        known = [row for row in own if row.gains[0].is_known]
         if not known:
             continue
         reference = next((row.receiver for row in rows if row.is_reference), "")
-        better = sum(1 for row in known if (row.gains[0].low_db or 0) > 0)
-        worse = sum(1 for row in known if (row.gains[0].high_db or 0) < 0)
-        most = max(known, key=lambda row: row.gains[0].value_db or 0)
-        least = min(known, key=lambda row: row.gains[0].value_db or 0)
+        better = sum(1 for row in known if row.gains[0].is_above(0))
+        worse = sum(1 for row in known if row.gains[0].is_below(0))
+        most = max(known, key=lambda row: row.gains[0].known)
+        least = min(known, key=lambda row: row.gains[0].known)
         sentences.append(
             f"{receiver} needs significantly less Es/N0 than {reference} in {better} of {len(known)} combinations"
             + (f" and significantly more in {worse}" if worse else "")
@@ -117,8 +117,8 @@ def _cell(row: Row) -> dict[str, Any]:
     return {
         "crossing": crossing,
         "interval": f"[{interval}" if interval else "",
-        "gain": gain if row.gains[0].value_db is not None else "",
+        "gain": gain if row.gains[0].is_known else "",
         "of_gain": f"[{of_gain}" if of_gain else "",
-        "reason": row.refusal or row.crossings[0].reason,
+        "reason": row.refusal or row.crossings[0].why_missing,
         "is_refused": bool(row.refusal),
     }

@@ -14,10 +14,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ran.report.crossing import percent
 from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math
 from ran.report.picture import STYLE
 from ran.report.summary import TARGET_BLERS
+from ran.stats import percent
 from ran.studies.sweep.request import shown, title_of
 from ran.studies.sweep.rows import Row
 
@@ -67,7 +67,7 @@ def _over(
     panel: Axes, rows: Sequence[Row], key: str, places: dict[str, float], color: str, marker: str, dashed: bool
 ) -> None:
     found = [(places[shown(row.facts[key])], row.crossings[0]) for row in rows]
-    known = sorted((x, e.value_db, e.low_db, e.high_db) for x, e in found if e.value_db is not None)
+    known = sorted((x, *e.numbers) for x, e in found if e.is_known)
     if not known:
         return
     x, y, low, high = (np.array([entry[i] for entry in known], float) for i in range(4))

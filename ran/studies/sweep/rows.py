@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ran.report.crossing import Crossings, Estimate, reference_receiver
+from ran.report.crossing import Crossings, reference_receiver
 from ran.report.summary import TARGET_BLERS
 from ran.sim.results import CSV_COLUMNS, PointResult, RunResults
+from ran.stats import Estimate
 from ran.studies.part import PartResult
 
 
@@ -42,7 +42,7 @@ def rows_of(parts: Sequence[PartResult]) -> list[Row]:
     for part in parts:
         if part.results is not None:
             found += _rows_of_run(part, part.results)
-        nothing = tuple(Estimate(None, reason="refused") for _ in TARGET_BLERS)
+        nothing = tuple(Estimate.missing("refused") for _ in TARGET_BLERS)
         found += [
             Row(part.title, part.facts, receiver, False, False, nothing, nothing, (), True, reason)
             for receiver, reason in part.refused.items()
@@ -59,7 +59,7 @@ def _rows_of_run(part: PartResult, results: RunResults) -> list[Row]:
 
         def gain(target: float, receiver: str = block.title) -> Estimate:
             if reference is None or receiver == reference:
-                return Estimate(None, reason="compared with itself")
+                return Estimate.missing("compared with itself")
             return crossings.gain(receiver, reference, target)
 
         rows.append(
@@ -105,15 +105,10 @@ def as_json(name: str, rows: Sequence[Row]) -> str:
             "block_errors": sum(point.block_errors for point in row.points),
             "refusal": row.refusal,
             "at": [
-                {"bler": target, "snr_db": _numbers(crossing), "gain_db": _numbers(gain), "reason": crossing.reason}
+                {"bler": target, "snr_db": crossing.plain(4), "gain_db": gain.plain(4), "reason": crossing.why_missing}
                 for target, crossing, gain in zip(TARGET_BLERS, row.crossings, row.gains, strict=True)
             ],
         }
         for row in rows
     ]
     return json.dumps({"sweep": name, "rows": values}, indent=1) + "\n"
-
-
-def _numbers(estimate: Estimate) -> list[float | None]:
-    numbers = (estimate.value_db, estimate.low_db, estimate.high_db)
-    return [None if n is None or math.isinf(n) else round(n, 4) for n in numbers]

@@ -4,48 +4,76 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
-from ran.sim.statistics import Z_95, bler_interval, prefix_intervals
+from ran.stats import Estimate, grouped_wilson, grouped_wilson_prefixes, two_sided_z, wilson
 
 
-def wilson(errors: int, blocks: int) -> tuple[float, float]:
-    p, z = errors / blocks, Z_95
+def score_interval(errors: int, blocks: int) -> tuple[float, float]:
+    p, z = errors / blocks, two_sided_z(0.95)
     centre = (p + z * z / (2 * blocks)) / (1 + z * z / blocks)
     half = z / (1 + z * z / blocks) * np.sqrt(p * (1 - p) / blocks + z * z / (4 * blocks**2))
     return centre - half, centre + half
 
 
+def ends(counts: np.ndarray, group_size: int) -> tuple[float, float]:
+    found = grouped_wilson(counts, group_size)
+    assert found.value == pytest.approx(counts.mean() / group_size)
+    assert found.num_units == len(counts)
+    return found.low, found.high
+
+
+def test_of_independent_trials() -> None:
+    errors = np.array([1] * 7 + [0] * 43)
+    found = wilson(7 / 50, 50)
+    assert (found.low, found.high) == pytest.approx(ends(errors, 1))
+    assert (found.low, found.high) == pytest.approx(score_interval(7, 50), abs=1e-12)
+    assert (wilson(0.0, 10).low, wilson(1.0, 10).high) == (0.0, 1.0)
+    assert not wilson(0.0, 0).is_known
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95, 0.99])
+@pytest.mark.parametrize(("share", "trials"), [(0.1, 100), (0.5, 20), (0.02, 400)])
+def test_coverage_of_independent_trials(share: float, trials: int, level: float) -> None:
+    """Exact, by adding up the binomial probabilities of the counts whose interval holds the truth."""
+    counts = np.arange(trials + 1)
+    held = [(e := wilson(k / trials, trials, level)).low <= share <= e.high for k in counts]
+    # a count is a whole number, so the coverage swings around the level by about the largest probability of a count
+    probability = binom(trials, share).pmf(counts)
+    assert abs(probability[held].sum() - level) < probability.max()
+
+
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=200))
 def test_one_block_per_drop_is_wilson(errors: list[int]) -> None:
-    assert bler_interval(np.array(errors), 1) == pytest.approx(wilson(sum(errors), len(errors)), abs=1e-12)
+    assert ends(np.array(errors), 1) == pytest.approx(score_interval(sum(errors), len(errors)), abs=1e-12)
 
 
 @given(st.integers(1, 4), st.data())
 def test_interval_contains_the_estimate(blocks_per_drop: int, data: st.DataObject) -> None:
     errors = np.array(data.draw(st.lists(st.integers(0, blocks_per_drop), min_size=1, max_size=60)))
-    low, high = bler_interval(errors, blocks_per_drop)
+    low, high = ends(errors, blocks_per_drop)
     assert 0 <= low <= errors.sum() / (len(errors) * blocks_per_drop) <= high <= 1
 
 
 @given(st.integers(1, 4), st.data())
 def test_every_prefix_is_what_the_prefix_alone_gives(blocks_per_drop: int, data: st.DataObject) -> None:
     errors = np.array(data.draw(st.lists(st.integers(0, blocks_per_drop), min_size=1, max_size=40)))
-    intervals = prefix_intervals(errors, blocks_per_drop)
+    low, high = grouped_wilson_prefixes(errors, blocks_per_drop)
     for drops in range(1, len(errors) + 1):
-        alone = bler_interval(errors[:drops], blocks_per_drop)
-        assert (intervals.low[drops - 1], intervals.high[drops - 1]) == alone
+        alone = ends(errors[:drops], blocks_per_drop)
+        assert (low[drops - 1], high[drops - 1]) == alone
 
 
 def test_without_errors_drops_are_counted_not_blocks() -> None:
-    assert bler_interval(np.zeros(50, int), 4) == pytest.approx(wilson(0, 50), abs=1e-12)
-    assert bler_interval(np.full(50, 4), 4) == pytest.approx(wilson(50, 50), abs=1e-12)
-    assert bler_interval(np.zeros(0, int), 4) == (0.0, 1.0)
+    assert ends(np.zeros(50, int), 4) == pytest.approx(score_interval(0, 50), abs=1e-12)
+    assert ends(np.full(50, 4), 4) == pytest.approx(score_interval(50, 50), abs=1e-12)
+    assert grouped_wilson(np.zeros(0, int), 4) == Estimate.missing("there is no trial")
 
 
 def test_drops_that_fail_as_one_count_once() -> None:
     together = np.repeat([0, 0, 0, 4], 100)
-    low, high = bler_interval(together, 4)
-    assert (low, high) == pytest.approx(wilson(100, 400), rel=0.02)
+    low, high = ends(together, 4)
+    assert (low, high) == pytest.approx(score_interval(100, 400), rel=0.02)
 
 
 @pytest.mark.parametrize("blocks_per_drop", [1, 2, 4])
@@ -61,7 +89,7 @@ def test_coverage(blocks_per_drop: int, correlation: float, bler: float, drops: 
         strength = 1 / correlation - 1
         p_drop = rng.beta(bler * strength, (1 - bler) * strength, (trials, drops))
     errors = rng.binomial(blocks_per_drop, p_drop)
-    intervals = np.array([bler_interval(e, blocks_per_drop) for e in errors])
+    intervals = np.array([ends(e, blocks_per_drop) for e in errors])
     covered = np.mean((intervals[:, 0] <= bler) & (bler <= intervals[:, 1]))
     # Three standard errors of 600 trials at 0.95 are 0.027; Wilson's own coverage swings by 0.01 around it.
     assert covered > 0.95 - 0.027 - 0.012
@@ -71,5 +99,5 @@ def test_ignoring_drops_would_not_cover() -> None:
     """The test above can fail: counting blocks as independent covers far too seldom."""
     rng = np.random.default_rng(1)
     errors = 4 * rng.binomial(1, 0.1, (600, 200))
-    intervals = np.array([wilson(int(e.sum()), 800) for e in errors])
+    intervals = np.array([score_interval(int(e.sum()), 800) for e in errors])
     assert np.mean((intervals[:, 0] <= 0.1) & (intervals[:, 1] >= 0.1)) < 0.8

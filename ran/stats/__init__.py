@@ -1,0 +1,43 @@
+"""Numbers with intervals: one type, one notation, and the methods that make them. Needs numpy and scipy only."""
+
+from ran.stats.crossing import ReplicatedCurve, falling_crossing, interpolable_rates, rising_crossing
+from ran.stats.estimate import LEVEL, Estimate
+from ran.stats.mean import normal_mean, paired_difference, student_mean
+from ran.stats.normal import two_sided_t, two_sided_z
+from ran.stats.notation import MISSING, PERCENT, Notation, csv_cells, percent
+from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, wilson
+from ran.stats.quantile import bootstrap_percentile, order_statistics_percentile, quartiles
+from ran.stats.ratio import Pairs, fieller, ratio_of_means, weighted_ratios
+from ran.stats.resampling import Counted, bootstrap_shares, central_interval
+
+__all__ = [
+    "LEVEL",
+    "MISSING",
+    "PERCENT",
+    "Counted",
+    "Estimate",
+    "Notation",
+    "Pairs",
+    "ReplicatedCurve",
+    "bootstrap_percentile",
+    "bootstrap_shares",
+    "central_interval",
+    "csv_cells",
+    "falling_crossing",
+    "fieller",
+    "grouped_wilson",
+    "grouped_wilson_prefixes",
+    "interpolable_rates",
+    "normal_mean",
+    "order_statistics_percentile",
+    "paired_difference",
+    "percent",
+    "quartiles",
+    "ratio_of_means",
+    "rising_crossing",
+    "student_mean",
+    "two_sided_t",
+    "two_sided_z",
+    "weighted_ratios",
+    "wilson",
+]

@@ -1,0 +1,82 @@
+"""Shares: of independent trials, and of trials that come in groups, such as the blocks of a drop."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ran.stats.estimate import LEVEL, Estimate
+from ran.stats.normal import two_sided_z
+
+#: Groups with both outcomes in the sample that it takes to trust the measured correlation as much as the worst case.
+_PRIOR_GROUPS = 4.0
+
+Array = NDArray[np.float64]
+
+
+def wilson(share: float, trials: float, level: float = LEVEL) -> Estimate:
+    """A share among so many independent trials, with Wilson's score interval (E. B. Wilson, JASA 22, 1927).
+
+    trials: may be an effective number. Without any there is no value.
+    """
+    if trials <= 0:
+        return Estimate.missing("there is no trial")
+    z = two_sided_z(level)
+    centre = share + z**2 / (2 * trials)
+    half = z * np.sqrt(share * (1 - share) / trials + z**2 / (4 * trials**2))
+    scale = 1 + z**2 / trials
+    # Exactly 0 and 1 at the ends, where rounding would leave 1e-17.
+    low = 0.0 if share == 0 else float(np.clip((centre - half) / scale, 0, 1))
+    high = 1.0 if share == 1 else float(np.clip((centre + half) / scale, 0, 1))
+    return Estimate(float(share), low, high, level, num_units=int(trials))
+
+
+def grouped_wilson(counts: NDArray, group_size: int, level: float = LEVEL) -> Estimate:
+    """The share of trials that came true, where trials of one group are not independent.
+
+    counts [groups]: how many of a group's `group_size` trials came true. The interval is that of
+    `grouped_wilson_prefixes` after the last group. Without any group there is no value.
+    """
+    groups = len(counts)
+    if groups == 0:
+        return Estimate.missing("there is no trial")
+    low, high = grouped_wilson_prefixes(counts, group_size, level, first=groups - 1)
+    value = float(np.sum(counts) / (groups * group_size))
+    return Estimate(value, float(low[-1]), float(high[-1]), level, num_units=groups)
+
+
+def grouped_wilson_prefixes(
+    counts: NDArray, group_size: int, level: float = LEVEL, first: int = 0
+) -> tuple[Array, Array]:
+    """Low and high ends [groups - first] of the share's interval after every group from number `first` on.
+
+    Wilson's score interval (E. B. Wilson, JASA 22, 1927) with an effective number of trials. The trials of a group
+    share a channel, so n groups of m trials carry less information than n m independent ones: n m / d with the design
+    effect d = Var(count per group) / (m p (1 - p)) (L. Kish, Survey Sampling, 1965, 8.2), between 1 (independent) and m
+    (a group fails as one). d is measured, but pulled towards m while few groups show it: with no count at all, or all
+    of them, a group is one observation. With one trial per group d is 1 and the interval is exactly Wilson's.
+    """
+    found = np.asarray(counts, np.float64)
+    m, z = group_size, two_sided_z(level)
+    groups = np.arange(1, len(found) + 1, dtype=np.float64)[first:]
+    total = np.cumsum(found)[first:]
+    p = total / (groups * m)
+    effective = groups * m / _design_effect(found, m, groups, total, p, first)
+    centre = p + z**2 / (2 * effective)
+    half = z * np.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
+    scale = 1 + z**2 / effective
+    # Exactly 0 and 1 at the ends, where rounding would leave 1e-17.
+    low = np.where(total == 0, 0.0, (centre - half) / scale)
+    high = np.where(total == groups * m, 1.0, (centre + half) / scale)
+    return np.clip(low, 0.0, 1.0), np.clip(high, 0.0, 1.0)
+
+
+def _design_effect(found: Array, m: int, groups: Array, total: Array, p: Array, first: int) -> Array:
+    if m == 1:
+        return np.ones_like(groups)
+    # At least two groups, so that the unbiased variance exists.
+    variance = (np.cumsum(found**2)[first:] - total**2 / groups) / np.maximum(groups - 1, 1)
+    binomial = m * p * (1 - p)
+    measured = np.clip(variance / np.where(binomial > 0, binomial, 1), 1, m)
+    informative = np.minimum(np.cumsum(found > 0), np.cumsum(found < m))[first:]
+    return np.asarray((informative * measured + _PRIOR_GROUPS * m) / (informative + _PRIOR_GROUPS))
