@@ -21,6 +21,7 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series, series_physics
 from ran.adaptation.window import Window
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, first_difference, receiver_identity
@@ -105,6 +106,7 @@ _series_of_worker: Series
 def _start_worker(experiment: str) -> None:
     global _series_of_worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     import torch
 
     torch.set_num_threads(1)

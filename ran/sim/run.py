@@ -8,20 +8,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from ran.sim.budget_results import BUDGET_CSV, write_budget_csv
 from ran.sim.device import device_kind
 from ran.sim.executor import Executor, RunStopped, Workers, available_cores
 from ran.sim.experiment import Experiment
-from ran.sim.identity import receiver_identity, replay_key, scenario_id, task_id
+from ran.sim.identity import receiver_identity, replay_key
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Curve, Need, Plan
-from ran.sim.results import RunResults, known_outcomes, load_results, write_csv
+from ran.sim.processor import mixed_processors
+from ran.sim.results import RunResults, load_results, write_csv
 from ran.sim.run_folder import CSV, RunFolder
 from ran.sim.schedule import Schedule
+from ran.sim.segment import Segment, Task
 from ran.sim.simulation import Build, Simulation, build_simulation
-from ran.sim.store import Task
 from ran.sim.worker import Chunk, Done, NonFinite
 
 #: Speed is measured over so many seconds.
@@ -111,15 +112,17 @@ def run(
     device = simulation.device
     receivers = {t: receiver_identity(block, simulation.fingerprints[t], device) for t, block in blocks.items()}
     with RunFolder(Path(out), experiment, simulation, receivers) as folder:
+        for news in folder.news:
+            listener.say(f"note: {news}")
         for note in simulation.notes:
             listener.say(f"note: {note}")
         simulation.warm_up(listener.say)
         # a GPU is shared by all processes: one keeps it busy
         cores = available_cores() if device_kind(device) == "cpu" else 1
         count = workers or cores if executor is None else executor.workers
-        session = _Session(experiment, folder, simulation, receivers, count, chunk_slots)
+        session = _Session(experiment, folder, simulation, count, chunk_slots, listener)
         if session.missing():
-            session.simulate(build, listener, executor)
+            session.simulate(build, executor)
     results = load_results(Path(out))
     write_csv(results, Path(out) / CSV)
     if experiment.link_budget is not None:
@@ -135,18 +138,21 @@ class _Session:
         experiment: Experiment,
         folder: RunFolder,
         simulation: Simulation,
-        receivers: dict[str, dict[str, Any]],
         workers: int,
         chunk_slots: int | None,
+        listener: Listener,
     ) -> None:
         self._experiment = experiment
         self._store = folder.store
-        self._receivers = receivers
+        self._tasks = folder.tasks
+        self._listener = listener
+        self._processors = folder.processors
+        self._processor = simulation.processor
         self._workers = workers
         self._blocks_per_drop = simulation.link.blocks_per_drop
-        self._outcomes = known_outcomes(folder.store, experiment, receivers)
+        self._outcomes = folder.outcomes
         self._plan = Plan(experiment, simulation.link.bits_per_block)
-        self._scenarios = {esn0_db: scenario_id(experiment, esn0_db) for esn0_db in experiment.snr_grid}
+        self._scenarios = {esn0_db: task.scenario_id for (_, esn0_db), task in folder.tasks.items()}
         self._schedule = Schedule(
             simulation.link.batch_drops, workers, self._scenarios.__getitem__, chunk_drops=chunk_slots
         )
@@ -160,16 +166,17 @@ class _Session:
         """What the run cannot end without."""
         return [need for need in _needs(self._plan.curves(self._outcomes)) if need.certain]
 
-    def simulate(self, build: Build, listener: Listener, executor: Workers | None) -> None:
+    def simulate(self, build: Build, executor: Workers | None) -> None:
         if executor is not None:
             executor.turn_to(self._experiment)
-            self._simulate(executor, listener)
+            self._simulate(executor)
             return
-        listener.say(f"starting {self._workers} worker process{'es' if self._workers > 1 else ''}")
+        self._meet(self._processor)
+        self._listener.say(f"starting {self._workers} worker process{'es' if self._workers > 1 else ''}")
         with Executor(self._experiment, build, self._workers) as own:
-            self._simulate(own, listener)
+            self._simulate(own)
 
-    def _simulate(self, executor: Workers, listener: Listener) -> None:
+    def _simulate(self, executor: Workers) -> None:
         self._recent.append((time.monotonic(), 0))
         while True:
             curves = self._plan.curves(self._outcomes)
@@ -178,7 +185,7 @@ class _Session:
             self._hand_out(executor, _needs(curves))
             for chunk, answer in executor.wait(timeout_s=0.25):
                 self._take(chunk, answer)
-            listener.update(self._status(curves))
+            self._listener.update(self._status(curves))
 
     def _hand_out(self, executor: Workers, needs: list[Need]) -> None:
         while executor.idle:
@@ -193,15 +200,24 @@ class _Session:
             key = replay_key(self._experiment, chunk.esn0_db, answer.drop)
             raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key, self._experiment.point_axis[2])
         segments = answer.outcomes
-        self._store.add({self._task(title, chunk): s for title, s in segments.items()}, self._times())
+        # receivers that are equal but for their label share their outcomes
+        by_task: dict[str, tuple[Task, Segment]] = {}
+        for title, segment in segments.items():
+            task = self._tasks[title, chunk.esn0_db]
+            by_task[task.task_id] = task, segment
+            self._meet(segment.processor)
+        self._store.add(dict(by_task.values()), self._times())
         for title, segment in segments.items():
             self._outcomes.setdefault((title, chunk.esn0_db), TaskOutcomes()).add(segment)
         self._schedule.took(chunk, answer.seconds)
         self._recent.append((time.monotonic(), len(chunk.drops)))
 
-    def _task(self, title: str, chunk: Chunk) -> Task:
-        name = task_id(self._experiment, self._receivers[title], chunk.esn0_db)
-        return Task(name, chunk.scenario_id, title, chunk.esn0_db)
+    def _meet(self, processor: str) -> None:
+        """Warn once of a kind of processor that the folder has no outcomes of, while it has some of others."""
+        if processor not in self._processors:
+            if self._processors:
+                self._listener.say(f"warning: {mixed_processors([*sorted(self._processors), processor])}")
+            self._processors.add(processor)
 
     def _times(self) -> dict[str, str]:
         return {

@@ -14,9 +14,10 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
+from ran.sim.segment import Segment
 from ran.sim.simulation import Build, Simulation
-from ran.sim.store import Segment
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ def work(connection: Connection, build: Build, experiment: Experiment) -> None:
     An experiment that comes instead replaces the one before.
     """
     _die_with_parent()
+    keep_freed_memory()
     try:
         simulation = build(experiment)
         use_one_thread()
@@ -106,6 +108,7 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             np.asarray(drops.earlier_errors, np.int64),
             np.asarray(drops.second_errors, np.int64),
             np.asarray(drops.received, np.float32),
+            simulation.processor,
         )
         for title, drops in found.items()
     }
