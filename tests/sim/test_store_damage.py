@@ -27,13 +27,15 @@ TASKS = [Task(c * 64, "s" * 64, f"receiver {c}", 2.5 + i, "r" * 64) for i, c in 
 def segment(first: int, drops: int = 3) -> Segment:
     """With HARQ, a second codeword and the state of two users."""
     numbers = np.arange(first, first + drops)
+    received = np.random.default_rng(first).normal(size=(drops, 2, 5)).astype(np.float32)
+    received[..., -1] = np.stack([numbers % 3, 0 * numbers], 1)  # blocks in error of every user
     return Segment(
         first,
         numbers % 3,
         numbers * 70_000,
         np.stack([numbers % 2, numbers % 3], 1),
         np.stack([numbers % 2] * 3, 1),
-        np.random.default_rng(first).normal(size=(drops, 2, 5)).astype(np.float32),
+        received,
         "znver4 torch:AVX512",
     )
 
