@@ -158,11 +158,13 @@ class Store:
     def _add_one(self, task: Task, segment: Segment) -> None:
         first, stop = segment.first_drop, segment.last_drop + 1
         insert(self._db, "tasks", task_row(task))
-        overlap = self._db.execute(
-            "SELECT count(*) FROM outcomes WHERE task_id = ? AND first_drop < ? AND first_drop + num_drops > ?",
-            (task.task_id, stop, first),
-        ).fetchone()[0]
-        if overlap:
+        # what is stored does not overlap, so the last range that begins before `stop` ends last
+        last = self._db.execute(
+            "SELECT first_drop + num_drops FROM outcomes WHERE task_id = ? AND first_drop < ? "
+            "ORDER BY first_drop DESC LIMIT 1",
+            (task.task_id, stop),
+        ).fetchone()
+        if last is not None and last[0] > first:
             raise ValueError(f"drops {first} to {stop - 1} of task {task.task_id} are stored already")
         insert(self._db, "outcomes", segment_row(task.task_id, segment))
 

@@ -19,7 +19,7 @@ from ran.sim.worker import Chunk, Done
 
 glibc = pytest.mark.skipif(
     not hasattr(ctypes.CDLL(None), "mallinfo2"),
-    reason="the settings are those of glibc, from 2.33 on seen by mallinfo2",
+    reason="the settings are those of glibc, seen from 2.33 on",
 )
 
 #: Whether 64 MiB would be mapped for itself, and given back when freed: glibc's default at whatever came before.

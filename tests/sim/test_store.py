@@ -50,6 +50,49 @@ def test_drops_enter_once(store: Store, first: int) -> None:
     assert "b" not in store.meta(), "the whole transaction is undone"
 
 
+def test_drops_of_many_chunks_enter_once(tmp_path: Path) -> None:
+    """Against a set of numbers, in any order of chunks of any length."""
+    generator = np.random.default_rng(3)
+    store, known = Store.create(tmp_path / "results.sqlite", {}), set()
+    refused = 0
+    for _ in range(200):
+        first, drops = int(generator.integers(0, 200)), int(generator.integers(1, 9))
+        new = set(range(first, first + drops))
+        if known & new:
+            refused += 1
+            with pytest.raises(ValueError, match="stored already"):
+                store.add({TASK: segment(first, drops)}, {})
+        else:
+            store.add({TASK: segment(first, drops)}, {})
+            known |= new
+    stored = [range(s.first_drop, s.last_drop + 1) for s in store.load(TASK.task_id)]
+    assert sorted(drop for part in stored for drop in part) == sorted(known)
+    assert refused > 50
+
+
+def test_a_chunk_more_costs_the_same_however_many_there_are(store: Store) -> None:
+    """Steps of SQLite's virtual machine, which are counted and not timed."""
+
+    def steps(first: int) -> int:
+        count = 0
+
+        def step() -> None:
+            nonlocal count
+            count += 1
+
+        store._db.set_progress_handler(step, 1)
+        store.add({TASK: segment(first)}, {"a": "1"})
+        store._db.set_progress_handler(None, 1)
+        return count
+
+    store._db.execute("PRAGMA synchronous = OFF")
+    store.add({TASK: segment(0)}, {})
+    early = steps(5)
+    for first in range(10, 2000, 5):
+        store.add({TASK: segment(first)}, {})
+    assert steps(2000) <= early + 5
+
+
 def test_a_store_never_replaces_a_file(store: Store) -> None:
     before = store.path.read_bytes()
     with pytest.raises(InputError, match="exists already"):
