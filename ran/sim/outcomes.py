@@ -39,9 +39,11 @@ class TaskOutcomes:
     def _joined(self) -> Segment | None:
         """The prefix as one segment. Parts are joined when somebody looks, so that loading takes linear time."""
         if len(self._prefix) > 1:
-            names = ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
-            arrays = [np.concatenate([getattr(segment, name) for segment in self._prefix]) for name in names]
-            self._prefix = [Segment(0, *arrays)]
+            blocks, bits, earlier, second, received = (
+                np.concatenate([getattr(segment, name) for segment in self._prefix])
+                for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
+            )
+            self._prefix = [Segment(0, blocks, bits, earlier, second, received)]
         return self._prefix[0] if self._prefix else None
 
     @property
