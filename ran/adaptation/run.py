@@ -6,7 +6,6 @@ import json
 import multiprocessing
 import os
 import signal
-import zipfile
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -22,9 +21,11 @@ from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series, series_ph
 from ran.adaptation.window import Window
 from ran.config.yaml_file import dump
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, first_difference, receiver_identity
+from ran.sim.npz_file import read_npz
 
 IDENTITY, TABLES, EXPERIMENT = "identity.json", "tables", "experiment.yaml"
 
@@ -105,6 +106,7 @@ _series_of_worker: Series
 def _start_worker(experiment: str) -> None:
     global _series_of_worker
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    keep_freed_memory()
     import torch
 
     torch.set_num_threads(1)
@@ -196,12 +198,11 @@ class _Store:
         write_text(out / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
 
     def load(self, job: Job) -> Table | None:
-        """A table that is there; None for one that is not, or that was not written to its end."""
-        try:
-            with np.load(self._tables / f"{job.name}.npz", allow_pickle=False) as stored:
-                return {self._name(job, key): stored[key] for key in stored.files}
-        except (FileNotFoundError, zipfile.BadZipFile, EOFError):
+        """A table that is there; None for one that is not, that was not written to its end or that is damaged."""
+        stored = read_npz(self._tables / f"{job.name}.npz")
+        if stored is None:
             return None
+        return {self._name(job, key): values for key, values in stored.items()}
 
     def save(self, job: Job, table: Table) -> None:
         """Write the file in one step."""

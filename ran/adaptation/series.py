@@ -13,7 +13,6 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.reference import CodeBlocks
 from ran.adaptation.sinr import Knowledge, SinrMeter
 from ran.link import Link, LinkConfig, SlotBatch
-from ran.link.allocator import keep_freed_memory
 from ran.link.catalogue import build_receiver, receiver_fingerprint
 from ran.phy.config import Pusch
 from ran.phy.pusch import PuschGrid
@@ -52,7 +51,6 @@ class Series:
 
     def __init__(self, experiment: AdaptationExperiment) -> None:
         """`InputError` for what does not fit together."""
-        keep_freed_memory()
         self.experiment = experiment
         self._links: dict[int, Link] = {}
         self._blocks: dict[int, TransportBlock] = {}

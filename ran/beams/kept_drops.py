@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import torch
 
 from channels.raytraced.ray_cache import cache_directory
 from ran.beams.world import BeamDrops, BeamWorld, Split
+from ran.sim.npz_file import read_npz
 
 #: Drops of a file.
 SHARD = 64
@@ -70,12 +70,10 @@ def kept_arrays(
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            found = {name: file[name] for name in shapes}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    found = read_npz(path)
+    if found is None or {name: values.shape for name, values in found.items()} != dict(shapes):
         return None
-    return found if all(found[name].shape == shape for name, shape in shapes.items()) else None
+    return found
 
 
 def _write(path: Path, values: dict[str, np.ndarray]) -> None:

@@ -20,7 +20,6 @@ from ran.bench.row import Effort
 from ran.bench.scaling import measure_scaling
 from ran.config.provenance import versions
 from ran.errors import InputError
-from ran.link.allocator import keep_freed_memory
 from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 
@@ -41,8 +40,6 @@ def run(
     rows, with_scaling = select(names, has_cuda)
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     when, started = datetime.now(UTC), time.perf_counter()
-    # as in every simulation; both sides get their memory so
-    keep_freed_memory()
     say("measuring the limits of this machine")
     limits = measure_limits(0.1 if quick else 0.5)
     found = []

@@ -27,6 +27,7 @@ from ran.cli import (
     train,
 )
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 
 app = typer.Typer(
     name="ran",
@@ -79,6 +80,7 @@ def main(arguments: list[str] | None = None) -> int:
     line). 130: interrupted. Any other exception is a bug and shows its traceback.
     """
     signal.signal(signal.SIGTERM, _interrupt)
+    keep_freed_memory()
     command = typer.main.get_command(app)
     try:
         status = command.main(args=arguments, prog_name="ran", standalone_mode=False)

@@ -17,6 +17,10 @@ def report(
     merge: Annotated[
         bool, typer.Option("--merge", help="Runs of one link with different receivers as one: gains are paired.")
     ] = False,
+    all_receivers: Annotated[
+        bool,
+        typer.Option("--all-receivers", help="With receivers that were removed from a run, or were others by then."),
+    ] = False,
     ebn0_offset: Annotated[
         float | None,
         typer.Option(
@@ -31,7 +35,8 @@ def report(
     """
     from ran.cli.table import print_summary, print_throughput_gains
     from ran.report import write_report
-    from ran.sim.results import load_results, merged_results
+    from ran.sim.results import load_results, merged_results, write_csv
+    from ran.sim.run_folder import CSV
     from ran.studies.folder import kind_of, load_parts
 
     if len(runs) == 1 and kind_of(runs[0]) == "sweep":
@@ -45,10 +50,12 @@ def report(
         print_sweep(name, parts)
         print(f"report: {page}")
         return
-    results = [load_results(run) for run in runs]
+    results = [load_results(run, all_receivers) for run in runs]
     if merge:
         results = [merged_results(results)]
     page = write_report(results, out or (runs[0] if len(runs) == 1 else Path("runs") / "report"), ebn0_offset)
+    if len(results) == 1:
+        write_csv(results[0], page.with_name(CSV))
     for result in results:
         print_summary(result, ebn0_offset)
     print_throughput_gains(results)

@@ -18,18 +18,21 @@ _WIDTH_OF_FILES = 120
 
 def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -> None:
     """SNR at the target BLERs per receiver with intervals, and the gain over the first classical receiver."""
+    for text in results.warnings:
+        print(f"warning: {text}")
     rows = summary_table(results, esn0_less_ebn0_db=esn0_less_ebn0_db)
     if not rows:
         return
     if not has_crossings(rows):
-        print(f"{results.experiment.name}: no receiver crosses a target BLER, so there is no table:")
+        print(f"{results.title}: no receiver crosses a target BLER, so there is no table:")
         print("\n".join(f"  {reason}" for reason in reasons(rows)))
         return
     reference = next((row.receiver for row in rows if row.is_reference), None)
     targets = rows[0].target_blers
     axis, _, unit = results.experiment.point_axis
     table = Table(
-        title=f"{results.experiment.name}: {axis} in {unit} for a BLER, with 95 % intervals", title_justify="left"
+        title=f"{results.title}: {axis} in {unit} for a BLER, with 95 % intervals",
+        title_justify="left",
     )
     table.add_column("receiver")
     for target in targets:

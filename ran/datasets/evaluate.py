@@ -113,6 +113,7 @@ def build_evaluation(experiment: Experiment, device: str = "cpu") -> Simulation:
         simulation.non_finite,
         simulation.warm_up,
         simulation.device,
+        processor=simulation.processor,
     )
 
 

@@ -26,7 +26,6 @@ from ran.datasets.request import DataRequest, data_identity
 from ran.datasets.slots import simulate_chunk
 from ran.errors import InputError
 from ran.link import Link, NonFiniteError
-from ran.link.allocator import keep_freed_memory
 from ran.sim.executor import Executor, RunStopped, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import canonical_json, first_difference
@@ -110,7 +109,6 @@ def build_writer(experiment: Experiment, path: Path) -> Simulation:
     if multiprocessing.parent_process() is not None:
         # zarr's compressor holds a semaphore, which a process that is ended the hard way would leave behind
         signal.signal(signal.SIGTERM, _leave)
-    keep_freed_memory()
     return Simulation(
         ChunkWriter(link_of(experiment), open_container(path, writable=True)), {}, {}, non_finite=NonFiniteError
     )

@@ -103,8 +103,8 @@ class Curve:
 
 
 def run_labels(runs: Sequence[RunResults]) -> list[str]:
-    """The experiments' names; runs of the same name are numbered."""
-    names = [str(run.experiment.name) for run in runs]
+    """The experiments' names, with the simulation version of old ones; runs of the same name are numbered."""
+    names = [run.title for run in runs]
     return [f"{n} #{names[: i + 1].count(n)}" if names.count(n) > 1 else n for i, n in enumerate(names)]
 
 

@@ -41,7 +41,8 @@ def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float
         raise bad_value("runs of the report", "none", "one or more")
     for run, label in zip(runs, run_labels(runs), strict=True):
         if not run.points:
-            raise bad_value(f"points of run {label!r}", "none", "one or more; simulate the run first")
+            why = f" ({'; '.join(run.warnings)})" if run.warnings else ""
+            raise InputError(f"points of run {label!r}: got none{why}; allowed: one or more; simulate the run first")
     axes = {run.experiment.point_axis for run in runs}
     if len(axes) > 1:
         raise bad_value("runs of the report", "some over Es/N0 and some over transmit power", "runs of one kind")
@@ -114,9 +115,12 @@ def _run_view(
         "notes": reasons(rows),
         "has_crossings": has_crossings(rows),
         "axis": run.experiment.point_axis,
-        "warnings": [text for key, text in run.meta.items() if key.startswith("note ")],
+        "warnings": [*run.warnings, *(text for key, text in run.meta.items() if key.startswith("note "))],
         "budget": None if run.experiment.link_budget is None else budget_view(run),
         "points": run.points,
+        # of a run on one kind of processor its row of the provenance says so
+        "has_processors": len({point.processor for point in run.points}) > 1 or " + " in run.points[0].processor,
+        "has_versions": run.title != run.experiment.name,
         "num_attempts": run.experiment.max_transmissions if run.experiment.harq else 0,
         "genie_receivers": run.genie_receivers,
         "meta": run.meta,

@@ -14,6 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 from ran.sim.executor import ONE_THREAD, RunStopped, WorkerCrashed, outcome
 from ran.sim.experiment import Experiment
 from ran.sim.identity import SIMULATION_VERSION, scenario_id
@@ -56,6 +57,7 @@ class _Worker:
         import ray
 
         try:
+            keep_freed_memory()
             simulation = self._built.of(experiment)
             use_one_thread()
         except InputError as error:

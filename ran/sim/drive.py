@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,9 +13,11 @@ from typing import Protocol
 from ran.sim.executor import Executor, Workers
 from ran.sim.experiment import Experiment
 from ran.sim.plan import Need
+from ran.sim.processor import mixed_processors
+from ran.sim.segment import Segment, Task
 from ran.sim.session import Session
 from ran.sim.simulation import Build
-from ran.sim.store import Segment, Store, Task
+from ran.sim.store import Store
 from ran.sim.worker import Chunk, Done, NonFinite
 
 #: Speed is measured over so many seconds.
@@ -104,13 +106,15 @@ def drive(
     listener: Listener,
     order: Order = in_order,
     finished: Callable[[Session], None] = lambda session: None,
+    processors: Collection[str] = (),
 ) -> None:
     """Simulate what `sessions` miss and store it chunk by chunk.
 
     order: who is served first; it changes no result. finished: called with every session when it is done, the ones that
     are done from the beginning included, in the order of `sessions` among those that are.
+    processors: kinds of processor that the store has outcomes of; another one is named.
     """
-    _Drive(sessions, store, executor, listener, order, finished).run()
+    _Drive(sessions, store, executor, listener, order, finished, processors).run()
 
 
 class _Drive:
@@ -122,11 +126,12 @@ class _Drive:
         listener: Listener,
         order: Order,
         finished: Callable[[Session], None],
+        processors: Collection[str],
     ) -> None:
         self._sessions = list(sessions)
         self._by_task: dict[str, list[Session]] = {}
         for session in sessions:
-            for task in set(session.tasks.values()):
+            for task in {task.task_id for task in session.tasks.values()}:
                 self._by_task.setdefault(task, []).append(session)
         self._open = list(sessions)
         self._store = store
@@ -134,6 +139,7 @@ class _Drive:
         self._listener = listener
         self._order = order
         self._finished = finished
+        self._processors = set(processors)
         self._started = time.monotonic()
         meta = store.meta()
         self._earlier_s = float(meta.get("wall_time_s", 0))
@@ -179,12 +185,21 @@ class _Drive:
         segments: dict[Task, Segment] = session.stored_as(chunk, answer)
         if not isinstance(answer, Done):
             return
+        for segment in segments.values():
+            self._meet(segment.processor)
         self._store.add(segments, self._times())
         session.take(chunk, answer)
         for task in segments:
             for sharing in self._by_task[task.task_id]:
                 sharing.news()
         self._recent.append((time.monotonic(), len(chunk.drops)))
+
+    def _meet(self, processor: str) -> None:
+        """Warn once of a kind of processor that the store has no outcomes of, while it has some of others."""
+        if processor not in self._processors:
+            if self._processors:
+                self._listener.say(f"warning: {mixed_processors([*sorted(self._processors), processor])}")
+            self._processors.add(processor)
 
     def _of(self, chunk: Chunk) -> Session | None:
         return next((session for session in self._sessions if session.experiment is chunk.experiment), None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ran.sim.store import NUM_RECEIVED, Segment
+from ran.sim.segment import NUM_RECEIVED, Segment
 from ran.sim.throughput import Stream
 
 
@@ -20,6 +20,7 @@ class TaskOutcomes:
         self._beyond = {segment.first_drop: segment for segment in segments}
         self._prefix: list[Segment] = []
         self._known = 0
+        self._processors: list[tuple[int, str]] = []  # from which drop on, by which kind
         self._close_gaps()
 
     def add(self, segment: Segment) -> None:
@@ -32,16 +33,17 @@ class TaskOutcomes:
             if len(segment.block_errors) == 0:
                 continue
             self._prefix.append(segment)
+            self._processors.append((self._known, segment.processor))
             self._known += len(segment.block_errors)
 
     def _joined(self) -> Segment | None:
         """The prefix as one segment. Parts are joined when somebody looks, so that loading takes linear time."""
         if len(self._prefix) > 1:
-            arrays = {
-                name: np.concatenate([getattr(segment, name) for segment in self._prefix])
+            blocks, bits, earlier, second, received = (
+                np.concatenate([getattr(segment, name) for segment in self._prefix])
                 for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
-            }
-            self._prefix = [Segment(0, **arrays)]
+            )
+            self._prefix = [Segment(0, blocks, bits, earlier, second, received)]
         return self._prefix[0] if self._prefix else None
 
     @property
@@ -76,6 +78,10 @@ class TaskOutcomes:
     def prefix(self) -> int:
         """Number of drops known without a gap."""
         return self._known
+
+    def processors(self, drops: int) -> tuple[str, ...]:
+        """Kinds of processor that simulated the first drops, in their order."""
+        return tuple(dict.fromkeys(kind for first, kind in self._processors if first < drops))
 
     def streams(self, bits_per_block: Sequence[int], drops: int | None = None) -> tuple[Stream, ...]:
         """Blocks that arrived and transmissions that it took: of all users together, or of either codeword.

@@ -16,11 +16,14 @@ from ran.config.validation import validate
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
-from ran.sim.identity import PHYSICS_KEYS, digest, task_id
+from ran.sim.identity import PHYSICS_KEYS, SIMULATION_VERSION, digest
 from ran.sim.outcomes import TaskOutcomes
+from ran.sim.past_receivers import with_past
 from ran.sim.plan import Plan, Point
+from ran.sim.processor import mixed_processors
 from ran.sim.run_folder import STORE
-from ran.sim.store import NUM_RECEIVED, Store
+from ran.sim.segment import NUM_RECEIVED, Content
+from ran.sim.store import Store
 from ran.sim.throughput import fraction_of_maximum
 from ran.stats import Estimate, grouped_wilson
 
@@ -37,7 +40,12 @@ CSV_COLUMNS = (
     "bit_errors",
     "bits",
     "throughput_mbps",
+    "processor",
+    "simulation_version",
 )
+
+#: Between kinds of processor in `PointResult.processor`.
+_AND = " + "
 
 #: More columns of runs with HARQ, before one `bler_after_N` per transmission.
 HARQ_COLUMNS = ("transmissions", "throughput_fraction", "throughput_fraction_low", "throughput_fraction_high")
@@ -64,6 +72,9 @@ class PointResult:
     bler_of_codewords: of the first and the second codeword; empty where there is one.
 
     With a link budget esn0_db is the transmit power in dBm, and received float32 [drops, users, 5] as in `Segment`.
+
+    processor: the kind of processor that simulated it, several with " + " between them (`ran.sim.processor`).
+    simulation_version: `ran.sim.identity.SIMULATION_VERSION` of then.
     """
 
     receiver: str
@@ -82,6 +93,8 @@ class PointResult:
     bler_after: tuple[float, ...] = ()
     bler_of_codewords: tuple[float, ...] = ()
     received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
+    processor: str = ""
+    simulation_version: int = SIMULATION_VERSION
 
     @property
     def bler(self) -> float:
@@ -118,6 +131,7 @@ class RunResults:
 
     genie_receivers: titles of receivers that were told the truth.
     meta: text about the run by key: versions, commit, hashes, times; `complete` is "yes" or "no".
+    warnings: why the numbers should be read with care, a sentence each: damage, kinds of processor, an old version.
     """
 
     experiment: Experiment
@@ -125,6 +139,15 @@ class RunResults:
     genie_receivers: frozenset[str]
     blocks_per_drop: int
     meta: dict[str, str]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The experiment's name, and the simulation version where it is not today's."""
+        versions = sorted({point.simulation_version for point in self.points} - {SIMULATION_VERSION})
+        if not versions:
+            return self.experiment.name
+        return f"{self.experiment.name} (simulation version {', '.join(str(v) if v else 'unknown' for v in versions)})"
 
 
 @dataclass(frozen=True)
@@ -134,20 +157,26 @@ class Dimensions:
     bits_per_block: tuple[int, ...]
     slot_duration_s: float
     max_transmissions: int = 1
+    simulation_version: int = SIMULATION_VERSION
 
     @property
     def blocks_per_drop(self) -> int:
         return len(self.bits_per_block)
 
 
-def load_results(run_dir: Path) -> RunResults:
-    """Results of the run in a folder, finished or not. InputError when there is none or it is damaged."""
+def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
+    """Results of the run in a folder, finished or not. InputError when there is none or nothing of it can be read.
+
+    all_receivers: with those that were removed from the run, or were others under the same name; labelled as such.
+    Of a damaged store what is intact, and warnings that name the rest.
+    """
     file = Path(run_dir) / STORE
     if not file.is_file():
         raise InputError(f"{run_dir}: no {STORE} in it; allowed: a folder that `ran sim` wrote")
     store = Store(file)
     try:
-        return results_of(store, store.meta())
+        content = store.content()
+        return results_of(store.path, content, content.meta, all_receivers)
     finally:
         store.close()
 
@@ -180,70 +209,154 @@ def merged_results(runs: Sequence[RunResults]) -> RunResults:
         raise InputError(f"runs to merge: got receiver {twice!r} twice; allowed: different receivers")
     receivers = tuple(receiver for run in runs for receiver in run.experiment.receivers)
     complete = all(run.meta.get("complete", "yes") == "yes" for run in runs)
+    points = tuple(point for run in runs for point in run.points)
+    kinds = processors_of(points)
+    mixed = [mixed_processors(kinds)] if len(kinds) > 1 else []
     weights = {key: text for run in runs for key, text in run.meta.items() if key.startswith("weights ")}
     return RunResults(
         first.model_copy(update={"receivers": receivers}),
-        tuple(point for run in runs for point in run.points),
+        points,
         frozenset().union(*(run.genie_receivers for run in runs)),
         runs[0].blocks_per_drop,
-        {**runs[0].meta, **weights, "complete": "yes" if complete else "no"},
+        {
+            **runs[0].meta,
+            **weights,
+            "complete": "yes" if complete else "no",
+            **({"processor": "; ".join(kinds)} if kinds else {}),
+        },
+        tuple(dict.fromkeys([*(text for run in runs for text in run.warnings), *mixed])),
     )
 
 
-def known_outcomes(
-    store: Store, experiment: Experiment, receivers: dict[str, dict[str, Any]]
-) -> dict[tuple[str, float], TaskOutcomes]:
-    """What a store knows, by receiver title and Es/N0 in dB. receivers: `receiver_identity` by title."""
-    known = {}
-    for title, identity in receivers.items():
-        for esn0_db in experiment.snr_grid:
-            segments = store.load(task_id(experiment, identity, esn0_db))
-            if segments:
-                known[title, esn0_db] = TaskOutcomes(segments)
-    return known
-
-
-def results_of(store: Store, meta: Mapping[str, str]) -> RunResults:
-    """Results of the run that `meta` describes, of those that a store holds."""
+def results_of(path: Path, content: Content, meta: Mapping[str, str], all_receivers: bool = False) -> RunResults:
+    """Results of the run that `meta` describes, from what the store at `path` holds of it."""
     try:
-        experiment = validate(Experiment, json.loads(meta["experiment"]))
+        identity = json.loads(meta["run_identity"])
+        version = int(identity.get("simulation_version", 0))
+        experiment = _stored_experiment(path, json.loads(meta["experiment"]), version)
         receivers = json.loads(meta["receivers"])
         dimensions = Dimensions(
             _block_sizes(json.loads(meta["blocks_per_drop"]), json.loads(meta["bits_per_block"])),
             float(json.loads(meta["slot_duration_s"])),
             experiment.max_transmissions,
+            version,
         )
-        genies = frozenset(json.loads(meta["genies"]))
+        genies = set(json.loads(meta["genies"]))
         versions = json.loads(meta["versions"])
-        identity = json.loads(meta["run_identity"])
-        version = int(identity.get("simulation_version", 0))
     except (KeyError, ValueError) as error:
-        raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
-    # what the store names them: neither today's version nor any file has a say in what was simulated
-    # in a store of several experiments each says which tasks are its own, and what it calls their receivers
-    stored = {t.task_id: (t.receiver, t.esn0_db) for t in store.tasks()}
-    named: list[tuple[str, float, str]] = [(*place, task) for task, place in stored.items()]
-    if "tasks" in meta:
-        named = [(title, esn0_db, task) for title, esn0_db, task in json.loads(meta["tasks"])]
-    outcomes = {(title, esn0_db): TaskOutcomes(store.load(task)) for title, esn0_db, task in named if task in stored}
+        if isinstance(error, InputError):
+            raise
+        if content.damage:
+            raise InputError(
+                f"{path}: damaged: {content.damage[0]}; allowed: to run the same `ran sim` again, "
+                "which keeps what is intact"
+            ) from None
+        raise InputError(f"{path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
+    run_id = digest({**identity, "receivers": receivers})
+    if all_receivers:
+        experiment, past = with_past(experiment, meta)
+        receivers |= {title: receiver.identity for title, receiver in past.items()}
+        genies |= {title for title, receiver in past.items() if receiver.is_genie}
+    outcomes = _outcomes(content, receivers)
     curves = Plan(experiment, dimensions.bits_per_block).curves(outcomes)
+    reached = [point for curve in curves for point in curve.points]
     points = tuple(
         point_result(point, outcomes[point.receiver, point.esn0_db], dimensions)
-        for curve in curves
-        for point in curve.points
+        for point in _with_stored(reached, outcomes, experiment, version, bool(content.damage))
     )
     complete = not any(need.certain for curve in curves for need in curve.needs)
     about = {
-        "run_id": digest(identity),
+        "run_id": run_id,
         "scenario": meta.get("scenario") or digest({k: identity[k] for k in PHYSICS_KEYS if k in identity}),
         "simulation_version": str(version),
         "complete": "yes" if complete else "no",
         **versions,
     }
+    if points:
+        about["processor"] = "; ".join(processors_of(points))
     about |= {f"weights {title}": r["fingerprint"] for title, r in receivers.items() if r["fingerprint"]}
     about |= {f"note {i + 1}": note for i, note in enumerate(json.loads(meta.get("notes", "[]")))}
     about |= {key: meta[key] for key in ("started", "finished", "workers", "wall_time_s") if key in meta}
-    return RunResults(experiment, points, genies, dimensions.blocks_per_drop, about)
+    warnings = [*_warnings(version, points), *_damage(path, content, outcomes)]
+    return RunResults(experiment, points, frozenset(genies), dimensions.blocks_per_drop, about, tuple(warnings))
+
+
+def _stored_experiment(path: Path, values: Any, version: int) -> Experiment:
+    """The experiment of a store. InputError, with the version, where it is an old one that is not read any more."""
+    try:
+        return validate(Experiment, values)
+    except InputError as error:
+        if version == SIMULATION_VERSION:
+            raise
+        raise InputError(
+            f"{path}: made by simulation version {version}, whose experiment version {SIMULATION_VERSION} does "
+            f"not read ({error}); allowed: the report.html and results.csv that were written with it"
+        ) from None
+
+
+def _outcomes(content: Content, receivers: dict[str, dict[str, Any]]) -> dict[tuple[str, float], TaskOutcomes]:
+    """What the store holds of these receivers (`receiver_identity` by title), by title and Es/N0 in dB.
+
+    By what the store names them: neither today's version nor any file has a say in what was simulated.
+    """
+    titles: dict[str, list[str]] = {}
+    for title, identity in receivers.items():
+        titles.setdefault(digest(identity), []).append(title)
+    return {
+        (title, task.esn0_db): TaskOutcomes(content.segments.get(task.task_id, ()))
+        for task in content.tasks.values()
+        for title in titles.get(task.receiver_id, ())
+    }
+
+
+def _with_stored(
+    reached: list[Point],
+    outcomes: dict[tuple[str, float], TaskOutcomes],
+    experiment: Experiment,
+    version: int,
+    damaged: bool,
+) -> list[Point]:
+    """The points of the plan, and those that only the store knows of, in the order of the experiment.
+
+    A damaged point can keep the plan from those behind it, and a plan may be another one than that of an old version:
+    nothing that was simulated disappears for that.
+    """
+    found = {(point.receiver, point.esn0_db): point for point in reached}
+    planned = {point.receiver for point in reached}
+    for (title, esn0_db), known in outcomes.items():
+        lost = damaged or (version != SIMULATION_VERSION and title not in planned)
+        if lost and known.prefix and (title, esn0_db) not in found:
+            found[title, esn0_db] = Point(title, esn0_db, known.prefix, False)
+    order = [receiver.title for receiver in experiment.receivers]
+    return sorted(found.values(), key=lambda point: (order.index(point.receiver), point.esn0_db))
+
+
+def _warnings(version: int, points: Sequence[PointResult]) -> list[str]:
+    found = []
+    if version != SIMULATION_VERSION:
+        found.append(
+            f"simulated by version {version or 'unknown'} of the simulation, today's is {SIMULATION_VERSION}: its "
+            "numbers are not those that it would give today (CHANGELOG), and it is not resumed"
+        )
+    kinds = processors_of(points)
+    return [*found, mixed_processors(kinds)] if len(kinds) > 1 else found
+
+
+def _damage(path: Path, content: Content, outcomes: dict[tuple[str, float], TaskOutcomes]) -> list[str]:
+    """A line for each thing in the store that is damaged, and for each point that is without drops for it."""
+    if not content.damage:
+        return []
+    lines = [f"{path.name}: damaged, and not counted: {line}" for line in content.damage]
+    empty = [f"{title} at {esn0_db:g}" for (title, esn0_db), known in sorted(outcomes.items()) if not known.prefix]
+    if empty:
+        lines.append(f"without a result, because the first drops are damaged: {', '.join(empty)}")
+    lines.append("the same `ran sim` command keeps what is intact and simulates the rest again")
+    return lines
+
+
+def processors_of(points: Sequence[PointResult]) -> list[str]:
+    """Kinds of processor that points were simulated on."""
+    return sorted({kind for point in points for kind in point.processor.split(_AND)} - {""})
 
 
 def _block_sizes(blocks_per_drop: int, bits_per_block: int | list[int]) -> tuple[int, ...]:
@@ -282,6 +395,8 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
         bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
         received=known.received[: point.drops],
+        processor=_AND.join(known.processors(point.drops)),
+        simulation_version=dimensions.simulation_version,
     )
 
 

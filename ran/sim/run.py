@@ -12,7 +12,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity
 from ran.sim.results import RunResults, load_results, write_csv
 from ran.sim.run_folder import CSV, RunFolder
-from ran.sim.session import NonFiniteStop, Session
+from ran.sim.session import Known, NonFiniteStop, Session
 from ran.sim.simulation import Build, build_simulation
 
 __all__ = ["Listener", "NonFiniteStop", "PointStatus", "Silence", "Status", "run"]
@@ -43,16 +43,19 @@ def run(
     device = simulation.device
     receivers = {t: receiver_identity(block, simulation.fingerprints[t], device) for t, block in blocks.items()}
     with RunFolder(Path(out), experiment, simulation, receivers) as folder:
+        for news in folder.news:
+            listener.say(f"note: {news}")
         for note in simulation.notes:
             listener.say(f"note: {note}")
         simulation.warm_up(listener.say)
         # a GPU is shared by all processes: one keeps it busy
         cores = available_cores() if device_kind(device) == "cpu" else 1
         count = workers or cores if executor is None else executor.workers
-        session = Session(experiment, simulation, receivers, folder.store, {}, count, chunk_slots)
+        known: Known = {folder.tasks[place].task_id: found for place, found in folder.outcomes.items()}
+        session = Session(experiment, simulation, folder.tasks, known, count, chunk_slots)
         if session.missing:
             with executor_of(executor, experiment, build, count, listener) as hands:
-                drive([session], folder.store, hands, listener)
+                drive([session], folder.store, hands, listener, processors=folder.processors)
     results = load_results(Path(out))
     write_csv(results, Path(out) / CSV)
     if experiment.link_budget is not None:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment
-from ran.sim.identity import replay_key, scenario_ids, task_ids
+from ran.sim.identity import replay_key
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Curve, Need, Plan
 from ran.sim.schedule import Schedule
+from ran.sim.segment import Segment, Task
 from ran.sim.simulation import Simulation
-from ran.sim.store import Segment, Store, Task
 from ran.sim.worker import Chunk, Done, NonFinite
 from ran.stats import grouped_wilson
 
@@ -35,7 +34,7 @@ class NonFiniteStop(RunStopped):
 class Session:
     """An experiment while it is simulated: its outcomes so far, its open needs, its next chunk.
 
-    tasks: `task_id` of every receiver at every point, by title and Es/N0 in dB. Experiments that share tasks, because
+    tasks: of every receiver at every point, by title and Es/N0 in dB. Experiments that share tasks, because
     they have the same link and the same receiver, share what is known of them.
     """
 
@@ -43,30 +42,25 @@ class Session:
         self,
         experiment: Experiment,
         simulation: Simulation,
-        receivers: Mapping[str, Mapping[str, Any]],
-        store: Store,
+        tasks: Mapping[tuple[str, float], Task],
         known: Known,
         workers: int,
         chunk_drops: int | None = None,
         title: str = "",
     ) -> None:
-        """receivers: `receiver_identity` by title. known: what is known already, of any experiment; what `store` knows
-        of this one is put in. workers: how many share the drops. chunk_drops: as of `Schedule`.
-        title: names the experiment among several.
+        """tasks: `ran.sim.run_folder.named_tasks`. known: what is known already, of any experiment; tasks of this one
+        are added. workers: how many share the drops. chunk_drops: as of `Schedule`. title: names the experiment among
+        several.
         """
         self.experiment = experiment
         self.title = title
-        self._scenarios = scenario_ids(experiment)
-        self.tasks = task_ids(experiment, receivers, self._scenarios)
-        for task in self.tasks.values():
-            if task not in known:
-                known[task] = TaskOutcomes(store.load(task))
-        self._outcomes = {place: known[task] for place, task in self.tasks.items()}
+        self.tasks = dict(tasks)
+        self.processor = simulation.processor
+        scenarios = {esn0_db: task.scenario_id for (_, esn0_db), task in tasks.items()}
+        self._outcomes = {place: known.setdefault(task.task_id, TaskOutcomes()) for place, task in tasks.items()}
         self._blocks_per_drop = simulation.link.blocks_per_drop
         self._plan = Plan(experiment, simulation.link.bits_per_block)
-        self._schedule = Schedule(
-            simulation.link.batch_drops, workers, self._scenarios.__getitem__, chunk_drops=chunk_drops
-        )
+        self._schedule = Schedule(simulation.link.batch_drops, workers, scenarios.__getitem__, chunk_drops=chunk_drops)
         self._curves: tuple[Curve, ...] | None = None
 
     @property
@@ -96,11 +90,13 @@ class Session:
 
     def tasks_of(self, chunk: Chunk) -> frozenset[str]:
         """The tasks that a chunk of this experiment works on."""
-        return frozenset(self.tasks[title, chunk.esn0_db] for title in chunk.receivers)
+        return frozenset(self.tasks[title, chunk.esn0_db].task_id for title in chunk.receivers)
 
     def _as_own(self, chunk: Chunk, tasks: frozenset[str]) -> Chunk:
         """A chunk of any experiment with the receivers of this one that it works on."""
-        own = [title for (title, esn0_db), task in self.tasks.items() if esn0_db == chunk.esn0_db and task in tasks]
+        own = [
+            title for (title, esn0_db), task in self.tasks.items() if esn0_db == chunk.esn0_db and task.task_id in tasks
+        ]
         return replace(chunk, receivers=tuple(own))
 
     def stored_as(self, chunk: Chunk, answer: Done | NonFinite) -> dict[Task, Segment]:
@@ -108,7 +104,7 @@ class Session:
         if isinstance(answer, NonFinite):
             key = replay_key(self.experiment, chunk.esn0_db, answer.drop)
             raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key, self.experiment.point_axis[2])
-        return {self._task(title, chunk): answer.outcomes[title] for title in self._different(chunk)}
+        return {self.tasks[title, chunk.esn0_db]: answer.outcomes[title] for title in self._different(chunk)}
 
     def take(self, chunk: Chunk, answer: Done) -> None:
         """Count the outcomes of a chunk."""
@@ -122,10 +118,7 @@ class Session:
 
     def _different(self, chunk: Chunk) -> list[str]:
         """The receivers of a chunk, of those that are the same under two titles only the first."""
-        return list({self.tasks[title, chunk.esn0_db]: title for title in reversed(chunk.receivers)}.values())
-
-    def _task(self, title: str, chunk: Chunk) -> Task:
-        return Task(self.tasks[title, chunk.esn0_db], chunk.scenario_id, title, chunk.esn0_db)
+        return list({self.tasks[title, chunk.esn0_db].task_id: title for title in reversed(chunk.receivers)}.values())
 
     def so_far(self, need: Need) -> tuple[int, int, int]:
         """Drops, blocks and blocks in error that are known of a receiver at a point."""

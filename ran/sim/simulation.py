@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
+from ran.sim.segment import UNKNOWN_PROCESSOR
 
 
 class DropOutcomes(Protocol):
@@ -72,6 +73,7 @@ class Simulation:
     non_finite: the exception by which the link reports a NaN or an infinity, with `stage` and `drop_index`.
     warm_up: compiles what has to be compiled before workers start, and says so through its argument.
     device: what it computes on, as torch names it. notes: what a reader of the results should know, a sentence each.
+    processor: the kind of processor or GPU, see `ran.sim.processor`.
     """
 
     link: SimulatedLink
@@ -82,6 +84,7 @@ class Simulation:
     warm_up: Callable[[Callable[[str], None]], None] = _nothing_to_warm_up
     device: str = "cpu"
     notes: tuple[str, ...] = ()
+    processor: str = UNKNOWN_PROCESSOR
 
 
 @dataclass(frozen=True)
@@ -112,19 +115,22 @@ Build = Callable[[Experiment], Simulation]
 
 
 def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
-    """Link and receivers of an experiment on a device. InputError for whatever does not fit together."""
+    """Link and receivers of an experiment on a device. InputError for whatever does not fit together.
+
+    A program that simulates many slots in its own process is faster after `ran.sim.allocator.keep_freed_memory`, which
+    the command line and its workers call; a library does not change its caller's process.
+    """
     from pydantic import ValidationError
 
     from ran.config.validation import explain
     from ran.link import Link, LinkConfig, NonFiniteError
-    from ran.link.allocator import keep_freed_memory
     from ran.link.catalogue import build_receiver, receiver_fingerprint
+    from ran.sim.processor import processor_kind
 
     if experiment.data is not None:
         raise InputError(
             f"data: got slots of {experiment.data.file}; allowed: in `ran sim` and `ran data evaluate`, elsewhere none"
         )
-    keep_freed_memory()
     resolved = experiment.resolved()
     try:
         config = LinkConfig(
@@ -159,4 +165,6 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         link.warm_up(receivers)
 
     genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
-    return Simulation(link, receivers, fingerprints, genies, NonFiniteError, warm_up, device, link.notes)
+    return Simulation(
+        link, receivers, fingerprints, genies, NonFiniteError, warm_up, device, link.notes, processor_kind(device)
+    )

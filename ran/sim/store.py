@@ -2,155 +2,68 @@
 
 from __future__ import annotations
 
-import hashlib
+import contextlib
 import os
+import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
 from pathlib import Path
-
-import numpy as np
+from typing import Any
 
 from ran.errors import InputError
+from ran.sim.segment import NUM_RECEIVED, Content, Segment, Task
+from ran.sim.store_format_1 import read_format_1
+from ran.sim.store_rows import (
+    TABLES,
+    Scan,
+    insert,
+    is_damage,
+    row_segment,
+    scan,
+    schema,
+    segment_row,
+    task_row,
+)
+
+__all__ = ["NUM_RECEIVED", "Content", "Segment", "Store", "Task"]
 
 _APPLICATION_ID = 0x52414E36  # "RAN6" in the header of the file: tells our files from any other SQLite file
-_FORMAT = 1
+_FORMAT = 2
 
-_SCHEMA = f"""
-PRAGMA application_id = {_APPLICATION_ID};
-PRAGMA user_version = {_FORMAT};
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE tasks (
-    task_id TEXT PRIMARY KEY, scenario_id TEXT NOT NULL, receiver TEXT NOT NULL, esn0_db REAL NOT NULL
-) WITHOUT ROWID;
-CREATE TABLE outcomes (
-    task_id TEXT NOT NULL REFERENCES tasks,
-    first_drop INTEGER NOT NULL,
-    num_drops INTEGER NOT NULL,
-    block_errors INTEGER NOT NULL,
-    bit_errors INTEGER NOT NULL,
-    block_errors_per_drop BLOB NOT NULL,
-    bit_errors_per_drop BLOB NOT NULL,
-    UNIQUE (task_id, first_drop)
-);
-"""
-
-
-#: Only in runs with HARQ: one row per chunk and transmission (from 0) but the last, whose errors are in `outcomes`.
-_HARQ_SCHEMA = """
-CREATE TABLE IF NOT EXISTS earlier_outcomes (
-    task_id TEXT NOT NULL REFERENCES tasks,
-    first_drop INTEGER NOT NULL,
-    transmission INTEGER NOT NULL,
-    block_errors INTEGER NOT NULL,
-    block_errors_per_drop BLOB NOT NULL,
-    UNIQUE (task_id, first_drop, transmission)
-)
-"""
-
-
-#: Only in runs with two codewords: one row per chunk and transmission (from 0), of the second codeword's blocks.
-_SECOND_SCHEMA = """
-CREATE TABLE IF NOT EXISTS second_codeword_outcomes (
-    task_id TEXT NOT NULL REFERENCES tasks,
-    first_drop INTEGER NOT NULL,
-    transmission INTEGER NOT NULL,
-    block_errors INTEGER NOT NULL,
-    block_errors_per_drop BLOB NOT NULL,
-    UNIQUE (task_id, first_drop, transmission)
-)
-"""
-
-
-#: Only in runs with a link budget: one row per chunk, with the SHA-256 of its values.
-_RECEIVED_SCHEMA = """
-CREATE TABLE IF NOT EXISTS received_outcomes (
-    task_id TEXT NOT NULL REFERENCES tasks,
-    first_drop INTEGER NOT NULL,
-    num_users INTEGER NOT NULL,
-    values_per_user BLOB NOT NULL,
-    content BLOB NOT NULL,
-    UNIQUE (task_id, first_drop)
-)
-"""
-#: Columns of `Segment.received`.
-NUM_RECEIVED = 5
-
-
-@dataclass(frozen=True)
-class Task:
-    """One receiver at one SNR point, by the names of `ran.sim.identity`."""
-
-    task_id: str
-    scenario_id: str
-    receiver: str
-    esn0_db: float
-
-
-@dataclass(frozen=True)
-class Segment:
-    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], of all users or codewords.
-
-    earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
-    second_errors int64 [drops, transmissions]: with two codewords, the second's part in the errors after each.
-    received float32 [drops, users, 5]: with a link budget, of every user the received Es/N0 in dB, path gain in dB,
-    horizontal distance in m (NaN: unknown), condition (0 LOS, 1 NLOS, 2 O2I, -1 unknown) and blocks in error.
-    """
-
-    first_drop: int
-    block_errors: np.ndarray
-    bit_errors: np.ndarray
-    earlier_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    second_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
-
-    def __post_init__(self) -> None:
-        for name in ("earlier_errors", "second_errors"):
-            if getattr(self, name).size == 0:
-                object.__setattr__(self, name, np.zeros((len(self.block_errors), 0), np.int64))
-        if self.received.size == 0:
-            object.__setattr__(self, "received", np.zeros((len(self.block_errors), 0, NUM_RECEIVED), np.float32))
+#: Lines of damage that are listed one by one.
+_MOST_LINES = 20
 
 
 class Store:
     """The outcomes of a run on disk.
 
     A chunk is one transaction of SQLite's rollback journal, so a process that is killed at any moment leaves whole
-    chunks. A range of drops enters a task once: ranges that overlap are refused.
+    chunks. A range of drops enters a task once: ranges that overlap are refused. Every row holds a hash of itself
+    (`ran.sim.store_rows`), so damage is found when the store is read; `rebuild` keeps what is intact.
     """
 
     def __init__(self, path: Path) -> None:
-        """Open an existing store. InputError when `path` is not one of ours, damaged or of another format."""
+        """Open an existing store. InputError when `path` is not one of ours, cannot be read or is of a later format."""
         self.path = path
         _check_header(path)
         try:
             # mode=rw never creates a file, and falls back to reading where writing is not allowed.
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
-            with self._errors():
-                problem = self._db.execute("PRAGMA quick_check(1)").fetchone()[0]
-                version = self._db.execute("PRAGMA user_version").fetchone()[0]
         except sqlite3.Error as error:
             raise InputError(f"{path}: cannot be opened: {error}") from None
-        if problem != "ok":
-            raise InputError(f"{path}: damaged: {problem.splitlines()[-1]}; allowed: a results.sqlite that ran wrote")
-        if version != _FORMAT:
-            raise InputError(f"{path}: got format {version}; allowed: {_FORMAT}")
+        self._db.text_factory = bytes  # damaged text need not be text
+        with self._errors():
+            self.format = int(self._db.execute("PRAGMA user_version").fetchone()[0])
+        if self.format not in (1, _FORMAT):
+            self._db.close()
+            raise InputError(f"{path}: got format {self.format}; allowed: up to {_FORMAT}")
 
     @classmethod
     def create(cls, path: Path, meta: Mapping[str, str]) -> Store:
         """A new store. It appears under its name only when it is complete, and never replaces a file."""
-        new = path.with_name(path.name + ".new")
         try:
-            for leftover in (new, path.with_name(new.name + "-journal")):
-                leftover.unlink(missing_ok=True)
-            db = sqlite3.connect(new)
-            try:
-                db.executescript(_SCHEMA)
-                db.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
-                db.commit()
-            finally:
-                db.close()
+            new = _written(path, Content(dict(meta), {}, {}))
             if path.exists():
                 raise InputError(f"{path}: exists already; allowed: a new name")
             os.replace(new, path)
@@ -162,14 +75,62 @@ class Store:
         self._db.close()
 
     def meta(self) -> dict[str, str]:
-        """All key-value pairs."""
+        """All key-value pairs that are intact."""
+        return self.content().meta if self.format == 1 else self._meta()
+
+    def _meta(self) -> dict[str, str]:
         with self._errors():
-            return dict(self._db.execute("SELECT key, value FROM meta ORDER BY key"))
+            return dict(sorted(scan(self._db, "meta").rows.values()))
+
+    def content(self) -> Content:
+        """Everything that is intact, and a line for each thing that is damaged; of one moment, while others write.
+
+        A store of format 1, whose rows have no hash, is refused when SQLite itself finds it damaged.
+        """
+        with self._errors(), self._snapshot():
+            if self.format == 1:
+                return read_format_1(self._db, self.path)
+            tables = {table: scan(self._db, table) for table in TABLES}
+            problem = self._problem()
+        meta = dict(sorted(tables["meta"].rows.values()))
+        named = sorted((Task(*row) for row in tables["tasks"].rows.values()), key=_order)
+        tasks = {task.task_id: task for task in named}
+        segments: dict[str, list[Segment]] = {}
+        for row in tables["outcomes"].rows.values():
+            segments.setdefault(row[0], []).append(row_segment(row))
+        for of_task in segments.values():
+            of_task.sort(key=lambda segment: segment.first_drop)
+        damage = _damage(tables, tasks)
+        damage += [
+            f"the row of tasks that names {sum(len(s.block_errors) for s in of_task)} drops of task {task_id[:12]} is "
+            "missing"
+            for task_id, of_task in segments.items()
+            if task_id not in tasks
+        ]
+        if problem and not damage:
+            damage.append(f"SQLite: {problem}")
+        if len(damage) > _MOST_LINES:
+            damage[_MOST_LINES:] = [f"{len(damage) - _MOST_LINES} more rows"]
+        return Content(meta, tasks, segments, tuple(damage))
+
+    def load(self, task_id: str) -> list[Segment]:
+        """What is known of a task and intact, ascending in `first_drop`."""
+        return self.content().segments.get(task_id, [])
+
+    def tasks(self) -> list[Task]:
+        """All tasks of which something is stored, by receiver and Es/N0."""
+        return list(self.content().tasks.values())
 
     def set_meta(self, values: Mapping[str, str]) -> None:
         """Set some key-value pairs, in one transaction."""
         with self._errors(), self._transaction():
             self._set_meta(values)
+
+    def name(self, tasks: Mapping[str, Task]) -> None:
+        """Write the rows of some tasks, by task_id, in one transaction."""
+        with self._errors(), self._transaction():
+            for task in tasks.values():
+                insert(self._db, "tasks", task_row(task))
 
     def add(self, segments: Mapping[Task, Segment], meta: Mapping[str, str]) -> None:
         """Store what one chunk brought for its tasks, and some key-value pairs, in one transaction."""
@@ -178,131 +139,58 @@ class Store:
                 self._add_one(task, segment)
             self._set_meta(meta)
 
-    def tasks(self) -> list[Task]:
-        """All tasks of which something is stored, by receiver and Es/N0."""
-        query = "SELECT task_id, scenario_id, receiver, esn0_db FROM tasks ORDER BY receiver, esn0_db, task_id"
-        with self._errors():
-            return [Task(*row) for row in self._db.execute(query)]
+    def rebuild(self, content: Content) -> tuple[Store, Path | None]:
+        """A store under the same name with `content` alone, all that is intact; this one is closed.
 
-    def load(self, task_id: str) -> list[Segment]:
-        """What is known of a task, ascending in `first_drop`. InputError when a record contradicts itself."""
-        query = (
-            "SELECT first_drop, num_drops, block_errors, bit_errors, block_errors_per_drop, bit_errors_per_drop "
-            "FROM outcomes WHERE task_id = ? ORDER BY first_drop"
-        )
-        with self._errors():
-            segments = [self._segment(*row) for row in self._db.execute(query, (task_id,))]
-            earlier = self._by_transmission("earlier_outcomes", task_id)
-            second = self._by_transmission("second_codeword_outcomes", task_id)
-            received = self._received(task_id)
-        if earlier:
-            segments = [replace(s, earlier_errors=self._stacked(s, earlier.get(s.first_drop, {}))) for s in segments]
-        if second:
-            segments = [replace(s, second_errors=self._stacked(s, second.get(s.first_drop, {}))) for s in segments]
-        if received:
-            segments = [replace(s, received=self._of_segment(s, received)) for s in segments]
-        return segments
-
-    def _received(self, task_id: str) -> dict[int, np.ndarray]:
-        """Large-scale state by first drop; nothing where the run has no such table."""
-        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'received_outcomes'"
-        if not self._db.execute(exists).fetchone()[0]:
-            return {}
-        query = "SELECT first_drop, num_users, values_per_user, content FROM received_outcomes WHERE task_id = ?"
-        found = {}
-        for first, users, blob, content in self._db.execute(query, (task_id,)):
-            if hashlib.sha256(blob).digest() != content or users < 1 or len(blob) % (4 * NUM_RECEIVED * users):
-                raise InputError(f"{self.path}: damaged: the link budget of drops from {first} contradicts itself")
-            found[first] = np.frombuffer(blob, "<f4").reshape(-1, users, NUM_RECEIVED).astype(np.float32)
-        return found
-
-    def _of_segment(self, segment: Segment, received: Mapping[int, np.ndarray]) -> np.ndarray:
-        """The state of a segment's users. InputError where it is missing or does not fit to the block errors."""
-        found = received.get(segment.first_drop)
-        if found is None or len(found) != len(segment.block_errors):
-            raise InputError(f"{self.path}: damaged: the link budget of drops from {segment.first_drop} is missing")
-        if not np.array_equal(found[..., -1].sum(1), segment.block_errors):
-            raise InputError(
-                f"{self.path}: damaged: the record of drops from {segment.first_drop} contradicts its link budget"
-            )
-        return found
-
-    def _by_transmission(self, table: str, task_id: str) -> dict[int, dict[int, np.ndarray]]:
-        """Errors per drop by first drop and transmission; nothing where the run has no such table."""
-        exists = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = ?"
-        if not self._db.execute(exists, (table,)).fetchone()[0]:
-            return {}
-        query = f"SELECT first_drop, transmission, block_errors, block_errors_per_drop FROM {table} WHERE task_id = ?"
-        found: dict[int, dict[int, np.ndarray]] = {}
-        for first, transmission, total, blob in self._db.execute(query, (task_id,)):
-            per_drop = np.frombuffer(blob, "<u2").astype(np.int64) if len(blob) % 2 == 0 else np.zeros(0, np.int64)
-            if per_drop.sum() != total:
-                raise InputError(f"{self.path}: damaged: the record of drops from {first} contradicts itself")
-            found.setdefault(first, {})[transmission] = per_drop
-        return found
-
-    def _stacked(self, segment: Segment, errors: Mapping[int, np.ndarray]) -> np.ndarray:
-        """Errors per drop and transmission of a segment, int64 [drops, transmissions]."""
-        drops = len(segment.block_errors)
-        whole = sorted(errors) == list(range(len(errors))) and all(len(e) == drops for e in errors.values())
-        if not whole or not errors:
-            raise InputError(f"{self.path}: damaged: transmissions of the drops from {segment.first_drop} are missing")
-        return np.stack([errors[i] for i in sorted(errors)], axis=1)
-
-    def _segment(
-        self, first: int, drops: int, blocks: int, bits: int, per_drop: bytes, bits_per_drop: bytes
-    ) -> Segment:
-        sizes_fit = len(per_drop) == 2 * drops and len(bits_per_drop) == 4 * drops
-        if sizes_fit:
-            segment = Segment(
-                first,
-                np.frombuffer(per_drop, "<u2").astype(np.int64),
-                np.frombuffer(bits_per_drop, "<u4").astype(np.int64),
-            )
-            if segment.block_errors.sum() == blocks and segment.bit_errors.sum() == bits:
-                return segment
-        raise InputError(f"{self.path}: damaged: the record of drops {first} to {first + drops - 1} contradicts itself")
+        A damaged file is kept beside it, and its path returned.
+        """
+        aside = _free_name(self.path) if content.damage else None
+        try:
+            new = _written(self.path, content)
+            if aside is not None:
+                shutil.copy2(self.path, aside)
+            self.close()
+            os.replace(new, self.path)
+        except (sqlite3.Error, OSError) as error:
+            raise InputError(f"{self.path}: cannot be written: {error}") from None
+        return Store(self.path), aside
 
     def _add_one(self, task: Task, segment: Segment) -> None:
-        first, drops = segment.first_drop, len(segment.block_errors)
-        row = (task.task_id, task.scenario_id, task.receiver, task.esn0_db)
-        self._db.execute("INSERT OR REPLACE INTO tasks VALUES (?, ?, ?, ?)", row)
-        overlap = self._db.execute(
-            "SELECT count(*) FROM outcomes WHERE task_id = ? AND first_drop < ? AND first_drop + num_drops > ?",
-            (task.task_id, first + drops, first),
-        ).fetchone()[0]
-        if overlap:
-            raise ValueError(f"drops {first} to {first + drops - 1} of task {task.task_id} are stored already")
-        self._db.execute(
-            "INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                task.task_id,
-                first,
-                drops,
-                int(segment.block_errors.sum()),
-                int(segment.bit_errors.sum()),
-                segment.block_errors.astype("<u2").tobytes(),
-                segment.bit_errors.astype("<u4").tobytes(),
-            ),
-        )
-        for table, schema, per_transmission in (
-            ("earlier_outcomes", _HARQ_SCHEMA, segment.earlier_errors),
-            ("second_codeword_outcomes", _SECOND_SCHEMA, segment.second_errors),
-        ):
-            if per_transmission.shape[1]:
-                self._db.execute(schema)
-            for transmission, errors in enumerate(per_transmission.T):
-                record = (task.task_id, first, transmission, int(errors.sum()), errors.astype("<u2").tobytes())
-                self._db.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", record)
-
-        if segment.received.shape[1]:
-            self._db.execute(_RECEIVED_SCHEMA)
-            blob = np.ascontiguousarray(segment.received, "<f4").tobytes()
-            state = (task.task_id, first, segment.received.shape[1], blob, hashlib.sha256(blob).digest())
-            self._db.execute("INSERT INTO received_outcomes VALUES (?, ?, ?, ?, ?)", state)
+        first, stop = segment.first_drop, segment.last_drop + 1
+        insert(self._db, "tasks", task_row(task))
+        # what is stored does not overlap, so the last range that begins before `stop` ends last
+        last = self._db.execute(
+            "SELECT first_drop + num_drops FROM outcomes WHERE task_id = ? AND first_drop < ? "
+            "ORDER BY first_drop DESC LIMIT 1",
+            (task.task_id, stop),
+        ).fetchone()
+        if last is not None and last[0] > first:
+            raise ValueError(f"drops {first} to {stop - 1} of task {task.task_id} are stored already")
+        insert(self._db, "outcomes", segment_row(task.task_id, segment))
 
     def _set_meta(self, values: Mapping[str, str]) -> None:
-        self._db.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", values.items())
+        for row in values.items():
+            insert(self._db, "meta", row)
+
+    def _problem(self) -> str:
+        """What SQLite finds wrong with the structure of the file and with its indices; empty for nothing."""
+        try:
+            found: bytes = self._db.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            return str(error)
+        text = found.decode(errors="replace")
+        return "" if text == "ok" else text.splitlines()[-1]
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[None]:
+        self._db.execute("BEGIN")
+        try:
+            yield
+        finally:
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
@@ -323,6 +211,74 @@ class Store:
             raise InputError(f"{self.path}: cannot be read or written: {error}") from None
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
+        except UnicodeDecodeError:  # SQLite says which name in the schema is damaged, in its damaged letters
+            raise InputError(f"{self.path}: damaged: its schema; allowed: a results.sqlite that ran wrote") from None
+
+
+def _order(task: Task) -> tuple[str, float, str]:
+    return task.receiver, task.esn0_db, task.task_id
+
+
+def _damage(tables: Mapping[str, Scan], tasks: Mapping[str, Task]) -> list[str]:
+    """A line for every damaged row, with what it is as far as that can be told."""
+    found = []
+    for table, read in tables.items():
+        found += [f"row {number} of {table}{_what(table, row, tasks)}" for number, row in read.damaged.items()]
+        if read.problem:
+            found.append(f"a part of {table} that cannot be read ({read.problem})")
+    return found
+
+
+def _what(table: str, row: tuple[Any, ...], tasks: Mapping[str, Task]) -> str:
+    if table == "meta":
+        return f" ({_text(row[0])})"
+    if table == "tasks":
+        return f" ({_text(row[2])} at {row[3]}, as it reads)"
+    task = tasks.get(_text(row[0]))
+    first, drops = row[1], row[2]
+    if not isinstance(first, int) or not isinstance(drops, int):
+        which = "of unknown drops"
+    else:
+        which = f"drops {first} to {first + drops - 1}"
+    if task is None:
+        return f" (of an unknown task, {which} as it reads)"
+    return f" ({task.receiver} at {task.esn0_db:g}, {which} as it reads)"
+
+
+def _text(value: Any) -> str:
+    """A value of a damaged row, printable and short."""
+    text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
+    short = text if len(text) <= 80 else text[:80] + "…"
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in short)
+
+
+def _written(path: Path, content: Content) -> Path:
+    """A new store beside `path` with this content."""
+    new = path.with_name(path.name + ".new")
+    for leftover in (new, path.with_name(new.name + "-journal")):
+        leftover.unlink(missing_ok=True)
+    db = sqlite3.connect(new)
+    try:
+        db.executescript(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_FORMAT};\n{schema()}")
+        for row in content.meta.items():
+            insert(db, "meta", row)
+        for task in content.tasks.values():
+            insert(db, "tasks", task_row(task))
+        for task_id, segments in content.segments.items():
+            for segment in segments:
+                insert(db, "outcomes", segment_row(task_id, segment))
+        db.commit()
+    finally:
+        db.close()
+    return new
+
+
+def _free_name(path: Path) -> Path:
+    """Name for a damaged store beside `path` that is not taken."""
+    number = 1
+    while (aside := path.with_name(f"{path.stem}.damaged-{number}{path.suffix}")).exists():
+        number += 1
+    return aside
 
 
 def _check_header(path: Path) -> None:

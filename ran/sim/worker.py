@@ -14,9 +14,10 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ran.errors import InputError
+from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
+from ran.sim.segment import Segment
 from ran.sim.simulation import Build, Simulation
-from ran.sim.store import Segment
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ Answer = Done | NonFinite | Refused | Crashed
 def work(connection: Connection, build: Build, experiment: Experiment) -> None:
     """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
     _die_with_parent()
+    keep_freed_memory()
     try:
         built = Simulations(build)
         built.of(experiment)
@@ -126,6 +128,7 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             np.asarray(drops.earlier_errors, np.int64),
             np.asarray(drops.second_errors, np.int64),
             np.asarray(drops.received, np.float32),
+            simulation.processor,
         )
         for title, drops in found.items()
     }

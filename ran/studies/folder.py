@@ -10,10 +10,10 @@ from types import TracebackType
 from typing import Any
 
 from ran.errors import InputError
-from ran.sim.experiment import Experiment
-from ran.sim.identity import first_difference, run_identity, scenario_ids, task_ids
+from ran.sim.identity import first_difference, run_identity
 from ran.sim.results import results_of
-from ran.sim.run_folder import LEFTOVERS, STORE, described, lock_folder
+from ran.sim.run_folder import LEFTOVERS, STORE, described, lock_folder, named_tasks
+from ran.sim.segment import Content
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
 from ran.studies.part import Part, PartResult
@@ -28,36 +28,47 @@ Described = tuple[Part, Simulation | None, Mapping[str, dict[str, Any]], dict[st
 
 
 class StudyFolder:
-    """A study's folder that this process writes to. A context manager: it holds a lock while it is open."""
+    """A study's folder that this process writes to. A context manager: it holds a lock while it is open.
+
+    content: what the store held when it was opened. news: what a user should know of that, a sentence each.
+    """
 
     def __init__(self, path: Path, kind: str) -> None:
         """Create the folder, or continue in it when a study of this kind was run there. `InputError`, with nothing
         written, when it holds anything else, is used by another process or cannot be written."""
         self.path = path
+        self.news: list[str] = []
         check_folder(path, kind)
         self._lock = lock_folder(path)
         try:
-            self.store = self._open(kind)
+            self.store, self.content = self._open(kind)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, kind: str) -> Store:
+    def _open(self, kind: str) -> tuple[Store, Content]:
         file = self.path / STORE
-        return Store(file) if file.exists() else Store.create(file, {_KIND: kind, _ORDER: "[]"})
+        store = Store(file) if file.exists() else Store.create(file, {_KIND: kind, _ORDER: "[]"})
+        content = store.content()
+        if content.damage:
+            store, aside = store.rebuild(content)
+            self.news += [f"{file.name}: damaged: {line}" for line in content.damage]
+            if aside is not None:
+                self.news.append(f"the damaged store is kept as {aside.name}; what is missing is simulated again")
+        return store, content
 
     def describe(self, parts: Iterable[Described]) -> None:
         """Write down the parts of a request.
 
-        A part that is there already must be the same but for its stopping rule: `InputError` otherwise.
+        A part that is there already must be the same but for its stopping rule and its receivers: `InputError`
+        otherwise.
         """
-        known = self.store.meta()
         values: dict[str, str] = {}
         order = []
         for part, simulation, receivers, refused in parts:
             order.append(part.key)
             values[_PART + part.key] = json.dumps(self._part(part, simulation, receivers, refused))
-            if (before := known.get(_PART + part.key)) is not None:
+            if (before := self.content.meta.get(_PART + part.key)) is not None:
                 self._check_same(part, json.loads(before), json.loads(values[_PART + part.key]))
         self.store.set_meta({**values, _ORDER: json.dumps(order)})
 
@@ -73,7 +84,7 @@ class StudyFolder:
             identity = run_identity(part.experiment, receivers)
             found["run"] = {
                 **described(part.experiment, simulation, dict(receivers)),
-                "tasks": json.dumps(_tasks(part.experiment, receivers)),
+                "tasks": json.dumps([task.task_id for task in named_tasks(part.experiment, receivers).values()]),
                 "run_identity": json.dumps(identity),
             }
         return found
@@ -117,12 +128,6 @@ def check_folder(path: Path, kind: str) -> None:
         raise InputError(f"{path}: holds {f'a {found}' if found else 'a run of one experiment'}; {allowed}")
 
 
-def _tasks(experiment: Experiment, receivers: Mapping[str, dict[str, Any]]) -> list[tuple[str, float, str]]:
-    """Title, Es/N0 in dB and `task_id` of everything that may be simulated."""
-    found = task_ids(experiment, receivers, scenario_ids(experiment))
-    return [(title, esn0_db, task) for (title, esn0_db), task in found.items()]
-
-
 def kind_of(path: Path) -> str | None:
     """Which study a folder holds; None where it holds none."""
     if not (path / STORE).is_file():
@@ -143,28 +148,33 @@ def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
         raise InputError(f"{path}: no {STORE} in it; allowed: the folder of a study")
     store = Store(path / STORE)
     try:
-        meta = store.meta()
-        if _KIND not in meta:
-            raise InputError(f"{path}: holds a run of one experiment; allowed: the folder of a study")
-        keys = json.loads(meta[_ORDER])
-        if every:
-            keys = sorted(key.removeprefix(_PART) for key in meta if key.startswith(_PART))
-        return tuple(_loaded(store, meta, key) for key in keys)
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{store.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
+        content = store.content()
     finally:
         store.close()
+    if _KIND not in content.meta:
+        raise InputError(f"{path}: holds a run of one experiment; allowed: the folder of a study")
+    try:
+        keys = json.loads(content.meta[_ORDER])
+        if every:
+            keys = sorted(key.removeprefix(_PART) for key in content.meta if key.startswith(_PART))
+        return tuple(_loaded(path / STORE, content, key) for key in keys)
+    except KeyError as error:
+        raise InputError(f"{path / STORE}: damaged: {error}; allowed: the same command again, which mends it") from None
 
 
 def load_part(store: Store, key: str) -> PartResult:
     """What one part came to, from a store that is open."""
-    return _loaded(store, store.meta(), key)
+    return _loaded(store.path, store.content(), key)
 
 
-def _loaded(store: Store, meta: Mapping[str, str], key: str) -> PartResult:
-    values = json.loads(meta[_PART + key])
+def _loaded(path: Path, content: Content, key: str) -> PartResult:
+    values = json.loads(content.meta[_PART + key])
     results = None
     if "run" in values:
-        times = {k: meta[k] for k in ("started", "finished", "workers", "wall_time_s") if k in meta}
-        results = results_of(store, {**values["run"], **times})
+        times = {k: v for k, v in content.meta.items() if k in ("started", "finished", "workers", "wall_time_s")}
+        own = set(json.loads(values["run"]["tasks"]))
+        tasks = {name: task for name, task in content.tasks.items() if name in own}
+        segments = {name: content.segments[name] for name in own if name in content.segments}
+        of_part = Content(content.meta, tasks, segments, content.damage)
+        results = results_of(path, of_part, {**values["run"], **times})
     return PartResult(key, values["title"], values["facts"], results, values["refused"])

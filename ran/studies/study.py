@@ -13,6 +13,8 @@ from ran.sim.drive import Listener, Order, Silence, drive, executor_of, in_order
 from ran.sim.executor import Workers, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import receiver_identity
+from ran.sim.outcomes import TaskOutcomes
+from ran.sim.run_folder import named_tasks
 from ran.sim.session import Known, Session
 from ran.sim.simulation import Build, Simulation, build_simulation, sizes_of
 from ran.studies.folder import StudyFolder, check_folder, load_part
@@ -52,6 +54,8 @@ def run_study(
             listener.say(f"checking {number} of {len(parts)}: {part.title}")
         taken.append(_taken(part, build, keeps_all=not taken))
     with StudyFolder(Path(out), kind) as folder:
+        for line in folder.news:
+            listener.say(f"warning: {line}")
         folder.describe((t.part, t.simulation, t.receivers, t.refused) for t in taken)
         found: dict[str, PartResult] = {}
 
@@ -126,16 +130,27 @@ def _simulate(
     first.warm_up(listener.say)
     cores = available_cores() if device_kind(first.device) == "cpu" else 1
     count = workers or cores if executor is None else executor.workers
-    known: Known = {}
+    content = folder.content
+    known: Known = {task: TaskOutcomes(segments) for task, segments in content.segments.items()}
+    processors = {segment.processor for segments in content.segments.values() for segment in segments}
     sessions: dict[Session, str] = {}
     for t in able:
         if t.simulation is not None:
-            session = Session(t.experiment, t.simulation, t.receivers, folder.store, known, count, title=t.part.title)
+            tasks = named_tasks(t.experiment, t.receivers)
+            session = Session(t.experiment, t.simulation, tasks, known, count, title=t.part.title)
             sessions[session] = t.part.key
 
     if any(session.missing for session in sessions):
         with executor_of(executor, able[0].experiment, build, count, listener) as hands:
-            drive(list(sessions), folder.store, hands, listener, order, lambda session: finished(sessions[session]))
+            drive(
+                list(sessions),
+                folder.store,
+                hands,
+                listener,
+                order,
+                lambda session: finished(sessions[session]),
+                processors,
+            )
     else:
         for key in sessions.values():
             finished(key)

@@ -15,7 +15,6 @@ from ran.config.provenance import versions
 from ran.config.yaml_file import dump
 from ran.errors import InputError, unknown_name
 from ran.link import Link
-from ran.link.allocator import keep_freed_memory
 from ran.link.catalogue import construct
 from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.sim.device import checked_device
@@ -102,7 +101,6 @@ def run(
     if processes.is_first:
         _claim(out, recipe)
     processes.wait()
-    keep_freed_memory()
     console = Console(stderr=True, quiet=not processes.is_first)
     board = Board(out) if tensorboard and processes.is_first else None
     trainer = kind.trainer(recipe, model, out, device, processes, board)

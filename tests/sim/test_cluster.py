@@ -18,6 +18,7 @@ from typing import Any
 
 import fake_link
 import pytest
+from in_process import Heard
 
 from ran.errors import InputError
 from ran.sim.cluster import ClusterExecutor
@@ -178,11 +179,28 @@ class TestOnACluster:
         ):
             run(failing, tmp_path, chunk_slots=8, build=fake_link.build, executor=executor)
 
+    def test_another_kind_of_processor_on_a_node_is_noticed(self, tmp_path):
+        stopping = {"min_block_errors": None, "max_slots": 16}
+        few = Experiment.model_validate({**experiment().resolved(), "stopping": stopping})
+        run(few, tmp_path, workers=1, chunk_slots=8, build=fake_link.build)
+        more = Experiment.model_validate({**few.resolved(), "stopping": {**stopping, "max_slots": 32}})
+        heard = Heard()
+        with ClusterExecutor(more, of_another_kind, 1, "local") as executor:
+            results = run(more, tmp_path, chunk_slots=8, build=fake_link.build, executor=executor, listener=heard)
+        [warning] = [text for text in heard.texts if text.startswith("warning")]
+        assert "outcomes of 2 kinds of processor are in this run (unknown; another)" in warning
+        assert {point.processor for point in results.points} == {"unknown + another"}
+        assert len(results.warnings) == 1
+
     def test_other_weights_on_a_node_are_noticed(self, tmp_path):
         with ClusterExecutor(experiment(), fake_link.build, 1, "local") as executor:
             executor._build = other_weights
             with pytest.raises(InputError, match="has other weights for 'one'; allowed: those that are here"):
                 run(experiment(), tmp_path, chunk_slots=8, build=fake_link.build, executor=executor)
+
+
+def of_another_kind(given: Experiment) -> Any:
+    return replace(fake_link.build(given), processor="another")
 
 
 def other_weights(given: Experiment) -> Any:

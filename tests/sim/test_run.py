@@ -113,7 +113,6 @@ def test_another_stopping_rule_goes_on_in_the_same_folder(tmp_path: Path) -> Non
         ({"seed": 2}, "seed"),
         ({"esn0_db": [0, 2]}, "esn0_db"),
         ({"carrier": {"num_prb": 25}}, "carrier.num_prb is 24 there and 25 here"),
-        ({"receivers": [{"name": "one", "at_db": 1.5}]}, "receivers"),
         ({"decoder": {"num_iterations": 8}}, "decoder.num_iterations"),
         ({"channel": {"name": "fake", "slot_s": 0.001}}, "channel.slot_s"),
     ],

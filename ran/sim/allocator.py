@@ -15,6 +15,9 @@ def keep_freed_memory() -> bool:
 
     By default every large array is mapped and unmapped anew, and the first touch of each of its pages costs as much as
     the arithmetic on it: the neural receiver took 1.6 times as long. On other C libraries nothing is changed.
+
+    This holds for the whole process and cannot be undone: for the command line's own processes and for workers, and for
+    a program of one's own that simulates in its process and wants it.
     """
     if not sys.platform.startswith("linux"):
         return False

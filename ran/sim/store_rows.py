@@ -1,0 +1,170 @@
+"""Rows of `results.sqlite`: every row ends in a hash of its table and of all its values, by which damage is found.
+
+SQLite keeps no sums of its pages: a byte that flips on the way to the disk or back changes a number, or moves a row to
+another key, and nothing would notice. The tables are read in the order of the file and never through an index, so a
+row whose key was damaged is found too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ran.sim.segment import NUM_RECEIVED, Segment, Task
+
+#: Columns of every table, without `content`, the row's hash; the first `_KEYS` of them are its key.
+TABLES: dict[str, dict[str, str]] = {
+    "meta": {"key": "TEXT", "value": "TEXT"},
+    "tasks": {
+        "task_id": "TEXT",
+        "scenario_id": "TEXT",
+        "receiver": "TEXT",
+        "esn0_db": "REAL",
+        "receiver_id": "TEXT",
+    },
+    # Per drop: errors of blocks and bits; with HARQ of blocks after every transmission but the last; with two
+    # codewords of the second one's after every transmission; with a link budget the state of every user.
+    "outcomes": {
+        "task_id": "TEXT",
+        "first_drop": "INTEGER",
+        "num_drops": "INTEGER",
+        "block_errors": "INTEGER",
+        "bit_errors": "INTEGER",
+        "processor": "TEXT",
+        "block_errors_per_drop": "BLOB",
+        "bit_errors_per_drop": "BLOB",
+        "earlier_errors": "BLOB",
+        "second_errors": "BLOB",
+        "received": "BLOB",
+    },
+}
+_KEYS = {"meta": 1, "tasks": 1, "outcomes": 2}
+
+
+def schema() -> str:
+    """Statements that create the tables. No constraints but the keys: the hash covers the rest."""
+    text = ""
+    for table, columns in TABLES.items():
+        typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
+        key = ", ".join(list(columns)[: _KEYS[table]])
+        text += f"CREATE TABLE {table} ({typed}, content BLOB, UNIQUE ({key}));\n"
+    return text
+
+
+def insert(db: sqlite3.Connection, table: str, values: Sequence[Any]) -> None:
+    """Write a row with its hash, in the place of one with the same key."""
+    places = ", ".join("?" * (len(values) + 1))
+    db.execute(f"INSERT OR REPLACE INTO {table} VALUES ({places})", (*values, content_hash(table, values)))
+
+
+def content_hash(table: str, values: Sequence[Any]) -> bytes:
+    """SHA-256 of a row: of the table's name, and of the kind, length and bytes of every value."""
+    whole = hashlib.sha256(table.encode())
+    for value in values:
+        kind, content = _bytes(value)
+        whole.update(b"%s%d:" % (kind, len(content)))
+        whole.update(content)
+    return whole.digest()
+
+
+def _bytes(value: Any) -> tuple[bytes, bytes]:
+    if isinstance(value, str):
+        return b"b", value.encode()
+    if isinstance(value, bytes):
+        return b"b", value
+    if isinstance(value, float):
+        return b"f", struct.pack("<d", value + 0.0)  # SQLite reads -0.0 back as 0.0
+    return b"i", str(value).encode()
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A table as it is in the file. rows: intact ones by row number; damaged: the others, as far as they can be read.
+
+    problem: why SQLite could not read all of it; empty when it could.
+    """
+
+    rows: dict[int, tuple[Any, ...]]
+    damaged: dict[int, tuple[Any, ...]]
+    problem: str = ""
+
+
+def scan(db: sqlite3.Connection, table: str) -> Scan:
+    """Read a table from its beginning, and where SQLite stops at a damaged page also from its end.
+
+    `db` hands out text as bytes, so that damaged text can be read. Raises what is no damage, such as a locked file.
+    """
+    columns = TABLES[table]
+    rows: dict[int, tuple[Any, ...]] = {}
+    damaged: dict[int, tuple[Any, ...]] = {}
+    problem = ""
+    query = f"SELECT rowid, {', '.join(columns)}, content FROM {table} NOT INDEXED ORDER BY rowid"
+    for order in ("ASC", "DESC"):
+        try:
+            for number, *values, content in db.execute(f"{query} {order}"):
+                if number in rows or number in damaged:
+                    break  # from here on it was read from the other end
+                if content_hash(table, values) == content:
+                    rows[number] = _decoded(table, values)
+                else:
+                    damaged[number] = tuple(values)
+            else:
+                break
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise
+            problem = str(error)
+    return Scan(dict(sorted(rows.items())), dict(sorted(damaged.items())), problem)
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether SQLite says that the file is damaged, and not that it is locked or cannot be read."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+
+def _decoded(table: str, values: Sequence[Any]) -> tuple[Any, ...]:
+    kinds = TABLES[table].values()
+    return tuple(v.decode() if kind == "TEXT" else v for v, kind in zip(values, kinds, strict=True))
+
+
+def task_row(task: Task) -> tuple[Any, ...]:
+    return task.task_id, task.scenario_id, task.receiver, float(task.esn0_db), task.receiver_id
+
+
+def segment_row(task_id: str, segment: Segment) -> tuple[Any, ...]:
+    """Values of a row of `outcomes`."""
+    return (
+        task_id,
+        int(segment.first_drop),
+        len(segment.block_errors),
+        int(segment.block_errors.sum()),
+        int(segment.bit_errors.sum()),
+        segment.processor,
+        segment.block_errors.astype("<u2").tobytes(),
+        segment.bit_errors.astype("<u4").tobytes(),
+        segment.earlier_errors.astype("<u2").tobytes(),
+        segment.second_errors.astype("<u2").tobytes(),
+        segment.received.astype("<f4").tobytes(),
+    )
+
+
+def row_segment(values: Sequence[Any]) -> Segment:
+    """The segment of an intact row of `outcomes`."""
+    _, first, drops, _, _, processor, blocks, bits, earlier, second, received = values
+    shape = (drops, -1) if drops else (0, 0)
+    return Segment(
+        first,
+        np.frombuffer(blocks, "<u2").astype(np.int64),
+        np.frombuffer(bits, "<u4").astype(np.int64),
+        np.frombuffer(earlier, "<u2").astype(np.int64).reshape(shape),
+        np.frombuffer(second, "<u2").astype(np.int64).reshape(shape),
+        np.frombuffer(received, "<f4").astype(np.float32).reshape(*shape, NUM_RECEIVED),
+        processor,
+    )
