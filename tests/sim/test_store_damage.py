@@ -101,11 +101,15 @@ def in_pieces(content: Content) -> dict[Any, Any]:
     return pieces
 
 
-def flip_bytes_of_the_file(path: Path, stride: int) -> tuple[int, int]:
-    """Flip a byte of the file at a time; returns how often the store was refused and how often something was lost."""
+def flip_bytes_of_the_file(path: Path, stride: int) -> None:
+    """Flip a byte of the file at a time. What is read is what was stored, less what a line says is damaged.
+
+    Only a byte of SQLite's header or of the tables' definitions may make the file unreadable as a whole.
+    """
     db = sqlite3.connect(path, isolation_level=None)
     db.execute("PRAGMA page_size = 512")  # many pages with little unused space between
     db.execute("VACUUM")
+    [definitions] = db.execute("SELECT sum(length(sql) + 100) FROM sqlite_master").fetchone()
     db.close()
     store = Store(path)
     wanted = in_pieces(store.content())
@@ -130,20 +134,19 @@ def flip_bytes_of_the_file(path: Path, stride: int) -> tuple[int, int]:
             assert content.damage, f"byte {place}: {wanted.keys() - found.keys()} disappeared without a word"
             assert all("\n" not in line for line in content.damage)
             lost += 1
-    return refused, lost
+    assert refused * stride <= 100 + definitions
+    assert lost * stride > len(whole) / 4
 
 
 def test_bytes_of_the_file(store: Store) -> None:
     store.close()
-    refused, lost = flip_bytes_of_the_file(store.path, stride=11)
-    assert lost > 10 * refused, "what is intact is kept, wherever the byte is"
+    flip_bytes_of_the_file(store.path, stride=11)
 
 
 @pytest.mark.slow
 def test_all_bytes_of_the_file(store: Store) -> None:
     store.close()
-    refused, lost = flip_bytes_of_the_file(store.path, stride=1)
-    assert lost > 10 * refused
+    flip_bytes_of_the_file(store.path, stride=1)
 
 
 # --- runs
