@@ -15,6 +15,7 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.loop import choose, ideal
 from ran.adaptation.run import Point
 from ran.adaptation.series import Series
+from ran.sim.statistics import bler_interval, wilson_interval
 
 ENVELOPE, IDEAL = "envelope", "ideal"
 _CONFIDENCE = 0.95
@@ -22,7 +23,7 @@ _CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over series and its 95 % interval (Student's t over the series, the independent units)."""
+    """A mean over series, the independent units, and its 95 % interval."""
 
     value: float
     low: float
@@ -35,13 +36,15 @@ class Outcome:
 
     mode: "fixed MCS n"; "envelope", the fixed MCS with the highest throughput at this SNR; "ideal", per slot the MCS
         that brings most, known beforehand; "eesm" or "miesm", the inner loop alone; "eesm + olla", both loops.
-    delivered_bits int64 [series]: information bits of the blocks that arrived, over the slots that count.
+    sent_bits, delivered_bits int64 [series]: information bits of the blocks sent and of those that arrived, over the
+        slots that count.
     block_errors int64 [series]: of first transmissions. mean_mcs: mean index of the MCS sent.
     """
 
     receiver: str
     mode: str
     esn0_db: float
+    sent_bits: NDArray[np.int64]
     delivered_bits: NDArray[np.int64]
     block_errors: NDArray[np.int64]
     slots: int
@@ -50,21 +53,44 @@ class Outcome:
 
     @property
     def throughput_mbps(self) -> Interval:
-        """Delivered bits per air time."""
-        return mean_interval(self.delivered_bits / (self.slots * self.slot_duration_s) / 1e6)
+        """Delivered bits per air time, by Student's t.
+
+        Where all series deliver the same it says nothing: as many series as Wilson's interval of none among them allows
+        may then differ, and deliver nothing or all that was sent.
+        """
+        scale = 1 / (self.slots * self.slot_duration_s) / 1e6
+        found = mean_interval(self.delivered_bits * scale)
+        if found.low < found.high:
+            return found
+        others = _unseen(len(self.delivered_bits))
+        most = max(found.value, float(self.sent_bits.mean()) * scale)
+        return Interval(found.value, (1 - others) * found.value, (1 - others) * found.value + others * most)
 
     @property
     def bler(self) -> Interval:
-        """Of the first transmission."""
-        found = mean_interval(self.block_errors / self.slots)
-        return Interval(found.value, max(found.low, 0.0), min(found.high, 1.0))
+        """Of the first transmission, with the interval of `ran.sim.statistics`, a series as its drop."""
+        value = float(self.block_errors.mean() / self.slots)
+        return Interval(value, *bler_interval(self.block_errors, self.slots))
 
     def gain_percent(self, reference: Outcome) -> Interval | None:
-        """Throughput above that of another outcome on the same series, in percent of it; None where it has none."""
+        """Throughput above that of another outcome on the same series, in percent of it; None where it has none.
+
+        Where no series shows a difference from the ratio of the means, the interval is that of `throughput_mbps`: in
+        series not seen one of the two may deliver nothing.
+        """
         ratio = ratio_interval(self.delivered_bits, reference.delivered_bits)
         if ratio is None:
             return None
+        if not ratio.low < ratio.high:
+            seen = 1 - _unseen(len(self.delivered_bits))
+            most = float(self.sent_bits.mean() / reference.delivered_bits.mean())
+            ratio = Interval(ratio.value, seen * ratio.value, max(ratio.value / seen, (1 - seen) * most))
         return Interval(*(100 * (value - 1) for value in (ratio.value, ratio.low, ratio.high)))
+
+
+def _unseen(num_series: int) -> float:
+    """Upper end of Wilson's interval for the share of what none of so many series showed."""
+    return wilson_interval(0.0, num_series)[1]
 
 
 def mean_interval(values: NDArray) -> Interval:
@@ -105,6 +131,7 @@ def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: s
             receiver=title,
             mode=mode,
             esn0_db=point.esn0_db,
+            sent_bits=bits[sent].sum(1),
             delivered_bits=(hit * bits[sent]).sum(1),
             block_errors=(~hit).sum(1),
             slots=hit.shape[1],
@@ -130,7 +157,9 @@ def margins_db(series: Series, point: Point, title: str, mapping: Mapping, targe
     for mcs_index in point.window:
         blocks = series.code_blocks(mcs_index)
         beta = beta_of(blocks.entry, mapping)
-        effective = effective_sinr_db(point.sinr_db[title], mapping, blocks.entry.bits_per_symbol, beta)
+        effective = effective_sinr_db(
+            point.sinr_db[title][blocks.entry.bits_per_symbol], mapping, blocks.entry.bits_per_symbol, beta
+        )
         margins.append(effective - blocks.snr_db(target_bler))
     return np.stack(margins, axis=-1)
 
