@@ -99,9 +99,25 @@ def run(
     kind.check(recipe)
     model = kind.build_model(recipe)
     processes = Processes.started(device)
-    if processes.is_first:
-        _claim(out, recipe)
-    processes.wait()
+    with processes.together():
+        if processes.is_first:
+            _claim(out, recipe)
+        processes.wait()
+        return _train(recipe, kind, model, processes, out, device, workers, finish, tensorboard)
+
+
+def _train(
+    recipe: Recipe | BeamRecipe,
+    kind: Kind,
+    model: nn.Module,
+    processes: Processes,
+    out: Path,
+    device: str,
+    workers: int | None,
+    finish: bool,
+    tensorboard: bool,
+) -> Path:
+    """What every process does in a folder that is this recipe's."""
     keep_freed_memory()
     console = Console(stderr=True, quiet=not processes.is_first)
     board = Board(out) if tensorboard and processes.is_first else None
