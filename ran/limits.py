@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from sys import float_info
 from typing import Any
 
 from ran.errors import InputError
@@ -140,6 +140,13 @@ LIMITS: dict[str, Limit] = {
 }
 
 
+def shown_number(value: float) -> str:
+    """A number as messages give it; of a whole number of very many digits their count."""
+    if isinstance(value, int) and abs(value) > float_info.max:
+        return "a whole number beyond 1e308"
+    return str(value)
+
+
 def check_limits(options: Mapping[str, Any], path: str) -> None:
     """`InputError` for a number among options, or in blocks and lists among them, that is beyond its limit.
 
@@ -159,6 +166,8 @@ def _check(name: str, value: Any, path: str) -> None:
             _check(name, item, f"{path}.{number}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
         limit = LIMITS.get(name)
-        inside = isfinite(value) if limit is None else limit.low <= value <= limit.high
+        # of whole numbers beyond all floats, isfinite makes an OverflowError
+        inside = abs(value) <= float_info.max if limit is None else limit.low <= value <= limit.high
         if not inside:
-            raise InputError(f"{path}: got {value}; allowed: {'finite numbers' if limit is None else limit.allowed}")
+            allowed = "finite numbers" if limit is None else limit.allowed
+            raise InputError(f"{path}: got {shown_number(value)}; allowed: {allowed}")

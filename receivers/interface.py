@@ -68,6 +68,15 @@ class SoftDecoder(Protocol):
         """
 
 
+_TYPES = {
+    "y": torch.complex64,
+    "pilots": torch.complex64,
+    "data_mask": torch.bool,
+    "noise_var": torch.float32,
+    "symbol_times_s": torch.float64,
+}
+
+
 @dataclass(frozen=True)
 class SlotObservation:
     """A batch of received slots and what a base station knows about them. No truth in here.
@@ -90,6 +99,8 @@ class SlotObservation:
         label of a point its index with the first bit highest; only for one layer. None: the standard's.
     bits_per_layer [num_layers]: where layers differ, as those of two codewords may: the bits per symbol of each. LLRs
         of a layer with fewer bits are 0 beyond its own. Empty: `bits_per_symbol` holds for all layers.
+
+    Tensors of another type are converted, so that receivers meet these types alone.
     """
 
     y: Tensor
@@ -106,6 +117,14 @@ class SlotObservation:
     decoder: SoftDecoder | None = None
     bits_per_layer: tuple[int, ...] = ()
     constellation: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in _TYPES.items():
+            value: Tensor = getattr(self, name)
+            if value.dtype != dtype:
+                object.__setattr__(self, name, value.to(dtype))
+        if not isinstance(self.layer_to_user, tuple):
+            object.__setattr__(self, "layer_to_user", tuple(int(user) for user in self.layer_to_user))
 
     @property
     def modulations(self) -> tuple[tuple[int, tuple[int, ...]], ...]:
