@@ -57,7 +57,14 @@ class PilotLayout:
 
 
 class SoftDecoder(Protocol):
-    """The channel decoder of the slots, for receivers that detect and decode in turns."""
+    """The channel decoder of the slots, for receivers that detect and decode in turns.
+
+    adds_transmissions: whether a receiver's LLRs of slots that are not decoded are added to those of other
+        transmissions (HARQ). LLRs that a failed decoding had a part in are then worse than those without: they state
+        more than was received. A decoder that does not have it does not add.
+    """
+
+    adds_transmissions: bool
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """What the code says about the coded bits.
