@@ -57,14 +57,15 @@ class PilotLayout:
 
 
 class SoftDecoder(Protocol):
-    """The channel decoder of the slots, for receivers that detect and decode in turns.
+    """The channel decoder of the slots, for receivers that detect and decode in turns."""
 
-    adds_transmissions: whether a receiver's LLRs of slots that are not decoded are added to those of other
-        transmissions (HARQ). LLRs that a failed decoding had a part in are then worse than those without: they state
-        more than was received. A decoder that does not have it does not add.
-    """
+    @property
+    def adds_transmissions(self) -> bool:
+        """Whether a receiver's LLRs of slots that are not decoded are added to those of other transmissions (HARQ).
 
-    adds_transmissions: bool
+        LLRs that a failed decoding had a part in are then worse than those without: they state more than was received.
+        A decoder that does not have it does not add.
+        """
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """What the code says about the coded bits.

