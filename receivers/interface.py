@@ -59,6 +59,14 @@ class PilotLayout:
 class SoftDecoder(Protocol):
     """The channel decoder of the slots, for receivers that detect and decode in turns."""
 
+    @property
+    def adds_transmissions(self) -> bool:
+        """Whether a receiver's LLRs of slots that are not decoded are added to those of other transmissions (HARQ).
+
+        LLRs that a failed decoding had a part in are then worse than those without: they state more than was received.
+        A decoder that does not have it does not add.
+        """
+
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """What the code says about the coded bits.
 
@@ -66,6 +74,15 @@ class SoftDecoder(Protocol):
         batch. Returns extrinsic LLRs of the same shape, the LLRs given taken off; bits of blocks that were decoded
         without errors are certain. And, bool [batch], whether that is true of all blocks of a slot.
         """
+
+
+_TYPES = {
+    "y": torch.complex64,
+    "pilots": torch.complex64,
+    "data_mask": torch.bool,
+    "noise_var": torch.float32,
+    "symbol_times_s": torch.float64,
+}
 
 
 @dataclass(frozen=True)
@@ -90,6 +107,8 @@ class SlotObservation:
         label of a point its index with the first bit highest; only for one layer. None: the standard's.
     bits_per_layer [num_layers]: where layers differ, as those of two codewords may: the bits per symbol of each. LLRs
         of a layer with fewer bits are 0 beyond its own. Empty: `bits_per_symbol` holds for all layers.
+
+    Tensors of another type are converted, so that receivers meet these types alone.
     """
 
     y: Tensor
@@ -106,6 +125,14 @@ class SlotObservation:
     decoder: SoftDecoder | None = None
     bits_per_layer: tuple[int, ...] = ()
     constellation: Tensor | None = None
+
+    def __post_init__(self) -> None:
+        for name, dtype in _TYPES.items():
+            value: Tensor = getattr(self, name)
+            if value.dtype != dtype:
+                object.__setattr__(self, name, value.to(dtype))
+        if not isinstance(self.layer_to_user, tuple):
+            object.__setattr__(self, "layer_to_user", tuple(int(user) for user in self.layer_to_user))
 
     @property
     def modulations(self) -> tuple[tuple[int, tuple[int, ...]], ...]:

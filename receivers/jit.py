@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -37,7 +39,24 @@ def cache_directory() -> Path:
     if chosen:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ran6g"
+    home = Path(os.path.expanduser("~"))
+    if not base and not home.is_absolute():  # no HOME and no entry in the list of users
+        return _private_folder()
+    return (Path(base) if base else home / ".cache") / "ran6g"
+
+
+@lru_cache(maxsize=1)
+def _private_folder() -> Path:
+    """A folder among the temporary files that nobody else can write to, as code is loaded from it; the same one for
+    all processes of a user, or one of this process where another user has taken its name."""
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.mkdtemp(prefix="ran6g-"))
+    folder = Path(tempfile.gettempdir()) / f"ran6g-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if is_ours else Path(tempfile.mkdtemp(prefix="ran6g-"))
 
 
 def generated_module(name: str, source: str) -> ModuleType:

@@ -15,10 +15,25 @@ def level_exponent(observation: SlotObservation) -> Tensor:
 
     0 for a slot in which nothing was received. Levels from 1e-15 to 1e15 stay within single precision.
     """
-    y = observation.y
+    y = observation.y.detach()
     power = (y.real**2 + y.imag**2).mean((1, 2, 3))
     exponent = torch.log2(power).mul(0.5).round()
     return torch.where(torch.isfinite(exponent), exponent, 0.0).int()
+
+
+def factor_to_unit(observation: SlotObservation) -> Tensor | None:
+    """Factors 2^-e [batch] that bring every slot to a received power next to 1; None where all slots have it."""
+    exponent = level_exponent(observation)
+    if not bool(exponent.any()):
+        return None
+    return torch.exp2(-exponent.to(observation.noise_var.dtype))
+
+
+def scaled(observation: SlotObservation, factor: Tensor) -> SlotObservation:
+    """The slots received `factor` [batch] times as strong, with their noise."""
+    # one factor after the other: the square alone may leave the range of single precision
+    noise_var = observation.noise_var * factor * factor
+    return replace(observation, y=observation.y * factor[:, None, None, None], noise_var=noise_var)
 
 
 def at_unit_level(observation: SlotObservation) -> SlotObservation:
@@ -27,16 +42,11 @@ def at_unit_level(observation: SlotObservation) -> SlotObservation:
     LLRs do not depend on the level, so those of the result are those of `observation`. Multiplying by a power of two is
     exact, hence slots that are received near level 1 give the same numbers as without.
     """
-    exponent = level_exponent(observation)
-    scale = torch.exp2(-exponent.to(observation.noise_var.dtype))
-    return replace(
-        observation,
-        y=observation.y * scale[:, None, None, None],
-        noise_var=observation.noise_var * scale**2,
-    )
+    factor = factor_to_unit(observation)
+    return observation if factor is None else scaled(observation, factor)
 
 
 def truth_at_unit_level(observation: SlotObservation, truth: Truth) -> Truth:
     """The truth that belongs to `at_unit_level(observation)`: the channel times 2^-e."""
-    scale = torch.exp2(-level_exponent(observation).to(observation.noise_var.dtype))
-    return replace(truth, h=truth.h * scale[:, None, None, None, None])
+    factor = factor_to_unit(observation)
+    return truth if factor is None else replace(truth, h=truth.h * factor[:, None, None, None, None])

@@ -14,7 +14,7 @@ from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.loop import choose, ideal
 from ran.adaptation.run import Point
 from ran.adaptation.series import Series
-from ran.stats import Estimate, ratio_of_means, student_mean
+from ran.stats import Estimate, grouped_wilson, ratio_of_means, student_mean, wilson
 
 ENVELOPE, IDEAL = "envelope", "ideal"
 
@@ -25,13 +25,15 @@ class Outcome:
 
     mode: "fixed MCS n"; "envelope", the fixed MCS with the highest throughput at this SNR; "ideal", per slot the MCS
         that brings most, known beforehand; "eesm" or "miesm", the inner loop alone; "eesm + olla", both loops.
-    delivered_bits int64 [series]: information bits of the blocks that arrived, over the slots that count.
+    sent_bits, delivered_bits int64 [series]: information bits of the blocks sent and of those that arrived, over the
+        slots that count.
     block_errors int64 [series]: of first transmissions. mean_mcs: mean index of the MCS sent.
     """
 
     receiver: str
     mode: str
     esn0_db: float
+    sent_bits: NDArray[np.int64]
     delivered_bits: NDArray[np.int64]
     block_errors: NDArray[np.int64]
     slots: int
@@ -40,18 +42,41 @@ class Outcome:
 
     @property
     def throughput_mbps(self) -> Estimate:
-        """Delivered bits per air time, in Mbit/s; series are the independent units, as everywhere here."""
-        rate = student_mean(self.delivered_bits / (self.slots * self.slot_duration_s) / 1e6)
-        return replace(rate, unit="Mbit/s")
+        """Delivered bits per air time, in Mbit/s, by Student's t; series are the independent units, as everywhere here.
+
+        Where all series deliver the same it says nothing: as many series as Wilson's interval of none among them allows
+        may then differ, and deliver nothing or all that was sent.
+        """
+        scale = 1 / (self.slots * self.slot_duration_s) / 1e6
+        rate = replace(student_mean(self.delivered_bits * scale), unit="Mbit/s")
+        if rate.half_width:
+            return rate
+        others, value = _unseen(len(self.delivered_bits)), rate.known
+        most = max(value, float(self.sent_bits.mean()) * scale)
+        return replace(rate, low=(1 - others) * value, high=(1 - others) * value + others * most)
 
     @property
     def bler(self) -> Estimate:
-        """Of the first transmission."""
-        return student_mean(self.block_errors / self.slots).clipped(0, 1)
+        """Of the first transmission, by Wilson's interval with a series as its drop."""
+        return grouped_wilson(self.block_errors, self.slots)
 
     def gain_percent(self, reference: Outcome) -> Estimate:
-        """Throughput above that of another outcome on the same series, in percent of it; no value where it has none."""
-        return ratio_of_means(self.delivered_bits, reference.delivered_bits).shifted(-1).scaled(100, "%")
+        """Throughput above that of another outcome on the same series, in percent of it; no value where it has none.
+
+        Where no series shows a difference from the ratio of the means, the interval is that of `throughput_mbps`: in
+        series not seen one of the two may deliver nothing.
+        """
+        ratio = ratio_of_means(self.delivered_bits, reference.delivered_bits)
+        if ratio.is_known and not ratio.half_width:
+            seen = 1 - _unseen(len(self.delivered_bits))
+            most = float(self.sent_bits.mean() / reference.delivered_bits.mean())
+            ratio = replace(ratio, low=seen * ratio.known, high=max(ratio.known / seen, (1 - seen) * most))
+        return ratio.shifted(-1).scaled(100, "%")
+
+
+def _unseen(num_series: int) -> float:
+    """Upper end of Wilson's interval for the share of what none of so many series showed."""
+    return wilson(0.0, num_series).high or 0.0
 
 
 def outcomes(experiment: AdaptationExperiment, series: Series, points: Sequence[Point]) -> tuple[Outcome, ...]:
@@ -75,6 +100,7 @@ def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: s
             receiver=title,
             mode=mode,
             esn0_db=point.esn0_db,
+            sent_bits=bits[sent].sum(1),
             delivered_bits=(hit * bits[sent]).sum(1),
             block_errors=(~hit).sum(1),
             slots=hit.shape[1],
@@ -100,7 +126,9 @@ def margins_db(series: Series, point: Point, title: str, mapping: Mapping, targe
     for mcs_index in point.window:
         blocks = series.code_blocks(mcs_index)
         beta = beta_of(blocks.entry, mapping)
-        effective = effective_sinr_db(point.sinr_db[title], mapping, blocks.entry.bits_per_symbol, beta)
+        effective = effective_sinr_db(
+            point.sinr_db[title][blocks.entry.bits_per_symbol], mapping, blocks.entry.bits_per_symbol, beta
+        )
         margins.append(effective - blocks.snr_db(target_bler))
     return np.stack(margins, axis=-1)
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ran import __version__
 from ran.adaptation.experiment import AdaptationExperiment
-from ran.adaptation.series import SERIES_PER_TABLE, SINR, Job, Series, series_physics
+from ran.adaptation.series import SERIES_PER_TABLE, Job, Series, series_physics
 from ran.adaptation.window import Window
 from ran.config.yaml_file import dump
 from ran.errors import InputError
@@ -36,13 +36,13 @@ Table = dict[str, NDArray]
 class Point:
     """All tables of one SNR.
 
-    sinr_db: per receiver, float32 [series, slots, samples]. arrived: per receiver, bool [series, slots, mcs], over the
-    MCS of `window`.
+    sinr_db: per receiver and bits per symbol of the MCS in `window`, float32 [series, slots, samples].
+    arrived: per receiver, bool [series, slots, mcs], over the MCS of `window`.
     """
 
     esn0_db: float
     window: range
-    sinr_db: dict[str, NDArray[np.float32]]
+    sinr_db: dict[str, dict[int, NDArray[np.float32]]]
     arrived: dict[str, NDArray[np.bool_]]
 
 
@@ -132,13 +132,25 @@ class _Progress:
         middles = [self.series.code_blocks(m).snr_db(0.5) for m in range(self.experiment.num_mcs)]
         start = int(np.sum(np.array(middles) < self.esn0_db + gain_db)) - 1
         self._window = Window(start, self.experiment.num_mcs, self.experiment.adaptation.target_bler / 10)
-        for job in self._jobs(SINR, *range(self.experiment.num_mcs)):
+        for job in [*self._jobs(*range(self.experiment.num_mcs)), *self._sinr_jobs(*self.series.measured_mcs)]:
             if (table := self.store.load(job)) is not None:
                 self.tables[job] = table
 
-    def _jobs(self, *kinds: int) -> list[Job]:
-        starts = range(0, self.experiment.adaptation.num_series, SERIES_PER_TABLE)
-        return [Job(self.esn0_db, kind, first) for kind in kinds for first in starts]
+    @property
+    def _starts(self) -> range:
+        return range(0, self.experiment.adaptation.num_series, SERIES_PER_TABLE)
+
+    def _jobs(self, *mcs: int) -> list[Job]:
+        return [Job(self.esn0_db, mcs_index, first) for mcs_index in mcs for first in self._starts]
+
+    def _sinr_jobs(self, *bits_per_symbol: int) -> list[Job]:
+        mcs = [self.series.measured_mcs[bits] for bits in bits_per_symbol]
+        return [Job(self.esn0_db, mcs_index, first, of_sinr=True) for mcs_index in mcs for first in self._starts]
+
+    @property
+    def _modulations(self) -> list[int]:
+        """Bits per symbol of the MCS in the window."""
+        return sorted({self.series.code_blocks(mcs_index).entry.bits_per_symbol for mcs_index in self.window})
 
     @property
     def _blers(self) -> dict[int, tuple[float, ...]]:
@@ -146,18 +158,19 @@ class _Progress:
         found = {}
         for mcs_index in range(self.experiment.num_mcs):
             if all(job in self.tables for job in self._jobs(mcs_index)):
-                arrived = self._whole(mcs_index)
+                arrived = self._whole(self._jobs(mcs_index))
                 found[mcs_index] = tuple(float(1 - arrived[title].mean()) for title in self.series.receivers)
         return found
 
-    def _whole(self, kind: int) -> Table:
-        tables = [self.tables[job] for job in self._jobs(kind)]
+    def _whole(self, jobs: list[Job]) -> Table:
+        tables = [self.tables[job] for job in jobs]
         count = self.experiment.adaptation.num_series
         return {name: np.concatenate([table[name] for table in tables])[:count] for name in tables[0]}
 
     def missing(self) -> list[Job]:
-        kinds = [SINR, *self._window.missing(self._blers)]
-        return [job for job in self._jobs(*kinds) if job not in self.tables]
+        mcs = self._window.missing(self._blers)
+        jobs = self._jobs(*mcs) if mcs else self._sinr_jobs(*self._modulations)
+        return [job for job in jobs if job not in self.tables]
 
     def take(self, job: Job, table: Table) -> None:
         self.store.save(job, table)
@@ -168,12 +181,12 @@ class _Progress:
         return self._window.range(self._blers)
 
     def result(self) -> Point:
-        sinr = self._whole(SINR)
-        of_mcs = [self._whole(mcs_index) for mcs_index in self.window]
+        sinr = {bits: self._whole(self._sinr_jobs(bits)) for bits in self._modulations}
+        of_mcs = [self._whole(self._jobs(mcs_index)) for mcs_index in self.window]
         return Point(
             self.esn0_db,
             self.window,
-            {title: sinr[knowledge] for title, knowledge in self.series.knowledge.items()},
+            {title: {bits: table[title] for bits, table in sinr.items()} for title in self.series.receivers},
             {title: np.stack([table[title] for table in of_mcs], axis=-1) for title in self.series.receivers},
         )
 
@@ -200,26 +213,23 @@ class _Store:
     def load(self, job: Job) -> Table | None:
         """A table that is there; None for one that is not, that was not written to its end or that is damaged."""
         stored = read_npz(self._tables / f"{job.name}.npz")
-        if stored is None:
+        if stored is None or any(self._key(title) not in stored for title in self._titles):
             return None
-        return {self._name(job, key): values for key, values in stored.items()}
+        return {title: stored[self._key(title)] for title in self._titles}
 
     def save(self, job: Job, table: Table) -> None:
         """Write the file in one step."""
         final, new = self._tables / f"{job.name}.npz", self._tables / f".{job.name}.new"
         try:
             with new.open("wb") as file:
-                arrays: dict[str, Any] = {self._key(job, name): values for name, values in table.items()}
+                arrays: dict[str, Any] = {self._key(title): values for title, values in table.items()}
                 np.savez_compressed(file, **arrays)
             os.replace(new, final)
         except OSError as error:
             raise InputError(f"{final}: cannot be written: {error.strerror or error}") from None
 
-    def _key(self, job: Job, name: str) -> str:
-        return name if job.mcs_index == SINR else f"receiver{self._titles.index(name)}"
-
-    def _name(self, job: Job, key: str) -> str:
-        return key if job.mcs_index == SINR else self._titles[int(key.removeprefix("receiver"))]
+    def _key(self, title: str) -> str:
+        return f"receiver{self._titles.index(title)}"
 
 
 def _check_folder(out: Path, identity: dict[str, Any]) -> None:

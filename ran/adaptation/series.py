@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ran.adaptation.experiment import AdaptationExperiment
 from ran.adaptation.reference import CodeBlocks
-from ran.adaptation.sinr import Knowledge, SinrMeter
+from ran.adaptation.sinr import llr_sinr_db
 from ran.link import Link, LinkConfig, SlotBatch
 from ran.link.catalogue import build_receiver, receiver_fingerprint
 from ran.phy.config import Pusch
@@ -23,22 +25,22 @@ from receivers import Receiver
 
 #: Series that are simulated together; more of them add to those that are known.
 SERIES_PER_TABLE = 16
-#: Stands for an MCS index: the SINR of the slots and no block.
-SINR = -1
 
 
 @dataclass(frozen=True)
 class Job:
-    """A table to be made: for one SNR and MCS (or `SINR`), series `first_series` and the following."""
+    """A table to be made of series `first_series` and the following, at one SNR and with one MCS: which blocks arrived,
+    or the SINRs of the slots."""
 
     esn0_db: float
     mcs_index: int
     first_series: int
+    of_sinr: bool = False
 
     @property
     def name(self) -> str:
         """A file name."""
-        what = "sinr" if self.mcs_index == SINR else f"mcs{self.mcs_index:02d}"
+        what = f"{'sinr-' if self.of_sinr else ''}mcs{self.mcs_index:02d}"
         return f"{self.esn0_db:+.6g}dB-{what}-series{self.first_series}"
 
 
@@ -63,15 +65,14 @@ class Series:
                 link.check_receiver(block.title, receiver)
             self.receivers[block.title] = receiver
             self.fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
-        self._meters = {knowledge: SinrMeter(knowledge) for knowledge in sorted(set(self.knowledge.values()))}
-        with torch.inference_mode():
-            for meter in self._meters.values():
-                meter.check(first.batch([0], 0.0, 0, "check", with_channel=False).observation)
 
-    @property
-    def knowledge(self) -> dict[str, Knowledge]:
-        """From what the SINR is measured for each receiver: a genie knows the channel, others have the pilots."""
-        return {title: "truth" if receiver.needs_truth else "pilots" for title, receiver in self.receivers.items()}
+    @cached_property
+    def measured_mcs(self) -> dict[int, int]:
+        """The MCS whose slots SINRs are measured on, by bits per symbol: the lowest of each modulation."""
+        found: dict[int, int] = {}
+        for mcs_index in range(self.experiment.num_mcs):
+            found.setdefault(self.code_blocks(mcs_index).entry.bits_per_symbol, mcs_index)
+        return found
 
     def link(self, mcs_index: int) -> Link:
         """The link with an MCS, over all slots of a series."""
@@ -111,38 +112,46 @@ class Series:
         self.link(0).warm_up(self.receivers)
 
     def table(self, job: Job) -> dict[str, NDArray]:
-        """What a job asks for, by name: for `SINR` per knowledge the SINRs in dB, float32 [series, slots, samples],
-        else per receiver which blocks arrived, bool [series, slots].
+        """What a job asks for, per receiver: which blocks arrived, bool [series, slots], or the SINRs in dB, float32
+        [series, slots, samples].
 
         `RunStopped` when a NaN or an infinity appears.
         """
-        link = self.link(max(job.mcs_index, 0))
+        link = self.link(job.mcs_index)
         scenario = scenario_id(self.experiment, job.esn0_db)
         series = range(job.first_series, job.first_series + SERIES_PER_TABLE)
-        sinr = job.mcs_index == SINR
-        told = "truth" in self.knowledge.values()
-        parts: dict[str, list[NDArray]] = {name: [] for name in (self._meters if sinr else self.receivers)}
+        told = any(receiver.needs_truth for receiver in self.receivers.values())
+        parts: dict[str, list[NDArray]] = {title: [] for title in self.receivers}
         with torch.inference_mode():
             for slot in range(self.experiment.adaptation.num_slots):
                 for start in range(0, SERIES_PER_TABLE, link.batch_drops):
                     drops = series[start : start + link.batch_drops]
                     batch = link.batch(drops, job.esn0_db, self.experiment.seed, scenario, told, attempt=slot)
-                    for name, part in parts.items():
-                        part.append(self._meters[name](batch) if sinr else self._arrived(name, link, batch, drops))  # type: ignore[index]
+                    for title, part in parts.items():
+                        llr = self._llr(title, link, batch, drops)
+                        part.append(_sinr_db(llr, batch) if job.of_sinr else _arrived(llr, link, batch))
         slots = self.experiment.adaptation.num_slots
         # [slot, series, ...] -> [series, slot, ...]
         return {
-            name: np.moveaxis(np.concatenate(part).reshape(slots, SERIES_PER_TABLE, *part[0].shape[1:]), 0, 1).copy()
-            for name, part in parts.items()
+            title: np.moveaxis(np.concatenate(part).reshape(slots, SERIES_PER_TABLE, *part[0].shape[1:]), 0, 1).copy()
+            for title, part in parts.items()
         }
 
-    def _arrived(self, title: str, link: Link, batch: SlotBatch, drops: range) -> NDArray[np.bool_]:
-        llr = link.receive(self.receivers[title], batch)
+    def _llr(self, title: str, link: Link, batch: SlotBatch, drops: range) -> Tensor:
+        llr = link.receive(self.receivers[title], batch, title)
         finite = torch.isfinite(llr.flatten(1).sum(1))
         if not finite.all():
             series = drops[int((~finite).nonzero()[0, 0])]
             raise RunStopped(f"non-finite numbers in the LLRs of {title}, series {series}")
-        return np.asarray(link.count_errors(llr, batch).block_errors == 0)
+        return llr
+
+
+def _arrived(llr: Tensor, link: Link, batch: SlotBatch) -> NDArray[np.bool_]:
+    return np.asarray(link.count_errors(llr, batch).block_errors == 0)
+
+
+def _sinr_db(llr: Tensor, batch: SlotBatch) -> NDArray[np.float32]:
+    return llr_sinr_db(llr, batch.coded_bits, batch.observation.data_mask)
 
 
 def scenario_id(experiment: AdaptationExperiment, esn0_db: float) -> str:

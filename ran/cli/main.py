@@ -26,6 +26,7 @@ from ran.cli import (
     status,
     train,
 )
+from ran.cli.plain_output import take_every_character
 from ran.errors import InputError
 from ran.sim.allocator import keep_freed_memory
 
@@ -79,6 +80,10 @@ def main(arguments: list[str] | None = None) -> int:
     0: done. 1: the run stopped before its end (`ran: stopped: ...`). 2: input that does not fit (`ran: error: ...`, one
     line). 130: interrupted. Any other exception is a bug and shows its traceback.
     """
+    if sys.platform == "win32":
+        return _complain("error", "system: got Windows; allowed: Linux, macOS, or WSL 2 on Windows", 2)
+    for stream in (sys.stdout, sys.stderr):
+        take_every_character(stream)
     signal.signal(signal.SIGTERM, _interrupt)
     keep_freed_memory()
     command = typer.main.get_command(app)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -40,11 +41,11 @@ def _block(receiver: str) -> dict[str, Any]:
     if name in shipped_weights():
         return {"label": name, **block, "name": "neural", "weights": name}
     if name.endswith(".safetensors"):
-        path = Path(name).expanduser().resolve()
+        path = Path(os.path.expanduser(name)).resolve()
         return {"label": path.stem, **block, "name": "neural", "weights": str(path)}
     if name.endswith((".onnx", ".tflite")):
-        return {**block, "name": str(Path(name).expanduser().resolve())}
+        return {**block, "name": str(Path(os.path.expanduser(name)).resolve())}
     if ".py:" in name:
         file, _, cls = name.rpartition(":")
-        return {**block, "name": f"{Path(file).expanduser().resolve()}:{cls}"}
+        return {**block, "name": f"{Path(os.path.expanduser(file)).resolve()}:{cls}"}
     return block

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from sys import float_info
 from typing import Any
 
 from ran.errors import InputError
@@ -70,6 +70,8 @@ LIMITS: dict[str, Limit] = {
         "azimuth_deg",
         "zenith_deg",
         "orientation_deg",
+        "subarray_zenith_deg",
+        "slants_deg",
     ),
     # Radios
     **_limits(-100, 100, "in dB from saturation", "input_back_off_db", "clip_db"),
@@ -106,7 +108,14 @@ LIMITS: dict[str, Limit] = {
     **_limits(1, 1000, "each one is simulated", "num_sources"),
     **_limits(1, 10_000, "an OFDM symbol of NR has at most 3300", "num_subcarriers"),
     # Arrays
-    **_limits(1, 1024, "elements on a side of a panel", "rows", "columns", "panel_rows", "panel_columns"),
+    **_limits(
+        1,
+        1024,
+        "elements on a side of a panel",
+        *("rows", "columns", "panel_rows", "panel_columns", "panels", "subarray_rows"),
+    ),
+    **_limits(1, 65_536, "elements of the largest array", "num_elements"),
+    **_limits(-1e5, 1e5, "links on Earth are shorter", "positions_m"),
     **_limits(0, 1000, "in wavelengths", "spacing", "panel_spacing"),
     # Receivers
     **_limits(1, 1024, "the time grows with it", "num_paths"),
@@ -140,10 +149,21 @@ LIMITS: dict[str, Limit] = {
 }
 
 
+def shown_number(value: float) -> str:
+    """A number as messages give it; of a whole number of very many digits their count."""
+    if isinstance(value, int) and abs(value) > float_info.max:
+        return "a whole number beyond 1e308"
+    return str(value)
+
+
+#: Of numbers whose name is not among the above: more than any quantity, less than what arithmetic overflows by.
+_ANY = Limit(-1e19, 1e19, "no option needs more")
+
+
 def check_limits(options: Mapping[str, Any], path: str) -> None:
     """`InputError` for a number among options, or in blocks and lists among them, that is beyond its limit.
 
-    Numbers without a limit have to be finite. path: of the options, for the message.
+    Numbers without a limit of their own have that of all. path: of the options, for the message.
     """
     for name, value in options.items():
         _check(name, value, f"{path}.{name}")
@@ -158,7 +178,6 @@ def _check(name: str, value: Any, path: str) -> None:
         for number, item in enumerate(value):
             _check(name, item, f"{path}.{number}")
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        limit = LIMITS.get(name)
-        inside = isfinite(value) if limit is None else limit.low <= value <= limit.high
-        if not inside:
-            raise InputError(f"{path}: got {value}; allowed: {'finite numbers' if limit is None else limit.allowed}")
+        limit = LIMITS.get(name, _ANY)
+        if not limit.low <= value <= limit.high:
+            raise InputError(f"{path}: got {shown_number(value)}; allowed: {limit.allowed}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import multiprocessing
 import os
@@ -29,6 +28,7 @@ from ran.link import Link, NonFiniteError
 from ran.sim.executor import Executor, RunStopped, available_cores
 from ran.sim.experiment import Experiment
 from ran.sim.identity import canonical_json, first_difference
+from ran.sim.lock import lock
 from ran.sim.simulation import Simulation, build_simulation
 from ran.sim.worker import Chunk, NonFinite
 
@@ -158,11 +158,11 @@ def _claim(path: Path, experiment: Experiment, request: DataRequest, link: Link)
             raise InputError(
                 f"{path}: holds another data set: {difference}; allowed: the same command, or another file by --out"
             )
-        lock = _lock(path)
+        held = lock(path)
         try:
             yield container
         finally:
-            os.close(lock)
+            os.close(held)
     finally:
         container.close()
 
@@ -252,16 +252,3 @@ class _Pace:
     def drops_per_s(self) -> float:
         seconds = self._last - self._first
         return (self.drops - self._first_drops) / seconds if seconds else 0.0
-
-
-def _lock(path: Path) -> int:
-    """Lock a file or folder against other writers; the lock ends with the process, however it ends."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        raise InputError(f"{path}: another ran process is writing to it; wait for it or use another --out") from None
-    except OSError:
-        pass  # A file system without locks: two writers would write the same bytes to the same places.
-    return descriptor

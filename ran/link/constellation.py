@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ def with_points(data: Any, folder: Path | None = None) -> Any:
     from receivers.neural.weights import load_weights
 
     if name.endswith(".safetensors") and folder is not None:
-        name = str(folder / Path(name).expanduser())
+        name = str(folder / os.path.expanduser(name))
     try:
         points = trained_points(load_weights(name))
     except ValueError as error:

@@ -19,6 +19,7 @@ class TurboDecoder:
     """`receivers.SoftDecoder` for the codewords of a slot: descrambling, rate dematching, LDPC, and all of it back.
 
     codewords: one after the other over the layers. num_iterations: of the LDPC decoder in each call.
+    adds_transmissions: with HARQ.
 
     It sees one slot: with HARQ, what earlier transmissions brought is not used between the turns. It decodes in
     float32, as int8 limits what goes in, and the difference between output and input would be the limit's.
@@ -26,6 +27,7 @@ class TurboDecoder:
 
     codewords: tuple[Codeword, ...]
     num_iterations: int
+    adds_transmissions: bool = False
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """See `receivers.interface.SoftDecoder`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def named_files_digest(options: Mapping[str, Any], folder: Path) -> str:
     """SHA-256 of the content of every file that an option names, relative to `folder`; empty where none does."""
     total, any_file = hashlib.sha256(), False
     for key, value in sorted(_texts(options)):
-        path = folder / Path(value).expanduser()
+        path = folder / os.path.expanduser(value)
         try:
             content = path.read_bytes() if path.is_file() else None
         except (OSError, ValueError):

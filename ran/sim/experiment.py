@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path, PurePath
 from typing import Annotated, Any, Literal, TypeVar
@@ -425,5 +426,5 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     channel = blocks if isinstance(experiment.channel, tuple) else blocks[0]
     data = experiment.data
     if data is not None:
-        data = data.model_copy(update={"file": str(folder / Path(data.file).expanduser())})
+        data = data.model_copy(update={"file": str(folder / os.path.expanduser(data.file))})
     return experiment.model_copy(update={"receivers": receivers, "channel": channel, "data": data})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
@@ -65,6 +66,6 @@ def absolute_files(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         if isinstance(value, Mapping):
             return {key: absolute(item) for key, item in value.items()}
         is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
-        return str(folder / Path(value).expanduser()) if is_file else value
+        return str(folder / os.path.expanduser(value)) if is_file else value
 
     return {key: value if key == "label" else absolute(value) for key, value in values.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from ran.sim.device import device_title
 from ran.sim.experiment import Experiment
 from ran.sim.files import write_text
 from ran.sim.identity import digest, filled_in, first_difference, physics, run_identity, scenario_ids, task_ids
+from ran.sim.lock import lock
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.past_receivers import PAST_RECEIVERS, changes, past_after
 from ran.sim.segment import Content, Task
@@ -160,19 +160,11 @@ def lock_folder(path: Path) -> int:
     """Make the folder and lock it against other processes; the lock ends with the process, however it ends."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        return lock(path)
     except FileExistsError:
         raise InputError(f"{path}: is a file; allowed: a new or empty folder, or one with a run") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(folder)
-        raise InputError(f"{path}: another ran process is writing to it; wait for it or use another --out") from None
-    except OSError:
-        pass  # A file system without locks. The store refuses ranges of drops that overlap in any case.
-    return folder
 
 
 def described(experiment: Experiment, simulation: Simulation, receivers: dict[str, dict[str, Any]]) -> dict[str, str]:

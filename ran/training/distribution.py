@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import isfinite
+from sys import float_info
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def check(node: Any, path: str) -> None:
             return
         numbers = isinstance(argument, (list, tuple)) and len(argument) == 2
         numbers = numbers and all(
-            isinstance(v, (int, float)) and not isinstance(v, bool) and isfinite(v) for v in argument
+            isinstance(v, (int, float)) and not isinstance(v, bool) and abs(v) <= float_info.max for v in argument
         )
         if not numbers or not argument[0] <= argument[1]:
             raise bad_value(where, argument, "[low, high] with low <= high")
@@ -51,6 +51,31 @@ def ends(node: Any) -> Iterator[Any]:
             yield from ends(value)
     else:
         yield node
+
+
+def extremes(tree: Mapping[str, Any], generator: np.random.Generator) -> Iterator[Any]:
+    """Trees in which every distribution in turn is at each of its ends, or all that it may be, and the others are
+    drawn."""
+    for path, node in _distributions(tree):
+        for value in ends(node):
+            yield draw(_put(tree, path, value), generator)
+
+
+def _distributions(node: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    if is_distribution(node):
+        yield path, node
+        return
+    items = node.items() if isinstance(node, Mapping) else enumerate(node) if isinstance(node, list | tuple) else ()
+    for key, value in items:
+        yield from _distributions(value, (*path, key))
+
+
+def _put(node: Any, path: tuple[Any, ...], value: Any) -> Any:
+    if not path:
+        return value
+    if isinstance(node, Mapping):
+        return {**node, path[0]: _put(node[path[0]], path[1:], value)}
+    return [_put(item, path[1:], value) if i == path[0] else item for i, item in enumerate(node)]
 
 
 def draw(node: Any, generator: np.random.Generator) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -137,6 +138,17 @@ class Recipe(Config):
             _check_esn0(case, f"cases.{i}.esn0_db")
         _check_esn0(self.slots, "slots.esn0_db")
         return self
+
+    def extreme_configs(self) -> Iterator[LinkConfig]:
+        """Link configurations of all cases with every distribution in turn at its ends, or all that it may be.
+
+        Whoever goes through them knows that no later draw is refused for one value alone.
+        """
+        generator = stream(self.seed, f"train/{self.name}", 0, "extremes")
+        for case in self.cases:
+            for drawn in distribution.extremes(distribution.merge(self.slots, case), generator):
+                drawn.pop("esn0_db")
+                yield validate(LinkConfig, drawn)
 
     def slot_config(self, draw: int) -> tuple[LinkConfig, float]:
         """Link configuration and Es/N0 in dB of one draw; depends on the seed and its number alone."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from ran.config.provenance import versions
 from ran.config.yaml_file import dump
 from ran.errors import InputError, unknown_name
 from ran.link import Link
-from ran.link.catalogue import construct
+from ran.link.catalogue import build_channel, construct
 from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.sim.device import checked_device
 from ran.sim.experiment import load as load_experiment
@@ -98,9 +99,25 @@ def run(
     kind.check(recipe)
     model = kind.build_model(recipe)
     processes = Processes.started(device)
-    if processes.is_first:
-        _claim(out, recipe)
-    processes.wait()
+    with processes.together():
+        if processes.is_first:
+            _claim(out, recipe)
+        processes.wait()
+        return _train(recipe, kind, model, processes, out, device, workers, finish, tensorboard)
+
+
+def _train(
+    recipe: Recipe | BeamRecipe,
+    kind: Kind,
+    model: nn.Module,
+    processes: Processes,
+    out: Path,
+    device: str,
+    workers: int | None,
+    finish: bool,
+    tensorboard: bool,
+) -> Path:
+    """What every process does in a folder that is this recipe's."""
     console = Console(stderr=True, quiet=not processes.is_first)
     board = Board(out) if tensorboard and processes.is_first else None
     trainer = kind.trainer(recipe, model, out, device, processes, board)
@@ -188,19 +205,29 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
         observation, _ = slot_source(recipe, torch.device("cpu"))(0)
         _check_bits(trained, observation.bits_per_symbol)
         return
+    with _of_slots():
+        for config in recipe.extreme_configs():
+            for block in (config.channel,) if isinstance(config.channel, Mapping) else config.channel:
+                build_channel(block)
     for step in range(32):
-        try:
+        with _of_slots():
             config, _ = recipe.slot_config(step)
             link = Link(config)
             _check_memory(link, recipe.schedule.batch_slots)
-        except KeyError as error:
-            raise InputError(f"slots.{error.args[0]}: missing; allowed: a number or a distribution") from None
-        except ValueError as error:
-            text = " ".join(str(error).split())
-            raise InputError(f"slots: {text}") from None
         if config.link_budget is not None:
             raise InputError("slots.link_budget: got a block; allowed: none, slots are drawn at esn0_db")
         _check_bits(trained, link.grid.bits_per_symbol)
+
+
+@contextmanager
+def _of_slots() -> Iterator[None]:
+    """Errors of a configuration that was drawn as those of the recipe's `slots`."""
+    try:
+        yield
+    except KeyError as error:
+        raise InputError(f"slots.{error.args[0]}: missing; allowed: a number or a distribution") from None
+    except ValueError as error:
+        raise InputError(f"slots: {' '.join(str(error).split())}") from None
 
 
 def _check_evaluation(recipe: Recipe) -> None:

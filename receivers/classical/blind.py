@@ -13,11 +13,11 @@ from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.interference import whiten
-from receivers.classical.level import factor_to_unit, scaled
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
 from receivers.interface import SlotObservation, Truth
+from receivers.levels import at_unit_level
 
 SUBCARRIERS_PER_PRB = 12
 
@@ -107,9 +107,7 @@ class Blind(DetectingReceiver):
         return super().takes_mixed_modulations and not self._impaired.is_on
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        factor = factor_to_unit(observation.y)
-        if factor is not None:
-            observation = scaled(observation, factor)
+        observation = at_unit_level(observation)
         return self.detect(observation, estimate_slot(self.estimate, observation))
 
     def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:

@@ -16,10 +16,10 @@ from receivers.classical.delay_statistics import (
     layer_sets,
     set_pilots,
 )
-from receivers.classical.level import factor_to_unit, scaled
 from receivers.classical.time_statistics import mean_correlation, time_posterior
 from receivers.classical.timing import coarse_delay, delayed
 from receivers.interface import SlotObservation
+from receivers.levels import factor_to_unit, scaled
 
 # Strongest modes that decide about Doppler and frequency offset.
 _DOPPLER_MODES = 24
@@ -115,7 +115,7 @@ class BlindEstimator:
         self._delays = DelayEstimator(num_iterations)
 
     def __call__(self, observation: SlotObservation) -> SlotEstimate:
-        factor = factor_to_unit(observation.y)
+        factor = factor_to_unit(observation)
         if factor is None:
             return self._at_any_delay(observation)
         return self._at_any_delay(scaled(observation, factor)).scaled(1 / factor)

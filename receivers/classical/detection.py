@@ -113,6 +113,7 @@ class Detection:
         if observation.decoder is None:
             raise ValueError("decoder: got None; allowed: observations with a decoder, for detector 'mmse-pic'")
         llr = _detect_by(self._by_name[self.detector], observation, h_hat, err_var, None)
+        first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
         for _ in range(self.num_turbo):
             extrinsic, arrived = observation.decoder(llr[left])
@@ -124,7 +125,16 @@ class Detection:
             else:
                 slots, h, error = refine(left, extrinsic)
             llr[left] = _detect_by(self._soft, slots, h, error, extrinsic)
+        if first is not None and len(left):
+            failed = left[~observation.decoder(llr[left])[1]]
+            llr[failed] = first[failed]
         return llr
+
+
+def adds_transmissions(observation: SlotObservation) -> bool:
+    """Whether LLRs of slots that are not decoded are kept for retransmissions: these then have to be from the slot
+    alone, as what a failed decoding told of it would count again with each transmission."""
+    return bool(getattr(observation.decoder, "adds_transmissions", False))
 
 
 def _detect_by(

@@ -9,8 +9,8 @@ from torch import Tensor
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import fit_to_symbols
-from receivers.classical.level import factor_to_unit, scaled
 from receivers.interface import PilotLayout, SlotObservation
+from receivers.levels import factor_to_unit, scaled
 
 # Rounds of weighing REs by what their unknown symbols bring in as noise, which itself takes an estimate.
 _NUM_ROUNDS = 2
@@ -20,7 +20,7 @@ def estimate_slot(estimator: BlindEstimator, observation: SlotObservation) -> Sl
     """The estimate from pilots where there are any, else from the mean of the constellation."""
     if observation.layout.symbols:
         return estimator(observation)
-    factor = factor_to_unit(observation.y)
+    factor = factor_to_unit(observation)
     if factor is None:
         return estimate_from_mean(estimator, observation)
     return estimate_from_mean(estimator, scaled(observation, factor)).scaled(1 / factor)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
-from receivers.classical.detection import DemapperName, Detection
+from receivers.classical.detection import DemapperName, Detection, adds_transmissions
 from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
@@ -191,6 +191,7 @@ class RefinedBlindReceiver(nn.Module):
         for correction in self.passes:
             state = self._pass(correction, state, state.llr, None)
         llr = state.llr
+        first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
         for _ in range(num_turns):
             extrinsic, arrived = observation.decoder(llr[left])
@@ -200,6 +201,9 @@ class RefinedBlindReceiver(nn.Module):
                 break
             state = self._pass(self.passes[-1], state, extrinsic, extrinsic)
             llr[left] = state.llr
+        if first is not None and len(left):
+            failed = left[~observation.decoder(llr[left])[1]]
+            llr[failed] = first[failed]
         return llr
 
     def _start(self, observation: SlotObservation) -> State:

@@ -88,3 +88,31 @@ def test_a_decoder_is_only_used_where_that_is_said(name, options):
             receive(receiver, batch, without)
     else:
         assert torch.equal(receive(receiver, batch, without), receive(receiver, batch))
+
+
+OTHER_TYPES = {
+    "y": torch.complex128,
+    "pilots": torch.complex128,
+    "data_mask": torch.uint8,
+    "noise_var": torch.float64,
+    "symbol_times_s": torch.float32,
+}
+WITH_ROUNDS = [
+    pytest.param("blind", {"noise": "irc"}, id="blind-irc"),
+    pytest.param("blind", {"num_reestimations": 2, "track_phase": True, "amplifier_order": 3}, id="blind-rounds"),
+    pytest.param("blind", {"detector": "mmse-pic", "data_aided": True}, id="blind-data-aided"),
+]
+
+
+@pytest.mark.parametrize(("name", "options"), [*build()[: len(RECEIVERS)], *WITH_ROUNDS])
+def test_tensors_of_other_types_are_taken(name, options):
+    receiver = RECEIVERS[name](**options)
+    _, batch = slots(num_users=2)
+    seen = batch.observation
+    expected = receive(receiver, batch)
+    for field, dtype in OTHER_TYPES.items():
+        got = receive(receiver, batch, replace(seen, **{field: getattr(seen, field).to(dtype)}))
+        # symbol times of single precision are not the same
+        torch.testing.assert_close(got, expected, rtol=1e-2, atol=1e-2 if field == "symbol_times_s" else 0)
+    got = receive(receiver, batch, replace(seen, layer_to_user=torch.tensor(seen.layer_to_user)))
+    torch.testing.assert_close(got, expected, rtol=0, atol=0)

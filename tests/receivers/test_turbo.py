@@ -1,6 +1,7 @@
 """Detection with the decoder in the loop, and channel estimation from decoded data."""
 
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -8,11 +9,12 @@ import torch
 
 from ran.link import Link, LinkConfig
 from ran.link.turbo import TurboDecoder
-from ran.phy.config import Carrier, Dmrs, Pusch, Users
+from ran.phy.config import Carrier, Dmrs, Harq, Pusch, Users
 from receivers import Blind, Lmmse, LsLinear, PerfectCsi
 from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.data_aided import refine_with_data
 from receivers.classical.qam import soft_symbols
+from receivers.neural.refined_blind import RefinedBlindReceiver
 
 
 def slots(esn0_db, layers=4, users=1, batch=16, num_prb=24, mcs=14):
@@ -135,3 +137,37 @@ def test_data_sharpen_the_estimate_of_wide_and_of_cut_bands(num_prb, bundle):
     before, after = (((found - h).abs() ** 2).mean((1, 2, 3, 4)) for found in (estimate.h_hat, refined))
     # seven times as many known REs as pilots at equal power, a smooth channel: at least half of the error goes
     assert (after < before / 2).all()
+
+
+NETWORK = RefinedBlindReceiver(num_channels=6, dilations=[1], num_passes=1)
+RECEIVERS_IN_TURNS = [
+    (Blind(detector="mmse-pic"), Blind(detector="ep")),
+    (Blind(detector="mmse-pic", data_aided=True), Blind(detector="ep")),
+    (LsLinear(detector="mmse-pic"), LsLinear(detector="ep")),
+    (partial(NETWORK.in_turns, num_turns=2), lambda observation: NETWORK(observation)[-1][0]),
+]
+
+
+@pytest.mark.parametrize(("turbo", "alone"), RECEIVERS_IN_TURNS)
+def test_llrs_that_are_added_to_others_are_of_the_slot_alone(turbo, alone):
+    # one slot that is decoded and one that is not: with HARQ the latter's LLRs meet those of the next transmission
+    link, batch = slots(25.0, layers=2, batch=2, num_prb=6)
+    seen = batch.observation
+    noise = torch.randn(seen.y[1:].shape, dtype=torch.complex64, generator=torch.Generator().manual_seed(3))
+    observation = replace(
+        seen, y=torch.cat([seen.y[:1], noise]), noise_var=torch.tensor([float(seen.noise_var[0]), 1.0])
+    )
+    kept = replace(observation, decoder=replace(seen.decoder, adds_transmissions=True))
+    with torch.inference_mode():
+        slot_alone, once, added = alone(observation), turbo(observation), turbo(kept)
+    assert torch.equal(added[0], once[0])
+    assert torch.equal(added[1], slot_alone[1])
+    assert not torch.equal(once[1], slot_alone[1])
+    assert link.count_errors(added, batch).block_errors.tolist() == [0, 1]
+
+
+def test_with_harq_a_decoder_says_that_it_adds_transmissions():
+    link, batch = slots(10.0, layers=1, batch=1, num_prb=2)
+    assert not batch.observation.decoder.adds_transmissions
+    again = Link(link.config.model_copy(update={"harq": Harq()}))
+    assert again.batch([0], 10.0, 1, "x").observation.decoder.adds_transmissions

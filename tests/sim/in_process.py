@@ -13,7 +13,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.results import RunResults
 from ran.sim.run import Status, run
 from ran.sim.simulation import Build, Simulation
-from ran.sim.worker import Chunk, Done, NonFinite, simulate_chunk
+from ran.sim.worker import Chunk, Done, NonFinite, Simulations, simulate_chunk
 
 
 class InProcess:
@@ -22,7 +22,7 @@ class InProcess:
     workers = 1
 
     def __init__(self, build: Callable[[Experiment], Simulation] = fake_link.build) -> None:
-        self._build = build
+        self._built = Simulations(build)
         self._waiting: list[Chunk] = []
         self.chunks: list[Chunk] = []
 
@@ -34,16 +34,14 @@ class InProcess:
     def in_flight(self) -> tuple[Chunk, ...]:
         return tuple(self._waiting)
 
-    def turn_to(self, experiment: Experiment) -> None:
-        self._experiment, self._simulation = experiment, self._build(experiment)
-
     def submit(self, chunk: Chunk) -> None:
         self._waiting.append(chunk)
         self.chunks.append(chunk)
 
     def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
         chunk = self._waiting.pop()
-        return [(chunk, outcome(simulate_chunk(self._simulation, self._experiment, chunk)))]
+        assert chunk.experiment is not None
+        return [(chunk, outcome(simulate_chunk(self._built.of(chunk.experiment), chunk.experiment, chunk)))]
 
 
 @dataclass

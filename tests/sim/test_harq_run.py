@@ -131,7 +131,7 @@ def row_text(outcome: RowOutcome) -> str:
 
 def test_foreign_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("keep me")
-    with pytest.raises(InputError, match="is no conformance folder"):
+    with pytest.raises(InputError, match="is no folder of a study"):
         run_rows(Request(select(["8.2.2.2-1"]), ({"name": "one"},)), tmp_path, workers=1, build=build_rows)
     assert (tmp_path / "thesis.txt").read_text() == "keep me"
 

@@ -25,6 +25,12 @@ from ran.training.train import run
         ("model.num_channels=1e9", r"model\.num_channels: got 1000000000\.0; allowed: 1 to 8192"),
         ("model.num_passes=1.5", r"model\.num_passes: got 1\.5"),
         ("model.num_pases=2", r"model\.num_pases: unknown option of 'hybrid'; .*did you mean 'num_passes'"),
+        # one of many that a choice may be, which no draw at the start needs to have met
+        ("slots.num_rx_ant={choice: [1, 2, 3, 4, 5, 6, 7, 8, 1e300]}", r"slots: num_rx_ant: got 1000"),
+        ("slots.channel.max_doppler_hz={uniform: [-1e300, 3]}", r"slots: channel\.max_doppler_hz: got -"),
+        (f"slots.channel.max_doppler_hz={{uniform: [0, {10**400}]}}", r"slots\.channel\.max_doppler_hz\.uniform: got"),
+        (f"slots.num_rx_ant={10**400}", r"slots: num_rx_ant: got 1000"),
+        (f"schedule.steps={10**400}", r"schedule\.steps: got 1000"),
         ("evaluate=[nothing]", r"evaluate\.0: experiment .*: got 'nothing'"),
         ('evaluate=["pusch-receivers carrier.num_prb=0"]', r"evaluate\.0: pusch-receivers: carrier\.num_prb: got 0"),
         (

@@ -1,15 +1,18 @@
 """Compiling the kernels once per machine: object files on disk, loaded by every process after.
 
-The cache directory is $RAN_CACHE_DIR, or else `ran6g` in the user's cache directory. A file is named after everything
+The cache directory is $RAN_CACHE_DIR, or else `ran6g` in the user's cache directory, or for a user without a
+home a folder among the temporary files. A file is named after everything
 it depends on and carries its own checksum, is written under another name and then renamed, so that processes may race
 and a torn file is compiled again. Where the directory cannot be written, each process compiles for itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import hashlib
 import os
+import stat
 import tempfile
 import threading
 from collections.abc import Callable
@@ -36,7 +39,24 @@ def cache_directory() -> Path:
     if chosen:
         return Path(chosen)
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "ran6g"
+    home = Path(os.path.expanduser("~"))
+    if not base and not home.is_absolute():  # no HOME and no entry in the list of users
+        return _private_folder()
+    return (Path(base) if base else home / ".cache") / "ran6g"
+
+
+@lru_cache(maxsize=1)
+def _private_folder() -> Path:
+    """A folder among the temporary files that nobody else can write to, as code is loaded from it; the same one for
+    all processes of a user, or one of this process where another user has taken its name."""
+    if not hasattr(os, "getuid"):
+        return Path(tempfile.mkdtemp(prefix="ran6g-"))
+    folder = Path(tempfile.gettempdir()) / f"ran6g-{os.getuid()}"
+    with contextlib.suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    found = folder.lstat()
+    is_ours = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return folder if is_ours else Path(tempfile.mkdtemp(prefix="ran6g-"))
 
 
 @lru_cache(maxsize=1)
