@@ -118,7 +118,10 @@ class Session:
 
     def _different(self, chunk: Chunk) -> list[str]:
         """The receivers of a chunk, of those that are the same under two titles only the first."""
-        return list({self.tasks[title, chunk.esn0_db].task_id: title for title in reversed(chunk.receivers)}.values())
+        first: dict[str, str] = {}
+        for title in chunk.receivers:
+            first.setdefault(self.tasks[title, chunk.esn0_db].task_id, title)
+        return list(first.values())
 
     def so_far(self, need: Need) -> tuple[int, int, int]:
         """Drops, blocks and blocks in error that are known of a receiver at a point."""
