@@ -295,7 +295,8 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
 
 def test_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("ran.export.targets.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs litert_torch, ai_edge_litert: pip install 'ran6g\[litert\]'"):
+    needed = "litert_torch, ai_edge_litert, ai_edge_quantizer"
+    with pytest.raises(InputError, match=rf"needs {needed}: pip install 'ran6g\[litert\]'"):
         target_of("litert")
     with pytest.raises(InputError, match=r"needs tensorflow, litert_torch: pip install 'ran6g\[litert,tensorflow\]'"):
         target_of("savedmodel")
