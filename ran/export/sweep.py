@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ran.export.parity import decoded
 from ran.export.slots import SCENARIO, link_of
 from ran.link import Link
 from ran.sim.experiment import Experiment
@@ -77,8 +78,7 @@ def _point(
 ) -> SweepPoint:
     batch = link.batch(range(SWEEP_SLOTS), esn0_db, seed, SCENARIO, False)
     llrs = [link.receive(file, batch) for file in files]
-    # a decoder takes no NaN; a bit of which nothing is known has an LLR of 0
-    before, after = (link.count_errors(torch.nan_to_num(llr, 0.0, 0.0, 0.0), batch).block_errors for llr in llrs)
+    before, after = (decoded(link, llr, batch) for llr in llrs)
     return SweepPoint(
         slots,
         esn0_db,
