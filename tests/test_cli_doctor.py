@@ -22,6 +22,20 @@ def test_optional_parts_are_those_of_the_extras():
     assert doctor.optional_parts(metadata.requires("ran6g") or ()) == stated
 
 
+def test_it_lists_these_packages_and_no_others(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """A row per package of an extra, with what it is for; `pyproject.toml` says which those are."""
+    monkeypatch.setattr(doctor, "_ray_tracing", lambda: "not asked")
+    assert main(["doctor"]) == 0
+    told = {}
+    for row in capsys.readouterr().out.splitlines():
+        for extra, purpose in doctor._PURPOSES.items():
+            if row.endswith(f" ({purpose})"):
+                told.setdefault(extra, []).append(row.split()[0])
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = {name: parts for name, parts in project["optional-dependencies"].items() if name != "dev"}
+    assert told == {name: [doctor._NAME.match(part)[0] for part in parts] for name, parts in extras.items()}
+
+
 def test_requirements_are_read():
     lines = ["numpy>=1", 'zarr>=3; extra == "zarr"', "triton>=3; sys_platform == 'linux' and extra == 'gpu'"]
     assert doctor.optional_parts([*lines, "ruff; extra == 'dev'"]) == {"zarr": ["zarr"], "gpu": ["triton"]}

@@ -128,29 +128,37 @@ def check(
         int | None,
         typer.Option(min=2, max=8, help="Bits per symbol of the slots it is run on, where the file does not tell."),
     ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write the clauses as JSON into this file.")] = None,
+    page: Annotated[Path | None, typer.Option(help="Write the clauses as an HTML page into this file.")] = None,
 ) -> None:
-    """Say which clauses of a contract a file meets, by running it. Exit status 1 when one is not met.
+    """Say which clauses of a contract a file meets, by running it. Exit status 1 when a demanded one is not met.
 
-    Unit and quality of LLRs are measured and reported; they break no contract.
+    Every clause names its evidence: file and function of the stack that reads a model so. Unit and quality of LLRs are
+    measured and reported; they break no contract.
     """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from ran.export.check import check_file
+    from ran.export.check_report import as_json, as_page, conclusion
+    from ran.sim.files import write_text
 
     clauses = check_file(file, contract, bits_per_symbol)
+    if json_file is not None:
+        write_text(json_file, as_json(file, contract, clauses))
+    if page is not None:
+        write_text(page, as_page(file, contract, clauses))
     table = Table(title=f"{file.name} as {contract}", title_justify="left")
-    for title in ("clause", "", "found"):
+    for title in ("clause", "kind", "", "found", "evidence"):
         table.add_column(title)
-    styles = {True: ("met", "green"), False: ("BROKEN", "bold red"), None: ("not told", "yellow")}
+    styles = {"met": "green", "BROKEN": "bold red", "not met": "yellow", "not told": "yellow"}
     for clause in clauses:
-        word, style = styles[clause.met]
-        if not clause.demanded and clause.met is False:
-            word, style = "measured: no", "yellow"
-        table.add_row(Text(clause.text), Text(word, style=style), Text(clause.found))
+        verdict = Text(clause.verdict, style=styles[clause.verdict])
+        table.add_row(Text(clause.text), Text(clause.kind), verdict, Text(clause.found), Text(clause.evidence))
     console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=140)).print(table)
+    (console if console.is_terminal else Console(highlight=False, width=200)).print(table)
+    print(conclusion(clauses))
     if not all(clause.met for clause in clauses if clause.demanded):
         raise typer.Exit(1)
 

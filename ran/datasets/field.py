@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 Encoding = Literal["plain", "complex-float16", "packed-bits"]
 
+#: What files say beside packed bits, as the attribute `bit_order`.
+BIT_ORDER = "eight bits to a byte, the first in the highest bit; the last axis runs fastest; zeros fill the last byte"
+
 #: Exponent of the largest number of a drop after scaling: float16 ends at 65504.
 _TOP_EXPONENT = 15
 
@@ -22,7 +25,7 @@ class Field:
     axes, shape: names and sizes of the axes behind the drops, as readers get them.
     dtype: what readers get; `stored_dtype` and `stored_shape` are what the file holds.
     encoding: `plain`; `complex-float16`, real and imaginary parts divided by the drop's scale, a power of two;
-        `packed-bits`, eight to a byte, the first in the highest bit.
+        `packed-bits`, in the order of `BIT_ORDER`, which files state too.
     """
 
     name: str

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.datasets.container import DIGEST_BYTES, Container, Unreadable, checked, foreign
-from ran.datasets.field import Field, field_of
+from ran.datasets.field import BIT_ORDER, Field, field_of
 from ran.datasets.header import Header, Table
 from ran.errors import InputError
 
@@ -104,6 +104,8 @@ def _write_header(file: h5py.File, header: Header) -> None:
             axes = (*axes, "re_im")
         _describe(dataset, axes, field.unit, field.description)
         dataset.attrs["field"] = json.dumps(asdict(field))
+        if field.encoding == "packed-bits":
+            dataset.attrs["bit_order"] = BIT_ORDER
     shape = (header.num_chunks, len(header.fields), DIGEST_BYTES)
     hashes = _reserve(file, _DIGESTS, shape, "|u1", zeros=True)
     _describe(hashes, ("chunk", "field", "byte"), "", "SHA-256 of every field of every chunk; zeros: not written yet")

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.datasets.container import DIGEST_BYTES, Container, Unreadable, checked, foreign
-from ran.datasets.field import Field, field_of
+from ran.datasets.field import BIT_ORDER, Field, field_of
 from ran.datasets.header import Header, Table
 from ran.errors import InputError
 
@@ -107,6 +107,8 @@ def _write_header(group: Any, header: Header) -> None:
         array.attrs.update(
             {"axes": axes, "unit": field.unit, "description": field.description, "field": json.dumps(asdict(field))}
         )
+        if field.encoding == "packed-bits":
+            array.attrs["bit_order"] = BIT_ORDER
     shape = (header.num_chunks, len(header.fields), DIGEST_BYTES)
     hashes = group.create_array(
         _DIGESTS, shape=shape, dtype=np.uint8, chunks=(1, *shape[1:]), compressors=None, fill_value=0

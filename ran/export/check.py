@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ran.sim.experiment import load
 from receivers import SlotObservation
 from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS
+from receivers.onnx.evidence import Aspect
 from receivers.onnx.litert import LitertModel
 from receivers.onnx.model import OnnxModel
 from receivers.onnx.neural_rx import NeuralRxModel, allocation
@@ -50,16 +52,31 @@ _MCS = {2: 4, 4: 14, 6: 20, 8: 14}
 
 @dataclass(frozen=True)
 class Clause:
-    """met: None where it could not be told. found: what was seen. demanded: False for what is only measured.
+    """met: None where it could not be told. found: what was seen. evidence: where the other stack has it so, file and
+    function. demanded: False for what is only measured.
 
-    The stack of a contract reads a file by names, order, types, shapes, sign and layout; unit and quality of LLRs and
-    planes that it does not read are measured and reported, and break nothing.
+    The stack of a contract reads a file by names, order, types, shapes, sign and layout; unit and quality of LLRs, and
+    what the stack neither reads nor sends, are measured and reported, and break nothing.
     """
 
     text: str
     met: bool | None
     found: str = ""
+    evidence: str = ""
     demanded: bool = True
+
+    @property
+    def kind(self) -> Literal["demanded", "measured"]:
+        return "demanded" if self.demanded else "measured"
+
+    @property
+    def verdict(self) -> str:
+        """In words, as tables have it."""
+        if self.met is None:
+            return "not told"
+        if self.met:
+            return "met"
+        return "BROKEN" if self.demanded else "not met"
 
 
 def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> list[Clause]:
@@ -76,10 +93,12 @@ def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> lis
     except ValueError as error:
         raise InputError(str(error)) from None
     clauses = [
-        Clause(text, error is None, error or "") for text, error in contract.clauses(model.inputs, model.outputs)
+        Clause(text, error is None, error or "", contract.evidence[aspect])
+        for text, error, aspect in contract.clauses(model.inputs, model.outputs)
     ]
+    runs = contract.evidence["runs"]
     if not all(clause.met for clause in clauses):
-        return [*clauses, Clause("what it means", None, "it is not run: its tensors are not the contract's")]
+        return [*clauses, Clause("what it means", None, "it is not run: its tensors are not the contract's", runs)]
     sizes = contract.sizes(model.inputs, model.outputs)
     link = _link(contract, model, sizes, bits_per_symbol)
     fed = feeder(model, contract, sizes)
@@ -90,8 +109,9 @@ def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> lis
             _runner(fed), contract.pilot_order or "symbol-major", like, contract.pilot_order is not None
         )
     except ValueError as error:
-        return [*clauses, Clause("it runs on a plain slot", False, str(error))]
-    clauses.append(Clause("it runs on a plain slot", True, f"{reading.wrong[_order(contract)]:.1%} of the bits wrong"))
+        return [*clauses, Clause("it runs on a plain slot", False, str(error), runs)]
+    wrong = f"{reading.wrong[_order(contract)]:.1%} of the bits wrong"
+    clauses.append(Clause("it runs on a plain slot", True, wrong, runs))
     clauses += _meaning(contract, reading, like)
     clauses += _scale(contract, fed, link, readable=reading.share <= MOST_WRONG and not reading.what)
     clauses += _particular(contract, model, sizes, link)
@@ -149,29 +169,31 @@ def _meaning(contract: Contract, reading: Reading, like: SlotObservation) -> lis
     told = reading.share <= MOST_WRONG
     unknown = "" if told else "its layout is another: no reading of it has few bits wrong"
 
-    def clause(text: str, *others: str) -> Clause:
+    def clause(text: str, aspect: Aspect, *others: str) -> Clause:
         other = [what for what in reading.what if what in others]
-        return Clause(text, (not other) if told else None, "; ".join(other) or unknown)
+        return Clause(text, (not other) if told else None, "; ".join(other) or unknown, contract.evidence[aspect])
 
     chest = contract.name == "cuphy-chest"
     clauses = []
     if chest:
-        clauses.append(Clause("channel on all subcarriers, antennas before layers", told, unknown))
+        text = "channel on all subcarriers, antennas before layers"
+        clauses.append(Clause(text, told, unknown, contract.evidence["channel"]))
     else:
-        clauses.append(clause("positive LLRs for bit 0", OTHER_SIGN))
-        clauses.append(clause("bits in the order of TS 38.211 §5.1", OTHER_AXES, REVERSED_BITS))
+        clauses.append(clause("positive LLRs for bit 0", "sign", OTHER_SIGN))
+        clauses.append(clause("bits in the order of TS 38.211 §5.1", "bits", OTHER_AXES, REVERSED_BITS))
     if like.num_layers > 1:
-        clauses.append(clause("layers in order", REVERSED_LAYERS))
+        clauses.append(clause("layers in order", "layers", REVERSED_LAYERS))
     if contract.pilot_order is not None:
         wrong = ", ".join(f"{order}: {share:.1%} wrong" for order, share in reading.wrong.items())
         text = f"pilots taken in {contract.pilot_order} order"
-        clauses.append(Clause(text, reading.order == contract.pilot_order if told else None, wrong))
+        met = reading.order == contract.pilot_order if told else None
+        clauses.append(Clause(text, met, wrong, contract.evidence["pilots"]))
     if contract.name == "oai-nrx":
-        clauses.append(_odd_res(reading, like))
+        clauses.append(_odd_res(contract, reading, like))
     return clauses
 
 
-def _odd_res(reading: Reading, like: SlotObservation) -> Clause:
+def _odd_res(contract: Contract, reading: Reading, like: SlotObservation) -> Clause:
     """Data REs beside DM-RS are decided as well as the others."""
     on_dmrs = torch.zeros_like(like.data_mask)
     on_dmrs[list(like.layout.symbols)] = True
@@ -179,7 +201,10 @@ def _odd_res(reading: Reading, like: SlotObservation) -> Clause:
     wrong = float(((reading.llr < 0) != reading.bits)[:, :, there].float().mean())
     met = wrong <= MOST_WRONG or reading.share > MOST_WRONG
     return Clause(
-        "LLRs at odd REs of DM-RS symbols", met if reading.share <= MOST_WRONG else None, f"{wrong:.1%} of bits wrong"
+        "LLRs at odd REs of DM-RS symbols",
+        met if reading.share <= MOST_WRONG else None,
+        f"{wrong:.1%} of bits wrong",
+        contract.evidence["dmrs"],
     )
 
 
@@ -188,11 +213,12 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
     if contract.name == "cuphy-chest":
         return []
     text = f"LLRs in units of the {contract.llr_scale}"
-    if not readable:
-        return [Clause(text, None, "not measured on LLRs that are read otherwise", demanded=False)]
     if contract.name in _NO_NOISE_INPUT:
         # it answers for one noise level, which neither the file nor the contract tells
         return [*_largest(contract, _runner(fed)(probe_slot(empty_slot(link))[0], _order(contract)))]
+    if not readable:
+        found = "not measured on LLRs that are read otherwise"
+        return [Clause(text, None, found, contract.evidence["scale"], demanded=False)]
     like, esn0_db = empty_slot(link), 8.0 + 3.0 * link.grid.bits_per_symbol
     while True:
         # a channel that stands still: in fading, a few errors of one odd slot would decide the fit
@@ -206,7 +232,7 @@ def _scale(contract: Contract, fed: Feeder, link: Link, readable: bool) -> list[
     found = minimize_scalar(lambda a: np.logaddexp(0, -np.exp(a) * signed).mean(), bounds=(-9, 5), method="bounded")
     factor = float(np.exp(-found.x))
     measured = f"{factor:.3g} times that, at {esn0_db:g} dB"
-    clauses = [Clause(text, _SCALE[0] <= factor <= _SCALE[1], measured, demanded=False)]
+    clauses = [Clause(text, _SCALE[0] <= factor <= _SCALE[1], measured, contract.evidence["scale"], demanded=False)]
     return clauses + _largest(contract, torch.from_numpy(llr))
 
 
@@ -215,7 +241,8 @@ def _largest(contract: Contract, llr: Tensor) -> list[Clause]:
     if contract.name not in ("oai-nrx", "oai-demapper"):
         return []
     largest = float(llr.abs().max())
-    return [Clause(f"LLRs below {_LARGEST_OAI:g}", largest < _LARGEST_OAI, f"largest {largest:.4g}")]
+    met = largest < _LARGEST_OAI
+    return [Clause(f"LLRs below {_LARGEST_OAI:g}", met, f"largest {largest:.4g}", contract.evidence["largest"])]
 
 
 def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[str, int], link: Link) -> list[Clause]:
@@ -247,7 +274,8 @@ def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[
                 f"zeros beyond bit {bits}",
                 not spare.any(),
                 f"{spare.shape[1]} spare, largest {np.abs(spare).max():.3g}",
-                demanded=False,  # the stacks read the constellation's bits alone
+                contract.evidence["spare"],
+                demanded=False,
             )
         ]
     if contract.name == "oai-nrx":
@@ -257,12 +285,17 @@ def _particular(contract: Contract, model: OnnxModel | LitertModel, sizes: dict[
         turned = float(((again < 0) != (found["output_1"] < 0))[0, :, 0].transpose(0, 2, 1)[:, used].mean())
         return [
             Clause(
-                "the same when all inputs are 4 times as large", turned <= _MOST_TURNED, f"{turned:.2%} of bits turn"
+                "the same when all inputs are 4 times as large",
+                turned <= _MOST_TURNED,
+                f"{turned:.2%} of bits turn",
+                contract.evidence["level"],
+                demanded=False,
             )
         ]
     if contract.name == "cuphy-chest":
         present = (feeds["z"] != 0).any(axis=(0, 1, 3, 4, 5))
         rest: Sequence[float] = np.abs(found["zout"][:, :, ~present]).ravel()
         largest = float(np.max(rest, initial=0.0))
-        return [Clause("0 for layers that are not there", largest == 0, f"largest {largest:.3g}")]
+        text = "0 for layers that are not there"
+        return [Clause(text, largest == 0, f"largest {largest:.3g}", contract.evidence["absent"], demanded=False)]
     return []

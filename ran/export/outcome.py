@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ran.errors import bad_value
 from ran.export.parity import BlerParity, LlrParity
+from ran.export.sweep import SweepPoint
 from ran.export.targets import DTYPES, Target
 from ran.link.latency import Latency
 from ran.stats import Estimate
@@ -57,6 +58,7 @@ class FileOutcome:
     """One file and what was measured of it. problems: why it is rejected; nothing when it is not.
 
     engine_from: a second file, with float16 buffers, that the stack's engine is built from; half: its LLRs.
+    sweep, half_sweep: from weak to strong signals against the float32 file, of this file and of the second.
     """
 
     name: str
@@ -70,6 +72,8 @@ class FileOutcome:
     loss: Estimate | None = None
     engine_from: str | None = None
     half: LlrParity | None = None
+    sweep: list[SweepPoint] = field(default_factory=list)
+    half_sweep: list[SweepPoint] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from ran.export.slots import SCENARIO
 from ran.link import Link
+from ran.link.batch import SlotBatch
 from receivers import Receiver
 
 #: Largest difference of LLRs between runtimes that add up float32 in other orders, and its part of the largest LLR.
@@ -77,6 +79,12 @@ def parity_of(expected: Tensor, found: Tensor, what: str) -> LlrParity:
     return LlrParity(what, float(np.abs(a - b).max()) if finite else np.inf, float(np.abs(a).max()), correlation)
 
 
+def decoded(link: Link, llr: Tensor, batch: SlotBatch) -> NDArray[np.int32]:
+    """Block errors per drop. Where LLRs are not finite nothing is known of a bit: a file that gives such loses blocks
+    and is rejected, while its export goes on."""
+    return np.asarray(link.count_errors(torch.nan_to_num(llr, 0.0, 0.0, 0.0), batch).block_errors)
+
+
 def compare_bler(
     link: Link, before: Receiver, module: Receiver, file: Receiver, esn0_db: float, num_slots: int, seed: int
 ) -> BlerParity:
@@ -86,7 +94,7 @@ def compare_bler(
     for start in range(0, num_slots, _SLOTS_AT_ONCE):
         batch = link.batch(range(start, min(start + _SLOTS_AT_ONCE, num_slots)), esn0_db, seed, SCENARIO, False)
         for label, receiver in receivers.items():
-            parts[label].append(link.count_errors(link.receive(receiver, batch), batch).block_errors)
+            parts[label].append(decoded(link, link.receive(receiver, batch), batch))
     errors = {label: np.concatenate(part) for label, part in parts.items()}
     return BlerParity(
         esn0_db,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ran.config.provenance import versions
 from ran.export.outcome import FileOutcome, Outcome
+from ran.export.sweep import SweepPoint
 from ran.sim.experiment import Experiment
 from receivers.onnx.contracts import CONTRACTS
 
@@ -100,6 +101,7 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
             f"Loss of {request.dtype} against f32 at a BLER of 10 %, paired: {told} "
             f"(limit {request.max_loss_db:g} dB).",
         ]
+    lines += _of_sweep(f"`{file.name}`", file.sweep) + _of_sweep(f"`{file.engine_from}`", file.half_sweep)
     if file.latency_before is not None and file.latency_after is not None:
         lines += [
             "",
@@ -107,3 +109,22 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
             f"receiver {file.latency_before.text()}, file with what feeds it {file.latency_after.text()}.",
         ]
     return [*lines, ""]
+
+
+def _of_sweep(name: str, points: list[SweepPoint]) -> list[str]:
+    """Blocks in error from weak to strong signals."""
+    if not points:
+        return []
+    lines = [
+        "",
+        f"{name} against float32 from weak to strong signals, blocks in error on the same drops. Far above the "
+        "waterfall none may be lost by this file alone:",
+        "",
+        "| slots | Es/N0 in dB | blocks | float32 | this file | lost by this file alone | LLRs |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    return lines + [
+        f"| {p.slots} | {p.esn0_db:g} | {p.num_blocks} | {p.float32} | {p.smaller} | {p.lost} | "
+        f"{'finite' if p.finite else 'not finite'} |"
+        for p in points
+    ]

@@ -22,6 +22,7 @@ from ran.export.outcome import FileOutcome, Outcome, Request
 from ran.export.parity import compare_bler, compare_llrs
 from ran.export.quantisation import to_f16, to_int8, with_half_buffers
 from ran.export.slots import SCENARIO, empty_slot, experiment_of, link_of
+from ran.export.sweep import SweepPoint, smallest_slots, sweep
 from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from ran.export.vectors import write_vectors
 from ran.link import Link
@@ -120,6 +121,9 @@ def _file(
     if request.dtype == "f32" and not found.bler.ok:
         found.problems.append(f"{found.bler.other_decisions} of {found.bler.num_slots} slots decode otherwise")
     if wide is not None:
+        links = [("its slots", link), *(smallest_slots(experiment) if links[1:] else ())]
+        found.sweep = sweep(links, receiver_of(wide, graph, target.runtime), file, esn0_db, _SEED)
+        found.problems += _problems(found.sweep)
         _measure_loss(request, experiment, link, graph, (wide, path), esn0_db, found, say)
         wide.unlink()
     if target.name == "oai-nrx":
@@ -176,6 +180,12 @@ def _half_buffers(
     found.half = compare_llrs(link, module, receiver, esn0_db, _SEED, "simulated, its slots")
     if not found.half.ok("f16"):
         found.problems.append(f"with float16 buffers LLRs have a correlation of {found.half.correlation:.6f}")
+    found.half_sweep = sweep([("its slots", link)], module, receiver, esn0_db, _SEED)
+    found.problems += [f"with float16 buffers {problem}" for problem in _problems(found.half_sweep)]
+
+
+def _problems(points: list[SweepPoint]) -> list[str]:
+    return [point.problem for point in points if point.problem]
 
 
 def _measure_loss(

@@ -72,7 +72,7 @@ _ALL = (
         "generic",
         "LiteRT (TensorFlow Lite) file (.tflite), one size of slot",
         runtime="LiteRT",
-        extra=(("litert_torch", "ai_edge_litert"), "pip install 'ran6g[litert]'"),
+        extra=(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "pip install 'ran6g[litert]'"),
     ),
     Target(
         "savedmodel",

@@ -16,7 +16,7 @@ class Board:
             from torch.utils.tensorboard import SummaryWriter
         except ImportError:
             raise InputError(
-                "--tensorboard: the package tensorboard is missing; allowed: without it, or after "
+                "--tensorboard: tensorboard is not installed; allowed: without it, or after "
                 "pip install 'ran6g[tensorboard]'"
             ) from None
         self._writer: Any = SummaryWriter(str(out / "board"))

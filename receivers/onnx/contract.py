@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
+
+from receivers.onnx.evidence import Aspect
 
 DType = Literal["float32", "float16", "int32"]
 PilotOrder = Literal["symbol-major", "frequency-major"]
@@ -41,7 +43,8 @@ class Contract:
 
     inputs, outputs: in order where `ordered`, otherwise found by name. pilot_order: order of the channel estimates at
     pilots, for models that take those. llr_sign: which bit a positive LLR favours. llr_scale: its unit. valid_res:
-    where on the grid LLRs must hold. scaling: what is done to the inputs. source: where all this was found.
+    where on the grid LLRs must hold. scaling: what is done to the inputs. source: where all this was found; evidence:
+    the same for each clause.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Contract:
     pilot_order: PilotOrder | None = None
     ordered: bool = False
     source: str = "ran6g"
+    evidence: Mapping[Aspect, str] = field(default_factory=dict, compare=False)
 
     def sizes(self, inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> dict[str, int]:
         """Named sizes that a file fixes. `ValueError` names the first clause that the file breaks."""
@@ -68,19 +72,23 @@ class Contract:
                     _match(kind, by_name[tensor.name], tensor, known)
         return known
 
-    def clauses(self, inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]) -> list[tuple[str, str | None]]:
-        """Names, order, types and shapes one by one: what is asked, and what stands against it (None: nothing)."""
-        found: list[tuple[str, str | None]] = []
+    def clauses(
+        self, inputs: Sequence[TensorOfFile], outputs: Sequence[TensorOfFile]
+    ) -> list[tuple[str, str | None, Aspect]]:
+        """Names, order, types and shapes one by one: what is asked, what stands against it (None: nothing), and what
+        the evidence is for."""
+        found: list[tuple[str, str | None, Aspect]] = []
         known: dict[str, int] = {}
         for kind, specs, tensors in (("input", self.inputs, inputs), ("output", self.outputs, outputs)):
             names = ", ".join(spec.name for spec in specs if not spec.optional)
             order = ", in order" if self.ordered and kind == "input" else ""
-            found.append((f"{kind}s {names}{order}", _error(partial(self._check_names, kind, specs, tensors))))
+            error = _error(partial(self._check_names, kind, specs, tensors))
+            found.append((f"{kind}s {names}{order}", error, "order" if kind == "input" else "tensors"))
             by_name = {tensor.name: tensor for tensor in tensors}
             for spec in specs:
                 if spec.name in by_name:
                     text = f"{kind} {spec.name} {spec.dtype} [{', '.join(map(str, spec.axes))}]"
-                    found.append((text, _error(partial(_match, kind, spec, by_name[spec.name], known))))
+                    found.append((text, _error(partial(_match, kind, spec, by_name[spec.name], known)), "tensors"))
         return found
 
     def _check_names(self, kind: str, specs: Sequence[TensorSpec], found: Sequence[TensorOfFile]) -> None:

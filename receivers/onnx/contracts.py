@@ -8,12 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from receivers.onnx.contract import Contract, TensorOfFile, TensorSpec
+from receivers.onnx.evidence import EVIDENCE
 
 _GRID = ("num_symbols", "num_subcarriers")
 
 GENERIC = Contract(
     name="generic",
     version=1,
+    evidence=EVIDENCE["generic"],
     description="Whole slots of any size; complex numbers have a last axis (real, imaginary)",
     inputs=(
         TensorSpec("y", "float32", ("batch", "num_rx_ant", *_GRID, 2), "received grid"),
@@ -47,6 +49,7 @@ GENERIC = Contract(
 AERIAL_NRX = Contract(
     name="aerial-nrx",
     version=1,
+    evidence=EVIDENCE["aerial-nrx"],
     description="Neural receiver as pyAerial consumes it; batch 1, the allocated OFDM symbols only",
     inputs=(
         TensorSpec("rx_slot_real", "float32", (1, "num_subcarriers", "num_symbols", "num_rx_ant"), "received grid"),
@@ -75,6 +78,7 @@ AERIAL_NRX = Contract(
 OAI_NRX = Contract(
     name="oai-nrx",
     version=1,
+    evidence=EVIDENCE["oai-nrx"],
     description="Neural receiver of the Sionna Research Kit plugin for OpenAirInterface; one antenna, one layer, 16QAM",
     inputs=(
         TensorSpec("rx_slot", "float32", (1, "num_subcarriers", "num_symbols", 1, 2), "received grid"),
@@ -94,6 +98,7 @@ OAI_NRX = Contract(
 OAI_DEMAPPER = Contract(
     name="oai-demapper",
     version=1,
+    evidence=EVIDENCE["oai-demapper"],
     description="Neural demapper of the same kit: equalised 16QAM symbols to LLRs",
     inputs=(
         TensorSpec(
@@ -109,6 +114,7 @@ OAI_DEMAPPER = Contract(
 LLRNET = Contract(
     name="llrnet",
     version=1,
+    evidence=EVIDENCE["llrnet"],
     description="Neural demapper of pyAerial's LLRNet: equalised symbols to LLRs",
     inputs=(TensorSpec("input", "float32", ("num_res", 2), "equalised symbols of unit power (in-phase, quad.)"),),
     outputs=(
@@ -121,6 +127,7 @@ LLRNET = Contract(
 CUPHY_CHEST = Contract(
     name="cuphy-chest",
     version=1,
+    evidence=EVIDENCE["cuphy-chest"],
     description="Channel estimator inside real-time cuPHY; up to four layers on DM-RS type 1, four antennas",
     inputs=(
         TensorSpec(

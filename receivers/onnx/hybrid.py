@@ -99,6 +99,14 @@ def product(a: Tensor, b: Tensor, conjugate: bool = False) -> Tensor:
     return torch.stack([real, imag], dim=-1)
 
 
+def of_networks(features: Tensor) -> Tensor:
+    """Features [batch, layer, rx, feature, symbol, node] in the range of the training, one grid after the other.
+
+    The limits come after the axes are joined: LiteRT knows maximum and minimum of five axes at most.
+    """
+    return features.flatten(0, 2).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
+
+
 def _features(
     y: Tensor,
     noise_var: Tensor,
@@ -109,7 +117,7 @@ def _features(
     times_ms: Tensor,
     highest_snr_db: float,
 ) -> tuple[Tensor, Tensor]:
-    """What the networks see, [batch, layer, rx, feature, symbol, node], and how far their answer is trusted."""
+    """What `of_networks` gets, [batch, layer, rx, feature, symbol, node], and how far the networks are trusted."""
     power = (h_hat * h_hat).sum(-1).mean((1, 2, 3, 4))[:, None, None, None]
     shown = shown_levels(noise_var[:, None, None, None], power, highest_snr_db)
     noise, power, shown_err_var = shown.noise, shown.power, err_var + shown.added_error
@@ -133,14 +141,14 @@ def _features(
     )
     own = [_nodes(part.permute(0, 1, 2, 5, 3, 4)) for part in (estimate, matched)]
     shared = common.unsqueeze(2) + torch.zeros_like(own[0][:, :, :, :1])
-    return torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE), shown.trust
+    return torch.cat([*own, shared], dim=3), shown.trust
 
 
 def _correct(
     correction: nn.Module, features: Tensor, trust: Tensor, h_hat: Tensor, err_var: Tensor
 ) -> tuple[Tensor, Tensor]:
     batch, num_layers, num_rx_ant = features.shape[:3]
-    out = within_training(_network(correction, features.flatten(0, 2), batch * num_layers, num_rx_ant))
+    out = within_training(_network(correction, of_networks(features), batch * num_layers, num_rx_ant))
     out = _subcarriers(out).reshape(batch, num_layers, num_rx_ant, 3, *h_hat.shape[3:5])
     # [batch, layer, rx, part, symbol, subcarrier] -> [batch, rx, layer, symbol, subcarrier, part]
     scale = err_var.sqrt() * trust

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.interface import SlotObservation
 
-#: Third differences of white noise have this many times its variance: 1 + 9 + 9 + 1.
-_THIRD_DIFFERENCE = 20.0
+#: Differences of white noise have so many times its variance: 1 + 9 + 9 + 1 the third, 1 + 4 + 1 the second.
+_THIRD_DIFFERENCE, _SECOND_DIFFERENCE = 20.0, 6.0
 _LEAST_PILOTS = 4
 #: Noise is never taken to be further below the channel than this (60 dB).
 _LEAST_NOISE = 1e-6
@@ -25,10 +25,17 @@ def noise_of(h: Tensor, axes: tuple[int, ...]) -> Tensor:
     """Variance of the white noise in estimates [..., pilot, 2] along the pilots, mean over `axes` after the difference.
 
     From third differences: what a channel adds to them falls with the sixth power of its delay. At 60 kHz between
-    pilots and an exponential profile of 300 ns it is 41 dB below the channel, of 100 ns 70 dB.
+    pilots and an exponential profile of 300 ns it is 41 dB below the channel, of 100 ns 70 dB. Three points, those of
+    one PRB in pairs, have no third difference; there it is the second.
     """
-    third = h[..., 3:, :] - 3 * h[..., 2:-1, :] + 3 * h[..., 1:-2, :] - h[..., :-3, :]
-    out: Tensor = (third * third).sum(-1).mean(axes) / _THIRD_DIFFERENCE
+    if h.shape[-2] > 3:
+        difference, times = (
+            h[..., 3:, :] - 3 * h[..., 2:-1, :] + 3 * h[..., 1:-2, :] - h[..., :-3, :],
+            _THIRD_DIFFERENCE,
+        )
+    else:
+        difference, times = h[..., 2:, :] - 2 * h[..., 1:-1, :] + h[..., :-2, :], _SECOND_DIFFERENCE
+    out: Tensor = (difference * difference).sum(-1).mean(axes) / times
     return out
 
 

@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.qam import axis_scale
-from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
+from receivers.neural.shown_range import shown_levels, within_training
 from receivers.neural.soft_pilots import NODE_SUBCARRIERS, NODE_SYMBOLS, SoftPilotReceiver
-from receivers.onnx.hybrid import demap, equalise, product, soft_symbols
+from receivers.onnx.hybrid import demap, equalise, of_networks, product, soft_symbols
 
 # As in `receivers.classical.expectation_propagation`.
 _LEAST_PRECISION, _LEAST_PIVOT, _MIN_VARIANCE = 1e-9, 2.0**-20, 1e-4
@@ -59,7 +59,7 @@ class SoftPilotGraph(nn.Module):
                 y, noise_var, h_hat, err_var, x, known, rest, at_pilots, symbol_times_ms, self.highest_snr_db
             )
             batch, num_layers, num_rx_ant = features.shape[:3]
-            out = within_training(_network(correction, features.flatten(0, 2), num_layers, num_rx_ant))
+            out = within_training(_network(correction, of_networks(features), num_layers, num_rx_ant))
             out = out.reshape(batch, num_layers, num_rx_ant, *out.shape[1:])
             own = _on_grid(out[:, :, :, :2].flatten(0, 2)).reshape(batch, num_layers, num_rx_ant, 2, *y.shape[2:4])
             scale = err_var.sqrt()[..., None] * turn
@@ -94,8 +94,8 @@ def _features(
     times_ms: Tensor,
     highest_snr_db: float,
 ) -> tuple[Tensor, Tensor]:
-    """What the networks see, [batch, layer, rx, feature, symbol node, frequency node], and the rotation that was taken
-    off, [batch, layer, 1, subcarrier, 2]."""
+    """What `of_networks` gets, [batch, layer, rx, feature, symbol node, frequency node], and the
+    rotation that was taken off, [batch, layer, 1, subcarrier, 2]."""
     turn = _rotation(h_hat)
     h = h_hat.transpose(1, 2)
     strength = (h * h).sum(-1).mean(2)
@@ -138,7 +138,7 @@ def _features(
         dim=2,
     )
     shared = common.unsqueeze(2) + torch.zeros_like(own[:, :, :, :1])
-    return torch.cat([own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE), turn
+    return torch.cat([own, shared], dim=3), turn
 
 
 def _rotation(h_hat: Tensor) -> Tensor:

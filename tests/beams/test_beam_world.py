@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from beam_cases import UMA, world
 
+from channels.wide_band import size_of_error
 from ran.beams.experiment import SetB, load
 from ran.beams.measurement import decide, even_cover, noise_floor_dbm, with_noise
 from ran.beams.world import BLOCK, BeamWorld
+from ran.cli.main import main
 from ran.errors import InputError
 
 
@@ -155,9 +160,51 @@ def test_what_makes_no_sense_is_refused_in_one_line(override: str, words: str) -
     assert "\n" not in str(caught.value)
 
 
-def test_a_band_over_which_beams_squint_is_refused_with_the_size_of_the_error() -> None:
-    """32 x 32 places at 30 GHz: 0.3 m across the diagonal, 400 MHz."""
-    panel, radio = {"rows": 32, "columns": 32}, {"num_prb": 275, "subcarrier_spacing_khz": 120}
-    with pytest.raises(InputError, match=r"radio: got '396 MHz'; allowed: a narrower band or .*degrees"):
-        world(panel=panel, radio=radio)
-    world(panel=panel)
+CASES = {
+    "free-space": {"name": "free-space", "zenith_deg": [80, 120]},
+    "uma": UMA,
+    "cdl": {"name": "cdl", "profile": "C", "delay_spread_ns": 30, "carrier_frequency_hz": 30e9},
+    "ray-traced": {"name": "ray-traced", "rays": "munich-street"},
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_band_over_which_beams_squint_is_refused_with_the_size_of_the_error(name: str) -> None:
+    """400 MHz and 32 x 32 places: 0.2 m across the diagonal at 30 GHz, 1.9 m at the 3.5 GHz of the rays."""
+    panel: dict[str, Any] = {"rows": 32, "columns": 32}
+    radio: dict[str, Any] = {"num_prb": 275, "subcarrier_spacing_khz": 120}
+    if name == "cdl":
+        radio["path_loss_db"] = 100.0
+    with pytest.raises(InputError, match=r"radio: got '396 MHz'; allowed: a narrower band or .*degrees") as caught:
+        world(panel=panel, radio=radio, channel=CASES[name])
+    assert "\n" not in str(caught.value)
+    # the size of the error, from the places of the elements alone
+    narrow = world(panel=panel, radio={**radio, "num_prb": 1}, channel=CASES[name]).arrays
+    ways = sum(
+        max(float(np.linalg.norm(array.positions_m, axis=1).max()) for array in arrays)
+        for arrays in ((narrow.base,), narrow.faces)
+    )
+    half_hz = 275 * 12 * 120e3 / 2
+    phase_deg = 360 * half_hz * ways / 299_792_458.0
+    assert f"off by up to {phase_deg:.3g} degrees" in str(caught.value)
+    assert phase_deg > 22.5
+
+
+def test_the_error_told_is_that_of_a_line_towards_its_end() -> None:
+    """A sum over the elements at the band's edge, steered at the carrier: the loss that the message tells."""
+    delays_s = np.linspace(-1, 1, 4001) * 0.75e-9
+    for half_hz in (100e6, 198e6, 400e6):
+        loss_db = -20 * math.log10(abs(np.exp(2j * np.pi * half_hz * delays_s).mean()))
+        told = re.search(r"gain by up to ([\d.]+) dB", size_of_error(0.75e-9, half_hz))
+        assert told is not None
+        assert float(told[1]) == pytest.approx(loss_db, rel=0.06)  # two digits are told
+
+
+def test_the_command_refuses_it_in_one_line(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    wide = ["panel.rows=32", "panel.columns=32", "radio.num_prb=275", "radio.subcarrier_spacing_khz=120"]
+    changes = [part for change in wide for part in ("--set", change)]
+    assert main(["beams", "beams-uma-30ghz", *changes, "--out", str(tmp_path / "run")]) == 2
+    err = capsys.readouterr().err
+    assert "radio: got '396 MHz'; allowed: a narrower band or a smaller panel" in err
+    assert err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []

@@ -17,6 +17,7 @@ import pytest
 from small_set import command, experiment, write_small
 
 from ran.datasets.container import content_hash, open_container
+from ran.datasets.field import BIT_ORDER, Field
 from ran.datasets.info import describe
 from ran.datasets.reader import DropDataset
 from ran.datasets.request import DataRequest, stream_id
@@ -59,6 +60,23 @@ def test_numbers_are_the_links(reference: Path, tmp_path: Path) -> None:
         assert np.array_equal(file["pilots"][()], batch.observation.pilots.numpy())
         assert np.array_equal(file["data_mask"][()], batch.observation.data_mask.numpy())
         assert dict(file["y"].attrs)["axes"] == '["drop", "rx_antenna", "ofdm_symbol", "subcarrier"]'
+
+
+def test_packed_bits_state_their_order(reference: Path, tmp_path: Path) -> None:
+    """In both formats; and the order is the one that is stated."""
+    zarr = pytest.importorskip("zarr")
+    write_small(tmp_path / "set.zarr")
+    with h5py.File(reference, "r") as file:
+        for group in (file, zarr.open_group(tmp_path / "set.zarr", mode="r")):
+            stated = {
+                name: dict(group[name].attrs).get("bit_order") for name in ("coded_bits", "transport_blocks", "y")
+            }
+            assert stated == {"coded_bits": BIT_ORDER, "transport_blocks": BIT_ORDER, "y": None}
+    assert "the first in the highest bit" in BIT_ORDER
+    field = Field("bits", ("user", "bit"), (2, 5), "|u1", "bit", "", "packed-bits")
+    bits = np.array([[[1, 0, 0, 0, 0], [0, 0, 1, 0, 1]]], np.uint8)
+    # user 0's five bits, then three of user 1's; the rest, and zeros
+    assert field.encode(bits).tolist() == [[0b10000001, 0b01000000]]
 
 
 def test_draws_are_not_those_of_a_run(tmp_path: Path) -> None:

@@ -73,6 +73,9 @@ def test_smaller_numbers(dtype, made):
     assert abs(file.loss.value) < 0.5
     assert max(llr.max_difference for llr in file.llrs) > 10 * max(llr.max_difference for llr in whole.llrs)
     assert f"dtype: {dtype}" in describe(made[dtype].folder / file.name)
+    assert [point.esn0_db for point in file.sweep] == [-10.0, 10.0, 30.0, 40.0, 60.0, 80.0]
+    assert all(point.finite for point in file.sweep)
+    assert [point.smaller for point in file.sweep[2:]] == [point.float32 for point in file.sweep[2:]]
 
 
 def test_python_consumer(made):

@@ -201,6 +201,8 @@ def test_file_with_half_buffers(made):
     assert np.corrcoef(llr.astype(np.float64).ravel(), expected.ravel())[0, 1] > 0.99
     assert np.mean((llr < 0) != (expected < 0)) < 0.01
     assert "buffers: f16" in "\n".join(describe(folder / file.engine_from))
+    assert [point.esn0_db for point in file.half_sweep] == [-10.0, 10.0, 30.0, 40.0, 60.0, 80.0]
+    assert all(point.finite and not point.problem for point in file.half_sweep)
     assert file.engine_from in (folder / "REPORT.md").read_text()
 
 
@@ -293,7 +295,8 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
 
 def test_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("ran.export.targets.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"needs litert_torch, ai_edge_litert: pip install 'ran6g\[litert\]'"):
+    needed = "litert_torch, ai_edge_litert, ai_edge_quantizer"
+    with pytest.raises(InputError, match=rf"needs {needed}: pip install 'ran6g\[litert\]'"):
         target_of("litert")
     with pytest.raises(InputError, match=r"needs tensorflow, litert_torch: pip install 'ran6g\[litert,tensorflow\]'"):
         target_of("savedmodel")

@@ -146,7 +146,7 @@ def test_says_when_triton_is_missing(monkeypatch):
     monkeypatch.delitem(sys.modules, "ran.phy.ldpc.triton_kernels", raising=False)
     code = make_code(2, 4, 0, range(4))
     llr = torch.zeros((1, code.num_coded_bits))
-    with pytest.raises(InputError, match="needs the package triton"):
+    with pytest.raises(InputError, match="triton is not installed"):
         cuda.decode_tensor(llr, code, 1, early_stop=True, precision="int8", with_posterior=False)
 
 

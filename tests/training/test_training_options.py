@@ -238,7 +238,7 @@ def test_two_processes_take_the_same_steps_as_one(recipe_file, tmp_path):
 
 def test_a_missing_tensorboard_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
-    with pytest.raises(InputError, match="the package tensorboard is missing"):
+    with pytest.raises(InputError, match="tensorboard is not installed"):
         Board(tmp_path)
 
 

@@ -134,7 +134,9 @@ def _kernels() -> ModuleType:
     except ModuleNotFoundError as error:
         if error.name != "triton":
             raise
-        raise InputError("LDPC decoding on a GPU: needs the package triton; install ran6g[gpu]") from error
+        raise InputError(
+            "LDPC decoding on a GPU: triton is not installed; allowed: after pip install 'ran6g[gpu]'"
+        ) from error
 
 
 @lru_cache(maxsize=64)
