@@ -124,7 +124,7 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--table", "8.2.1.2-4-row19", "--slots", "64"]
     chosen = [
         "--receiver",
-        "neural",
+        "{name: neural, weights: pusch-hybrid}",
         "--receiver",
         "{name: blind, detector: lmmse}",
         "--cfo",
@@ -143,7 +143,7 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "was not trained for 4 layers" in text
     assert len((tmp_path / "conformance.csv").read_text().splitlines()) == 5
     with pytest.raises(InputError, match=r"4 layers.*no other row"):
-        run_rows(Request(select(["8.2.1.2-4-row19"]), ({"name": "neural"},)), tmp_path / "other", workers=1)
+        run_rows(Request(select(["8.2.1.2-4-row19"]), ({"name": "neural", "weights": "pusch-hybrid"},)), tmp_path / "other", workers=1)
 
 
 def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
