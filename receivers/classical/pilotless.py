@@ -61,7 +61,7 @@ def estimate_from_mean(estimator: BlindEstimator, observation: SlotObservation) 
 
 
 def _with_error(h: Tensor, err_var: Tensor) -> Tensor:
-    """A channel as strong on every RE, in the mean of the antennas, as it is expected to be: stronger than its estimate.
+    """A channel as strong on every RE, in the mean of the antennas, as is expected: stronger than its estimate.
 
     Without that, the REs where the estimate happens to be small count for almost free of noise when the thermal noise
     is low, and errors of the estimate confirm themselves: more blocks are lost at 60 dB than at 12 dB.

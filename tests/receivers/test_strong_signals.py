@@ -50,7 +50,7 @@ def link(pusch, users=1, doppler=100):
 
 
 def lost_blocks(receiver, tested, batch):
-    """Whether blocks are lost, of all drops and users in a row."""
+    """Whether a block is lost, drop by drop."""
     with torch.inference_mode():
         llr = receiver(batch.observation)
     return np.asarray(tested.count_errors(llr, batch).block_errors).flatten() > 0
