@@ -53,12 +53,12 @@ def test_its_options_are_checked(folder):
 
 
 def test_measured_results_equal_the_model_card():
-    card = json.loads((ROOT / "receivers/weights/pusch-hybrid.json").read_text())
+    card = json.loads((ROOT / "receivers/weights/pusch-realtime.json").read_text())
     table = re.search(r"<!-- results -->(.*?)<!-- /results -->", README, re.DOTALL).group(1)
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table.strip().splitlines()[2:]]
-    measured = {
-        (m["experiment"], s["receiver"]): s for m in card["measured"] for s in m["summary"] if s["target_bler"] == 0.1
-    }
+    # the card also measures links that the table has not: experiments with settings
+    whole = [m for m in card["measured"] if "--set" not in m["experiment"]]
+    measured = {(m["experiment"], s["receiver"]): s for m in whole for s in m["summary"] if s["target_bler"] == 0.1}
     assert len(rows) == len(measured) >= 8
     for experiment, receiver, esn0, gain, loss in rows:
         summary = measured[experiment.strip("`"), receiver.strip("`")]

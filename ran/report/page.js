@@ -40,7 +40,7 @@
       hoverlabel: { bgcolor: card, bordercolor: line, font: { color: text, size: small ? 11 : 13 } },
       xaxis: { ...axes(layout.xaxis), spikecolor: level, spikethickness: 1, spikedash: "solid", spikemode: "across" },
       yaxis: { ...axes(layout.yaxis), showspikes: false },
-      margin: small ? { ...layout.margin, l: 50, r: 6 } : layout.margin,
+      margin: small ? { ...layout.margin, r: 6 } : layout.margin,
       shapes: layout.shapes.map((shape) => ({ ...shape, line: { ...shape.line, color: level } })),
       annotations: layout.annotations.map((note) => ({ ...note, font: { color: level, size: 12 } })),
     };

@@ -35,7 +35,7 @@ class NeuralReceiver(Receiver):
 
     name = "neural"
 
-    def __init__(self, weights: str = "pusch-hybrid", num_turbo: int = 0) -> None:
+    def __init__(self, weights: str = "pusch-realtime", num_turbo: int = 0) -> None:
         if num_turbo < 0:
             raise ValueError(f"num_turbo: got {num_turbo}; allowed: 0 or more")
         self.weights = weights

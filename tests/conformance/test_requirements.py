@@ -125,7 +125,7 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--table", "8.2.1.2-4-row19", "--slots", "64"]
     chosen = [
         "--receiver",
-        "neural",
+        "{name: neural, weights: pusch-hybrid}",
         "--receiver",
         "{name: blind, detector: lmmse}",
         "--cfo",
@@ -143,8 +143,9 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "Requirements not met: 3 of 4 rows pass, 1 refused by the receiver." in text
     assert "was not trained for 4 layers" in text
     assert len((tmp_path / "conformance.csv").read_text().splitlines()) == 5
+    hybrid = {"name": "neural", "weights": "pusch-hybrid"}
     with pytest.raises(InputError, match=r"4 layers.*no other row"):
-        run_rows(Request(select(["8.2.1.2-4-row19"]), ({"name": "neural"},)), tmp_path / "other", workers=1)
+        run_rows(Request(select(["8.2.1.2-4-row19"]), (hybrid,)), tmp_path / "other", workers=1)
 
 
 def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

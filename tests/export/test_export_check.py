@@ -36,7 +36,7 @@ def files(tmp_path_factory) -> Path:
         num_prb = None if name == "oai-nrx" else 6
         like = empty_slot(link_of(experiment_of("pusch-receivers", target, ()), num_prb))
         settings = {"planes": 8} if name == "aerial-nrx" else {}
-        graph = build_graph(target, NeuralReceiver(), like, 8.0, settings)
+        graph = build_graph(target, NeuralReceiver("pusch-hybrid"), like, 8.0, settings)
         write_onnx(graph.module, graph.contract, graph.example, graph.fixed, graph.about, folder / f"{name}.onnx")
     return folder
 

@@ -48,7 +48,7 @@ def link(num_prb=4, num_rx_ant=4, num_layers=1, num_users=1, mcs_index=14, **pus
 @pytest.mark.parametrize(("bits", "mcs_index", "num_layers"), [(2, 4, 1), (4, 14, 1), (6, 20, 1), (4, 14, 2)])
 def test_exported_model_gives_the_same_llrs(bits, mcs_index, num_layers, tmp_path):
     file = export_generic("pusch-hybrid", tmp_path / "model.onnx", bits_per_symbol=bits, num_layers=num_layers)
-    exported, trained = OnnxReceiver(str(file)), NeuralReceiver()
+    exported, trained = OnnxReceiver(str(file)), NeuralReceiver("pusch-hybrid")
     assert exported.contract.name == "generic"
     assert exported.model.metadata["weights_sha256"] == trained.sha256
     cases = [(1, 2, num_layers, 1, 1), (7, 4, num_layers, 1, 3)]
@@ -76,7 +76,7 @@ carrier: {num_prb: 4}
 pusch: {mcs_index: 14}
 num_rx_ant: 2
 channel: {name: tdl, profile: B, delay_spread_ns: 100, max_doppler_hz: 100}
-receivers: [neural, hybrid.onnx, {name: hybrid.onnx, contract: generic, label: stated}]
+receivers: [{name: neural, weights: pusch-hybrid}, hybrid.onnx, {name: hybrid.onnx, contract: generic, label: stated}]
 esn0_db: [2, 6]
 stopping: {min_block_errors: null, max_slots: 64, min_bler: null}
 harq: {max_transmissions: 3, rv: [0, 2, 3], round_trip_slots: 8}
