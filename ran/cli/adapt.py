@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ran.adaptation.page import Results
+    from ran.studies.adaptation.page import Results
 
 
 def adapt(
@@ -26,13 +26,13 @@ def adapt(
 
     Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation.
     """
-    from ran.adaptation.experiment import load
+    from ran.studies.adaptation.experiment import load
 
     loaded = load(experiment, overrides or [])
-    from ran.adaptation.outcome import outcomes
-    from ran.adaptation.page import Results, write_results
-    from ran.adaptation.run import run_tables
     from ran.cli.progress import ProgressLine
+    from ran.studies.adaptation.outcome import outcomes
+    from ran.studies.adaptation.page import Results, write_results
+    from ran.studies.adaptation.run import run_tables
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener:
@@ -48,8 +48,8 @@ def _print_table(results: Results) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ran.adaptation.page import lines
-    from ran.adaptation.picture import best_loop
+    from ran.studies.adaptation.page import lines
+    from ran.studies.adaptation.picture import best_loop
 
     loop = best_loop(results.outcomes)
     table = Table(title=f"{results.experiment.name}: throughput, Mbit/s", title_justify="left")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ran.beams.run import BeamResults
+    from ran.studies.beams.run import BeamResults
 
 
 def beams(
@@ -25,12 +25,12 @@ def beams(
 
     Drops are kept in the cache: run again with other predictors, Set B or figures, and they are there.
     """
-    from ran.beams.experiment import load
+    from ran.studies.beams.experiment import load
 
     loaded = load(experiment, overrides or [])
-    from ran.beams.page import write_results
-    from ran.beams.run import run_experiment
     from ran.cli.progress import ProgressLine
+    from ran.studies.beams.page import write_results
+    from ran.studies.beams.run import run_experiment
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener:
@@ -44,7 +44,7 @@ def _print_table(results: BeamResults) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ran.beams.page import column_titles, rows
+    from ran.studies.beams.page import column_titles, rows
 
     table = Table(title=f"{results.experiment.name}: Set B {results.settings[0].title}", title_justify="left")
     for number, title in enumerate(("predictor", "beams", *column_titles(results))):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ran.calibration.run import Calibration
+    from ran.studies.calibration.run import Calibration
 
 
 def calibrate(
@@ -40,17 +40,17 @@ def calibrate(
     Exit status 1 when a reference is missed, or when nothing could be compared.
     """
     from channels.scenarios.environment import checked_spec
-    from ran.calibration.setups import select
     from ran.errors import InputError
+    from ran.studies.calibration.setups import select
 
     try:
         release = None if spec is None else checked_spec(spec)
     except ValueError as error:
         raise InputError(f"--{error}") from None
     chosen = select(setups or [], release)
-    from ran.calibration.page import make_folder, summary, write_results
-    from ran.calibration.run import calibrate as run
     from ran.cli.progress import ProgressLine
+    from ran.studies.calibration.page import make_folder, summary, write_results
+    from ran.studies.calibration.run import calibrate as run
 
     make_folder(out)
     with ProgressLine() as line:
@@ -68,8 +68,8 @@ def _print_table(results: list[Calibration]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ran.calibration.setups import METRICS
     from ran.stats import Notation
+    from ran.studies.calibration.setups import METRICS
 
     value, deviation = Notation(2), Notation(2, signed=True)
     table = Table(title="in brackets the deviation from the reference", title_justify="left")

@@ -11,7 +11,7 @@ from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
-    from ran.conformance.outcome import RowOutcome
+    from ran.studies.conformance.outcome import RowOutcome
 
 
 def conformance(
@@ -47,18 +47,18 @@ def conformance(
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
-    from ran.conformance.requirements import VARIANTS, Offsets, experiment, select
     from ran.errors import unknown_name
+    from ran.studies.conformance.requirements import VARIANTS, Offsets, experiment, select
 
     rows = select(tables or [])
     chosen = next((known for known in VARIANTS if known == variant), None)
     if chosen is None:
         raise unknown_name("--variant", variant, VARIANTS)
     from ran.cli.progress import ProgressLine
-    from ran.conformance.page import conclusion, write_results
-    from ran.conformance.run import Request, passed, run_rows
     from ran.sim.experiment import ReceiverBlock
     from ran.sim.simulation import build_simulation
+    from ran.studies.conformance.page import conclusion, write_results
+    from ran.studies.conformance.run import Request, passed, run_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
     titles = [ReceiverBlock.model_validate(block).title for block in blocks]
@@ -84,7 +84,7 @@ def conformance(
 
 
 def _figures(outcome: RowOutcome) -> str:
-    from ran.conformance.page import cells
+    from ran.studies.conformance.page import cells
 
     if not outcome.points:
         return outcome.reason
@@ -98,8 +98,8 @@ def _print_table(outcomes: list[RowOutcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ran.conformance.page import cells, summaries
-    from ran.conformance.side_by_side import by_row
+    from ran.studies.conformance.page import cells, summaries
+    from ran.studies.conformance.side_by_side import by_row
 
     lines = by_row(outcomes)
     alone = len(lines[0]) == 1 if lines else True

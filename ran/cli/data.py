@@ -98,10 +98,10 @@ def verify(
 
     Exit status 1 when something is wrong or missing, a line each; 2 for a file that is no data set.
     """
-    from ran.beams.data import KIND
-    from ran.beams.data_check import repeat_beams
     from ran.cli.progress import ProgressLine
     from ran.datasets.verify import verify as check
+    from ran.studies.beams.data import KIND
+    from ran.studies.beams.data_check import repeat_beams
 
     started = time.perf_counter()
     with ProgressLine() as line:
@@ -190,9 +190,9 @@ def beams(
     ] = None,
 ) -> None:
     """Write measurements and true powers of beams. Interrupt it at any time: the same command resumes."""
-    from ran.beams.data import write_beams
-    from ran.beams.experiment import load
     from ran.cli.progress import ProgressLine
+    from ran.studies.beams.data import write_beams
+    from ran.studies.beams.experiment import load
 
     loaded = load(experiment, overrides or [])
     shares = _numbers("--split", split, ",", 3)

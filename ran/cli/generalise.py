@@ -11,7 +11,7 @@ from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
-    from ran.generalisation.outcome import Outcome
+    from ran.studies.robustness.outcome import Outcome
 
 
 def generalise(
@@ -30,7 +30,7 @@ def generalise(
         typer.Option("--condition", metavar="NAME", help="A condition or a group of them. [default: all]"),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--conditions", help="Own conditions, in the form of ran/generalisation's file.")
+        Path | None, typer.Option("--conditions", help="Own conditions, in the form of ran/studies/robustness's file.")
     ] = None,
     slots: Annotated[int, typer.Option(min=16, max=1_000_000, help="Slots at most for a point.")] = 192,
     write_card: Annotated[
@@ -46,11 +46,11 @@ def generalise(
     same command resumes, also with more receivers, which then meet the same drops.
     """
     from ran.cli.progress import ProgressLine
-    from ran.generalisation.conditions import load_conditions
-    from ran.generalisation.outcome import BASELINE, FLOOR
-    from ran.generalisation.page import summaries, write_results
-    from ran.generalisation.run import Request, run_conditions
     from ran.sim.simulation import build_simulation
+    from ran.studies.robustness.conditions import load_conditions
+    from ran.studies.robustness.outcome import BASELINE, FLOOR
+    from ran.studies.robustness.page import summaries, write_results
+    from ran.studies.robustness.run import Request, run_conditions
     from receivers.neural.weights import shipped_weights
 
     known = load_conditions(file)
@@ -84,8 +84,8 @@ def _write_cards(
 ) -> None:
     """The matrix of each trained model into its card."""
     from ran.errors import InputError
-    from ran.generalisation.card import matrix
     from ran.sim.experiment import ReceiverBlock
+    from ran.studies.robustness.card import matrix
     from ran.training.card import add_matrix
     from receivers.neural.weights import card_path
 
@@ -106,8 +106,8 @@ def _print_table(outcomes: list[Outcome]) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from ran.generalisation.outcome import BASELINE, FLOOR
-    from ran.generalisation.page import by_condition, cell, competitors
+    from ran.studies.robustness.outcome import BASELINE, FLOOR
+    from ran.studies.robustness.page import by_condition, cell, competitors
 
     receivers = competitors(outcomes)
     table = Table(title=f"Es/N0 at 10 % BLER and gain over {BASELINE}, dB, with 95 % intervals", title_justify="left")

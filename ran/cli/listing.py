@@ -66,19 +66,19 @@ def _experiments() -> dict[str, str]:
 
 
 def _adaptations() -> dict[str, str]:
-    from ran.adaptation.experiment import built_in_experiments, load
+    from ran.studies.adaptation.experiment import built_in_experiments, load
 
     return {name: load(name).description for name in built_in_experiments()}
 
 
 def _beam_experiments() -> dict[str, str]:
-    from ran.beams.experiment import built_in_experiments, load
+    from ran.studies.beams.experiment import built_in_experiments, load
 
     return {name: load(name).description for name in built_in_experiments()}
 
 
 def _beam_predictors() -> dict[str, str]:
-    from ran.beams.catalogue import predictor_catalogue
+    from ran.studies.beams.catalogue import predictor_catalogue
 
     return predictor_catalogue()
 

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ran.beams.experiment import BeamExperiment, load
-from ran.beams.measurement import decide
-from ran.beams.world import BeamWorld
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
 from ran.export.companions import write_consumers
 from ran.export.vectors import write_vectors
 from ran.link.latency import Latency
+from ran.studies.beams.experiment import BeamExperiment, load
+from ran.studies.beams.measurement import decide
+from ran.studies.beams.world import BeamWorld
 from receivers.beams import BeamObservation, NeuralBeams
 from receivers.onnx.beams import BEAMS, BeamGraph, inputs_of
 from receivers.onnx.export import write_onnx

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ran.beams.experiment import BeamExperiment, PredictorBlock, load
-from ran.beams.run import run_experiment
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation
+from ran.studies.beams.experiment import BeamExperiment, PredictorBlock, load
+from ran.studies.beams.run import run_experiment
 from ran.training.beam_recipe import BeamRecipe, Evaluated
 
 #: Figures of a card, of all that a run has.

@@ -10,13 +10,13 @@ from functools import cached_property
 import numpy as np
 import torch
 
-from ran.beams.experiment import BeamExperiment, SetB, load
-from ran.beams.kept_drops import kept_drops
-from ran.beams.measurement import decide, fixed_pattern, measured_entries, true_entries
-from ran.beams.report import reported_dbm
-from ran.beams.world import BeamDrops, BeamWorld
 from ran.errors import InputError
 from ran.link.streams import stream
+from ran.studies.beams.experiment import BeamExperiment, SetB, load
+from ran.studies.beams.kept_drops import kept_drops
+from ran.studies.beams.measurement import decide, fixed_pattern, measured_entries, true_entries
+from ran.studies.beams.report import reported_dbm
+from ran.studies.beams.world import BeamDrops, BeamWorld
 from ran.training.beam_recipe import BeamRecipe, World
 from receivers.beams import BeamObservation, BeamTruth
 

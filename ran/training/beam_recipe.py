@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from ran.beams.experiment import SetB
 from ran.phy.config import Config
+from ran.studies.beams.experiment import SetB
 from ran.training.extent import MOST_AT_ONCE, MOST_STEPS
 
 

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from ran.beams.experiment import load
 from ran.errors import InputError, unknown_name
 from ran.link.catalogue import construct
+from ran.studies.beams.experiment import load
 from ran.training.beam_card import measure
 from ran.training.beam_drops import BeamData
 from ran.training.beam_loop import BeamTrainer

@@ -11,19 +11,19 @@ import pytest
 
 from channels import CHANNELS
 from channels.impairments import IMPAIRMENTS
-from ran.adaptation import experiment as adaptations
-from ran.adaptation.experiment import AdaptationExperiment
-from ran.beams import experiment as beam_experiments
-from ran.beams.experiment import BeamExperiment
 from ran.config.limits import LIMITS, check_limits
 from ran.config.validation import validate
 from ran.datasets.request import DataRequest
 from ran.errors import InputError
-from ran.generalisation.conditions import Conditions
 from ran.link.catalogue import build_channel, build_impairments, build_receiver, construct
 from ran.link.config import LinkConfig
 from ran.sim import experiment as experiments
 from ran.sim.experiment import Experiment
+from ran.studies.adaptation import experiment as adaptations
+from ran.studies.adaptation.experiment import AdaptationExperiment
+from ran.studies.beams import experiment as beam_experiments
+from ran.studies.beams.experiment import BeamExperiment
+from ran.studies.robustness.conditions import Conditions
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.catalogue import load_recipe
 from ran.training.recipe import Recipe

@@ -1,6 +1,7 @@
 """Tables of blocks lost by all shipped weights over strong signals and over levels; slow.
 
-`pytest -n 0 -s -m slow tests/receivers/test_strong_signals.py` prints the tables of docs/lab/strong-signals-and-levels.md.
+`pytest -n 0 -s -m slow tests/receivers/test_strong_signals.py` prints the tables of
+docs/lab/strong-signals-and-levels.md.
 """
 
 from dataclasses import replace

@@ -44,8 +44,8 @@ CALLER = (
     MAPPED
     + """
 import sys
-from ran.adaptation.experiment import built_in_experiments, load as load_adaptation
-from ran.adaptation.series import Series
+from ran.studies.adaptation.experiment import built_in_experiments, load as load_adaptation
+from ran.studies.adaptation.series import Series
 from ran.sim.experiment import Experiment, load
 from ran.sim.simulation import build_simulation
 small = Experiment.model_validate({"name": "small", "carrier": {"num_prb": 2}, "channel": "rayleigh-block",

@@ -9,16 +9,16 @@ import fake_link
 import numpy as np
 import pytest
 
-from ran.conformance.outcome import RowOutcome, crossing, row_outcome
-from ran.conformance.page import write_results
-from ran.conformance.requirements import requirements, select
-from ran.conformance.run import Request, passed, run_rows
 from ran.errors import InputError, ReceiverRefused
 from ran.sim.experiment import Experiment
 from ran.sim.identity import physics
 from ran.sim.results import CSV_COLUMNS, load_results
 from ran.sim.run import run
 from ran.sim.simulation import Simulation
+from ran.studies.conformance.outcome import RowOutcome, crossing, row_outcome
+from ran.studies.conformance.page import write_results
+from ran.studies.conformance.requirements import requirements, select
+from ran.studies.conformance.run import Request, passed, run_rows
 
 HARQ = {"max_transmissions": 4, "rv": (0, 2, 3, 1), "round_trip_slots": 8}
 SMALL = {"esn0_db": [0, 2], "stopping": {"min_block_errors": 20, "max_slots": 120}, "harq": HARQ}

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-import ran.adaptation.experiment
-import ran.beams.experiment
 import ran.sim.experiment
+import ran.studies.adaptation.experiment
+import ran.studies.beams.experiment
 from ran.config.file_name import checked_file_name
 from ran.errors import InputError
 from ran.sim.experiment import ReceiverBlock
@@ -19,8 +19,8 @@ LINK = "pusch: {mcs_table: 1}\nchannel: awgn\nreceivers: [ls-linear]\nesn0_db: [
 BEAMS = "channel: {name: umi, carrier_frequency_hz: 30.0e9}\npredictors: [strongest]\n"
 KINDS: list[Any] = [
     pytest.param(ran.sim.experiment.load, LINK, "receivers", id="sim"),
-    pytest.param(ran.adaptation.experiment.load, LINK, "receivers", id="adapt"),
-    pytest.param(ran.beams.experiment.load, BEAMS, "predictors", id="beams"),
+    pytest.param(ran.studies.adaptation.experiment.load, LINK, "receivers", id="adapt"),
+    pytest.param(ran.studies.beams.experiment.load, BEAMS, "predictors", id="beams"),
 ]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from channels.raytraced import shipped_sets
-from ran.beams.experiment import load as load_beams
 from ran.report.html import _link_facts
 from ran.sim.experiment import load
+from ran.studies.beams.experiment import load as load_beams
 
 
 @pytest.fixture

@@ -1,0 +1,161 @@
+"""The result of `ran adapt` as a table of values, pictures, and one page that opens anywhere."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ran import __version__
+from ran.config.yaml_file import dump
+from ran.errors import InputError
+from ran.report.html import write_whole
+from ran.report.template import page_part, page_template
+from ran.sim.files import write_text
+from ran.stats import Estimate, Notation, csv_cells
+from ran.studies.adaptation.experiment import AdaptationExperiment
+from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome, reference_receiver
+from ran.studies.adaptation.picture import best_loop, bler_png, loops, modes_png, receivers_png
+from ran.studies.adaptation.series import Series
+
+CSV, PAGE = "results.csv", "report.html"
+_MBPS, _EXACT = Notation(2), Notation(3)
+_PERCENT, _GAIN = Notation(1, scale=100), Notation(1, signed=True)
+
+_COLUMNS = (
+    "receiver",
+    "mode",
+    "esn0_db",
+    "series",
+    "slots_per_series",
+    "blocks",
+    "block_errors",
+    "bler",
+    "bler_low",
+    "bler_high",
+    "mean_mcs",
+    "delivered_bits",
+    "throughput_mbps",
+    "throughput_low",
+    "throughput_high",
+    "gain_percent",
+    "gain_low",
+    "gain_high",
+)
+
+
+@dataclass(frozen=True)
+class Results:
+    """Outcomes of an experiment. reference: the receiver that gains are given over, in the same mode."""
+
+    experiment: AdaptationExperiment
+    outcomes: tuple[Outcome, ...]
+    reference: str | None
+    genies: frozenset[str]
+
+    @classmethod
+    def of(cls, experiment: AdaptationExperiment, series: Series, outcomes: tuple[Outcome, ...]) -> Results:
+        genies = frozenset(title for title, receiver in series.receivers.items() if receiver.needs_truth)
+        return cls(experiment, outcomes, reference_receiver(series), genies)
+
+    def find(self, receiver: str, mode: str, esn0_db: float) -> Outcome:
+        """The outcome with this receiver, mode and SNR."""
+        return next(o for o in self.outcomes if (o.receiver, o.mode, o.esn0_db) == (receiver, mode, esn0_db))
+
+    def gain(self, outcome: Outcome) -> Estimate:
+        """Gain over the reference in the same mode; no value for itself and where the reference delivers nothing."""
+        if self.reference is None or outcome.receiver == self.reference:
+            return Estimate.missing("there is no other receiver to compare with", "%")
+        return outcome.gain_percent(self.find(self.reference, outcome.mode, outcome.esn0_db))
+
+
+def write_results(results: Results, out: Path) -> Path:
+    """Write results.csv, three PNGs and report.html into the folder; returns the path of the page."""
+    pictures = {
+        "receivers": receivers_png(results.outcomes, results.reference, results.genies),
+        "modes": modes_png(results.outcomes, results.genies),
+        "bler": bler_png(results.outcomes, results.genies, results.experiment.adaptation.target_bler),
+    }
+    write_text(out / CSV, _as_csv(results))
+    try:
+        for name, content in pictures.items():
+            write_whole(out / f"{name}.png", content)
+    except OSError as error:
+        raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
+    write_text(out / PAGE, _as_page(results, pictures))
+    return out / PAGE
+
+
+def _as_csv(results: Results) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(_COLUMNS)
+    for o in results.outcomes:
+        series, errors = len(o.block_errors), int(o.block_errors.sum())
+        values = [
+            *(o.receiver, o.mode, o.esn0_db, series, o.slots, series * o.slots, errors),
+            *csv_cells(o.bler, ".6g"),
+            *(o.mean_mcs, int(o.delivered_bits.sum())),
+            *csv_cells(o.throughput_mbps, ".6g"),
+            *csv_cells(results.gain(o), ".6g"),
+        ]
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in values])
+    return text.getvalue()
+
+
+def _as_page(results: Results, pictures: dict[str, bytes]) -> str:
+    experiment = results.experiment
+    outcomes, loop = results.outcomes, best_loop(results.outcomes)
+    return page_template("ran.studies.adaptation").render(
+        title=experiment.name,
+        description=experiment.description,
+        css=page_part("page.css"),
+        adaptation=experiment.adaptation,
+        reference=results.reference,
+        loop_mode=loop,
+        receivers=[f"{r} (genie)" if r in results.genies else r for r in dict.fromkeys(o.receiver for o in outcomes)],
+        lines=lines(results),
+        pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
+        modes=[ENVELOPE, IDEAL, *loops(outcomes)],
+        points=[_point(results, o) for o in outcomes if not o.mode.startswith("fixed")],
+        settings=dump(experiment.resolved(), allow_unicode=True, width=100),
+        version=__version__,
+    )
+
+
+def lines(results: Results) -> list[dict[str, Any]]:
+    """Per SNR and receiver: throughput of the envelope, the ideal choice and both loops, gains and BLER, as text."""
+    loop = best_loop(results.outcomes)
+    found = []
+    for esn0_db in results.experiment.snr_grid:
+        cells = []
+        for receiver in dict.fromkeys(o.receiver for o in results.outcomes):
+            envelope, ideal, both = (results.find(receiver, mode, esn0_db) for mode in (ENVELOPE, IDEAL, loop))
+            cells.append(
+                {
+                    "receiver": receiver,
+                    "envelope": _MBPS.value(envelope.throughput_mbps),
+                    "ideal": _MBPS.value(ideal.throughput_mbps),
+                    "loop": _MBPS.value(both.throughput_mbps),
+                    "bler": _PERCENT.value(both.bler),
+                    "envelope_gain": _GAIN.text(results.gain(envelope)),
+                    "loop_gain": _GAIN.text(results.gain(both)),
+                }
+            )
+        found.append({"esn0_db": f"{esn0_db:g}", "cells": cells})
+    return found
+
+
+def _point(results: Results, o: Outcome) -> dict[str, str]:
+    return {
+        "receiver": o.receiver,
+        "mode": o.mode,
+        "esn0_db": f"{o.esn0_db:g}",
+        "throughput": _EXACT.text(o.throughput_mbps),
+        "gain": _GAIN.text(results.gain(o)),
+        "bler": _EXACT.text(o.bler),
+        "mcs": f"{o.mean_mcs:.1f}",
+    }

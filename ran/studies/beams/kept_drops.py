@@ -1,0 +1,87 @@
+"""Drops kept on disk: the powers of an experiment's drops are computed once.
+
+The folder is `beams` in the cache directory of `channels.raytraced.ray_cache`: $RAN_CACHE_DIR, or else `ran6g` in the
+user's cache directory. A file holds `SHARD` drops of a scenario, seed and split.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from channels.raytraced.ray_cache import cache_directory
+from ran.sim.npz_file import read_npz
+from ran.studies.beams.world import BeamDrops, BeamWorld, Split
+
+#: Drops of a file.
+SHARD = 64
+
+
+def kept_drops(
+    world: BeamWorld,
+    split: Split,
+    count: int,
+    say: Callable[[str], None] = lambda text: None,
+    weights: torch.Tensor | None = None,
+) -> BeamDrops:
+    """The first `count` drops of a split, from the cache or computed and kept there; weights: as in `BeamWorld.drops`.
+
+    A damaged file is written again; where the folder cannot be written drops are computed every time.
+    """
+    parts = []
+    beams = "" if weights is None else f"-{hashlib.sha256(weights.numpy().tobytes()).hexdigest()[:16]}"
+    num_beams = (world.pool_weights if weights is None else weights).shape[1]
+    shape = (SHARD, len(world.times_s), world.experiment.num_rx_beams, num_beams)
+    shapes = {"rsrp_dbm": shape, "users_m": (*shape[:2], 3)}
+    for shard in range(-(-count // SHARD)):
+        first = shard * SHARD
+
+        def compute(first: int = first) -> dict[str, np.ndarray]:
+            say(f"{split} drops {first + 1} to {first + SHARD} of {count}")
+            drops = world.drops(split, first, SHARD, weights)
+            return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
+
+        name = f"{world.cache_id}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
+        found = kept_arrays(name, shapes, compute)
+        parts.append((found["rsrp_dbm"], found["users_m"]))
+    rsrp, users = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))
+    return BeamDrops(rsrp, users, world.times_s, split, 0)
+
+
+def _folder() -> Path:
+    return cache_directory() / "beams"
+
+
+def kept_arrays(
+    name: str, shapes: Mapping[str, tuple[int, ...]], compute: Callable[[], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    """Arrays of these names and shapes from the cache, or computed and kept there."""
+    path = _folder() / f"{name}.npz"
+    found = _read(path, shapes)
+    if found is None:
+        found = compute()
+        _write(path, found)
+    return found
+
+
+def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:
+    found = read_npz(path)
+    if found is None or {name: values.shape for name, values in found.items()} != dict(shapes):
+        return None
+    return found
+
+
+def _write(path: Path, values: dict[str, np.ndarray]) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez(file, **values)  # type: ignore[arg-type]
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""The result as a table of values and as one page that opens anywhere: a line per row, its curve below."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ran import __version__
+from ran.report.template import page_template
+from ran.sim.files import write_text
+from ran.stats import MISSING, Estimate, Notation
+from ran.studies.conformance.curve import svg
+from ran.studies.conformance.outcome import RowOutcome, RowVerdict
+from ran.studies.conformance.requirements import THRESHOLD, Variant
+from ran.studies.conformance.side_by_side import by_row, common_margins
+
+CSV, PAGE = "conformance.csv", "conformance.html"
+_REQUIRED, _SNR, _MARGIN = Notation(1), Notation(2), Notation(2, signed=True)
+_FRACTION, _PERCENT = Notation(3), Notation(1, scale=100, suffix=" %")
+
+_WORDS: dict[RowVerdict, str] = {"fail": "fail", "undecided": "undecided", "refused": "refused by the receiver"}
+
+_COLUMNS = (
+    "receiver",
+    "variant",
+    "required_snr_db_tested",
+    "verdict",
+    "throughput_fraction",
+    "throughput_fraction_low",
+    "throughput_fraction_high",
+    "processes",
+    "transmissions",
+    "snr_at_70_percent_db",
+    "snr_half_interval_db",
+    "margin_db",
+    "remark",
+)
+
+
+def write_results(outcomes: Sequence[RowOutcome], out: Path) -> Path:
+    """Write conformance.csv and conformance.html into the folder; returns the path of the page."""
+    write_text(out / CSV, _as_csv(outcomes))
+    write_text(out / PAGE, _as_page(outcomes))
+    return out / PAGE
+
+
+def _as_csv(outcomes: Sequence[RowOutcome]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    for number, outcome in enumerate(outcomes):
+        row = asdict(outcome.row)
+        if number == 0:
+            writer.writerow([*row, *_COLUMNS])
+        fraction, point, found = outcome.fraction, outcome.required_point, outcome.crossing
+        values = [
+            outcome.receiver,
+            outcome.variant,
+            outcome.required_snr_db,
+            outcome.verdict,
+            *((fraction.value, fraction.low, fraction.high) if fraction else (None,) * 3),
+            *((point.drops, point.transmissions) if point else (None,) * 2),
+            found.value,
+            found.half_width,
+            outcome.margin_db,
+            outcome.reason or found.why_missing,
+        ]
+        writer.writerow([f"{v:.6g}" if isinstance(v, float) else v for v in (*row.values(), *values)])
+    return text.getvalue()
+
+
+def _as_page(outcomes: Sequence[RowOutcome]) -> str:
+    variant: Variant = outcomes[0].variant if outcomes else "38.104"
+    return page_template("ran.studies.conformance").render(
+        receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
+        variant=variant,
+        threshold=f"{THRESHOLD:.0%}",
+        conclusion=conclusion(outcomes),
+        summaries=summaries(outcomes),
+        side_by_side=_side_by_side(outcomes),
+        rows=[_line(outcome) for outcome in outcomes],
+        version=__version__,
+    )
+
+
+def _line(outcome: RowOutcome) -> dict[str, Any]:
+    """What the page shows of a row."""
+    row = outcome.row
+    spread = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
+    link = f"{row.num_prb} PRB, {row.scs_khz} kHz{spread}"
+    channel = f"{row.delay_profile}-{row.max_doppler_hz:g}"
+    return {
+        "receiver": outcome.receiver,
+        "table": row.table,
+        "row": row.row,
+        "name": row.name,
+        "what": f"{row.modulation} {row.target_rate_x1024}/1024",
+        "frc": row.frc,
+        "link": link,
+        "antennas": f"{row.num_layers}×{row.num_rx}",
+        "channel": channel,
+        "verdict": outcome.verdict,
+        "cells": cells(outcome),
+        "points": [
+            {
+                "esn0_db": f"{point.esn0_db:g}",
+                "fraction": _FRACTION.value(point.fraction),
+                "interval": _FRACTION.interval(point.fraction),
+                "drops": point.drops,
+                "transmissions": point.transmissions,
+                "bler_after": ", ".join(f"{bler:.3g}" for bler in point.bler_after),
+            }
+            for point in outcome.points
+        ],
+        "curve": svg(outcome) if outcome.points else "",
+        "reason": outcome.reason,
+    }
+
+
+def cells(outcome: RowOutcome) -> dict[str, str]:
+    """Required SNR, fraction there with its interval, SNR at the threshold, margin and number of processes, as text."""
+    fraction, found, point = outcome.fraction, outcome.crossing, outcome.required_point
+    return {
+        "required": _REQUIRED.number(outcome.required_snr_db),
+        "fraction": _PERCENT.text(fraction) if fraction else MISSING,
+        "at": _at(found) if outcome.points else MISSING,
+        "margin": _MARGIN.number(outcome.margin_db),
+        "processes": str(point.drops) if point else "—",
+    }
+
+
+def _at(crossing: Estimate) -> str:
+    return _SNR.text(crossing) if crossing.is_known else crossing.reason
+
+
+def _side_by_side(outcomes: Sequence[RowOutcome]) -> dict[str, Any] | None:
+    """The margins of several receivers; None for a single one."""
+    lines = by_row(outcomes)
+    receivers = list(dict.fromkeys(outcome.receiver for outcome in outcomes))
+    if len(receivers) < 2:
+        return None
+    count, means = common_margins(outcomes)
+    return {
+        "receivers": receivers,
+        "rows": [
+            {
+                "name": line[0].row.name,
+                "what": f"{line[0].row.modulation} {line[0].row.target_rate_x1024}/1024",
+                "antennas": f"{line[0].row.num_layers}×{line[0].row.num_rx}",
+                "margins": [(cells(outcome)["margin"], outcome.verdict, outcome.reason) for outcome in line],
+            }
+            for line in lines
+        ],
+        "count": count,
+        "means": [_MARGIN.number(means.get(receiver)) for receiver in receivers],
+    }
+
+
+def summaries(outcomes: Sequence[RowOutcome]) -> list[str]:
+    """A line per receiver, and where there are several one that compares them."""
+    receivers = list(dict.fromkeys(outcome.receiver for outcome in outcomes))
+    if len(receivers) < 2:
+        return [summary(outcomes)]
+    lines = [f"{r}: {summary([outcome for outcome in outcomes if outcome.receiver == r])}" for r in receivers]
+    count, means = common_margins(outcomes)
+    if means:
+        compared = ", ".join(f"{receiver} {_SNR.number(mean)} dB" for receiver, mean in means.items())
+        lines.append(f"mean margins on the {count} rows that all take: {compared}")
+    return lines
+
+
+def summary(outcomes: Sequence[RowOutcome]) -> str:
+    """Counts of the verdicts and the mean margin of a receiver, in one line."""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    parts = [f"{counts[verdict]} {verdict}" for verdict in ("pass", "fail", "undecided", "refused") if counts[verdict]]
+    margins = [outcome.margin_db for outcome in outcomes if outcome.margin_db is not None]
+    if margins:
+        mean, least = (_SNR.number(margin) for margin in (sum(margins) / len(margins), min(margins)))
+        parts.append(f"mean margin {mean} dB, smallest {least} dB")
+    return f"{len(outcomes)} rows: " + ", ".join(parts)
+
+
+def conclusion(outcomes: Sequence[RowOutcome]) -> str:
+    """Whether the requirements are met, in one sentence."""
+    counts = Counter(outcome.verdict for outcome in outcomes)
+    if counts["pass"] == len(outcomes):
+        return f"Requirements met: {len(outcomes)} of {len(outcomes)} rows pass."
+    others = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in ("fail", "undecided", "refused") if counts[v])
+    return f"Requirements not met: {counts['pass']} of {len(outcomes)} rows pass, {others}. Only a pass is a pass."

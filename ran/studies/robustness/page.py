@@ -1,0 +1,168 @@
+"""The matrix as a table of values and as one page that opens anywhere: gains per condition, drawn and in numbers."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ran import __version__
+from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.report.template import page_part, page_template
+from ran.sim.files import write_text
+from ran.stats import Notation, percent
+from ran.studies.robustness.conditions import TARGET_BLER, Condition
+from ran.studies.robustness.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
+from ran.studies.robustness.picture import gains_svg
+
+CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.html"
+_DB, _GAIN = Notation(), Notation(signed=True)
+
+
+def write_results(outcomes: Sequence[Outcome], out: Path) -> Path:
+    """Write generalisation.csv, .json and .html into the folder; returns the path of the page."""
+    write_text(out / CSV, _as_csv(outcomes))
+    write_text(out / JSON, json.dumps([as_values(outcome) for outcome in outcomes], indent=1) + "\n")
+    write_text(out / PAGE, _as_page(outcomes))
+    return out / PAGE
+
+
+def by_condition(outcomes: Sequence[Outcome]) -> list[tuple[Condition, dict[str, Outcome]]]:
+    """Outcomes of each condition by receiver, in the order in which both first appear."""
+    lines: dict[str, dict[str, Outcome]] = {}
+    for outcome in outcomes:
+        lines.setdefault(outcome.condition.name, {})[outcome.receiver] = outcome
+    return [(next(iter(line.values())).condition, line) for line in lines.values()]
+
+
+def competitors(outcomes: Sequence[Outcome]) -> list[str]:
+    """The receivers that are tried, without those that they are compared with."""
+    names = dict.fromkeys(outcome.receiver for outcome in outcomes)
+    return [name for name in names if name not in (FLOOR, BASELINE)]
+
+
+def cell(outcome: Outcome) -> str:
+    """Gain over the baseline with its interval, or in words why there is none."""
+    if outcome.verdict == "refused":
+        return "refused"
+    if outcome.gain.is_known:
+        return str(outcome.gain)
+    return f"at {outcome.crossing} dB" if outcome.crossing.is_known else f"not at {percent(TARGET_BLER)}"
+
+
+def summaries(outcomes: Sequence[Outcome]) -> list[str]:
+    """A line per receiver that is tried: verdicts, where it is worse, mean gain over the baseline."""
+    lines = []
+    for receiver in competitors(outcomes):
+        own = [outcome for outcome in outcomes if outcome.receiver == receiver]
+        counts = Counter(outcome.verdict for outcome in own)
+        worse = [outcome.condition.title for outcome in own if outcome.verdict == "worse"]
+        parts = [f"never surely worse than {FLOOR} by more than {ALLOWED_DB:g} dB"]
+        if worse:
+            parts = [f"worse than {FLOOR} by more than {ALLOWED_DB:g} dB on {', '.join(worse)}"]
+        parts += [f"{counts[v]} {v}" for v in ("not worse", "undecided", "refused") if counts[v]]
+        gains = [outcome.gain.value for outcome in own if outcome.gain.value is not None]
+        if gains:
+            parts.append(
+                f"gain over {BASELINE} {_GAIN.number(sum(gains) / len(gains))} dB on average of {len(gains)}, "
+                f"least {_GAIN.number(min(gains))}, most {_GAIN.number(max(gains))}"
+            )
+        lines.append(f"{receiver}, {len(own)} conditions: " + "; ".join(parts))
+    return lines
+
+
+def as_values(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as plain values; infinite ends of intervals are null."""
+    condition = outcome.condition
+    return {
+        "condition": condition.name,
+        "group": condition.group,
+        "title": condition.title,
+        "receiver": outcome.receiver,
+        "verdict": outcome.verdict,
+        "esn0_db": outcome.crossing.plain(4),
+        f"gain_over_{BASELINE}_db": outcome.gain.plain(4),
+        f"gain_over_{FLOOR}_db": outcome.gain_over_floor.plain(4),
+        "reason": outcome.reason,
+        "points": [
+            {"esn0_db": p.esn0_db, "drops": p.drops, "blocks": p.blocks, "block_errors": p.block_errors}
+            for p in outcome.points
+        ],
+    }
+
+
+def _as_csv(outcomes: Sequence[Outcome]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    estimates = ("esn0_db", f"gain_over_{BASELINE}_db", f"gain_over_{FLOOR}_db")
+    ends = [f"{name}{end}" for name in estimates for end in ("", "_low", "_high")]
+    writer.writerow(["condition", "group", "title", "receiver", "verdict", *ends, "drops", "block_errors", "reason"])
+    for outcome in outcomes:
+        values = as_values(outcome)
+        numbers = [number for name in estimates for number in values[name]]
+        errors = sum(point.block_errors for point in outcome.points)
+        facts = [values[key] for key in ("condition", "group", "title", "receiver", "verdict")]
+        writer.writerow([*facts, *numbers, outcome.drops, errors, outcome.reason])
+    return text.getvalue()
+
+
+def _as_page(outcomes: Sequence[Outcome]) -> str:
+    receivers = competitors(outcomes)
+    return page_template("ran.studies.robustness").render(
+        receivers=receivers,
+        baseline=BASELINE,
+        floor=FLOOR,
+        allowed=f"{ALLOWED_DB:g}",
+        target=percent(TARGET_BLER),
+        summaries=summaries(outcomes),
+        rows=[_row(condition, line, receivers) for condition, line in by_condition(outcomes)],
+        figure=Markup(gains_svg(by_condition(outcomes), [FLOOR, *receivers])),
+        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
+        css=page_part("page.css"),
+        version=__version__,
+    )
+
+
+def _row(condition: Condition, line: dict[str, Outcome], receivers: Sequence[str]) -> dict[str, Any]:
+    """What the page shows of a condition."""
+    references = [(str(line[name].crossing) if name in line else "—") for name in (FLOOR, BASELINE)]
+    return {
+        "name": condition.name,
+        "title": condition.title,
+        "references": references,
+        "cells": [_page_cell(line[receiver]) if receiver in line else None for receiver in receivers],
+        "floor_gain": str(line[FLOOR].gain) if FLOOR in line else "—",
+        "outcomes": [
+            {
+                "receiver": outcome.receiver,
+                "crossing": str(outcome.crossing),
+                "over_floor": str(outcome.gain_over_floor),
+                "reason": outcome.reason,
+                "points": ", ".join(
+                    f"{p.esn0_db:g} dB {p.block_errors}/{p.blocks}".replace("-", "−") for p in outcome.points
+                ),
+            }
+            for outcome in line.values()
+        ],
+    }
+
+
+def _page_cell(outcome: Outcome) -> dict[str, str]:
+    value, interval = cell(outcome), ""
+    if outcome.gain.is_known:
+        value, interval = _DB.value(outcome.gain), _DB.interval(outcome.gain)
+    elif outcome.crossing.is_known and outcome.verdict != "refused":
+        value, interval = f"at {_DB.value(outcome.crossing)}", f"{_DB.interval(outcome.crossing)} dB"
+    return {
+        "value": value,
+        "interval": interval,
+        "verdict": outcome.verdict,
+        "over_floor": str(outcome.gain_over_floor),
+        "reason": outcome.reason,
+    }

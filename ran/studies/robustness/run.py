@@ -1,0 +1,97 @@
+"""Try receivers under conditions, each as an experiment of one study."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ran.errors import InputError
+from ran.sim.drive import Listener, Silence
+from ran.sim.executor import Workers
+from ran.sim.simulation import Build, build_simulation
+from ran.studies.part import Part, PartResult
+from ran.studies.robustness.conditions import Condition, Conditions
+from ran.studies.robustness.outcome import BASELINE, FLOOR, Outcome, outcomes_of
+from ran.studies.study import run_study
+
+KIND = "robustness study"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is tried: conditions of a set, receivers (`{"name": ..., options}`), most slots per point.
+
+    `FLOOR` and `BASELINE` of `ran.studies.robustness.outcome` have to be among the receivers.
+    """
+
+    conditions: Conditions
+    chosen: tuple[Condition, ...]
+    receivers: tuple[dict[str, Any], ...]
+    max_slots: int = 192
+
+
+def run_conditions(
+    request: Request,
+    out: Path,
+    *,
+    workers: int | None = None,
+    listener: Listener | None = None,
+    show: Callable[[tuple[Outcome, ...]], None] = lambda outcomes: None,
+    build: Build = build_simulation,
+    executor: Workers | None = None,
+) -> tuple[Outcome, ...]:
+    """Simulate what the folder `out` does not hold yet; returns all outcomes and hands those of a condition to `show`.
+
+    Another receiver or condition can join later in the same folder. A condition that a receiver cannot take is not an
+    error: its outcome says why. `InputError` for a folder of something else, and where none of the receivers that are
+    tried can take any. Interrupted, the same call goes on. executor: workers that outlive the study, here or on a
+    cluster.
+    """
+    listener = listener or Silence()
+    parts: list[Part] = []
+    of_condition: dict[str, Condition] = {}
+    for condition in request.chosen:
+        for receiver in request.receivers:
+            tried = request.conditions.experiment(condition, receiver, request.max_slots)
+            title = tried.receivers[0].title
+            key = f"{condition.name} {title}"
+            of_condition[key] = condition
+            facts = {"condition": condition.name, "receiver": title}
+            parts.append(Part(key, f"{condition.title}, {title}", tried, facts))
+    waiting = {condition.name: len(request.receivers) for condition in request.chosen}
+    there: dict[str, list[PartResult]] = {condition.name: [] for condition in request.chosen}
+
+    def finished(result: PartResult) -> None:
+        condition = of_condition[result.key]
+        there[condition.name].append(result)
+        if len(there[condition.name]) == waiting[condition.name]:
+            show(_outcomes(condition, in_order(there[condition.name])))
+
+    def in_order(results: Sequence[PartResult]) -> list[PartResult]:
+        keys = [part.key for part in parts]
+        return sorted(results, key=lambda result: keys.index(result.key))
+
+    results = run_study(
+        KIND, parts, out, workers=workers, listener=listener, show=finished, build=build, executor=executor
+    )
+    outcomes: list[Outcome] = []
+    for condition in request.chosen:
+        outcomes += _outcomes(condition, [r for r in results if of_condition[r.key] is condition])
+    _check_any_taken(outcomes)
+    return tuple(outcomes)
+
+
+def _outcomes(condition: Condition, results: Sequence[PartResult]) -> tuple[Outcome, ...]:
+    """Outcomes of a condition from the results of its receivers."""
+    runs = {str(r.facts["receiver"]): r.results for r in results if r.results is not None}
+    refused = {title: reason for r in results for title, reason in r.refused.items()}
+    return outcomes_of(condition, runs, refused)
+
+
+def _check_any_taken(outcomes: list[Outcome]) -> None:
+    """`InputError` where none of the receivers that are tried can take any condition."""
+    tried = [outcome for outcome in outcomes if outcome.receiver not in (FLOOR, BASELINE)]
+    if tried and all(outcome.verdict == "refused" for outcome in tried):
+        raise InputError(f"{tried[0].reason} (and no other condition can be taken)")
