@@ -63,17 +63,26 @@ def sim(
     from ran.cli.progress import ProgressLine
     from ran.cli.table import print_summary
     from ran.report import write_report
+    from ran.sim.failures import ReceiversFailed
     from ran.sim.run import run
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener, workers_of(cluster, loaded, build, workers, device) as far:
-        results = run(
-            loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build, executor=far
-        )
+        failed = None
+        try:
+            results = run(
+                loaded, folder, workers=workers, chunk_slots=chunk_slots, listener=listener, build=build, executor=far
+            )
+        except ReceiversFailed as error:
+            failed, results = error, error.results
+            if not results.points:
+                raise
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)
     print(f"report: {page}")
+    if failed is not None:
+        raise failed
 
 
 def _sweep(
@@ -90,6 +99,7 @@ def _sweep(
     from ran.cli.sweep_table import print_sweep
     from ran.errors import InputError
     from ran.sim.device import checked_device
+    from ran.sim.failures import ReceiversFailed
     from ran.sim.simulation import build_simulation
     from ran.studies.sweep.page import write_sweep
     from ran.studies.sweep.run import run_sweep
@@ -101,8 +111,14 @@ def _sweep(
     folder = out or Path("runs") / request.name
     first = request.parts[0].experiment
     with ProgressLine() as listener, workers_of(cluster, first, build, workers, device) as far:
-        results = run_sweep(request, folder, workers=workers, listener=listener, build=build, executor=far)
+        failed = None
+        try:
+            results = run_sweep(request, folder, workers=workers, listener=listener, build=build, executor=far)
+        except ReceiversFailed as error:
+            failed, results = error, error.results
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
     print(f"report: {page}")
+    if failed is not None:
+        raise failed

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from ran.sim.executor import Executor, Workers
 from ran.sim.experiment import Experiment
+from ran.sim.failures import forgotten, stored_failures
 from ran.sim.plan import Need
 from ran.sim.processor import mixed_processors
 from ran.sim.segment import Segment, Task
@@ -145,6 +146,11 @@ class _Drive:
         self._earlier_s = float(meta.get("wall_time_s", 0))
         self._first_start = meta.get("started", _now())
         self._recent: deque[tuple[float, int]] = deque([(self._started, 0)])
+        again: dict[str, str] = {}
+        for session in sessions:
+            again |= forgotten({title for title, _ in session.tasks}, meta, session.key)
+        if again:
+            store.set_meta(again)
         self._latest: Session | None = None
 
     def run(self) -> None:
@@ -182,13 +188,18 @@ class _Drive:
         session = self._of(chunk)
         if session is None:
             return  # of a run before this one, with the same workers
+        if isinstance(answer, NonFinite):
+            answer = Done({}, 0.0, {chunk.receivers[0]: answer})
         segments: dict[Task, Segment] = session.stored_as(chunk, answer)
-        if not isinstance(answer, Done):
-            return
+        failures = {title: session.reason(chunk, failure) for title, failure in answer.failures.items()}
+        for title, failure in failures.items():
+            self._listener.say(f"warning: receiver {title!r} failed, the others go on: {failure.line}")
         for segment in segments.values():
             self._meet(segment.processor)
-        self._store.add(segments, self._times())
+        self._store.add(segments, {**self._times(), **stored_failures(failures, session.key)})
         session.take(chunk, answer)
+        if failures:
+            session.news()
         for task in segments:
             for sharing in self._by_task[task.task_id]:
                 sharing.news()

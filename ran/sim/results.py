@@ -15,6 +15,7 @@ import numpy as np
 from ran.config.validation import validate
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
+from ran.sim.failures import ReceiverFailure, failures_in
 from ran.sim.files import write_text
 from ran.sim.identity import PHYSICS_KEYS, SIMULATION_VERSION, digest
 from ran.sim.outcomes import TaskOutcomes
@@ -132,6 +133,7 @@ class RunResults:
     genie_receivers: titles of receivers that were told the truth.
     meta: text about the run by key: versions, commit, hashes, times; `complete` is "yes" or "no".
     warnings: why the numbers should be read with care, a sentence each: damage, kinds of processor, an old version.
+    failures: receivers that failed on the way, by title.
     """
 
     experiment: Experiment
@@ -140,6 +142,7 @@ class RunResults:
     blocks_per_drop: int
     meta: dict[str, str]
     warnings: tuple[str, ...] = ()
+    failures: Mapping[str, ReceiverFailure] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -176,7 +179,7 @@ def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
     store = Store(file)
     try:
         content = store.content()
-        return results_of(store.path, content, content.meta, all_receivers)
+        return results_of(store.path, content, content.meta, all_receivers, failures_in(content.meta))
     finally:
         store.close()
 
@@ -228,7 +231,13 @@ def merged_results(runs: Sequence[RunResults]) -> RunResults:
     )
 
 
-def results_of(path: Path, content: Content, meta: Mapping[str, str], all_receivers: bool = False) -> RunResults:
+def results_of(
+    path: Path,
+    content: Content,
+    meta: Mapping[str, str],
+    all_receivers: bool = False,
+    failures: Mapping[str, ReceiverFailure] | None = None,
+) -> RunResults:
     """Results of the run that `meta` describes, from what the store at `path` holds of it."""
     try:
         identity = json.loads(meta["run_identity"])
@@ -277,8 +286,13 @@ def results_of(path: Path, content: Content, meta: Mapping[str, str], all_receiv
     about |= {f"weights {title}": r["fingerprint"] for title, r in receivers.items() if r["fingerprint"]}
     about |= {f"note {i + 1}": note for i, note in enumerate(json.loads(meta.get("notes", "[]")))}
     about |= {key: meta[key] for key in ("started", "finished", "workers", "wall_time_s") if key in meta}
-    warnings = [*_warnings(version, points), *_damage(path, content, outcomes)]
-    return RunResults(experiment, points, frozenset(genies), dimensions.blocks_per_drop, about, tuple(warnings))
+    failed = dict(failures or {})
+    warnings = [
+        *(f"receiver {title!r} failed: {failure.line}" for title, failure in failed.items()),
+        *_warnings(version, points),
+        *_damage(path, content, outcomes),
+    ]
+    return RunResults(experiment, points, frozenset(genies), dimensions.blocks_per_drop, about, tuple(warnings), failed)
 
 
 def _stored_experiment(path: Path, values: Any, version: int) -> Experiment:

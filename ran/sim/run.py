@@ -9,13 +9,15 @@ from ran.sim.device import device_kind
 from ran.sim.drive import Listener, PointStatus, Silence, Status, drive, executor_of
 from ran.sim.executor import Workers, available_cores
 from ran.sim.experiment import Experiment
+from ran.sim.failures import TRACEBACKS, ReceiversFailed, tracebacks
+from ran.sim.files import write_text
 from ran.sim.identity import receiver_identity
 from ran.sim.results import RunResults, load_results, write_csv
 from ran.sim.run_folder import CSV, RunFolder
-from ran.sim.session import Known, NonFiniteStop, Session
+from ran.sim.session import Known, Session
 from ran.sim.simulation import Build, build_simulation
 
-__all__ = ["Listener", "NonFiniteStop", "PointStatus", "Silence", "Status", "run"]
+__all__ = ["Listener", "PointStatus", "Silence", "Status", "run"]
 
 
 def run(
@@ -35,7 +37,9 @@ def run(
     on from there.
     build: makes the simulation, here and in every worker. executor: workers that outlive this run, made with the same
     `build`, here or on a cluster; by default the run has its own processes.
-    Raises InputError for input that does not fit, RunStopped when the run cannot go on, WorkerCrashed for a bug.
+    A receiver that fails on the way (an exception, a NaN) fails alone: the others go on, then `ReceiversFailed` names
+    it and holds the results. Otherwise raises InputError for input that does not fit, RunStopped when the run cannot go
+    on, WorkerCrashed for a bug.
     """
     listener = listener or Silence()
     simulation = build(experiment)
@@ -58,6 +62,10 @@ def run(
                 drive([session], folder.store, hands, listener, processors=folder.processors)
     results = load_results(Path(out))
     write_csv(results, Path(out) / CSV)
+    if results.failures:
+        write_text(Path(out) / TRACEBACKS, tracebacks(results.failures))
     if experiment.link_budget is not None:
         write_budget_csv(results, Path(out) / BUDGET_CSV)
+    if results.failures:
+        raise ReceiversFailed(results.failures, results)
     return results

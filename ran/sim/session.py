@@ -5,30 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment
+from ran.sim.failures import ReceiverFailure
 from ran.sim.identity import replay_key
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Curve, Need, Plan
 from ran.sim.schedule import Schedule
 from ran.sim.segment import Segment, Task
 from ran.sim.simulation import Simulation
-from ran.sim.worker import Chunk, Done, NonFinite
+from ran.sim.worker import Chunk, Done, Failure, NonFinite
 from ran.stats import grouped_wilson
 
 #: What is known, by `task_id`.
 Known = dict[str, TaskOutcomes]
-
-
-class NonFiniteStop(RunStopped):
-    """A NaN or an infinity appeared; `key` replays its drop."""
-
-    def __init__(self, stage: str, drop: int, esn0_db: float, key: str, unit: str = "dB") -> None:
-        super().__init__(
-            f"non-finite numbers in {stage}, drop {drop} at {esn0_db:g} {unit}; "
-            f"the same command with --replay {key} shows it again"
-        )
-        self.key = key
 
 
 class Session:
@@ -47,13 +36,15 @@ class Session:
         workers: int,
         chunk_drops: int | None = None,
         title: str = "",
+        key: str = "",
     ) -> None:
         """tasks: `ran.sim.run_folder.named_tasks`. known: what is known already, of any experiment; tasks of this one
         are added. workers: how many share the drops. chunk_drops: as of `Schedule`. title: names the experiment among
-        several.
+        several; key: the same in their store.
         """
         self.experiment = experiment
         self.title = title
+        self.key = key
         self.tasks = dict(tasks)
         self.processor = simulation.processor
         scenarios = {esn0_db: task.scenario_id for (_, esn0_db), task in tasks.items()}
@@ -62,6 +53,7 @@ class Session:
         self._plan = Plan(experiment, simulation.link.bits_per_block)
         self._schedule = Schedule(simulation.link.batch_drops, workers, scenarios.__getitem__, chunk_drops=chunk_drops)
         self._curves: tuple[Curve, ...] | None = None
+        self._failed: set[str] = set()
 
     @property
     def curves(self) -> tuple[Curve, ...]:
@@ -72,8 +64,8 @@ class Session:
 
     @property
     def needs(self) -> list[Need]:
-        """What is certainly or probably missing."""
-        return [need for curve in self.curves for need in curve.needs]
+        """What is certainly or probably missing, of receivers that have not failed."""
+        return [need for curve in self.curves for need in curve.needs if need.receiver not in self._failed]
 
     @property
     def missing(self) -> list[Need]:
@@ -99,18 +91,33 @@ class Session:
         ]
         return replace(chunk, receivers=tuple(own))
 
-    def stored_as(self, chunk: Chunk, answer: Done | NonFinite) -> dict[Task, Segment]:
-        """The outcomes of a chunk by the name that the store has for them. `NonFiniteStop` where it has none."""
-        if isinstance(answer, NonFinite):
-            key = replay_key(self.experiment, chunk.esn0_db, answer.drop)
-            raise NonFiniteStop(answer.stage, answer.drop, chunk.esn0_db, key, self.experiment.point_axis[2])
-        return {self.tasks[title, chunk.esn0_db]: answer.outcomes[title] for title in self._different(chunk)}
+    def stored_as(self, chunk: Chunk, answer: Done) -> dict[Task, Segment]:
+        """The outcomes of a chunk by the name that the store has for them."""
+        return {
+            self.tasks[title, chunk.esn0_db]: answer.outcomes[title]
+            for title in self._different(chunk)
+            if title in answer.outcomes
+        }
 
     def take(self, chunk: Chunk, answer: Done) -> None:
-        """Count the outcomes of a chunk."""
+        """Count the outcomes of a chunk; a receiver that failed gets no more drops."""
         for title in self._different(chunk):
-            self._outcomes[title, chunk.esn0_db].add(answer.outcomes[title])
+            if title in answer.outcomes:
+                self._outcomes[title, chunk.esn0_db].add(answer.outcomes[title])
+        self._failed |= set(answer.failures)
         self._schedule.took(chunk, answer.seconds)
+
+    def reason(self, chunk: Chunk, failure: NonFinite | Failure) -> ReceiverFailure:
+        """Why a receiver of a chunk failed, for the store and for people."""
+        first, last, unit = chunk.drops.start, chunk.drops.stop - 1, self.experiment.point_axis[2]
+        if isinstance(failure, Failure):
+            where = f"at {chunk.esn0_db:g} {unit}, drops {first} to {last}"
+            return ReceiverFailure(f"{failure.line}, {where}", failure.traceback)
+        key = replay_key(self.experiment, chunk.esn0_db, failure.drop)
+        return ReceiverFailure(
+            f"non-finite numbers in {failure.stage}, drop {failure.drop} at {chunk.esn0_db:g} {unit}; "
+            f"the same command with --replay {key} shows it again"
+        )
 
     def news(self) -> None:
         """Look again at what is known: something was counted, here or in an experiment that shares tasks."""

@@ -8,7 +8,8 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 
 import numpy as np
@@ -35,19 +36,28 @@ class Chunk:
 
 
 @dataclass(frozen=True)
-class Done:
-    """Outcomes of a chunk by receiver, and how long it took."""
-
-    outcomes: dict[str, Segment]
-    seconds: float
-
-
-@dataclass(frozen=True)
 class NonFinite:
     """A NaN or an infinity appeared in a drop."""
 
     stage: str
     drop: int
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A receiver that raised an exception: what in one line, with file and line number, and the traceback."""
+
+    line: str
+    traceback: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """Outcomes of a chunk by receiver, and how long it took. failures: of the receivers that have none."""
+
+    outcomes: dict[str, Segment]
+    seconds: float
+    failures: dict[str, NonFinite | Failure] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -113,14 +123,56 @@ def _next(connection: Connection) -> Chunk | None:
 
 
 def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
-    """The outcomes of a chunk."""
+    """The outcomes of a chunk. Where a receiver of several fails, each is tried alone, and the others have theirs.
+
+    InputError where the link refuses its input, whatever the receiver.
+    """
     started = time.perf_counter()
-    receivers = {title: simulation.receivers[title] for title in chunk.receivers}
     try:
-        found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        outcomes = _outcomes(simulation, experiment, chunk, chunk.receivers)
+        return Done(outcomes, time.perf_counter() - started)
     except simulation.non_finite as error:
-        return NonFinite(error.stage, error.drop_index)
-    outcomes = {
+        if len(chunk.receivers) == 1:
+            return NonFinite(error.stage, error.drop_index)
+    except (Exception, SystemExit) as error:
+        if len(chunk.receivers) == 1:
+            if isinstance(error, InputError) and len(experiment.receivers) == 1:
+                raise
+            return Done({}, time.perf_counter() - started, {chunk.receivers[0]: _failure(error)})
+    outcomes = {}
+    failures: dict[str, NonFinite | Failure] = {}
+    refusals: list[InputError] = []
+    for title in chunk.receivers:
+        try:
+            outcomes |= _outcomes(simulation, experiment, chunk, (title,))
+        except simulation.non_finite as error:
+            failures[title] = NonFinite(error.stage, error.drop_index)
+        except (Exception, SystemExit) as error:
+            failures[title] = _failure(error)
+            refusals += [error] if isinstance(error, InputError) else []
+    if len(refusals) == len(chunk.receivers) and len({str(error) for error in refusals}) == 1:
+        raise refusals[0]
+    return Done(outcomes, time.perf_counter() - started, failures)
+
+
+def _failure(error: BaseException) -> Failure:
+    """An exception in one line, with the place in the file that raised it."""
+    text = " ".join(str(error).split())
+    if isinstance(error, InputError):
+        return Failure(text, "")
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    name = type(error).__name__
+    where = f"({last.filename}, line {last.lineno})"
+    return Failure(f"{name}: {text} {where}" if text else f"{name} {where}", "".join(traceback.format_exception(error)))
+
+
+def _outcomes(
+    simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]
+) -> dict[str, Segment]:
+    """What some receivers make of the drops of a chunk."""
+    receivers = {title: simulation.receivers[title] for title in titles}
+    found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+    return {
         title: Segment(
             chunk.drops.start,
             np.asarray(drops.block_errors, np.int64),
@@ -132,7 +184,6 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
         )
         for title, drops in found.items()
     }
-    return Done(outcomes, time.perf_counter() - started)
 
 
 def _tell(connection: Connection, answer: Answer) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from ran.errors import InputError
+from ran.sim.failures import failures_in
 from ran.sim.identity import first_difference, run_identity
 from ran.sim.results import results_of
 from ran.sim.run_folder import LEFTOVERS, STORE, described, lock_folder, named_tasks
@@ -176,5 +177,5 @@ def _loaded(path: Path, content: Content, key: str) -> PartResult:
         tasks = {name: task for name, task in content.tasks.items() if name in own}
         segments = {name: content.segments[name] for name in own if name in content.segments}
         of_part = Content(content.meta, tasks, segments, content.damage)
-        results = results_of(path, of_part, {**values["run"], **times})
+        results = results_of(path, of_part, {**values["run"], **times}, failures=failures_in(content.meta, key))
     return PartResult(key, values["title"], values["facts"], results, values["refused"])

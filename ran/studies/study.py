@@ -12,6 +12,8 @@ from ran.sim.device import device_kind
 from ran.sim.drive import Listener, Order, Silence, drive, executor_of, in_order
 from ran.sim.executor import Workers, available_cores
 from ran.sim.experiment import Experiment
+from ran.sim.failures import TRACEBACKS, ReceiversFailed, tracebacks
+from ran.sim.files import write_text
 from ran.sim.identity import receiver_identity
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.run_folder import named_tasks
@@ -41,7 +43,8 @@ def run_study(
     stored, and the same call goes on from there. Parts may be added to a folder, and receivers to a part.
 
     A receiver that cannot take a part (`ReceiverRefused`) is no error: the part's result says why. Any other fault in
-    any part is an `InputError`, before anything is simulated or written.
+    any part is an `InputError`, before anything is simulated or written. A receiver that fails on the way fails alone:
+    `ReceiversFailed`, when everything else is done.
     """
     listener = listener or Silence()
     twice = {part.key for part in parts if sum(part.key == other.key for other in parts) > 1}
@@ -69,7 +72,17 @@ def run_study(
         able = [t for t in taken if t.simulation is not None]
         if able:
             _simulate(able, folder, workers, listener, finished, build, executor, order)
-        return tuple(found[t.part.key] for t in taken)
+        results = tuple(found[t.part.key] for t in taken)
+    failures = {
+        f"{result.title}: {title}": failure
+        for result in results
+        if result.results is not None
+        for title, failure in result.results.failures.items()
+    }
+    if failures:
+        write_text(Path(out) / TRACEBACKS, tracebacks(failures))
+        raise ReceiversFailed(failures, results)
+    return results
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +150,7 @@ def _simulate(
     for t in able:
         if t.simulation is not None:
             tasks = named_tasks(t.experiment, t.receivers)
-            session = Session(t.experiment, t.simulation, tasks, known, count, title=t.part.title)
+            session = Session(t.experiment, t.simulation, tasks, known, count, title=t.part.title, key=t.part.key)
             sessions[session] = t.part.key
 
     if any(session.missing for session in sessions):

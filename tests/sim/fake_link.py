@@ -1,7 +1,8 @@
 """A link without physics, with the interface of `ran.link.Link`: outcomes follow from seed, scenario and drop alone.
 
 The receiver's options steer it: `at_db` (Es/N0 of 50 % BLER), `floor` (lowest BLER), and for failures `crash_at`,
-`die_at`, `refuse_at`, `non_finite_at` (a drop index each). The channel's option `slot_s` makes a slot take time.
+`die_at`, `refuse_at`, `non_finite_at`, `exit_at` (a drop index each). The channel's option `slot_s` makes a slot take
+time.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import signal
+import sys
 import time
 from dataclasses import dataclass
 
@@ -38,6 +40,7 @@ class FakeReceiver:
     die_at: int = -1
     refuse_at: int = -1
     non_finite_at: int = -1
+    exit_at: int = -1
 
     def bler(self, esn0_db: float) -> float:
         return max(self.floor, 1 / (1 + np.exp(1.5 * (esn0_db - self.at_db))))
@@ -49,6 +52,8 @@ class FakeReceiver:
             os.kill(os.getpid(), signal.SIGKILL)
         if drop == self.refuse_at:
             raise InputError("the fake receiver: got this drop; allowed: others")
+        if drop == self.exit_at:
+            sys.exit(3)
         if drop == self.non_finite_at:
             error = NonFiniteNumbers("the LLRs of the fake receiver")
             error.stage, error.drop_index = "the LLRs of the fake receiver", drop

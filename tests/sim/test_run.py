@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import re
 import sqlite3
 from pathlib import Path
 
@@ -13,12 +14,13 @@ import pytest
 import yaml
 
 from ran.errors import InputError
-from ran.sim.executor import RunStopped, WorkerCrashed
+from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment, load
+from ran.sim.failures import ReceiversFailed
 from ran.sim.identity import replay_key
 from ran.sim.replay import replay
-from ran.sim.results import CSV_COLUMNS, load_results
-from ran.sim.run import NonFiniteStop, Status, run
+from ran.sim.results import CSV_COLUMNS, RunResults, load_results
+from ran.sim.run import Status, run
 from ran.sim.run_folder import RunFolder
 
 SMALL = {"esn0_db": [0, 2, 4], "stopping": {"min_block_errors": 20, "max_slots": 120, "min_bler": 0.01}}
@@ -175,17 +177,53 @@ def failing(**how: int) -> Experiment:
     return fake_link.experiment(**{**SMALL, "receivers": receivers})
 
 
-def test_an_exception_in_a_worker_comes_back_with_its_traceback(tmp_path: Path) -> None:
-    with pytest.raises(WorkerCrashed, match="the fake receiver divides by zero") as caught:
-        run_fake(failing(crash_at=9), tmp_path, workers=2)
-    assert "fake_link.py" in str(caught.value)
-    assert "in fail" in str(caught.value)
+def errors_of_one(results: RunResults) -> list[list[int]]:
+    return [p.block_errors_per_drop.tolist() for p in results.points if p.receiver == "one"]
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"crash_at": 9}, ["ZeroDivisionError: the fake receiver divides by zero (", "fake_link.py, line ", "at 0 dB"]),
+        ({"refuse_at": 9}, ["the fake receiver: got this drop; allowed: others, at 0 dB"]),
+        ({"exit_at": 9}, ["SystemExit: 3", "fake_link.py, line "]),
+        ({"non_finite_at": 9}, ["non-finite numbers in the LLRs of the fake receiver, drop 9 at 0 dB", "--replay"]),
+    ],
+)
+def test_a_receiver_fails_alone(tmp_path: Path, how: dict[str, int], words: list[str]) -> None:
+    with pytest.raises(ReceiversFailed) as caught:
+        run_fake(failing(**how), tmp_path / "run", workers=2)
+    text = str(caught.value)
+    assert text.startswith("receiver 'bad' failed: ")
+    assert all(word in text for word in words), text
+    assert "\n" not in text
     assert multiprocessing.active_children() == []
+    # the other has all that it has without it
+    without = fake_link.experiment(**{**SMALL, "receivers": [{"name": "one", "at_db": 1.0}]})
+    alone = run(without, tmp_path / "alone", workers=1, build=fake_link.build)
+    results = load_results(tmp_path / "run")
+    assert errors_of_one(results) == errors_of_one(caught.value.results) == errors_of_one(alone)
+    assert list(results.failures) == ["bad"]
+    assert results.meta["complete"] == "no"
+    assert any("receiver 'bad' failed" in line for line in results.warnings)
+    if "crash_at" in how:
+        assert "in fail" in (tmp_path / "run" / "failures.txt").read_text()
+    # mended, the same command goes on with it alone
+    mended = run(failing(), tmp_path / "run", workers=1, build=fake_link.build)
+    assert not mended.failures
+    assert mended.meta["complete"] == "yes"
 
 
-def test_input_that_a_worker_refuses(tmp_path: Path) -> None:
+def test_a_failure_is_tried_again(tmp_path: Path) -> None:
+    for _ in range(2):
+        with pytest.raises(ReceiversFailed, match="divides by zero"):
+            run_fake(failing(crash_at=9), tmp_path, workers=1)
+
+
+def test_input_that_every_receiver_is_refused_for(tmp_path: Path) -> None:
+    both = [{"name": "one", "refuse_at": 9}, {"name": "two", "refuse_at": 9}]
     with pytest.raises(InputError, match="allowed: others"):
-        run_fake(failing(refuse_at=9), tmp_path, workers=2)
+        run_fake(fake_link.experiment(**{**SMALL, "receivers": both}), tmp_path, workers=2)
     assert multiprocessing.active_children() == []
 
 
@@ -198,12 +236,13 @@ def test_a_worker_that_is_killed_stops_the_run_and_loses_one_chunk(tmp_path: Pat
     assert {p.receiver: p.drops for p in results.points if p.esn0_db == 0}["bad"] == 16
 
 
-def test_non_finite_numbers_stop_the_run_and_can_be_replayed(tmp_path: Path) -> None:
+def test_non_finite_numbers_can_be_replayed(tmp_path: Path) -> None:
     experiment = failing(non_finite_at=30)
-    with pytest.raises(NonFiniteStop, match="the LLRs of the fake receiver, drop 30 at 0 dB") as caught:
+    with pytest.raises(ReceiversFailed, match="the LLRs of the fake receiver, drop 30 at 0 dB") as caught:
         run_fake(experiment, tmp_path, workers=2)
-    assert caught.value.key in str(caught.value)
-    found = replay(experiment, caught.value.key, build=fake_link.build)
+    key = re.search(r"--replay (\S+) ", str(caught.value))
+    assert key is not None
+    found = replay(experiment, key[1], build=fake_link.build)
     assert (found.esn0_db, found.drop, found.batch) == (0.0, 30, range(28, 32))
     good, bad = found.outcomes
     assert (bad.receiver, bad.drop, bad.non_finite) == ("bad", 30, "the LLRs of the fake receiver")
