@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.stats import beta
 from torch import Tensor
 
 from channels.arrays import AntennaArray
@@ -90,6 +89,9 @@ class NearField:
         clusters = len(delays_s)
         numbers = uniforms[:, : 2 * clusters].cpu().numpy().reshape(-1, 2, clusters)
         length = self.distance_m + SPEED_OF_LIGHT_MPS * delays_s
+        # it takes a second to import, and only the near field needs it
+        from scipy.stats import beta
+
         at_base = length * beta.ppf(numbers[:, 0], *self.base_share)
         at_terminal = (length - at_base) * beta.ppf(numbers[:, 1], *self.terminal_share)
         least = 1e-3  # a bounce on the array itself has no direction
