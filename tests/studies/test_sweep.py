@@ -16,6 +16,7 @@ from ran.cli.main import main
 from ran.errors import InputError, ReceiverRefused
 from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment, load
+from ran.sim.failures import ReceiversFailed
 from ran.sim.run import run
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
@@ -164,6 +165,18 @@ def test_a_receiver_that_refuses_a_combination_is_named_with_its_reason(tmp_path
     assert "refused" in page
     # the same from the store alone
     assert [row.refusal for row in rows_of(load_parts(tmp_path / "out"))] == [row.refusal for row in rows]
+
+
+def test_a_receiver_that_fails_in_some_combinations_fails_there_alone(tmp_path: Path) -> None:
+    text = TEXT.replace("receivers.1.at_db: [1.0, 2.0, 3.0]", "receivers.1.crash_at: [-1, 9]")
+    with pytest.raises(ReceiversFailed, match=r"num_users 2, crash_at 9: one.*divides by zero") as caught:
+        run_sweep(request(tmp_path, text), tmp_path / "out", workers=1, build=fake_link.build)
+    page = write_sweep("swept", "", caught.value.results, tmp_path / "out").read_text()
+    assert page.count("divides by zero") == 2
+    done = {(row.part, row.receiver): row.is_complete for row in rows_of(caught.value.results)}
+    assert done["num_users 1, crash_at -1", "one"]
+    assert not done["num_users 1, crash_at 9", "one"]
+    assert all(row.points for row in rows_of(caught.value.results) if row.receiver == "genie")
 
 
 def test_files_hold_every_point_and_gain(tmp_path: Path) -> None:

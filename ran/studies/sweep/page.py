@@ -80,6 +80,7 @@ def _page(
         done=done,
         total=len(parts),
         findings=findings(rows),
+        warnings=list(dict.fromkeys(_warnings(parts))),
         pictures={title: base64.b64encode(content).decode() for title, content in pictures.items()},
         axis=("Es/N0", "Es/N0", "dB") if first is None else first.experiment.point_axis,
         axis_key=axis_key(with_points) if with_points else "",
@@ -89,6 +90,11 @@ def _page(
         css=page_part("page.css"),
         version=__version__,
     )
+
+
+def _warnings(parts: Sequence[PartResult]) -> list[str]:
+    """What should be known when the numbers are read, of every combination that it concerns."""
+    return [f"{part.title}: {text}" for part in parts if part.results is not None for text in part.results.warnings]
 
 
 def _line(part: PartResult, rows: Sequence[Row], receivers: Sequence[str], keys: Sequence[str]) -> dict[str, Any]:
