@@ -1,0 +1,1 @@
+"""What is asked of a link, one package per study."""
