@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ran.beams.kept_drops import kept_arrays
 from ran.link.streams import stream
-from ran.phy.csi.enhanced_batch import through_reports
+from ran.phy.csi.codebooks import through_reports
 from ran.phy.csi.enhanced_type_two import EnhancedTypeTwo
 from ran.studies.csi.experiment import load
 from ran.studies.csi.world import CsiWorld
