@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable
 
@@ -10,16 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ran.beams.kept_drops import kept_arrays
 from ran.link.streams import stream
-from ran.phy.csi.codebooks import through_reports
-from ran.phy.csi.enhanced_type_two import EnhancedTypeTwo
 from ran.studies.csi.experiment import load
+from ran.studies.csi.feedback import kept_bases, one_layer
 from ran.studies.csi.world import CsiWorld
 from ran.training.csi_recipe import CsiRecipe
-
-#: Samples of a file in the cache.
-_SHARD = 512
 
 
 class CsiData:
@@ -32,9 +26,7 @@ class CsiData:
         self.recipe = recipe
         self.world = CsiWorld(load(recipe.csi_drops.experiment, recipe.csi_drops.changes))
         e = self.world.experiment
-        self.config = EnhancedTypeTwo(
-            e.panel.n1, e.panel.n2, len(e.band.units), recipe.combination, e.band.per_subband, 1
-        )
+        one_layer(e, "enhanced-type-two", combination=recipe.combination)
         self.v = self.base = torch.zeros(0, len(e.band.units), e.panel.num_ports, dtype=torch.complex64)
 
     @property
@@ -49,22 +41,8 @@ class CsiData:
         drops = self.world.kept("train", block.num_drops + block.num_held_out, say)
         # the newest estimate of every drop; layers of a drop are neighbours
         v = drops.v[:, -1].reshape(-1, *drops.v.shape[3:])
-        self.v, self.base = torch.from_numpy(v), torch.from_numpy(self._base(v, say))
+        self.v, self.base = torch.from_numpy(v), kept_bases(self.world.experiment, v[:, None], self.recipe.combination, say)
         return time.perf_counter() - began
-
-    def _base(self, v: np.ndarray, say: Callable[[str], None]) -> np.ndarray:
-        parts = []
-        for first in range(0, len(v), _SHARD):
-            part = v[first : first + _SHARD]
-
-            def compute(part: np.ndarray = part, first: int = first) -> dict[str, np.ndarray]:
-                say(f"reports on samples {first + 1} to {first + len(part)} of {len(v)}")
-                return {"base": through_reports(part[:, None], self.config)[0][:, 0]}
-
-            content = hashlib.sha256(np.ascontiguousarray(part).tobytes()).hexdigest()[:32]
-            name = f"csi-base-{content}-{self.recipe.combination}"
-            parts.append(kept_arrays(name, {"base": part.shape}, compute)["base"])
-        return np.concatenate(parts)
 
     def draw(self, number: int, part: range, size: int) -> tuple[Tensor, Tensor, Tensor]:
         """Precoders, bases and numbers of latents of the samples `part` of the `size` of a draw."""

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
-from torch import nn
-
+from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder
+from receivers.csi.prediction import LinearPredictor, hold_last
 from receivers.csi.refinement import Refinement
+from receivers.csi.similarity import gcs, nmse, sgcs
+from receivers.csi.sparse import SparseCoder
+from receivers.csi.transform import TransformCoder
 
-#: Architectures of two-sided models by the name that model cards and recipes use.
-CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {"refinement": Refinement}
-
-__all__ = ["CSI_ARCHITECTURES", "Refinement"]
+__all__ = [
+    "CSI_ARCHITECTURES",
+    "LinearPredictor",
+    "NeuralCoder",
+    "Refinement",
+    "SparseCoder",
+    "TransformCoder",
+    "gcs",
+    "hold_last",
+    "nmse",
+    "sgcs",
+]

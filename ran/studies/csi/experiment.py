@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ran.errors import InputError
 from ran.phy.config import Config
 from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.subbands import pmi_units
@@ -128,7 +127,7 @@ class Throughput(Config):
     """Users that are served together by zero forcing, and the SNR of each (transmit power over noise, mean gain 1)."""
 
     num_users: tuple[Annotated[int, Field(ge=1, le=16)], ...] = (1, 4)
-    snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (0.0, 10.0, 20.0)
+    snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (-10.0, 0.0, 10.0)
 
 
 class FeedbackBlock(Block):
@@ -217,5 +216,3 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> CsiExperiment:
     channel = Block.model_validate(absolute_files(experiment.channel.model_dump(), folder))
     return experiment.model_copy(update={"feedback": feedback, "channel": channel})
 
-
-__all__ = ["CsiExperiment", "InputError", "built_in_experiments", "load"]
