@@ -41,7 +41,10 @@ class CsiData:
         drops = self.world.kept("train", block.num_drops + block.num_held_out, say)
         # the newest estimate of every drop; layers of a drop are neighbours
         v = drops.v[:, -1].reshape(-1, *drops.v.shape[3:])
-        self.v, self.base = torch.from_numpy(v), kept_bases(self.world.experiment, v[:, None], self.recipe.combination, say)
+        self.v, self.base = (
+            torch.from_numpy(v),
+            kept_bases(self.world.experiment, v[:, None], self.recipe.combination, say),
+        )
         return time.perf_counter() - began
 
     def draw(self, number: int, part: range, size: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,7 +17,8 @@ CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {"refinement": Refinement}
 class NeuralCoder:
     """Latents of a trained model as reports beside those of the codebook that it refines.
 
-    weights: a name that the package ships, or a path to a .safetensors file with its card beside it. num_values: latents
+    weights: a name that the package ships, or a path to a .safetensors file with its card beside it. num_values:
+    latents
     of a report, 0 to those of the model. `base` in the card says which codebook's precoders it refines.
     """
 

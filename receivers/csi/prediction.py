@@ -31,7 +31,8 @@ class LinearPredictor:
         self.weights = torch.zeros(0)
 
     def fit(self, history: Tensor, future: Tensor) -> LinearPredictor:
-        """Fit to histories complex64 [num_samples, num_reports, num_units, num_ports] and what came then; returns itself.
+        """Fit to histories complex64 [num_samples, num_reports, num_units, num_ports] and what came then; returns
+        itself.
 
         future complex64 [num_samples, num_units, num_ports].
         """
@@ -53,7 +54,9 @@ class LinearPredictor:
         """Unit-norm precoders at the time that was fitted, complex64 [batch, num_units, num_ports]."""
         frame, x = self._framed(history)
         if self.weights.shape != (x.shape[2], self.num_reports):
-            raise bad_value("history", tuple(history.shape), f"what the filter was fitted to, {tuple(self.weights.shape)}")
+            raise bad_value(
+                "history", tuple(history.shape), f"what the filter was fitted to, {tuple(self.weights.shape)}"
+            )
         y = torch.einsum("nkp,pk->np", x, self.weights)
         return unit_norm(frame.leave(y.unflatten(1, history.shape[2:])))
 

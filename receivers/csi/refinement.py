@@ -13,7 +13,8 @@ _SLOPE = 1.0986 / 0.9816
 
 
 class Body(nn.Module):
-    """A transformer over delays: real features of every delay in, features of the same number out, 0 before training."""
+    """A transformer over delays: real features of every delay in, features of the same number out, 0 before
+    training."""
 
     def __init__(self, num_units: int, num_in: int, num_out: int, width: int, depth: int, heads: int = 4) -> None:
         super().__init__()

@@ -17,7 +17,9 @@ def gcs(v: Tensor, w: Tensor) -> Tensor:
     """
     norms = torch.linalg.vector_norm(v, dim=-1) * torch.linalg.vector_norm(w, dim=-1)
     inner = (v.conj() * w).sum(-1).abs()
-    return torch.where(norms > 0, inner / torch.where(norms > 0, norms, torch.ones_like(norms)), torch.zeros_like(norms))
+    return torch.where(
+        norms > 0, inner / torch.where(norms > 0, norms, torch.ones_like(norms)), torch.zeros_like(norms)
+    )
 
 
 def sgcs(v: Tensor, w: Tensor) -> Tensor:

@@ -11,14 +11,15 @@ from torch import Tensor
 from receivers.csi.frame import Frame, first_in_place, unit_norm
 from receivers.errors import bad_value
 
-#: Amplitude steps of 3 dB and phases of a coefficient.
+#: Amplitude steps of 3 dB, the last for none at all, and phases of a coefficient.
 _AMPLITUDE_BITS, _PHASE_BITS = 3, 4
 
 
 class SparseCoder:
     """Precoders of one layer as `num_coefficients` of their coefficients over beams and delays.
 
-    A report is the set of places as one number, then amplitude (relative to the strongest, 3 bits in steps of 3 dB) and
+    A report is the set of places as one number, then amplitude (relative to the strongest, 3 bits: 0 to -18 dB in
+    steps of 3 dB, or none) and
     phase (4 bits) of every coefficient but the strongest, which the frame has at delay 0 with phase 0; its place among
     the beams is in the set, as the strongest of delay 0.
     """
@@ -78,7 +79,8 @@ class SparseCoder:
             raise bad_value("report", "places that are not there", "numbers of sets, and the strongest among them")
         for i, place in enumerate(_places(number, self.num_coefficients, self.num_places)):
             step, turn = (0, 0) if i == strongest else (take(_AMPLITUDE_BITS), take(_PHASE_BITS))
-            x[place] = 10 ** (-3 * step / 20) * np.exp(2j * np.pi * turn / 2**_PHASE_BITS)
+            size = 0.0 if step == 2**_AMPLITUDE_BITS - 1 else 10 ** (-3 * step / 20)
+            x[place] = size * np.exp(2j * np.pi * turn / 2**_PHASE_BITS)
 
 
 def _text(value: int, width: int) -> str:
@@ -100,5 +102,3 @@ def _places(number: int, count: int, size: int) -> list[int]:
         found.append(size - 1 - x)
         x -= 1
     return found
-
-

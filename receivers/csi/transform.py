@@ -44,7 +44,7 @@ class TransformCoder:
         if len(x) < 2:
             raise bad_value("v", len(x), "two or more precoders to fit to")
         self.mean = x.mean(0)
-        values, vectors = np.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
+        _, vectors = np.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
         count = min(max(self.num_bits, 1), x.shape[1])
         self.basis = vectors[:, ::-1][:, :count]
         coefficients = (x - self.mean) @ self.basis

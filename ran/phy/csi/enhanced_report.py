@@ -36,7 +36,9 @@ def _priority_order(config: EnhancedTypeTwo, taps: Sequence[Sequence[int]]) -> n
 def _tap_number(config: EnhancedTypeTwo, taps: Sequence[int], start: int) -> int:
     """i_1,6,l. Taps other than 0 as places from 1 on: directly, or in the window of 2 M taps."""
     size = 2 * len(taps) if config.has_window else config.num_units
-    places = sorted(n if not config.has_window or n <= start + size - 1 else n - (config.num_units - size) for n in taps)
+    places = sorted(
+        n if not config.has_window or n <= start + size - 1 else n - (config.num_units - size) for n in taps
+    )
     return rank_of([place - 1 for place in places[1:]], size - 1)
 
 
@@ -176,6 +178,7 @@ def _strongest(of_tap0: np.ndarray, value: int, rank: int) -> int:
     places = np.flatnonzero(of_tap0)
     if value >= len(places):
         raise InputError(
-            f"{_PART2}: i_1,8,1: got {value}; allowed: 0 to {len(places) - 1}, non-zero coefficients of tap 0 ({CLAUSE})"
+            f"{_PART2}: i_1,8,1: got {value}; allowed: 0 to {len(places) - 1}, non-zero coefficients of "
+            f"tap 0 ({CLAUSE})"
         )
     return int(places[value])

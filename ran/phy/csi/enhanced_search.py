@@ -122,8 +122,9 @@ def _bitmap(b: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo) 
 def _quantised(
     b: np.ndarray, bitmap: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """k1 [layers, 2], k2 and c [layers, M, 2 L]; the amplitude of the weaker polarisation is that of the least error."""
-    rank, num_taps, two_l = b.shape
+    """k1 [layers, 2], k2 and c [layers, M, 2 L]; the amplitude of the weaker polarisation is that of the least
+    error."""
+    rank = len(b)
     half = config.num_beams
     k1, k2, c = np.zeros((rank, 2), int), np.zeros(b.shape, int), np.zeros(b.shape, int)
     for layer, place in enumerate(strongest):

@@ -63,7 +63,9 @@ class EnhancedTypeTwo:
             raise bad_value("numberOfPMI-SubbandsPerCQI-Subband", self.per_subband, f"1, 2 ({CLAUSE})")
         most = 2 if self.combination >= 7 else 4
         if not 1 <= self.max_rank <= most:
-            raise bad_value("max_rank", self.max_rank, f"1 to {most} with paramCombination {self.combination} ({CLAUSE})")
+            raise bad_value(
+                "max_rank", self.max_rank, f"1 to {most} with paramCombination {self.combination} ({CLAUSE})"
+            )
         if not 1 <= self.num_units <= 19 * self.per_subband:
             raise bad_value("num_units", self.num_units, f"1 to {19 * self.per_subband} with R = {self.per_subband}")
 
@@ -110,7 +112,8 @@ class EnhancedPmi:
 
     q: (q1, q2). beams: L ascending beam numbers n = N1 n2 + n1. taps: of every layer M tap numbers n_3, of which the
     first is 0. start: M_initial, 0 to 1 - 2 M; 0 without a window. bitmap bool [num_layers, M, 2 L]: non-zero
-    coefficients. strongest: of every layer its i* (with f* = 0). k1 int [num_layers, 2]. k2, c int [num_layers, M, 2 L],
+    coefficients. strongest: of every layer its i* (with f* = 0). k1 int [num_layers, 2]. k2, c int [num_layers, M, 2
+    L],
     0 where the bitmap is.
     """
 
@@ -136,7 +139,8 @@ class EnhancedPmi:
         for layer, place in enumerate(self.strongest):
             if not self.bitmap[layer, 0, place]:
                 raise InputError(
-                    f"i_1,8 of layer {layer + 1}: got {place}, whose bit in i_1,7 is 0; allowed: a non-zero coefficient "
+                    f"i_1,8 of layer {layer + 1}: got {place}, whose bit in i_1,7 is 0; allowed: a "
+                    "non-zero coefficient "
                     f"of tap 0 ({CLAUSE})"
                 )
 

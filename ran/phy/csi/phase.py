@@ -1,4 +1,5 @@
-"""Phases of precoders over frequency, which the receiver does not see: aligned, so that few taps describe a precoder."""
+"""Phases of precoders over frequency, which the receiver does not see: aligned, so that few taps describe a
+precoder."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ for _pair in OVERSAMPLING:
 
 
 def layouts_of(num_ports: int) -> tuple[tuple[int, int], ...]:
-    """(N1, N2) that so many ports may have. `InputError` for a number without an entry (TS 38.214 table 5.2.2.2.1-2)."""
+    """(N1, N2) that so many ports may have. `InputError` for a number without an entry (TS 38.214 table
+    5.2.2.2.1-2)."""
     if num_ports not in LAYOUTS:
         raise bad_value("num_ports", num_ports, f"{', '.join(map(str, sorted(LAYOUTS)))} (TS 38.214 table 5.2.2.2.1-2)")
     return LAYOUTS[num_ports]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from ran.errors import bad_value
 
 #: Largest bandwidth part in PRBs and its two subband sizes, TS 38.214 table 5.2.1.4-2.
@@ -27,11 +29,13 @@ def subbands(num_prb: int, size: int, start: int = 0) -> tuple[range, ...]:
     """
     allowed = subband_sizes(num_prb)
     if size not in allowed:
-        raise bad_value("subband size", size, f"{allowed[0]}, {allowed[1]} for {num_prb} PRBs (TS 38.214 table 5.2.1.4-2)")
+        raise bad_value(
+            "subband size", size, f"{allowed[0]}, {allowed[1]} for {num_prb} PRBs (TS 38.214 table 5.2.1.4-2)"
+        )
     if start < 0:
         raise bad_value("start", start, "0 or more")
     edges = [0, *range(size - start % size, num_prb, size), num_prb]
-    return tuple(range(a, b) for a, b in zip(edges, edges[1:], strict=False))
+    return tuple(range(a, b) for a, b in pairwise(edges))
 
 
 def pmi_units(num_prb: int, size: int, start: int = 0, per_subband: int = 1) -> tuple[range, ...]:

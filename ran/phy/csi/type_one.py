@@ -46,7 +46,9 @@ class TypeOnePmi:
     def precoder(self) -> np.ndarray:
         """Unit-norm vector of every layer and subband, complex128 [num_layers, num_subbands, num_ports]."""
         config = self.config
-        matrices = {i2: type_one_matrix(config.n1, config.n2, self.rank, *self.i1, i2, config.mode) for i2 in set(self.i2)}
+        matrices = {
+            i2: type_one_matrix(config.n1, config.n2, self.rank, *self.i1, i2, config.mode) for i2 in set(self.i2)
+        }
         found: np.ndarray = np.stack([matrices[i2].T for i2 in self.i2], 1) * np.sqrt(self.rank)
         return found
 
@@ -69,7 +71,9 @@ def search(v: np.ndarray, config: TypeOne) -> TypeOnePmi:
     place = int(best.argmax())
     shape = num_indices(config.n1, config.n2, rank, config.mode)[:3]
     i1 = tuple(int(i) for i in np.unravel_index(place, shape))
-    return TypeOnePmi(config, rank, (i1[0], i1[1], i1[2]), tuple(int(i) for i in np.asarray(power)[:, place].argmax(-1)))
+    return TypeOnePmi(
+        config, rank, (i1[0], i1[1], i1[2]), tuple(int(i) for i in np.asarray(power)[:, place].argmax(-1))
+    )
 
 
 def write_report(pmi: TypeOnePmi, cqi: CqiFields | None = None) -> Report:

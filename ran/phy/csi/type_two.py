@@ -45,7 +45,9 @@ class TypeTwo:
         allowed = (2,) if self.num_ports == 4 else (2, 3, 4)
         if self.num_beams not in allowed:
             raise bad_value(
-                "numberOfBeams", self.num_beams, f"{', '.join(map(str, allowed))} with {self.num_ports} ports ({CLAUSE})"
+                "numberOfBeams",
+                self.num_beams,
+                f"{', '.join(map(str, allowed))} with {self.num_ports} ports ({CLAUSE})",
             )
         if self.num_phases not in (4, 8):
             raise bad_value("phaseAlphabetSize", self.num_phases, f"4, 8 ({CLAUSE})")
@@ -113,11 +115,10 @@ def _resolutions(config: TypeTwo, k1: np.ndarray, strongest: int) -> tuple[np.nd
 
 
 def search(v: np.ndarray, config: TypeTwo) -> TypeTwoPmi:
-    """The PMI of one report: v complex [num_layers, num_subbands, num_ports], unit vectors; phases are of no account."""
+    """The PMI of one report: v complex [num_layers, num_subbands, num_ports], unit vectors; phases are of no
+    account."""
     if v.ndim != 3 or v.shape[1:] != (config.num_subbands, config.num_ports) or not 1 <= len(v) <= config.max_rank:
-        raise bad_value(
-            "v", v.shape, f"[1 to {config.max_rank} layers, {config.num_subbands}, {config.num_ports}]"
-        )
+        raise bad_value("v", v.shape, f"[1 to {config.max_rank} layers, {config.num_subbands}, {config.num_ports}]")
     q, beams, a = beam_coefficients(v, config.n1, config.n2, config.num_beams)
     power = (np.abs(a) ** 2).mean(1)
     strongest = tuple(int(i) for i in power.argmax(1))

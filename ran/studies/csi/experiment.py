@@ -63,7 +63,8 @@ class Panel(Config):
 
 
 class Terminal(Config):
-    """The user's antennas: one row of `columns` places half a wavelength apart, two polarisations (0 and 90 degrees)."""
+    """The user's antennas: one row of `columns` places half a wavelength apart, two polarisations (0 and 90
+    degrees)."""
 
     columns: Annotated[int, Field(ge=1, le=8)] = 2
 
@@ -215,4 +216,3 @@ def load(name_or_path: str, overrides: Iterable[str] = ()) -> CsiExperiment:
     )
     channel = Block.model_validate(absolute_files(experiment.channel.model_dump(), folder))
     return experiment.model_copy(update={"feedback": feedback, "channel": channel})
-

@@ -71,7 +71,9 @@ def one_layer(experiment: CsiExperiment, name: str, max_rank: int = 1, **options
     if name == "enhanced-type-two":
         options = {"per_subband": band.per_subband, **options}
     elif band.per_subband != 1:
-        raise bad_value("band.per_subband", band.per_subband, f"1 with {name}: only enhanced type II has halves of subbands")
+        raise bad_value(
+            "band.per_subband", band.per_subband, f"1 with {name}: only enhanced type II has halves of subbands"
+        )
     try:
         return codebook(name, panel.n1, panel.n2, len(band.units), max_rank, **options)
     except TypeError:
@@ -206,7 +208,11 @@ class TransformFeedback(Feedback):
 
     def cost(self) -> dict[str, int]:
         values = self.coder.basis.size
-        return {side + what: n * values for side in ("encoder_", "decoder_") for what, n in (("flops", 2), ("parameters", 1))}
+        return {
+            side + what: n * values
+            for side in ("encoder_", "decoder_")
+            for what, n in (("flops", 2), ("parameters", 1))
+        }
 
 
 def _padded(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

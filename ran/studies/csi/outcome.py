@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.stats import t as student
@@ -64,7 +65,7 @@ def at_payload(points: list[PointOutcome], name: str, bits: float) -> np.ndarray
     for point in ordered:
         if not best or point.figures[name].mean() > best[-1].figures[name].mean():
             best.append(point)
-    for low, high in zip(best, best[1:], strict=False):
+    for low, high in pairwise(best):
         if low.mean_bits <= bits <= high.mean_bits:
             part = (bits - low.mean_bits) / (high.mean_bits - low.mean_bits)
             return np.asarray((1 - part) * low.figures[name] + part * high.figures[name])
@@ -80,7 +81,7 @@ def paired_gain(point: PointOutcome, curve: list[PointOutcome], name: str) -> Va
 def bits_for(points: list[PointOutcome], name: str, wanted: float) -> float | None:
     """Payload at which a curve's mean reaches a value, linear between its points; None where it does not."""
     ordered = sorted(points, key=lambda p: p.mean_bits)
-    for low, high in zip(ordered, ordered[1:], strict=False):
+    for low, high in pairwise(ordered):
         a, b = float(low.figures[name].mean()), float(high.figures[name].mean())
         if a <= wanted <= b:
             return low.mean_bits + (wanted - a) / (b - a) * (high.mean_bits - low.mean_bits)

@@ -83,7 +83,12 @@ def at_payloads(results: CsiResults) -> list[dict[str, Any]]:
                 continue
             mean = Value.of(values)
             found.append(
-                {"bits": bits, "curve": curve, "sgcs": asdict(mean), "reference_bits": bits_for(reference, "sgcs", mean.value)}
+                {
+                    "bits": bits,
+                    "curve": curve,
+                    "sgcs": asdict(mean),
+                    "reference_bits": bits_for(reference, "sgcs", mean.value),
+                }
             )
     return found
 

@@ -85,9 +85,7 @@ def run_experiment(
 
 
 @contextmanager
-def _chunks(
-    experiment: CsiExperiment, out: Path, missing: list[int], workers: int | None
-) -> Iterator[Iterator[int]]:
+def _chunks(experiment: CsiExperiment, out: Path, missing: list[int], workers: int | None) -> Iterator[Iterator[int]]:
     """The missing blocks as they are done, by so many processes; one computes here."""
     count = min(workers or available_cores(), len(missing))
     if count <= 1:
@@ -113,7 +111,7 @@ _chunk_of_worker: _Chunk | None = None
 
 
 def _start(experiment: CsiExperiment, out: Path) -> None:
-    global _chunk_of_worker  # noqa: PLW0603 - a process pool hands its initialiser nothing else to keep things in
+    global _chunk_of_worker
     torch.set_num_threads(1)
     _chunk_of_worker = _Chunk(experiment, out)
 
@@ -167,7 +165,10 @@ class _Chunk:
                     of_groups = (groups, users)
                     part, reported = h[: groups * users], decoded[: groups * users, 0]
                     sinr = served_together_sinr(
-                        part.reshape(*of_groups, *h.shape[1:]), reported.reshape(*of_groups, *reported.shape[1:]), units, snr
+                        part.reshape(*of_groups, *h.shape[1:]),
+                        reported.reshape(*of_groups, *reported.shape[1:]),
+                        units,
+                        snr,
                     )
                 name = f"{users}_{snr_db:g}"
                 found[f"se_{name}"] = spectral_efficiency(sinr).sum(1)
@@ -260,5 +261,3 @@ def _collected(experiment: CsiExperiment, out: Path, own: list[Point], blocks: r
         outcomes.append(PointOutcome(point.curve, point.title, point.predictor, bits, values, point.feedback.cost()))
     del experiment
     return tuple(outcomes)
-
-

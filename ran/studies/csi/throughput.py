@@ -70,7 +70,8 @@ def served_together_sinr(h: np.ndarray, w: np.ndarray, units: tuple[range, ...],
 
 
 def _mmse_sinr(g: np.ndarray, snr: float) -> np.ndarray:
-    """SINR of every layer after linear MMSE equalisation, float64 [..., num_layers]; g [..., num_rx_ant, num_layers]."""
+    """SINR of every layer after linear MMSE equalisation, float64 [..., num_layers]; g [..., num_rx_ant,
+    num_layers]."""
     layers = g.shape[-1]
     gram = g.conj().swapaxes(-1, -2) @ g * snr + np.eye(layers)
     error = np.diagonal(np.linalg.inv(gram.astype(np.complex128)), axis1=-2, axis2=-1).real

@@ -94,7 +94,8 @@ class CsiWorld:
         return stream(self.experiment.seed, f"{self.scenario_id}/{split}", index, purpose)
 
     def _channel_generator(self, split: Split, index: int) -> np.random.Generator:
-        """Of a traced site's positions some are for testing, others for training: the first draw that is of the split."""
+        """Of a traced site's positions some are for testing, others for training: the first draw that is of the
+        split."""
         if not hasattr(self.channel, "sites"):
             return self.generator(split, index, "channel")
         attempt = 0

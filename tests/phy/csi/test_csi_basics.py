@@ -24,7 +24,9 @@ def test_layouts_are_those_of_the_table():
         layouts_of(20)
 
 
-@pytest.mark.parametrize(("num_prb", "sizes"), [(24, (4, 8)), (72, (4, 8)), (73, (8, 16)), (144, (8, 16)), (145, (16, 32))])
+@pytest.mark.parametrize(
+    ("num_prb", "sizes"), [(24, (4, 8)), (72, (4, 8)), (73, (8, 16)), (144, (8, 16)), (145, (16, 32))]
+)
 def test_subband_sizes(num_prb, sizes):
     assert subband_sizes(num_prb) == sizes
 
@@ -67,7 +69,9 @@ def test_combinatorial_number_by_the_algorithm_of_the_standard():
     for number in range(comb(size, count)):
         s, found = 0, []
         for i in range(count):
-            e, x = max((comb(x, count - i), x) for x in range(count - 1 - i, size - i) if number - s >= comb(x, count - i))
+            e, x = max(
+                (comb(x, count - i), x) for x in range(count - 1 - i, size - i) if number - s >= comb(x, count - i)
+            )
             s += e
             found.append(size - 1 - x)
         assert set_of(number, count, size) == tuple(found)

@@ -1,6 +1,7 @@
 """Enhanced type II: every field of the report against a computation that shares nothing with the code under test.
 
-`independent_report` walks through TS 38.214 §5.2.2.2.5 and §5.2.3 with loops and strings; it takes the PMI in the raw form
+`independent_report` walks through TS 38.214 §5.2.2.2.5 and §5.2.3 with loops and strings; it takes the PMI in the raw
+form
 of indices and knows nothing of the classes but their attribute names.
 """
 
@@ -47,7 +48,10 @@ def wanted(rank: int, n3: int, seed: int, ports: int = 32) -> np.ndarray:
     power = np.exp(-delays)
     t = np.arange(n3)
     h = sum(
-        np.sqrt(power[k]) * paths[k] * np.exp(2j * np.pi * t[:, None] * delays[k] / n3) * (rng.standard_normal((rank, 1, 2)) @ [1, 1j])[..., None]
+        np.sqrt(power[k])
+        * paths[k]
+        * np.exp(2j * np.pi * t[:, None] * delays[k] / n3)
+        * (rng.standard_normal((rank, 1, 2)) @ [1, 1j])[..., None]
         for k in range(8)
     )  # [rank, n3, ports]
     q, _ = np.linalg.qr(h.transpose(1, 2, 0))
@@ -174,7 +178,16 @@ def test_the_precoder_is_that_of_the_table(combination, layout):
 
 def test_amplitudes_are_those_of_the_tables():
     """Some values of tables 5.2.2.2.5-2 and -3 as these write them."""
-    named = {1: 1 / np.sqrt(128), 2: (1 / 8192) ** 0.25, 3: 1 / 8, 7: 1 / 4, 9: 1 / np.sqrt(8), 11: 1 / 2, 14: 0.5**0.25, 15: 1}
+    named = {
+        1: 1 / np.sqrt(128),
+        2: (1 / 8192) ** 0.25,
+        3: 1 / 8,
+        7: 1 / 4,
+        9: 1 / np.sqrt(8),
+        11: 1 / 2,
+        14: 0.5**0.25,
+        15: 1,
+    }
     for k, value in named.items():
         assert POLARISATION_AMPLITUDES[k] == pytest.approx(value, rel=1e-12)
     np.testing.assert_allclose(
