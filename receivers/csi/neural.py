@@ -42,13 +42,13 @@ class NeuralCoder:
         with torch.no_grad():
             indices = self.model.encode(v, base, self.num_values).numpy()
         places = np.arange(self.model.bits_per_value - 1, -1, -1)
-        return ((indices[..., None] >> places) & 1).reshape(len(v), -1).astype(np.uint8)
+        return ((indices[..., None] >> places) & 1).reshape(len(v), self.num_bits).astype(np.uint8)
 
     def decode(self, bits: np.ndarray, base: Tensor) -> Tensor:
         """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
         if bits.ndim != 2 or bits.shape[1] != self.num_bits:
             raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits of {self.num_values} latents")
         places = 1 << np.arange(self.model.bits_per_value - 1, -1, -1)
-        indices = bits.reshape(len(bits), self.num_values, -1).astype(np.int64) @ places
+        indices = bits.reshape(len(bits), self.num_values, self.model.bits_per_value).astype(np.int64) @ places
         with torch.no_grad():
             return self.model.decode(torch.from_numpy(indices), base)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from ran.errors import bad_value
 from ran.phy.sequences import gold_sequence
-
-Density = Literal[0.5, 1]
 
 
 @dataclass(frozen=True)
@@ -169,4 +166,4 @@ def usual_resource(num_ports: int, density: float = 1.0) -> CsiRs:
     num_k = 1 + max(group[0] for group in row.groups)
     if row.groups[-1][1]:
         raise bad_value("num_ports", num_ports, "a row with one first symbol")
-    return CsiRs(number, tuple(2 * k for k in range(num_k)), (4,), density if density in row.densities else 1.0)
+    return CsiRs(number, tuple(2 * k for k in range(num_k)), (4,), density)

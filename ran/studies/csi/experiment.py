@@ -107,7 +107,14 @@ class Estimate(Config):
 
     method: Literal["ideal", "ls", "lmmse"] = "ideal"
     esn0_db: Annotated[float, Field(ge=-30, le=60)] = 20.0
-    density: Literal[0.5, 1] = 1
+    density: float = 1.0
+
+    @field_validator("density")
+    @classmethod
+    def _is_configurable(cls, value: float) -> float:
+        if value not in (0.5, 1.0):
+            raise ValueError(f"got {value!r}; allowed: 0.5, 1 (TS 38.211 §7.4.1.5.3)")
+        return value
 
 
 class Timing(Config):

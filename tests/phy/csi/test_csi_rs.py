@@ -99,3 +99,5 @@ def test_number_of_ports_without_a_row():
     assert rows_of(32) == (16, 17, 18)
     with pytest.raises(InputError, match="num_ports: got 20; allowed: 4, 8, 12, 16, 24, 32"):
         usual_resource(20)
+    with pytest.raises(InputError, match=r"density: got 0\.5; allowed: 1 in row 8"):
+        usual_resource(8, 0.5)

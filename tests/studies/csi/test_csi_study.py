@@ -35,6 +35,7 @@ SMALL = {
 def _alone(tmp_path, monkeypatch):
     monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ran.studies.csi.world._BLOCKS_PER_FILE", 1)
     Path("small.yaml").write_text(yaml.safe_dump(SMALL))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -246,3 +247,37 @@ def test_ports_of_two_units_per_subband_need_the_enhanced_codebook():
     with pytest.raises(InputError, match=r"band\.per_subband: got 2; allowed: 1 with type-one"):
         points(load("small.yaml", ["band.per_subband=2", "feedback=[type-one]"]))
     assert points(load("small.yaml", ["band.per_subband=2", "feedback=[enhanced-type-two]"]))
+
+
+@pytest.mark.parametrize("name", ["out.h5", "out.mat"])
+def test_a_data_set_holds_the_precoders_of_the_drops(name, capsys):
+    assert main(["data", "csi", "small.yaml", "--out", name, "--drops", "10", "--set", "num_layers=2"]) == 0
+    assert "precoders [20, 6, 8, 2]" in capsys.readouterr().out
+    if name.endswith("h5"):
+        import h5py
+
+        with h5py.File(name) as file:
+            arrays = {key: file[key][:] for key in file}
+            assert "num_layers: 2" in file.attrs["experiment"]
+    else:
+        from scipy.io import loadmat
+
+        arrays = {key: value for key, value in loadmat(name, squeeze_me=True).items() if not key.startswith("__")}
+    world = CsiWorld(load("small.yaml", ["num_layers=2"]))
+    v = arrays["precoders"][..., 0] + 1j * arrays["precoders"][..., 1]
+    np.testing.assert_array_equal(v[:16], world.kept("train", 8).v[:, 0].reshape(16, 6, 8))
+    np.testing.assert_array_equal(v[16:], world.kept("test", 2).v[:, 0].reshape(4, 6, 8))
+    assert arrays["split"].tolist() == [0] * 16 + [1] * 4
+    assert arrays["layer"].tolist() == [0, 1] * 10
+    assert np.unique(arrays["drop"]).tolist() == list(range(10))
+    assert np.all(arrays["gains"][0::2] >= arrays["gains"][1::2] - 1e-6)
+
+
+def test_data_sets_that_cannot_be_are_refused(capsys):
+    for arguments, message in (
+        (["--out", "a.csv"], "--out: got 'a.csv'; allowed: a file in .h5, .hdf5, .mat"),
+        (["--out", "a.h5", "--drops", "1"], "--drops: got 1; allowed: 2 or more"),
+        (["--out", "a.h5", "--drops", "2", "--weights", "nowhere"], "--weights: weights: got 'nowhere'"),
+    ):
+        assert main(["data", "csi", "small.yaml", *arguments]) == 2
+        assert message in capsys.readouterr().err

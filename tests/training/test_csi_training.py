@@ -1,0 +1,165 @@
+"""Training of two-sided CSI models: better than the transform they start from, a kill resumes to identical weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import torch
+import yaml
+
+from ran.cli.main import main
+from ran.errors import InputError
+from ran.training.catalogue import load_recipe, recipe_names
+from ran.training.csi_card import card_text
+from ran.training.csi_drops import CsiData
+from ran.training.csi_loop import CsiTrainer
+from ran.training.csi_recipe import CsiRecipe
+from ran.training.csi_train import build_model, check
+from ran.training.train import run
+from receivers.csi import NeuralCoder, sgcs
+from receivers.neural.weights import load_weights
+
+SMALL = {
+    "channel": {"name": "umi", "carrier_frequency_hz": 2e9},
+    "panel": {"n1": 4, "n2": 1, "subarray_rows": 1, "spacing": [0.5, 0.5]},
+    "band": {"num_prb": 24, "subband_size": 4},
+    "feedback": ["ideal", {"name": "enhanced-type-two", "combination": [1, 2]}],
+    "throughput": {"num_users": [1], "snr_db": [0]},
+    "num_drops": 16,
+}
+TINY = {
+    "name": "tiny-csi",
+    "csi_drops": {"experiment": "small.yaml", "num_drops": 200, "num_held_out": 56},
+    "num_values": [0, 4, 8],
+    "held_out_values": 8,
+    "model": {"name": "refinement", "num_units": 6, "n1": 4, "n2": 1, "num_latents": 8, "width": 16, "depth": 1},
+    "schedule": {"steps": 8, "batch_drops": 16, "checkpoint_every": 3, "log_every": 1, "warmup_steps": 2},
+    "evaluate": [{"experiment": "small.yaml"}],
+}
+
+
+@pytest.fixture(autouse=True)
+def _alone(tmp_path, monkeypatch, tmp_path_factory):
+    monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path_factory.getbasetemp() / "csi-cache"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ran.studies.csi.world._BLOCKS_PER_FILE", 1)
+    Path("small.yaml").write_text(yaml.safe_dump(SMALL))
+    Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_sgcs_rises_on_drops_never_trained_on(tmp_path):
+    recipe = load_recipe("tiny.yaml", ["schedule.steps=60", "schedule.learning_rate=3e-3", "schedule.batch_drops=64"])
+    trainer = CsiTrainer(recipe, build_model(recipe), tmp_path)
+    before = trainer.looks()[0]["sgcs"]
+    while trainer.step < recipe.schedule.steps:
+        trainer.one_step()
+    assert trainer.looks()[0]["sgcs"] > before
+
+
+def test_a_kill_resumes_to_identical_weights_and_the_card_is_whole(tmp_path, monkeypatch):
+    whole = run("tiny.yaml", tmp_path / "whole", workers=1)
+    once = CsiTrainer.one_step
+
+    def killed(self):
+        if self.step == 5:
+            raise KeyboardInterrupt
+        return once(self)
+
+    monkeypatch.setattr(CsiTrainer, "one_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        run("tiny.yaml", tmp_path / "cut", workers=1)
+    monkeypatch.setattr(CsiTrainer, "one_step", once)
+    cut = run("tiny.yaml", tmp_path / "cut", workers=1)
+    assert cut.read_bytes() == whole.read_bytes()
+    card = json.loads(whole.with_suffix(".json").read_text())
+    assert card["task"] == "csi"
+    points = [row["point"] for row in card["measured"][0]["rows"]]
+    assert points == ["ideal", "enhanced-type-two 1", "enhanced-type-two 2", *(f"tiny-csi {n}" for n in (0, 4, 8))]
+    assert card["measured"][0]["rows"][-1]["cost"]["decoder_flops"] > 0
+    text = whole.with_suffix(".md").read_text()
+    assert text == card_text(card)
+    for wanted in ("Not followed", "tiny-csi 8", card["sha256"], "paramCombination 1"):
+        assert wanted in text
+    # what is loaded decodes its own reports; reports of another number of latents are refused
+    coder = NeuralCoder(str(whole), 4)
+    data = CsiData(load_recipe("tiny.yaml"))
+    data.prepare(lambda text: None)
+    v, base = data.held_out()
+    reports = coder.encode(v, base)
+    assert reports.shape == (56, 8)
+    assert float(sgcs(v, coder.decode(reports, base)).mean()) > float(sgcs(v, base).mean()) - 0.02
+    with pytest.raises(ValueError, match=r"report: got \(56, 7\); allowed: \[batch, 8\] bits of 4 latents"):
+        coder.decode(reports[:, 1:], base)
+    with pytest.raises(ValueError, match="made for csi"):
+        load_weights(str(whole), "beams")
+    _exchange(whole, reports)
+
+
+def _exchange(weights: Path, reports: np.ndarray) -> None:
+    """The data set between both sides holds the reports of the encoder."""
+    arguments = ["--drops", "70", "--weights", str(weights), "--values", "4"]
+    assert main(["data", "csi", "small.yaml", "--out", "exchange.h5", *arguments]) == 0
+    with h5py.File("exchange.h5") as file:
+        assert file["reports"].shape == (70, 8)
+        assert file["base"].shape == (70, 6, 8, 2)
+        assert file.attrs["weights"] == "tiny-csi"
+        v, base = (torch.complex(*torch.from_numpy(file[key][:]).unbind(-1)) for key in ("precoders", "base"))
+        decoded = NeuralCoder(str(weights), 4).decode(file["reports"][:], base)
+        assert float(sgcs(v, decoded).mean()) > 0.5
+    assert reports.shape[1] == 8
+
+
+def test_a_draw_depends_on_its_number_alone():
+    data = CsiData(load_recipe("tiny.yaml"))
+    data.prepare(lambda text: None)
+    v, base, values = data.draw(3, range(16), 16)
+    data.draw(4, range(16), 16)
+    again = data.draw(3, range(16), 16)
+    assert torch.equal(v, again[0])
+    assert torch.equal(values, again[2])
+    part = data.draw(3, range(4, 8), 16)
+    assert torch.equal(part[1], base[4:8])
+
+
+def test_a_mirrored_sample_is_as_well_described_as_it_was():
+    data = CsiData(load_recipe("tiny.yaml"))
+    data.prepare(lambda text: None)
+    v, base = data.held_out()
+    torch.testing.assert_close(sgcs(data._mirrored(v), data._mirrored(base)), sgcs(v, base))
+    assert torch.equal(data._mirrored(data._mirrored(v)), v)
+    # columns change direction and slants their places
+    assert torch.equal(data._mirrored(v)[..., :4], v[..., 4:].flip(-1))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("model.num_units=13", "model.num_units: got 13; allowed: 6, what csi_drops have"),
+        ("model.n1=8", r"model.n1, model.n2: got \(8, 1\); allowed: \(4, 1\)"),
+        ("num_values=[9]", "num_values: got 9; allowed: 0 to 8"),
+        ("model.name=refinemen", "did you mean 'refinement'"),
+        ("combination=7", "paramCombination-r16: got 7; allowed: 1 to 6 with 8 ports"),
+        ("init=nowhere", "init: weights: got 'nowhere'"),
+        ("evaluate=[{experiment: nowhere}]", "evaluate.0: experiment"),
+    ],
+)
+def test_bad_recipes_are_refused_at_once(change, message):
+    with pytest.raises(InputError, match=message):
+        check(load_recipe("tiny.yaml", [change]))
+
+
+def test_shipped_recipes_of_csi_are_sound():
+    names = [name for name in recipe_names() if name.startswith("csi-")]
+    assert names
+    for name in names:
+        recipe = load_recipe(name)
+        assert isinstance(recipe, CsiRecipe)
+        check(recipe)
