@@ -49,7 +49,7 @@ class CsiTrainer(Training):
         if recipe.init is None:
             train = slice(0, self.data.num_train)
             _, x, x0 = model.framed(self.data.v[train], self.data.base[train])
-            model.start_from(x, x0)
+            model.start_from(x, x0, () if recipe.frozen is None else (recipe.frozen[0],))
         self.refinement = model
         super().__init__(recipe.schedule, model, out, device, processes, board)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ran.phy.config import Config
 from ran.training.beam_recipe import Evaluated
@@ -49,8 +49,10 @@ class CsiRecipe(Config):
     drops: trained on; every layer of a drop is a sample. combination: paramCombination-r16 of the reports that the
     model refines. num_values: latents of a sample while training, drawn from these; the model then serves all of them.
     held_out_values: the number with which the held-out drops are judged. mirror: whether half of the samples are
-    mirrored left to right. side: which side is trained; with the other one frozen, of `init`.
-    model: architecture and its options, {"name": "refinement", ...}. init: weights to begin with.
+    mirrored left to right.
+    model: architecture and its options, {"name": "refinement", ...}. init: weights to begin with. frozen_encoder,
+        frozen_decoder: weights whose encoder (or decoder) is taken and not trained, as another vendor's is: the other
+        side begins anew.
     limits: what the model is not for. evaluate: CSI experiments whose figures go into the model card.
     """
 
@@ -64,6 +66,22 @@ class CsiRecipe(Config):
     mirror: bool = True
     model: dict[str, Any]
     init: str | None = None
+    frozen_encoder: str | None = None
+    frozen_decoder: str | None = None
     schedule: CsiSchedule
     limits: tuple[str, ...] = ()
     evaluate: tuple[Evaluated, ...] = ()
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> CsiRecipe:
+        given = [name for name in ("init", "frozen_encoder", "frozen_decoder") if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"{', '.join(given)}: got {len(given)} of them; allowed: one, or none")
+        return self
+
+    @property
+    def frozen(self) -> tuple[str, str] | None:
+        """The side that is not trained, "encoder" or "decoder", and the weights that it is from."""
+        if self.frozen_encoder is not None:
+            return "encoder", self.frozen_encoder
+        return None if self.frozen_decoder is None else ("decoder", self.frozen_decoder)

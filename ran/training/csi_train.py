@@ -18,7 +18,7 @@ from ran.training.csi_loop import CsiTrainer
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from receivers.csi import CSI_ARCHITECTURES
-from receivers.neural.weights import load_weights
+from receivers.neural.weights import Weights, load_weights
 
 
 def check(recipe: CsiRecipe) -> None:
@@ -52,14 +52,27 @@ def build_model(recipe: CsiRecipe) -> nn.Module:
         torch.manual_seed(recipe.seed)
         model: nn.Module = construct(CSI_ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
-        try:
-            given = load_weights(recipe.init, "csi")
-        except ValueError as error:
-            raise InputError(f"init: {error}") from None
-        if given.card["architecture"] != recipe.model:
-            raise bad_value("init", recipe.init, f"weights of {recipe.model}")
-        model.load_state_dict(given.tensors)
+        model.load_state_dict(_given(recipe, "init", recipe.init).tensors)
+    if recipe.frozen is not None:
+        side, weights = recipe.frozen
+        given = _given(recipe, f"frozen_{side}", weights).tensors
+        model.load_state_dict(model.state_dict() | {k: v for k, v in given.items() if k.startswith(f"{side}.")})
+        for parameter in model.get_submodule(side).parameters():
+            parameter.requires_grad_(False)
     return model
+
+
+def _given(recipe: CsiRecipe, key: str, weights: str) -> Weights:
+    """Weights of the recipe's architecture and codebook; `InputError` names the key."""
+    try:
+        given = load_weights(weights, "csi")
+    except ValueError as error:
+        raise InputError(f"{key}: {error}") from None
+    if given.card["architecture"] != recipe.model:
+        raise bad_value(key, weights, f"weights of {recipe.model}")
+    if given.card["base"]["combination"] != recipe.combination:
+        raise bad_value(f"{key}: combination", given.card["base"]["combination"], f"{recipe.combination}, the recipe's")
+    return given
 
 
 def write_weights(recipe: CsiRecipe, model: nn.Module, trainer: CsiTrainer, step: int, out: Path) -> None:
@@ -86,6 +99,7 @@ def write_weights(recipe: CsiRecipe, model: nn.Module, trainer: CsiTrainer, step
             **{key: written[key] for key in ("csi_drops", "num_values", "held_out_values", "mirror")},
             "scenario": trainer.data.world.scenario_id,
             "init": recipe.init,
+            "frozen": None if recipe.frozen is None else list(recipe.frozen),
             "samples": trainer.data.num_train,
             "seconds_for_drops": round(trainer.seconds_for_drops),
             "seed": recipe.seed,

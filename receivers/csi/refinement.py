@@ -25,8 +25,8 @@ class Body(nn.Module):
         )
         self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
         self.leave = nn.Linear(width, num_out)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         found: Tensor = self.leave(self.layers(self.enter(x) + self.place))
@@ -45,8 +45,8 @@ class ConvolutionalBody(nn.Module):
             for _ in range(depth)
         )
         self.leave = nn.Conv1d(width, num_out, 1)
-        nn.init.zeros_(self.leave.weight)
-        nn.init.zeros_(self.leave.bias)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.enter(x.transpose(1, 2))
@@ -129,18 +129,20 @@ class Refinement(nn.Module):
         self.decoder = Decoder(num_units, features, num_latents, width, depth, body)
 
     @torch.no_grad()
-    def start_from(self, x: Tensor, x0: Tensor) -> None:
+    def start_from(self, x: Tensor, x0: Tensor, frozen: tuple[str, ...] = ()) -> None:
         """Fit the transform to residuals in the frame, float32 [num_samples, num_units, num_features]: before training
-        the model is a Karhunen-Loeve transform with a 4-level quantiser."""
+        the model is a Karhunen-Loeve transform with a 4-level quantiser. frozen: sides that stay as they are."""
         residual = (x - x0).flatten(1).double()
         mean = residual.mean(0)
         values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
         std = values.clamp(min=float(values.max()) * 1e-9).sqrt().flip(0)[: self.num_latents]
         basis = vectors.flip(1)[:, : self.num_latents]
-        self.encoder.transform.copy_((basis / std).float())
-        self.encoder.mean.copy_(mean.float())
-        self.decoder.mean.copy_(mean.float())
-        self.decoder.transform.copy_((basis * std).T.float())
+        if "encoder" not in frozen:
+            self.encoder.transform.copy_((basis / std).float())
+            self.encoder.mean.copy_(mean.float())
+        if "decoder" not in frozen:
+            self.decoder.mean.copy_(mean.float())
+            self.decoder.transform.copy_((basis * std).T.float())
 
     def framed(self, v: Tensor, base: Tensor) -> tuple[Frame, Tensor, Tensor]:
         """The frame, and both in it as real numbers."""

@@ -78,7 +78,7 @@ class TransformCoder:
         if bits.ndim != 2 or bits.shape[1] != int(self.bits.sum()):
             raise bad_value("report", bits.shape, f"[batch, {int(self.bits.sum())}] bits")
         z, at = np.zeros((len(bits), len(self.bits))), 0
-        for column, count in enumerate(self.bits):
+        for column, count in enumerate(self.bits.tolist()):
             index = bits[:, at : at + count].astype(np.int64) @ (1 << np.arange(count - 1, -1, -1))
             z[:, column], at = self.levels[column][index], at + count
         x = torch.from_numpy(self.mean + z @ self.basis.T).float()

@@ -101,6 +101,7 @@ def test_a_kill_resumes_to_identical_weights_and_the_card_is_whole(tmp_path, mon
     with pytest.raises(ValueError, match="made for csi"):
         load_weights(str(whole), "beams")
     _exchange(whole, reports)
+    _other_side(whole, tmp_path)
 
 
 def _exchange(weights: Path, reports: np.ndarray) -> None:
@@ -115,6 +116,21 @@ def _exchange(weights: Path, reports: np.ndarray) -> None:
         decoded = NeuralCoder(str(weights), 4).decode(file["reports"][:], base)
         assert float(sgcs(v, decoded).mean()) > 0.5
     assert reports.shape[1] == 8
+
+
+def _other_side(weights: Path, tmp_path: Path) -> None:
+    """With a frozen encoder only the decoder learns, and the other way round."""
+    given = load_weights(str(weights), "csi").tensors
+    for side, other in (("encoder", "decoder"), ("decoder", "encoder")):
+        changes = [f"frozen_{side}={weights}", "name=other", "evaluate=[]"]
+        found = load_weights(str(run("tiny.yaml", tmp_path / f"frozen-{side}", changes, workers=1)), "csi").tensors
+        same = {name: torch.equal(given[name], tensor) for name, tensor in found.items()}
+        assert all(equal for name, equal in same.items() if name.startswith(side))
+        assert not all(equal for name, equal in same.items() if name.startswith(other))
+    with pytest.raises(InputError, match="init, frozen_encoder: got 2 of them"):
+        load_recipe("tiny.yaml", [f"init={weights}", f"frozen_encoder={weights}"])
+    with pytest.raises(InputError, match="frozen_encoder: combination: got 1; allowed: 2"):
+        check(load_recipe("tiny.yaml", [f"frozen_encoder={weights}", "combination=2"]))
 
 
 def test_a_draw_depends_on_its_number_alone():
@@ -147,6 +163,7 @@ def test_a_mirrored_sample_is_as_well_described_as_it_was():
         ("num_values=[9]", "num_values: got 9; allowed: 0 to 8"),
         ("model.name=refinemen", "did you mean 'refinement'"),
         ("combination=7", "paramCombination-r16: got 7; allowed: 1 to 6 with 8 ports"),
+        ("frozen_decoder=nowhere", "frozen_decoder: weights: got 'nowhere'"),
         ("init=nowhere", "init: weights: got 'nowhere'"),
         ("evaluate=[{experiment: nowhere}]", "evaluate.0: experiment"),
     ],

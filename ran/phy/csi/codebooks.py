@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ran.errors import unknown_name
@@ -44,7 +46,7 @@ def through_reports(v: np.ndarray, config: Codebook) -> tuple[np.ndarray, np.nda
     return decoded, bits
 
 
-def codebook(name: str, n1: int, n2: int, num_units: int, max_rank: int, **options: int | bool) -> Codebook:
+def codebook(name: str, n1: int, n2: int, num_units: int, max_rank: int, **options: Any) -> Codebook:
     """A configuration by the codebook's name; options as of its class."""
     if name == "enhanced-type-two":
         return EnhancedTypeTwo(n1, n2, num_units, max_rank=max_rank, **options)
