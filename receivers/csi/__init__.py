@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder
-from receivers.csi.prediction import LinearPredictor, hold_last
+from receivers.csi.prediction import LinearPredictor, doppler_weights, hold_last, predicted_channel
 from receivers.csi.refinement import Refinement
 from receivers.csi.similarity import gcs, nmse, sgcs
 from receivers.csi.sparse import SparseCoder
@@ -16,8 +16,10 @@ __all__ = [
     "Refinement",
     "SparseCoder",
     "TransformCoder",
+    "doppler_weights",
     "gcs",
     "hold_last",
     "nmse",
+    "predicted_channel",
     "sgcs",
 ]

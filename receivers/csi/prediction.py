@@ -1,8 +1,10 @@
-"""Prediction of precoders from those of the last reports: hold the last, or a linear filter fitted beforehand."""
+"""Prediction from what was seen at the last reports: hold the last, or linear filters over precoders or channels."""
 
 from __future__ import annotations
 
+import numpy as np
 import torch
+from scipy.special import j0
 from torch import Tensor
 
 from receivers.csi.frame import Frame, in_phase, unit_norm
@@ -68,3 +70,26 @@ class LinearPredictor:
         frame = Frame.around(last, self.shape)
         parts = [frame.enter(in_phase(history[:, k], last)).flatten(1) for k in range(self.num_reports)]
         return frame, torch.stack(parts, 1)
+
+
+def doppler_weights(times_s: np.ndarray, at_s: float, doppler_hz: float, noise: float = 1e-3) -> np.ndarray:
+    """Wiener filter over time for a channel whose Doppler spectrum is Jakes': float64 [num_times].
+
+    times_s [num_times]: of what was seen. at_s: what is asked for. doppler_hz: maximum Doppler shift, known from the
+    user's speed. noise: error of what was seen over its power, and guard against a spectrum that is another. The
+    channel at `at_s` is the weighted sum of those seen; its correlation over tau is J0(2 pi doppler tau) (W. C. Jakes,
+    Microwave Mobile Communications, 1974, §1.2).
+    """
+    if doppler_hz < 0 or noise <= 0:
+        raise bad_value("doppler_hz, noise", (doppler_hz, noise), "0 or more, and above 0")
+    times = np.asarray(times_s, float)
+    turn = 2 * np.pi * doppler_hz
+    covariance = j0(turn * (times[:, None] - times)) + noise * np.eye(len(times))
+    return np.asarray(np.linalg.solve(covariance, j0(turn * (at_s - times))))
+
+
+def predicted_channel(h: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The weighted sum over times: complex [batch, ...] of [batch, num_times, ...]."""
+    if h.shape[1] != len(weights):
+        raise bad_value("h", h.shape, f"[batch, {len(weights)}, ...]")
+    return np.asarray(np.einsum("nt...,t->n...", h, weights.astype(h.real.dtype)))

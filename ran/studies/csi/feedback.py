@@ -17,13 +17,25 @@ from ran.link.catalogue import construct
 from ran.phy.csi.codebooks import Codebook, codebook, through_reports
 from ran.sim.identity import digest
 from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
-from ran.studies.csi.world import CsiWorld
-from receivers.csi import LinearPredictor, NeuralCoder, SparseCoder, TransformCoder, hold_last
+from ran.studies.csi.world import CsiWorld, precoders
+from receivers.csi import (
+    LinearPredictor,
+    NeuralCoder,
+    SparseCoder,
+    TransformCoder,
+    doppler_weights,
+    hold_last,
+    predicted_channel,
+)
 
 Say = Callable[[str], None]
+#: Least part of the power that the filter over channels takes for error.
+_GUARD = 1e-3
 #: Samples of a file in the cache.
 _SAMPLES_PER_FILE = 512
-PREDICTORS = ("hold", "linear")
+#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or a filter over channels that
+#: knows the speed of the user.
+PREDICTORS = ("hold", "linear", "wiener")
 
 
 @dataclass
@@ -322,8 +334,19 @@ class Point:
         if self.predictor == "linear":
             self.linear = _fitted_predictor(world, say)
 
-    def wanted(self, history: np.ndarray) -> np.ndarray:
-        """What the user reports, [num_drops, num_layers, ...], of [num_drops, num_times, num_layers, ...]."""
+    def wanted(self, world: CsiWorld, history: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """What the user reports, complex64 [num_drops, num_layers, num_units, num_ports].
+
+        history: precoders at the times of the reports, [num_drops, num_times, num_layers, ...]. known: channels as the
+        user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
+        """
+        e = world.experiment
+        if self.predictor == "wiener":
+            times = np.array(e.timing.times_s)
+            observed = times[: e.timing.num_observed]
+            noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
+            weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
+            return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
         flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
         found = hold_last(flat) if self.linear is None else self.linear(flat)
         return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
@@ -349,7 +372,7 @@ def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedba
     predictor = options.pop("predictor", "hold")
     if predictor not in PREDICTORS:
         raise unknown_name(f"{path}.predictor", str(predictor), PREDICTORS)
-    if predictor == "linear" and experiment.timing.num_observed < 2:
+    if predictor != "hold" and experiment.timing.num_observed < 2:
         raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
     given = options.get(cls.varied) if cls.varied else None
     values = given if isinstance(given, list | tuple) else [given]

@@ -137,14 +137,16 @@ class _Chunk:
         e = self.experiment
         drops = self.world.drops("test", block)
         here = min(BLOCK, e.num_drops - block * BLOCK)
+        channels = self.world.channels("test", block)
+        known = self.world.estimates("test", block, channels)[:here, : e.timing.num_observed]
         # the channel that the data meet: at the last time
-        h = self.world.channels("test", block)[:here, -1]
+        h = channels[:here, -1]
         history, true = drops.v[:here, : e.timing.num_observed], drops.true[:here, -1]
         bases: dict[str, Bases] = {}
         found: dict[str, np.ndarray] = {}
         for number, point in enumerate(self.points):
             if point.predictor not in bases:
-                bases[point.predictor] = Bases(e, point.wanted(history))
+                bases[point.predictor] = Bases(e, point.wanted(self.world, history, known))
             of_point = bases[point.predictor]
             decoded, bits = point.feedback(of_point.wanted, of_point)
             values = {"bits": bits, **_similarities(true, decoded), **self._worth(h, decoded)}

@@ -20,7 +20,7 @@ from ran.studies.csi.observation import observed
 Split = Literal["test", "train"]
 #: Drops of a block are computed together, always the same ones: so a drop does not depend on what else is asked for.
 BLOCK = 32
-#: Blocks of a file in the cache.
+#: Blocks of a file in the cache, of drops with one time; of more times fewer.
 _BLOCKS_PER_FILE = 16
 #: Raised whenever drops of the same experiment change.
 WORLD_VERSION = 1
@@ -115,16 +115,25 @@ class CsiWorld:
             )
         return np.ascontiguousarray(h.numpy().transpose(0, 3, 1, 2, 4))
 
+    def estimates(self, split: Split, block: int, h: np.ndarray) -> np.ndarray:
+        """What the users of a block know of their channels `h`, of the same shape."""
+        if self.experiment.estimate.method == "ideal":
+            return h
+        noise = [self.generator(split, block * BLOCK + i, "csi-rs-noise") for i in range(BLOCK)]
+        return observed(h, self.experiment, noise)
+
     def drops(self, split: Split, block: int) -> CsiDrops:
         """Precoders of the drops of a block."""
         e = self.experiment
         h = self.channels(split, block)
         true, gains = precoders(h, e.band.units, e.num_layers)
-        if e.estimate.method == "ideal":
-            return CsiDrops(true, true, gains)
-        noise = [self.generator(split, block * BLOCK + i, "csi-rs-noise") for i in range(BLOCK)]
-        estimated = observed(h, e, noise)
-        return CsiDrops(precoders(estimated, e.band.units, e.num_layers)[0], true, gains)
+        known = self.estimates(split, block, h)
+        return CsiDrops(true if known is h else precoders(known, e.band.units, e.num_layers)[0], true, gains)
+
+    @property
+    def doppler_hz(self) -> float:
+        """Maximum Doppler shift of a user."""
+        return float(self.channel.doppler_hz)  # type: ignore[attr-defined]
 
     @cached_property
     def drops_id(self) -> str:
@@ -142,8 +151,9 @@ class CsiWorld:
 
     def kept(self, split: Split, count: int, say: Callable[[str], None] = lambda text: None) -> CsiDrops:
         """The first `count` drops, from the cache of `ran.beams.kept_drops` or computed and kept there."""
-        per_file = BLOCK * _BLOCKS_PER_FILE
         e = self.experiment
+        num_blocks = max(1, _BLOCKS_PER_FILE // len(e.timing.times_s))
+        per_file = BLOCK * num_blocks
         shape = (per_file, len(e.timing.times_s), e.num_layers, len(e.band.units))
         shapes = {"v": (*shape, e.panel.num_ports), "true": (*shape, e.panel.num_ports), "gains": shape}
         parts = []
@@ -151,7 +161,7 @@ class CsiWorld:
 
             def compute(number: int = number) -> dict[str, np.ndarray]:
                 say(f"{split} drops {number * per_file + 1} to {(number + 1) * per_file} of {count}")
-                blocks = range(number * _BLOCKS_PER_FILE, (number + 1) * _BLOCKS_PER_FILE)
+                blocks = range(number * num_blocks, (number + 1) * num_blocks)
                 found = [self.drops(split, block) for block in blocks]
                 return {name: np.concatenate([getattr(d, name) for d in found]) for name in shapes}
 
