@@ -102,6 +102,7 @@ def test_a_kill_resumes_to_identical_weights_and_the_card_is_whole(tmp_path, mon
         load_weights(str(whole), "beams")
     _exchange(whole, reports)
     _other_side(whole, tmp_path)
+    _exported(whole)
 
 
 def _exchange(weights: Path, reports: np.ndarray) -> None:
@@ -116,6 +117,17 @@ def _exchange(weights: Path, reports: np.ndarray) -> None:
         decoded = NeuralCoder(str(weights), 4).decode(file["reports"][:], base)
         assert float(sgcs(v, decoded).mean()) > 0.5
     assert reports.shape[1] == 8
+
+
+def _exported(weights: Path) -> None:
+    """Encoder and decoder as ONNX do what the weights do."""
+    command = ["export", "model", str(weights), "--target", "csi", "--experiment", "small.yaml", "--out", "files"]
+    assert main(command) == 0
+    described = json.loads(Path("files/contract.json").read_text())
+    assert set(described["files"]) == {"encoder", "decoder"}
+    assert described["base"].count("enhanced-type-two") == 1
+    assert "Rejected" not in Path("files/REPORT.md").read_text()
+    assert main(command) == 2
 
 
 def _other_side(weights: Path, tmp_path: Path) -> None:
