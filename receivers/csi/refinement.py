@@ -90,7 +90,7 @@ class Decoder(nn.Module):
         """levels float32 [batch, num_latents]: 1/8 to 7/8, of latents that are used; used: 1 or 0 of the same shape."""
         # the optimal 4 levels of a Gaussian, evenly spaced here
         z = 4 * 1.02 * (levels - 0.5) * used
-        linear = (z @ self.transform + self.mean).unflatten(1, x0.shape[1:])
+        linear = (z @ self.transform + self.mean).reshape(x0.shape)
         found: Tensor = x0 + linear + self.body(torch.cat([x0, linear, x0 + linear], -1))
         return found
 

@@ -21,7 +21,8 @@ from ran.training.csi_recipe import CsiRecipe
 from ran.training.csi_train import build_model, check
 from ran.training.train import run
 from receivers.csi import NeuralCoder, sgcs
-from receivers.neural.weights import load_weights
+from receivers.csi.frame import unit_norm
+from receivers.neural.weights import card_path, load_weights, shipped_weights
 
 SMALL = {
     "channel": {"name": "umi", "carrier_frequency_hz": 2e9},
@@ -192,3 +193,20 @@ def test_shipped_recipes_of_csi_are_sound():
         recipe = load_recipe(name)
         assert isinstance(recipe, CsiRecipe)
         check(recipe)
+
+
+@pytest.mark.parametrize("name", sorted(shipped_weights("csi")))
+def test_shipped_weights_load_and_their_cards_are_complete(name):
+    card = shipped_weights("csi")[name]
+    path = card_path(name)
+    assert path.with_suffix(".md").read_text() == card_text(card)
+    assert {part["experiment"] for part in card["measured"]} >= {"csi-uma-32ports", "csi-umi-32ports", "csi-munich"}
+    coder = NeuralCoder(name, 24)
+    base = card["base"]
+    generator = torch.Generator().manual_seed(1)
+    shape = (4, base["num_units"], 2 * base["n1"] * base["n2"], 2)
+    v = unit_norm(torch.view_as_complex(torch.randn(shape, generator=generator)))
+    reports = coder.encode(v, v)
+    # what the base says already needs no change that would spoil it
+    assert float(sgcs(v, coder.decode(reports, v)).mean()) > 0.5
+    assert reports.shape == (4, coder.num_bits)
