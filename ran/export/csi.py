@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -20,6 +18,7 @@ from ran.studies.csi.feedback import kept_bases
 from ran.studies.csi.world import CsiWorld
 from receivers.csi import NeuralCoder, sgcs
 from receivers.csi.frame import Frame, as_complex, unit_norm
+from receivers.csi.refinement import plain_attention
 from receivers.onnx.contract import Contract
 from receivers.onnx.csi import CSI_DECODER, CSI_ENCODER
 from receivers.onnx.export import write_onnx
@@ -97,7 +96,7 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
         latents = model.encoder(x, x0)
         levels = model.levels(model.indices(latents))
         decoded = model.decoder(levels, used, x0)
-        with _plain_attention():
+        with plain_attention():
             write_onnx(model.encoder.eval(), CSI_ENCODER, (x[:3], x0[:3]), fixed, about, out / "encoder.onnx")
             example = (levels[:3], used[:3], x0[:3])
             write_onnx(model.decoder.eval(), CSI_DECODER, example, fixed, about, out / "decoder.onnx")
@@ -114,17 +113,6 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
     )
     _describe(outcome, about)
     return outcome
-
-
-@contextmanager
-def _plain_attention() -> Iterator[None]:
-    """Transformers as the operations that ONNX has, not as torch's fused ones for inference."""
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _run(path: Path, contract: Contract, *inputs: torch.Tensor) -> torch.Tensor:

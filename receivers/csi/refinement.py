@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +13,17 @@ from receivers.errors import bad_value
 
 #: sigmoid(_SLOPE z) is 1/4, 1/2, 3/4 at the thresholds of the optimal 4-level quantiser of a Gaussian z.
 _SLOPE = 1.0986 / 0.9816
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Transformers as single operations, which can be exported and counted, not as torch's fused ones for inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 class Body(nn.Module):

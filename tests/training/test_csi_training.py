@@ -56,6 +56,7 @@ def _alone(tmp_path, monkeypatch, tmp_path_factory):
     torch.set_num_threads(threads)
 
 
+@pytest.mark.slow
 def test_sgcs_rises_on_drops_never_trained_on(tmp_path):
     recipe = load_recipe("tiny.yaml", ["schedule.steps=60", "schedule.learning_rate=3e-3", "schedule.batch_drops=64"])
     trainer = CsiTrainer(recipe, build_model(recipe), tmp_path)

@@ -27,6 +27,7 @@ from receivers.csi import (
     hold_last,
     predicted_channel,
 )
+from receivers.csi.refinement import plain_attention
 
 Say = Callable[[str], None]
 #: Least part of the power that the filter over channels takes for error.
@@ -288,7 +289,7 @@ class NeuralFeedback(Feedback):
             ("encoder", model.encoder, (x, x)),
             ("decoder", model.decoder, (levels, levels, x)),
         ):
-            with FlopCounterMode(display=False) as counter, torch.no_grad():
+            with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
                 module(*arguments)
             found[f"{side}_flops"] = int(counter.get_total_flops())
             found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters())

@@ -284,3 +284,14 @@ def test_data_sets_that_cannot_be_are_refused(capsys):
     ):
         assert main(["data", "csi", "small.yaml", *arguments]) == 2
         assert message in capsys.readouterr().err
+
+
+def test_floating_point_operations_of_a_model_are_counted_whole():
+    """At least two for every weight of the layers that every delay passes."""
+    loaded = load("csi-uma-32ports", ["feedback=[{name: neural, num_values: 8}]"])
+    (point,) = points(loaded)
+    cost, model = point.feedback.cost(), point.feedback.coder.model
+    for side in ("encoder", "decoder"):
+        layers = sum(p.numel() for p in model.get_submodule(side).body.parameters() if p.ndim == 2)
+        assert cost[f"{side}_flops"] >= 2 * 12 * layers
+        assert cost[f"{side}_parameters"] == sum(p.numel() for p in model.get_submodule(side).parameters())
