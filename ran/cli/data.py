@@ -202,6 +202,33 @@ def beams(
     print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
 
 
+@app.command("csi")
+def csi(
+    experiment: Annotated[
+        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
+    ],
+    out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .mat.")],
+    drops: Annotated[int, typer.Option(help="Users in all, of which 80 % are for training.")] = 1000,
+    weights: Annotated[
+        str | None, typer.Option(help="Add what this two-sided model's encoder reports: a shipped name, or a file.")
+    ] = None,
+    values: Annotated[int, typer.Option(help="Latents of a report, with --weights.")] = 24,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
+    ] = None,
+) -> None:
+    """Write precoders, [samples, subbands, ports, 2]. Interrupt it at any time: the same command resumes."""
+    from ran.cli.progress import ProgressLine
+    from ran.studies.csi.data import write_csi
+    from ran.studies.csi.experiment import load
+
+    loaded = load(experiment, overrides or [])
+    with ProgressLine() as line:
+        shapes = write_csi(loaded, drops, out, line.say, weights, values)
+    print(f"{out}: " + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()))
+
+
 @app.command("rays")
 def rays(
     trace: Annotated[

@@ -24,7 +24,7 @@ def model(
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors."
+            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -36,7 +36,8 @@ def model(
     experiment: Annotated[
         str | None,
         typer.Option(
-            help="Experiment whose slots or beams the file is for. [default: pusch-receivers, beams-uma-30ghz]"
+            help="Experiment whose slots, beams or drops the file is for. "
+            "[default: pusch-receivers, beams-uma-30ghz, csi-uma-32ports]"
         ),
     ] = None,
     overrides: Annotated[
@@ -69,6 +70,9 @@ def model(
     from ran.export.outcome import Request
     from ran.export.run import export
 
+    if chosen.name == "csi":
+        _export_csi(weights, out, experiment or "csi-uma-32ports", tuple(overrides or ()))
+        return
     if chosen.name == "beams":
         _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
         return
@@ -95,6 +99,18 @@ def model(
         if file.bler is not None:
             print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
         print(f"; loss {file.loss} dB" if file.loss is not None else "")
+    for problem in outcome.problems:
+        print(f"rejected: {problem}")
+    print(f"report: {outcome.folder / 'REPORT.md'}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
+    from ran.export.csi import export_csi
+
+    outcome = export_csi(weights, out, experiment, changes)
+    print(f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after")
     for problem in outcome.problems:
         print(f"rejected: {problem}")
     print(f"report: {outcome.folder / 'REPORT.md'}")

@@ -16,7 +16,7 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, weights, recipes or (export) targets.",
         ),
     ],
 ) -> None:
@@ -29,6 +29,8 @@ def list_(
         "adaptations": _adaptations,
         "beam-experiments": _beam_experiments,
         "beam-predictors": _beam_predictors,
+        "csi-experiments": _csi_experiments,
+        "csi-feedback": _csi_feedback,
         "weights": _weights,
         "recipes": _recipes,
         "targets": _targets,
@@ -81,6 +83,19 @@ def _beam_predictors() -> dict[str, str]:
     from ran.studies.beams.catalogue import predictor_catalogue
 
     return predictor_catalogue()
+
+
+def _csi_experiments() -> dict[str, str]:
+    from ran.studies.csi.experiment import built_in_experiments, load
+
+    return {name: load(name).description for name in built_in_experiments()}
+
+
+def _csi_feedback() -> dict[str, str]:
+    """Ways to report the channel in `feedback` of a CSI experiment."""
+    from ran.studies.csi.feedback import FEEDBACK
+
+    return {name: (cls.__doc__ or "").split("\n")[0] for name, cls in FEEDBACK.items()}
 
 
 def _weights() -> dict[str, str]:

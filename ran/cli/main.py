@@ -16,6 +16,7 @@ from ran.cli import (
     bench,
     calibrate,
     conformance,
+    csi,
     data,
     doctor,
     export,
@@ -63,6 +64,7 @@ app.command("conformance")(conformance.conformance)
 app.command("generalise")(generalise.generalise)
 app.command("adapt")(adapt.adapt)
 app.command("beams")(beams.beams)
+app.command("csi")(csi.csi)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")

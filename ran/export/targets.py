@@ -60,6 +60,7 @@ _ALL = (
     ),
     Target("llrnet", "llrnet", "demapper of pyAerial's LLRNet", dtypes=("f32",), per_prb=False, esn0_db=5.0),
     Target("beams", "beams", "beam predictor for the codebooks of a beam experiment", dtypes=("f32",), per_prb=False),
+    Target("csi", "csi-encoder", "encoder and decoder of a two-sided CSI model", dtypes=("f32",), per_prb=False),
     Target("torch", "generic", "torch.export program (.pt2), one size of slot", runtime="torch", dtypes=("f32",)),
     Target(
         "tensorrt",

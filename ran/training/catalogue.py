@@ -11,6 +11,7 @@ from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
 from ran.training.beam_recipe import BeamRecipe
+from ran.training.csi_recipe import CsiRecipe
 from ran.training.distribution import merge
 from ran.training.recipe import Recipe
 
@@ -22,8 +23,10 @@ def recipe_names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in _BUILT_IN.iterdir() if p.name.endswith(".yaml"))
 
 
-def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | BeamRecipe:
-    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied; of beam predictors with `worlds`.
+def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | BeamRecipe | CsiRecipe:
+    """A recipe from a file or by its built-in name, with `a.b=c` overrides applied.
+
+    With `worlds` it is one of beam predictors, with `csi_drops` one of two-sided CSI models.
 
     A file may name a built-in recipe as its `base`, over which its own keys are laid.
     """
@@ -40,6 +43,8 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Be
             raise unknown_name("base", str(base), recipe_names())
         mapping = merge(read_mapping(_built_in(base)), mapping)
     changed = apply_overrides(mapping, overrides)
+    if "csi_drops" in mapping:
+        return validate(CsiRecipe, changed, str(path))
     return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))
 
 
@@ -51,7 +56,7 @@ def replayed_recipe(recipe: Recipe) -> Recipe | None:
         other = load_recipe(recipe.replay.recipe)
     except InputError as error:
         raise InputError(f"replay.recipe: {error}") from None
-    if isinstance(other, BeamRecipe) or not other.slots:
+    if not isinstance(other, Recipe) or not other.slots:
         raise InputError(f"replay.recipe: got {recipe.replay.recipe!r}, which trains on data; allowed: one with slots")
     return other.model_copy(update={"seed": recipe.seed, "schedule": recipe.schedule})
 

@@ -24,6 +24,7 @@ from ran.sim.files import write_text
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
+from ran.training.csi_recipe import CsiRecipe
 from ran.training.flops import convolution_flops
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.loop import Trainer
@@ -107,7 +108,7 @@ def run(
 
 
 def _train(
-    recipe: Recipe | BeamRecipe,
+    recipe: Recipe | BeamRecipe | CsiRecipe,
     kind: Kind,
     model: nn.Module,
     processes: Processes,
@@ -177,11 +178,15 @@ def _measure(weights: Path, recipe: Recipe, workers: int | None) -> None:
     measure(weights, recipe, workers)
 
 
-def _kind_of(recipe: Recipe | BeamRecipe) -> Kind:
+def _kind_of(recipe: Recipe | BeamRecipe | CsiRecipe) -> Kind:
     if isinstance(recipe, BeamRecipe):
         from ran.training.beam_train import BEAMS  # not for those who train receivers
 
         return BEAMS
+    if isinstance(recipe, CsiRecipe):
+        from ran.training.csi_train import CSI
+
+        return CSI
     return Kind(_check, build_model, Trainer, write_weights, _measure, "slots")
 
 
@@ -260,7 +265,7 @@ def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
         )
 
 
-def _claim(out: Path, recipe: Recipe | BeamRecipe) -> None:
+def _claim(out: Path, recipe: Recipe | BeamRecipe | CsiRecipe) -> None:
     """Make the folder this recipe's, or refuse it."""
     text = dump(recipe.model_dump(mode="json"))
     path = out / "recipe.yaml"

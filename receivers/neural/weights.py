@@ -59,7 +59,7 @@ class Weights:
 
 
 def shipped_weights(task: str | None = None) -> dict[str, dict[str, Any]]:
-    """Model cards of the weights in the package, by name; of all tasks, or of one: "receiver" or "beams"."""
+    """Model cards of the weights in the package, by name; of all tasks, or of one: "receiver", "beams" or "csi"."""
     cards = {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
     return {name: card for name, card in cards.items() if task in (None, task_of(card))}
 
@@ -78,8 +78,9 @@ def card_path(name: str) -> Path:
 def load_weights(name: str, task: str = "receiver") -> Weights:
     """Weights by name from the package, or from a path to a .safetensors file with its .json card beside it.
 
-    task: what the model is to do, "receiver" or "beams". Raises `ValueError` in one line for a missing or damaged file,
-    and for weights of the other task.
+    task: what the model is to do, "receiver", "beams" or "csi". Raises `ValueError` in one line for a missing or
+    damaged file,
+    and for weights of another task.
     """
     card_file = card_path(name)
     path = card_file.with_suffix(".safetensors")

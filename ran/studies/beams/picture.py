@@ -13,6 +13,8 @@ from ran.studies.beams.run import BeamResults
 
 _WIDTH, _HEIGHT = 520, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 14, 10, 40
+#: Part of the horizontal axis that a label takes.
+_LABEL = 0.06
 #: Part of the vertical axis that is too little to be seen.
 _HAIR = 0.005
 
@@ -53,7 +55,10 @@ def line_svg(lines: Sequence[Line], x_title: str, y_title: str, share: bool = Fa
     if -_HAIR * max(ys) < low < 0:
         low = 0.0  # the interval of what is next to nothing asks for no part of the axis
     y_ticks = np.arange(0, 1.01, 0.2) if share else _steps(low, max(ys))
-    x_ticks = np.array(sorted(set(xs))) if len(set(xs)) <= 8 else _steps(min(xs), max(xs))
+    own = np.array(sorted(set(xs)))
+    # values of their own as labels, unless they would lie on one another
+    apart = len(own) <= 8 and (len(own) < 2 or np.diff(own).min() > _LABEL * (own[-1] - own[0]))
+    x_ticks = own if apart else _steps(min(xs), max(xs))
     x_low, x_high = min(min(xs), x_ticks[0]), max(max(xs), x_ticks[-1])
     x_high = x_high if x_high > x_low else x_low + 1
 

@@ -1,0 +1,56 @@
+"""`ran csi`: downlink CSI feedback."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ran.studies.csi.run import CsiResults
+
+
+def csi(
+    experiment: Annotated[
+        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_drops=200."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+) -> None:
+    """Report the downlink channel by codebooks, transforms and learned models: SGCS and throughput over payload.
+
+    Interrupt it at any time: the same command resumes.
+    """
+    from ran.studies.csi.experiment import load
+
+    loaded = load(experiment, overrides or [])
+    from ran.cli.progress import ProgressLine
+    from ran.studies.csi.page import write_results
+    from ran.studies.csi.run import run_experiment
+
+    folder = out or Path("runs") / loaded.name
+    with ProgressLine() as listener:
+        results = run_experiment(loaded, folder, workers, listener.say)
+        page = write_results(results, folder)
+    _print_table(results)
+    print(f"report: {page}")
+
+
+def _print_table(results: CsiResults) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from ran.studies.csi.page import column_titles, rows
+
+    table = Table(title=f"{results.experiment.name}: {results.experiment.num_drops} drops", title_justify="left")
+    for number, title in enumerate(("feedback", *column_titles(results))):
+        table.add_column(title, justify="left" if number == 0 else "right")
+    for row in rows(results):
+        table.add_row(row["title"], *(cell["value"] for cell in row["cells"]))
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=170)).print(table)

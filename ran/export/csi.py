@@ -1,0 +1,152 @@
+"""Two-sided CSI models as ONNX: encoder and decoder in a file each, run again and held against the weights."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ran.config.provenance import versions
+from ran.errors import InputError, bad_value
+from ran.sim.files import write_text
+from ran.studies.csi.experiment import load
+from ran.studies.csi.feedback import kept_bases
+from ran.studies.csi.world import CsiWorld
+from receivers.csi import NeuralCoder, sgcs
+from receivers.csi.frame import Frame, as_complex, unit_norm
+from receivers.csi.refinement import plain_attention
+from receivers.onnx.contract import Contract
+from receivers.onnx.csi import CSI_DECODER, CSI_ENCODER
+from receivers.onnx.export import write_onnx
+from receivers.onnx.model import OnnxModel
+
+#: Largest difference of a latent, or of an entry of a precoder, between the file and torch.
+_TOLERANCE = 1e-4
+#: SGCS that a file may lose.
+_MOST_LOST_SGCS = 1e-4
+_NUM_DROPS = 64
+
+
+@dataclass(frozen=True)
+class CsiExport:
+    """What was written, and how it does. sgcs: of the weights and of the files, all latents, over the same drops."""
+
+    folder: Path
+    latents_difference: float
+    decoded_difference: float
+    sgcs_before: float
+    sgcs_after: float
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        found = []
+        for what, value in (("latents", self.latents_difference), ("precoders", self.decoded_difference)):
+            if not value <= _TOLERANCE:
+                found.append(f"{what} differ by {value:.2g}; allowed: {_TOLERANCE:g}")
+        if not self.sgcs_before - self.sgcs_after <= _MOST_LOST_SGCS:
+            found.append(f"SGCS falls from {self.sgcs_before:.4f} to {self.sgcs_after:.4f}")
+        return tuple(found)
+
+
+def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...] = ()) -> CsiExport:
+    """Write encoder.onnx, decoder.onnx, contract.json and REPORT.md into a new folder.
+
+    experiment: CSI experiment whose drops the files are run on. `InputError` for weights that do not fit it and for a
+    folder that is not new. The frame around the base is made outside of the files.
+    """
+    try:
+        coder = NeuralCoder(weights, 0)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    model = coder.model
+    coder = NeuralCoder(weights, model.num_latents)
+    loaded = load(experiment, changes)
+    world = CsiWorld(loaded)
+    made = (len(loaded.band.units), (loaded.panel.n1, loaded.panel.n2))
+    if made != (model.num_units, model.shape):
+        raise bad_value("--experiment", experiment, f"{model.num_units} PMI units and ports as {model.shape}")
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        raise bad_value("--out", str(out), "a new folder") from None
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from None
+
+    drops = world.kept("test", _NUM_DROPS).v[:, -1]
+    flat = np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:]))
+    v = torch.from_numpy(flat)
+    base = kept_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)
+    frame, x, x0 = model.framed(v, base)
+    card = coder.card
+    about = {
+        "task": str(card.get("description", "")),
+        "weights": card["name"],
+        "weights_sha256": card["sha256"],
+        "licence": card["licence"],
+        "base": json.dumps(card["base"]),
+        "bits_per_value": str(model.bits_per_value),
+    }
+    fixed = {"num_units": model.num_units, "num_features": x.shape[-1], "num_latents": model.num_latents}
+    used = torch.ones(len(v), model.num_latents)
+    with torch.no_grad():
+        latents = model.encoder(x, x0)
+        levels = model.levels(model.indices(latents))
+        decoded = model.decoder(levels, used, x0)
+        with plain_attention():
+            write_onnx(model.encoder.eval(), CSI_ENCODER, (x[:3], x0[:3]), fixed, about, out / "encoder.onnx")
+            example = (levels[:3], used[:3], x0[:3])
+            write_onnx(model.decoder.eval(), CSI_DECODER, example, fixed, about, out / "decoder.onnx")
+    of_file = _run(out / "encoder.onnx", CSI_ENCODER, x, x0)
+    after = _run(out / "decoder.onnx", CSI_DECODER, model.levels(model.indices(of_file)), used, x0)
+    # the same levels into both decoders: an index at an edge may fall to either side
+    same = _run(out / "decoder.onnx", CSI_DECODER, levels, used, x0)
+    outcome = CsiExport(
+        out,
+        float((of_file - latents).abs().max()),
+        float((same - decoded).abs().max()),
+        _sgcs(v, frame, decoded),
+        _sgcs(v, frame, after),
+    )
+    _describe(outcome, about)
+    return outcome
+
+
+def _run(path: Path, contract: Contract, *inputs: torch.Tensor) -> torch.Tensor:
+    arrays = {spec.name: tensor.numpy() for spec, tensor in zip(contract.inputs, inputs, strict=True)}
+    return torch.from_numpy(OnnxModel(path).run(arrays, [contract.outputs[0].name])[0])
+
+
+def _sgcs(v: torch.Tensor, frame: Frame, decoded: torch.Tensor) -> float:
+    return float(sgcs(v, unit_norm(frame.leave(as_complex(decoded)))).mean())
+
+
+def _describe(outcome: CsiExport, about: dict[str, str]) -> None:
+    files = {
+        name: {
+            "contract": asdict(contract),
+            "sha256": hashlib.sha256((outcome.folder / f"{name}.onnx").read_bytes()).hexdigest(),
+        }
+        for name, contract in (("encoder", CSI_ENCODER), ("decoder", CSI_DECODER))
+    }
+    write_text(outcome.folder / "contract.json", json.dumps({**about, "files": files}, indent=1) + "\n")
+    problems = [f"- {problem}" for problem in outcome.problems]
+    made = ", ".join(f"{name} {version}" for name, version in versions().items())
+    lines = [
+        f"# {about['weights']} as encoder and decoder",
+        "",
+        *(["**Rejected:**", "", *problems, ""] if problems else []),
+        f"The files in onnxruntime against torch over {_NUM_DROPS} drops: latents within "
+        f"{outcome.latents_difference:.2g}, precoders within {outcome.decoded_difference:.2g}; SGCS "
+        f"{outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after, with all latents.",
+        "",
+        "The frame around the base, quantisation and the codebook's report are made outside: `receivers.csi.frame`, "
+        "`receivers.csi.neural`, `ran.phy.csi`.",
+        "",
+        f"Made with {made}.",
+        "",
+    ]
+    write_text(outcome.folder / "REPORT.md", "\n".join(lines))

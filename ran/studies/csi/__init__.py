@@ -1,0 +1,1 @@
+"""Downlink CSI feedback: what codebooks, classical coders and learned models are worth, bit by bit."""

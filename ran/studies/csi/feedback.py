@@ -1,0 +1,404 @@
+"""Ways to report the channel, by name: codebooks, classical coders, learned models, and predictors before them."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from ran.errors import InputError, bad_value, unknown_name
+from ran.link.catalogue import construct
+from ran.phy.csi.codebooks import Codebook, codebook, through_reports
+from ran.sim.identity import digest
+from ran.studies.beams.kept_drops import kept_arrays
+from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
+from ran.studies.csi.world import CsiWorld, precoders
+from receivers.csi import (
+    LinearPredictor,
+    NeuralCoder,
+    SparseCoder,
+    TransformCoder,
+    doppler_weights,
+    hold_last,
+    predicted_channel,
+)
+from receivers.csi.refinement import plain_attention
+
+Say = Callable[[str], None]
+#: Least part of the power that the filter over channels takes for error.
+_GUARD = 1e-3
+#: Samples of a file in the cache.
+_SAMPLES_PER_FILE = 512
+#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or a filter over channels that
+#: knows the speed of the user.
+PREDICTORS = ("hold", "linear", "wiener")
+
+
+@dataclass
+class Bases:
+    """Precoders that the enhanced type II codebook says of one layer each, computed once for all who refine them."""
+
+    experiment: CsiExperiment
+    wanted: np.ndarray
+    _found: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def __call__(self, combination: int) -> tuple[torch.Tensor, np.ndarray]:
+        """Precoders complex64 [num_drops * num_layers, num_units, num_ports] and bits [num_drops * num_layers]."""
+        if combination not in self._found:
+            flat = self.wanted.reshape(-1, 1, *self.wanted.shape[2:])
+            config = one_layer(self.experiment, "enhanced-type-two", combination=combination)
+            base, bits = through_reports(flat, config)
+            self._found[combination] = base[:, 0], bits
+        base, bits = self._found[combination]
+        return torch.from_numpy(base), bits
+
+
+def kept_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say: Say) -> torch.Tensor:
+    """Precoders decoded from enhanced type II reports on every layer of `v` by itself, from the cache or computed.
+
+    v complex64 [num_drops, num_layers, num_units, num_ports]; returns [num_drops * num_layers, num_units, num_ports].
+    """
+    config = one_layer(experiment, "enhanced-type-two", combination=combination)
+    flat = np.ascontiguousarray(v.reshape(-1, *v.shape[2:]))
+    parts = []
+    for first in range(0, len(flat), _SAMPLES_PER_FILE):
+        part = flat[first : first + _SAMPLES_PER_FILE]
+
+        def compute(part: np.ndarray = part, first: int = first) -> dict[str, np.ndarray]:
+            say(f"reports on samples {first + 1} to {first + len(part)} of {len(flat)}")
+            return {"base": through_reports(part[:, None], config)[0][:, 0]}
+
+        name = f"csi-base-{hashlib.sha256(part.tobytes()).hexdigest()[:32]}-{digest(config.__dict__)[:16]}"
+        parts.append(kept_arrays(name, {"base": part.shape}, compute)["base"])
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def one_layer(experiment: CsiExperiment, name: str, max_rank: int = 1, **options: Any) -> Codebook:
+    """A codebook over the experiment's ports and units."""
+    panel, band = experiment.panel, experiment.band
+    if name == "enhanced-type-two":
+        options = {"per_subband": band.per_subband, **options}
+    elif band.per_subband != 1:
+        raise bad_value(
+            "band.per_subband", band.per_subband, f"1 with {name}: only enhanced type II has halves of subbands"
+        )
+    try:
+        return codebook(name, panel.n1, panel.n2, len(band.units), max_rank, **options)
+    except TypeError:
+        raise unknown_name(f"options of {name}", ", ".join(options), ("see the class",)) from None
+
+
+class Feedback(ABC):
+    """A way to report: from what a user wants to what the base station decodes."""
+
+    name: ClassVar[str]
+    #: The option that makes the points of a curve when it is a list.
+    varied: ClassVar[str | None] = None
+
+    def prepare(self, world: CsiWorld, say: Say) -> None:  # noqa: B027 - most have nothing to fit
+        """Fit to drops of the training split, or take what was fitted from the cache."""
+
+    @abstractmethod
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        """Decoded precoders complex64 of the shape of `wanted`, [num_drops, num_layers, num_units, num_ports], and the
+        bits of every drop's report that tell the precoder, int64 [num_drops]."""
+
+    def cost(self) -> dict[str, int]:
+        """Parameters and FLOPs of encoder and decoder, per report of a layer, as far as they are counted."""
+        return {}
+
+    def fingerprint(self) -> str | None:
+        """Of weights that it reads from a file."""
+        return None
+
+
+class Ideal(Feedback):
+    """What the user wants, without quantisation: the bound for all others."""
+
+    name = "ideal"
+
+    def __init__(self, experiment: CsiExperiment) -> None:
+        del experiment
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        return wanted, np.zeros(len(wanted), np.int64)
+
+
+class OfCodebook(Feedback):
+    """Shared by the codebooks: all layers in one report."""
+
+    def __init__(self, experiment: CsiExperiment, **options: Any) -> None:
+        self.config = one_layer(experiment, self.name, experiment.num_layers, **options)
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        return through_reports(wanted, self.config)
+
+
+class TypeOneFeedback(OfCodebook):
+    """Type I single-panel codebook (TS 38.214 §5.2.2.2.1)."""
+
+    name = "type-one"
+
+    def __init__(self, experiment: CsiExperiment, mode: int = 1) -> None:
+        super().__init__(experiment, mode=mode)
+
+
+class TypeTwoFeedback(OfCodebook):
+    """Type II codebook of Rel-15 (TS 38.214 §5.2.2.2.3)."""
+
+    name = "type-two"
+    varied = "num_beams"
+
+    def __init__(
+        self, experiment: CsiExperiment, num_beams: int = 4, num_phases: int = 8, subband_amplitude: bool = True
+    ) -> None:
+        super().__init__(experiment, num_beams=num_beams, num_phases=num_phases, subband_amplitude=subband_amplitude)
+
+
+class EnhancedTypeTwoFeedback(OfCodebook):
+    """Enhanced type II codebook of Rel-16 (TS 38.214 §5.2.2.2.5)."""
+
+    name = "enhanced-type-two"
+    varied = "combination"
+
+    def __init__(self, experiment: CsiExperiment, combination: int = 4) -> None:
+        super().__init__(experiment, combination=combination)
+
+
+def _flat(wanted: np.ndarray) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(wanted.reshape(-1, *wanted.shape[2:])))
+
+
+class TransformFeedback(Feedback):
+    """Karhunen-Loeve transform fitted to the cell, bits by reverse water-filling, Lloyd-Max quantisers.
+
+    num_bits: of a layer. combination: enhanced type II report whose difference is coded; none: the precoder itself.
+    """
+
+    name = "transform"
+    varied = "num_bits"
+
+    def __init__(self, experiment: CsiExperiment, num_bits: int = 64, combination: int | None = None) -> None:
+        self.experiment, self.combination = experiment, combination
+        if combination is not None:
+            one_layer(experiment, "enhanced-type-two", combination=combination)
+        self.coder = TransformCoder(num_bits, (experiment.panel.n1, experiment.panel.n2))
+
+    def prepare(self, world: CsiWorld, say: Say) -> None:
+        e = self.experiment
+        if e.num_fit_drops < 2:
+            raise bad_value("num_fit_drops", e.num_fit_drops, "2 or more with transform, which is fitted")
+        about = {"drops": world.drops_id, "count": e.num_fit_drops, "combination": self.combination}
+        key = digest({**about, "bits": self.coder.num_bits, "version": 1})
+        size = 4 * e.panel.n1 * e.panel.n2 * len(e.band.units)
+        most = min(self.coder.num_bits, size)
+        shapes = {"mean": (size,), "basis": (size, most), "bits": (most,), "levels": (most, 64)}
+
+        def compute() -> dict[str, np.ndarray]:
+            say(f"fitting a transform of {self.coder.num_bits} bits")
+            v = world.kept("train", e.num_fit_drops, say).v[:, -1]
+            base = None if self.combination is None else kept_bases(e, v, self.combination, say)
+            found = self.coder.fit(_flat(v), base).state()
+            return {name: _padded(found[name], shapes[name]) for name in shapes}
+
+        state = kept_arrays(f"csi-transform-{key}", shapes, compute)
+        used = int((state["bits"] > 0).sum())
+        cut = {"basis": state["basis"][:, :used], "bits": state["bits"][:used], "levels": state["levels"][:used]}
+        self.coder.load({**state, **cut})
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        base, of_base = (None, np.zeros(wanted.shape[0] * wanted.shape[1], np.int64))
+        if self.combination is not None:
+            base, of_base = bases(self.combination)
+        reports = self.coder.encode(_flat(wanted), base)
+        found = self.coder.decode(reports, base).numpy().reshape(wanted.shape)
+        return found, (of_base + reports.shape[1]).reshape(wanted.shape[:2]).sum(1)
+
+    def cost(self) -> dict[str, int]:
+        values = self.coder.basis.size
+        return {
+            side + what: n * values
+            for side in ("encoder_", "decoder_")
+            for what, n in (("flops", 2), ("parameters", 1))
+        }
+
+
+def _padded(values: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    found = np.zeros(shape, values.dtype)
+    found[tuple(slice(n) for n in values.shape)] = values
+    return found
+
+
+class SparseFeedback(Feedback):
+    """The strongest coefficients over beams and delays: places as one number, amplitudes and phases."""
+
+    name = "sparse"
+    varied = "num_coefficients"
+
+    def __init__(self, experiment: CsiExperiment, num_coefficients: int = 8) -> None:
+        panel = experiment.panel
+        self.coder = SparseCoder(num_coefficients, len(experiment.band.units), (panel.n1, panel.n2))
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        reports = self.coder.encode(_flat(wanted))
+        bits = np.full(len(wanted), reports.shape[1] * wanted.shape[1], np.int64)
+        return self.coder.decode(reports).numpy().reshape(wanted.shape), bits
+
+
+class NeuralFeedback(Feedback):
+    """A trained two-sided model, beside the codebook's report that it refines.
+
+    weights: a shipped name, or a .safetensors file. num_values: latents of a layer.
+    """
+
+    name = "neural"
+    varied = "num_values"
+
+    def __init__(self, experiment: CsiExperiment, weights: str = "csi-refined", num_values: int = 24) -> None:
+        try:
+            self.coder = NeuralCoder(weights, num_values)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        base = self.coder.card["base"]
+        panel, band = experiment.panel, experiment.band
+        own = {"n1": panel.n1, "n2": panel.n2, "num_units": len(band.units), "per_subband": band.per_subband}
+        for key, value in own.items():
+            if base[key] != value:
+                raise bad_value(f"weights {weights}: {key}", value, f"{base[key]}, what the model was made for")
+        self.combination = int(base["combination"])
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        base, of_base = bases(self.combination)
+        reports = self.coder.encode(_flat(wanted), base)
+        found = self.coder.decode(reports, base).numpy().reshape(wanted.shape)
+        return found, (of_base + reports.shape[1]).reshape(wanted.shape[:2]).sum(1)
+
+    def cost(self) -> dict[str, int]:
+        from torch.utils.flop_counter import FlopCounterMode
+
+        model = self.coder.model
+        x = torch.zeros(1, model.num_units, 4 * model.shape[0] * model.shape[1])
+        levels = torch.zeros(1, model.num_latents)
+        found = {}
+        for side, module, arguments in (
+            ("encoder", model.encoder, (x, x)),
+            ("decoder", model.decoder, (levels, levels, x)),
+        ):
+            with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
+                module(*arguments)
+            found[f"{side}_flops"] = int(counter.get_total_flops())
+            found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters())
+        return found
+
+    def fingerprint(self) -> str | None:
+        return self.coder.fingerprint
+
+
+FEEDBACK: dict[str, type[Feedback]] = {
+    cls.name: cls
+    for cls in (
+        Ideal, TypeOneFeedback, TypeTwoFeedback, EnhancedTypeTwoFeedback, TransformFeedback, SparseFeedback,
+        NeuralFeedback,
+    )
+}  # fmt: skip
+
+
+@dataclass
+class Point:
+    """One way to report with one set of options: a point of a curve. predictor: what is done before it."""
+
+    curve: str
+    value: Any
+    block: dict[str, Any]
+    feedback: Feedback
+    predictor: str
+    linear: LinearPredictor | None = None
+
+    @property
+    def title(self) -> str:
+        """For tables: the curve, and what is varied along it."""
+        return self.curve if self.value is None else f"{self.curve} {self.value}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the point's numbers depend on, beside the drops."""
+        return {**self.block, "predictor": self.predictor, "fingerprint": self.feedback.fingerprint()}
+
+    def prepare(self, world: CsiWorld, say: Say) -> None:
+        """Fit what is fitted."""
+        self.feedback.prepare(world, say)
+        if self.predictor == "linear":
+            self.linear = _fitted_predictor(world, say)
+
+    def wanted(self, world: CsiWorld, history: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """What the user reports, complex64 [num_drops, num_layers, num_units, num_ports].
+
+        history: precoders at the times of the reports, [num_drops, num_times, num_layers, ...]. known: channels as the
+        user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
+        """
+        e = world.experiment
+        if self.predictor == "wiener":
+            times = np.array(e.timing.times_s)
+            observed = times[: e.timing.num_observed]
+            noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
+            weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
+            return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
+        flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
+        found = hold_last(flat) if self.linear is None else self.linear(flat)
+        return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
+
+
+def _without_layers(history: np.ndarray) -> tuple[int, ...]:
+    return (history.shape[1], *history.shape[3:])
+
+
+def points(experiment: CsiExperiment) -> list[Point]:
+    """All points of an experiment, in its order. `InputError` names the block, the option and what is allowed."""
+    found = []
+    for number, block in enumerate(experiment.feedback):
+        path = f"feedback.{number}"
+        if block.name not in FEEDBACK:
+            raise unknown_name(f"{path}.name", block.name, FEEDBACK)
+        found += _points_of(experiment, block, FEEDBACK[block.name], path)
+    return found
+
+
+def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedback], path: str) -> list[Point]:
+    options = block.block()
+    predictor = options.pop("predictor", "hold")
+    if predictor not in PREDICTORS:
+        raise unknown_name(f"{path}.predictor", str(predictor), PREDICTORS)
+    if predictor != "hold" and experiment.timing.num_observed < 2:
+        raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
+    given = options.get(cls.varied) if cls.varied else None
+    values = given if isinstance(given, list | tuple) else [given]
+    found = []
+    for value in values:
+        own = dict(options) if value is None else {**options, str(cls.varied): value}
+        feedback: Feedback = construct(cls, own, path, {"experiment": experiment})
+        found.append(Point(block.title, value, own, feedback, predictor))
+    return found
+
+
+def _fitted_predictor(world: CsiWorld, say: Say) -> LinearPredictor:
+    e = world.experiment
+    count = e.timing.num_observed
+    predictor = LinearPredictor(count, (e.panel.n1, e.panel.n2))
+    key = digest({"drops": world.drops_id, "count": e.num_fit_drops, "observed": count, "version": 1})
+    places = len(e.band.units) * e.panel.num_ports
+
+    def compute() -> dict[str, np.ndarray]:
+        say("fitting the linear predictor")
+        drops = world.kept("train", e.num_fit_drops, say)
+        history, future = drops.v[:, :count].swapaxes(1, 2), drops.true[:, -1]
+        flat = torch.from_numpy(np.ascontiguousarray(history.reshape(-1, count, *history.shape[3:])))
+        return {"weights": predictor.fit(flat, _flat(future)).weights.numpy()}
+
+    found = kept_arrays(f"csi-predictor-{key}", {"weights": (places, count)}, compute)
+    predictor.weights = torch.from_numpy(found["weights"])
+    return predictor

@@ -1,0 +1,244 @@
+"""Results of a CSI experiment: csi.json and csi.csv with every figure, and one page that opens anywhere."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
+
+from ran import __version__
+from ran.config.provenance import versions
+from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.report.template import page_part, page_template
+from ran.sim.files import write_text
+from ran.studies.beams.picture import Line, line_svg, style_of
+from ran.studies.csi.outcome import PointOutcome, Value, at_payload, bits_for, paired_gain
+from ran.studies.csi.run import CsiResults
+
+JSON, CSV, PAGE = "csi.json", "csi.csv", "csi.html"
+#: The curve that others are compared with at equal payload.
+REFERENCE = "enhanced-type-two"
+#: Payloads in bits at which curves are compared.
+_PAYLOADS = (64, 78, 96, 128, 140, 192, 250)
+
+
+def write_results(results: CsiResults, out: Path) -> Path:
+    """Write csi.json, .csv and .html into the run's folder; returns the path of the page."""
+    write_text(out / JSON, json.dumps(as_plain(results), indent=1) + "\n")
+    write_text(out / CSV, _as_csv(results))
+    write_text(out / PAGE, _as_page(results))
+    return out / PAGE
+
+
+def reference_of(results: CsiResults) -> list[PointOutcome]:
+    """Points of enhanced type II without prediction ahead of it; empty where there are none."""
+    return [o for o in results.outcomes if o.curve == REFERENCE]
+
+
+def as_plain(results: CsiResults) -> dict[str, Any]:
+    """All figures as plain values."""
+    reference = reference_of(results)
+    return {
+        "format": "ran6g csi",
+        "experiment": results.experiment.resolved(),
+        "scenario_id": results.scenario_id,
+        "versions": versions(),
+        "reference": REFERENCE,
+        "results": [
+            {
+                "curve": o.curve,
+                "point": o.title,
+                "predictor": o.predictor,
+                "bits": {"mean": o.mean_bits, "least": int(o.bits.min()), "most": int(o.bits.max())},
+                "values": {name: asdict(o.value(name)) for name in o.figures},
+                "gain_at_equal_payload": {
+                    name: asdict(gain) for name in o.figures if (gain := _gain(o, reference, name)) is not None
+                },
+                "cost": dict(o.cost),
+            }
+            for o in results.outcomes
+        ],
+        "at_payload": at_payloads(results),
+    }
+
+
+def _gain(o: PointOutcome, reference: list[PointOutcome], name: str) -> Value | None:
+    return None if not reference or o.curve == REFERENCE else paired_gain(o, reference, name)
+
+
+def at_payloads(results: CsiResults) -> list[dict[str, Any]]:
+    """SGCS of every curve at the payloads that are compared, and the bits that enhanced type II takes for the same."""
+    reference = reference_of(results)
+    found = []
+    for bits in _PAYLOADS:
+        for curve in results.curves:
+            values = at_payload(results.curve(curve), "sgcs", bits)
+            if values is None:
+                continue
+            mean = Value.of(values)
+            found.append(
+                {
+                    "bits": bits,
+                    "curve": curve,
+                    "sgcs": asdict(mean),
+                    "reference_bits": bits_for(reference, "sgcs", mean.value),
+                }
+            )
+    return found
+
+
+def _as_csv(results: CsiResults) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["curve", "point", "predictor", "bits", "figure", "value", "low", "high"])
+    for o in results.outcomes:
+        for name in o.figures:
+            value = o.value(name)
+            numbers = [f"{number:.6g}" for number in (value.value, value.low, value.high)]
+            writer.writerow([o.curve, o.title, o.predictor, f"{o.mean_bits:.6g}", name, *numbers])
+    return text.getvalue()
+
+
+def shown_throughputs(results: CsiResults) -> list[tuple[int, float]]:
+    """(users, SNR in dB) of the table's columns: every number of users at the middle SNR."""
+    asked = results.experiment.throughput
+    if not asked.snr_db:
+        return []
+    snr_db = sorted(asked.snr_db)[len(asked.snr_db) // 2]
+    return [(users, snr_db) for users in asked.num_users]
+
+
+def column_titles(results: CsiResults) -> list[str]:
+    """Titles of the table, after the first column."""
+    columns = ["bits", "SGCS", "GCS", "NMSE dB", f"SGCS over {REFERENCE}"]
+    for users, snr_db in shown_throughputs(results):
+        columns.append(f"{users} {'user' if users == 1 else 'users'} at {snr_db:g} dB, Mbit/s")
+    return [*columns, "encoder: MFLOP, parameters", "decoder: MFLOP, parameters"]
+
+
+def rows(results: CsiResults) -> list[dict[str, Any]]:
+    """Rows of the table, for the page and the terminal."""
+    reference, found = reference_of(results), []
+    for o in results.outcomes:
+        cells = [{"value": f"{o.mean_bits:.0f}", "interval": _range(int(o.bits.min()), int(o.bits.max()))}]
+        cells += [_cell(o.value(name), "{:.4f}") for name in ("sgcs", "gcs")]
+        error = o.value("nmse").value
+        cells.append({"value": f"{10 * math.log10(error):.1f}" if error > 1e-6 else "", "interval": ""})
+        gain = _gain(o, reference, "sgcs")
+        cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, "{:+.4f}"))
+        for users, snr_db in shown_throughputs(results):
+            cells.append(_cell(o.value(f"mbps_{users}_{snr_db:g}"), "{:.1f}"))
+        for side in ("encoder", "decoder"):
+            flops, parameters = o.cost.get(f"{side}_flops"), o.cost.get(f"{side}_parameters")
+            value = "" if flops is None else f"{flops / 1e6:.2f}"
+            cells.append({"value": value, "interval": "" if parameters is None else f"{parameters:,}"})
+        found.append({"title": o.title, "style": styles(results)[o.curve], "cells": cells})
+    return found
+
+
+def _range(low: int, high: int) -> str:
+    return "" if low == high else f"{low} to {high}"
+
+
+def _cell(value: Value, shown: str) -> dict[str, str]:
+    interval = "" if value.low == value.high else f"{shown.format(value.low)} to {shown.format(value.high)}"
+    return {"value": shown.format(value.value), "interval": interval}
+
+
+def styles(results: CsiResults) -> dict[str, str]:
+    """Class of every curve on the page."""
+    found: dict[str, str] = {}
+    for curve in results.curves:
+        ideal = all(o.mean_bits == 0 for o in results.curve(curve))
+        place = sum(style != "genie" for style in found.values())
+        found[curve] = style_of(place, ideal)
+    return found
+
+
+def _line(results: CsiResults, curve: str, name: str) -> Line:
+    own = sorted(results.curve(curve), key=lambda o: o.mean_bits)
+    values = [o.value(name) for o in own]
+    y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
+    return Line(curve, styles(results)[curve], [o.mean_bits for o in own], y, low, high)
+
+
+def _figures(results: CsiResults) -> list[tuple[str, str, Markup]]:
+    curves = [curve for curve in results.curves if any(o.mean_bits > 0 for o in results.curve(curve))]
+    found = []
+    if curves:
+        lines = [_line(results, curve, "sgcs") for curve in curves]
+        note = "Rate-distortion: bits of the report that tell the precoder, mean over drops."
+        found.append(("SGCS over payload", note, Markup(line_svg(lines, "bits", "SGCS"))))
+    for users, snr_db in shown_throughputs(results):
+        name = f"mbps_{users}_{snr_db:g}"
+        served = "one user, MMSE receiver" if users == 1 else f"{users} users by zero forcing"
+        lines = [_line(results, curve, name) for curve in curves]
+        if lines:
+            title, note = f"Throughput over payload, {served}", f"At {snr_db:g} dB; all users together."
+            found.append((title, note, Markup(line_svg(lines, "bits", "Mbit/s"))))
+    asked = results.experiment.throughput
+    for users in asked.num_users:
+        lines = []
+        for curve in results.curves:
+            # of every curve the point nearest to 140 bits stands for it
+            point = min(results.curve(curve), key=lambda o: abs(o.mean_bits - 140))
+            values = [point.value(f"se_{users}_{snr_db:g}") for snr_db in asked.snr_db]
+            y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
+            lines.append(Line(point.title, styles(results)[curve], list(asked.snr_db), y, low, high))
+        if len(asked.snr_db) > 1:
+            title = f"Spectral efficiency over SNR, {users} {'user' if users == 1 else 'users'}"
+            note = "Of every curve the point nearest to 140 bits; log2(1 + SINR), all users together."
+            found.append((title, note, Markup(line_svg(lines, "SNR, dB", "bit/s/Hz"))))
+    return found
+
+
+def _as_page(results: CsiResults) -> str:
+    e = results.experiment
+    panel, band = e.panel, e.band
+    estimate = "ideal" if e.estimate.method == "ideal" else f"{e.estimate.method} at {e.estimate.esn0_db:g} dB"
+    facts = {
+        "Channel": f"{e.channel.name}, {e.speed_kmh:g} km/h",
+        "Ports": f"{panel.num_ports}: ({panel.n1}, {panel.n2}), {panel.subarray_rows} elements each",
+        "User": f"{e.terminal.num_rx_ant} receive antennas, {e.num_layers} layer" + ("s" if e.num_layers > 1 else ""),
+        "Band": f"{band.num_prb} PRBs at {band.subcarrier_spacing_khz} kHz, {len(band.units)} PMI units",
+        "Channel estimate": estimate,
+        "Reports": f"every {e.timing.period_ms:g} ms, used {e.timing.ahead_ms:g} ms later",
+        "Drops": f"{e.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
+    }
+    return page_template("ran.studies.csi").render(
+        experiment=e,
+        facts=facts,
+        titles=column_titles(results),
+        rows=rows(results),
+        reference=REFERENCE,
+        payloads=_payload_table(results),
+        figures=_figures(results),
+        legend=list(styles(results).items()),
+        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
+        css=page_part("page.css"),
+        scenario=results.scenario_id[:12],
+        version=__version__,
+    )
+
+
+def _payload_table(results: CsiResults) -> list[dict[str, Any]]:
+    found = []
+    for item in at_payloads(results):
+        equal = item["reference_bits"]
+        value = Value(**item["sgcs"])
+        found.append(
+            {
+                "bits": item["bits"],
+                "curve": item["curve"],
+                "style": styles(results)[item["curve"]],
+                "cell": _cell(value, "{:.4f}"),
+                "reference_bits": "" if equal is None else f"{equal:.0f}",
+            }
+        )
+    return found

@@ -1,0 +1,132 @@
+"""The model card of a two-sided CSI model: what it was made from, and how well it does in experiments."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from ran.sim.files import write_text
+from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock, load
+from ran.studies.csi.outcome import Value, paired_gain
+from ran.studies.csi.page import REFERENCE
+from ran.studies.csi.run import run_experiment
+from ran.training.csi_recipe import CsiRecipe
+
+_FIGURES = ("sgcs", "gcs")
+
+
+def measure(weights: Path, recipe: CsiRecipe, workers: int | None = None) -> None:
+    """Run the recipe's experiments with these weights beside what they compare, and write the figures into the card,
+    NAME.json and NAME.md. Runs stay beside the weights in `evaluate/NUMBER-EXPERIMENT`."""
+    card_path = weights.with_suffix(".json")
+    card = json.loads(card_path.read_text())
+    card["measured"] = [_measured(number, recipe, weights, workers) for number in range(len(recipe.evaluate))]
+    write_text(card_path, json.dumps(card, indent=1) + "\n")
+    write_text(weights.with_suffix(".md"), card_text(card))
+
+
+def _with_weights(experiment: CsiExperiment, weights: Path, recipe: CsiRecipe) -> CsiExperiment:
+    """The experiment with these weights, at every number of latents they were trained with, in the place of all it
+    has."""
+    block = {"name": "neural", "weights": str(weights.resolve()), "label": weights.stem}
+    ours = FeedbackBlock.model_validate({**block, "num_values": sorted(set(recipe.num_values))})
+    others = tuple(block for block in experiment.feedback if block.name != "neural")
+    return experiment.model_copy(update={"feedback": (*others, ours)})
+
+
+def _measured(number: int, recipe: CsiRecipe, weights: Path, workers: int | None) -> dict[str, Any]:
+    """Figures with their intervals, as plain values."""
+    part = recipe.evaluate[number]
+    experiment = _with_weights(load(part.experiment, part.changes), weights, recipe)
+    out = weights.parent / "evaluate" / f"{number}-{Path(part.experiment).stem}"
+    results = run_experiment(experiment, out, workers)
+    reference = results.curve(REFERENCE)
+    rows = []
+    for outcome in results.outcomes:
+        gain = None if outcome.curve == REFERENCE else paired_gain(outcome, reference, "sgcs")
+        rows.append(
+            {
+                "point": outcome.title,
+                "bits": round(outcome.mean_bits, 1),
+                **{name: _rounded(outcome.value(name)) for name in _FIGURES},
+                "gain": None if gain is None else _rounded(gain),
+                "cost": dict(outcome.cost),
+            }
+        )
+    return {
+        "experiment": experiment.name,
+        "changes": list(part.changes),
+        "scenario": results.scenario_id,
+        "num_drops": experiment.num_drops,
+        "rows": rows,
+    }
+
+
+def _rounded(value: Value) -> list[float]:
+    return [round(v, 4) for v in (value.value, value.low, value.high)]
+
+
+def card_text(card: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    training, base = card["training"], card["base"]
+    drops = training["csi_drops"]
+    lines = [
+        f"# {card['name']}",
+        "",
+        card["description"],
+        "",
+        "| | |",
+        "|---|---|",
+        f"| licence | {card['licence']} |",
+        f"| SHA-256 | `{card['sha256']}` |",
+        f"| architecture | `{json.dumps(card['architecture'])}` |",
+        f"| parameters | {card['parameters']:,} |",
+        f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
+        f"{base['num_units']} PMI units |",
+        f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "
+        f"again and "
+        f"again: {training['samples_seen']:,} in {training['steps']:,} steps, seed {training['seed']} |",
+        f"| SGCS of {drops['num_held_out']} held-out drops with {training['held_out_values']} latents | "
+        + ", ".join(f"{value} after {step} steps" for step, value in training["held_out_sgcs"].items())
+        + " |",
+        f"| training time | {training['seconds']:,} s and {training['seconds_for_drops']:,} s for the drops, "
+        f"{training['threads']} thread(s), torch {training['torch']} |",
+        "",
+        f"Made by `ran train {card['name']}`.",
+        "",
+        "## Assumptions of the Rel-18/19 evaluations (TR 38.843)",
+        "",
+        "Followed: one layer's eigenvectors of subbands as input and SGCS as the measure (by the true channel), "
+        "32 ports "
+        "and 4 receive antennas, 52 PRBs in 13 subbands, 80 % of the users indoors, scalar quantisation with "
+        "levels 1/8, "
+        "3/8, 5/8 and 7/8, payload counted in bits, an enhanced type II report and the eigenvectors without "
+        "quantisation "
+        "as references.",
+        "",
+        "Not followed: the channel is one sector of a cell whose users are drawn by themselves (no system "
+        "simulation, no "
+        "scheduling); users are all at the same speed; channel knowledge is ideal unless the experiment says "
+        "otherwise; "
+        "the model is trained for one antenna layout and one number of subbands; a codebook's report is part of the "
+        "payload.",
+    ]
+    if card.get("limits"):
+        lines += ["", "## Limits", "", *[f"- {limit}" for limit in card["limits"]]]
+    for measured in card["measured"]:
+        changes = "".join(f" --set {change}" for change in measured["changes"])
+        lines += ["", f"## Measured: `ran csi {measured['experiment']}{changes}`", ""]
+        lines += [f"{measured['num_drops']} drops; 95 % intervals over drops in brackets.", ""]
+        lines += [f"| feedback | bits | SGCS | GCS | SGCS over {REFERENCE} at equal payload |", "|---|---|---|---|---|"]
+        lines += [
+            f"| {row['point']} | {row['bits']:g} | {_cell(row['sgcs'])} | {_cell(row['gcs'])} | "
+            f"{'' if row['gain'] is None else _cell(row['gain'], '+')} |"
+            for row in measured["rows"]
+        ]
+    return "\n".join([*lines, ""])
+
+
+def _cell(value: list[float], sign: str = "") -> str:
+    middle, low, high = (f"{v:{sign}.4f}" for v in value)
+    return f"{middle} ({low} to {high})"

@@ -1,0 +1,79 @@
+"""Training of two-sided CSI models: what is lost of the SGCS, with all numbers of latents that the model serves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from rich.console import Console
+from torch import Tensor
+
+from ran.training.board import Board
+from ran.training.csi_drops import CsiData
+from ran.training.csi_recipe import CsiRecipe
+from ran.training.processes import ALONE, Processes
+from ran.training.trainer import Training
+from receivers.csi.frame import as_complex
+from receivers.csi.refinement import Refinement
+from receivers.csi.similarity import sgcs
+
+#: Held-out samples that go through a model together.
+_AT_ONCE = 256
+
+
+class CsiTrainer(Training):
+    """Training of a refinement on kept drops."""
+
+    log_fields = ("step", "loss", "sgcs", "learning_rate", "drops", "seconds")
+    validation_fields = ("step", "part", "lost_sgcs", "sgcs")
+    score = "lost_sgcs"
+
+    def __init__(
+        self,
+        recipe: CsiRecipe,
+        model: Refinement,
+        out: Path,
+        device: str = "cpu",
+        processes: Processes = ALONE,
+        board: Board | None = None,
+    ) -> None:
+        self.recipe = recipe
+        self.data = CsiData(recipe)
+        console = Console(stderr=True, quiet=not processes.is_first)
+        if not processes.is_first:
+            processes.wait()  # until the first has put the drops into the cache
+        self.seconds_for_drops = self.data.prepare(lambda text: console.print(text, highlight=False))
+        if processes.is_first:
+            processes.wait()
+        if recipe.init is None:
+            train = slice(0, self.data.num_train)
+            _, x, x0 = model.framed(self.data.v[train], self.data.base[train])
+            model.start_from(x, x0, () if recipe.frozen is None else (recipe.frozen[0],))
+        self.refinement = model
+        super().__init__(recipe.schedule, model, out, device, processes, board)
+
+    def losses(self, draw: int) -> dict[str, Tensor]:
+        """1 - SGCS on the samples of a draw."""
+        size = self.recipe.schedule.batch_drops
+        v, base, values = (t.to(self.device) for t in self.data.draw(draw, self.processes.share(range(size)), size))
+        frame, x, x0 = self.refinement.framed(v, base)
+        found = frame.leave(as_complex(self.refinement.reconstruct(x, x0, values)))
+        similarity = sgcs(v, found).mean()
+        return {"loss": 1 - similarity, "sgcs": similarity.detach()}
+
+    def logged(self, means: Mapping[str, float]) -> dict[str, float]:
+        s = self.recipe.schedule
+        return {**means, "drops": self.step * s.batch_drops * s.draws_per_step}
+
+    def looks(self) -> list[dict[str, float]]:
+        """SGCS of the held-out samples, through the quantiser."""
+        v, base = (t.to(self.device) for t in self.data.held_out())
+        found = []
+        with torch.no_grad():
+            for first in range(0, len(v), _AT_ONCE):
+                part, of_base = v[first : first + _AT_ONCE], base[first : first + _AT_ONCE]
+                indices = self.refinement.encode(part, of_base, self.recipe.held_out_values)
+                found.append(sgcs(part, self.refinement.decode(indices, of_base)).mean(-1))
+        mean = float(torch.cat(found).mean())
+        return [{"lost_sgcs": 1 - mean, "sgcs": mean}]

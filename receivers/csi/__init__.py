@@ -1,0 +1,25 @@
+"""Compression and prediction of the downlink channel: what a user says of it, and what a base station makes of that."""
+
+from __future__ import annotations
+
+from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder
+from receivers.csi.prediction import LinearPredictor, doppler_weights, hold_last, predicted_channel
+from receivers.csi.refinement import Refinement
+from receivers.csi.similarity import gcs, nmse, sgcs
+from receivers.csi.sparse import SparseCoder
+from receivers.csi.transform import TransformCoder
+
+__all__ = [
+    "CSI_ARCHITECTURES",
+    "LinearPredictor",
+    "NeuralCoder",
+    "Refinement",
+    "SparseCoder",
+    "TransformCoder",
+    "doppler_weights",
+    "gcs",
+    "hold_last",
+    "nmse",
+    "predicted_channel",
+    "sgcs",
+]

@@ -1,0 +1,203 @@
+"""A learned two-sided model that starts from a codebook: the codebook's report, and latents for what it misses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+
+from receivers.csi.frame import Frame, as_complex, as_real, in_phase, unit_norm
+from receivers.errors import bad_value
+
+#: sigmoid(_SLOPE z) is 1/4, 1/2, 3/4 at the thresholds of the optimal 4-level quantiser of a Gaussian z.
+_SLOPE = 1.0986 / 0.9816
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Transformers as single operations, which can be exported and counted, not as torch's fused ones for inference."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+class Body(nn.Module):
+    """A transformer over delays: real features of every delay in, features of the same number out, 0 before
+    training."""
+
+    def __init__(self, num_units: int, num_in: int, num_out: int, width: int, depth: int, heads: int = 4) -> None:
+        super().__init__()
+        self.enter = nn.Linear(num_in, width)
+        self.place = nn.Parameter(0.02 * torch.randn(num_units, width))
+        layer = nn.TransformerEncoderLayer(
+            width, heads, 2 * width, dropout=0.0, activation="gelu", batch_first=True, norm_first=True
+        )
+        self.layers = nn.TransformerEncoder(layer, depth, enable_nested_tensor=False)
+        self.leave = nn.Linear(width, num_out)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.leave(self.layers(self.enter(x) + self.place))
+        return found
+
+
+class ConvolutionalBody(nn.Module):
+    """Residual convolutions over delays in the place of a transformer; the same shapes."""
+
+    def __init__(self, num_units: int, num_in: int, num_out: int, width: int, depth: int) -> None:
+        super().__init__()
+        del num_units
+        self.enter = nn.Conv1d(num_in, width, 3, padding=1)
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.GELU(), nn.Conv1d(width, width, 5, padding=2), nn.GELU(), nn.Conv1d(width, width, 1))
+            for _ in range(depth)
+        )
+        self.leave = nn.Conv1d(width, num_out, 1)
+        for parameter in self.leave.parameters():
+            nn.init.zeros_(parameter)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.enter(x.transpose(1, 2))
+        for layer in self.layers:
+            x = x + layer(x)
+        found: Tensor = self.leave(x).transpose(1, 2)
+        return found
+
+
+class Encoder(nn.Module):
+    """The user's side: latents before quantisation, 0 to 1.
+
+    A transform of the residual, fitted beforehand, plus what a network adds to it.
+    """
+
+    def __init__(self, num_units: int, num_features: int, num_latents: int, width: int, depth: int, body: str) -> None:
+        super().__init__()
+        self.transform = nn.Parameter(torch.zeros(num_units * num_features, num_latents), requires_grad=False)
+        self.mean = nn.Parameter(torch.zeros(num_units * num_features), requires_grad=False)
+        self.body = BODIES[body](num_units, 2 * num_features, 8, width, depth)
+        self.mix = nn.Linear(8 * num_units, num_latents)
+        self.scale = nn.Parameter(torch.ones(num_latents))
+
+    def forward(self, x: Tensor, x0: Tensor) -> Tensor:
+        """x, x0 float32 [batch, num_units, num_features]: the precoder and the base in its frame."""
+        z = ((x - x0).flatten(1) - self.mean) @ self.transform
+        z = z * self.scale + self.mix(self.body(torch.cat([x, x0], -1)).flatten(1))
+        return torch.sigmoid(_SLOPE * z)
+
+
+class Decoder(nn.Module):
+    """The base station's side: the precoder in the frame of the base."""
+
+    def __init__(self, num_units: int, num_features: int, num_latents: int, width: int, depth: int, body: str) -> None:
+        super().__init__()
+        self.transform = nn.Parameter(torch.zeros(num_latents, num_units * num_features))
+        self.mean = nn.Parameter(torch.zeros(num_units * num_features), requires_grad=False)
+        self.body = BODIES[body](num_units, 3 * num_features, num_features, width, depth)
+
+    def forward(self, levels: Tensor, used: Tensor, x0: Tensor) -> Tensor:
+        """levels float32 [batch, num_latents]: 1/8 to 7/8, of latents that are used; used: 1 or 0 of the same shape."""
+        # the optimal 4 levels of a Gaussian, evenly spaced here
+        z = 4 * 1.02 * (levels - 0.5) * used
+        linear = (z @ self.transform + self.mean).reshape(x0.shape)
+        found: Tensor = x0 + linear + self.body(torch.cat([x0, linear, x0 + linear], -1))
+        return found
+
+
+BODIES: dict[str, type[nn.Module]] = {"transformer": Body, "convolutional": ConvolutionalBody}
+
+
+class Refinement(nn.Module):
+    """Encoder and decoder around a base precoder that both sides know from a codebook's report.
+
+    num_units: subbands. n1, n2: layout of the ports. num_latents: the most that a report has; fewer are a prefix.
+    bits_per_value: of the uniform quantiser, 2 (levels 1/8, 3/8, 5/8, 7/8) or 1 (1/4, 3/4). width, depth, body: of the
+    networks ("transformer" or "convolutional").
+    """
+
+    def __init__(
+        self,
+        num_units: int = 13,
+        n1: int = 8,
+        n2: int = 2,
+        num_latents: int = 96,
+        bits_per_value: int = 2,
+        width: int = 96,
+        depth: int = 3,
+        body: str = "transformer",
+    ) -> None:
+        super().__init__()
+        if body not in BODIES:
+            raise bad_value("body", body, ", ".join(BODIES))
+        if bits_per_value not in (1, 2):
+            raise bad_value("bits_per_value", bits_per_value, "1, 2")
+        self.num_units, self.shape, self.num_latents = num_units, (n1, n2), num_latents
+        self.bits_per_value = bits_per_value
+        features = 4 * n1 * n2
+        self.encoder = Encoder(num_units, features, num_latents, width, depth, body)
+        self.decoder = Decoder(num_units, features, num_latents, width, depth, body)
+
+    @torch.no_grad()
+    def start_from(self, x: Tensor, x0: Tensor, frozen: tuple[str, ...] = ()) -> None:
+        """Fit the transform to residuals in the frame, float32 [num_samples, num_units, num_features]: before training
+        the model is a Karhunen-Loeve transform with a 4-level quantiser. frozen: sides that stay as they are."""
+        residual = (x - x0).flatten(1).double()
+        mean = residual.mean(0)
+        values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
+        std = values.clamp(min=float(values.max()) * 1e-9).sqrt().flip(0)[: self.num_latents]
+        basis = vectors.flip(1)[:, : self.num_latents]
+        if "encoder" not in frozen:
+            self.encoder.transform.copy_((basis / std).float())
+            self.encoder.mean.copy_(mean.float())
+        if "decoder" not in frozen:
+            self.decoder.mean.copy_(mean.float())
+            self.decoder.transform.copy_((basis * std).T.float())
+
+    def framed(self, v: Tensor, base: Tensor) -> tuple[Frame, Tensor, Tensor]:
+        """The frame, and both in it as real numbers."""
+        frame = Frame.around(base, self.shape)
+        return frame, as_real(frame.enter(in_phase(v, base))), as_real(frame.enter(base))
+
+    def indices(self, latents: Tensor) -> Tensor:
+        """Latents 0 to 1 to indices of the quantiser, int64."""
+        levels = 2**self.bits_per_value
+        return (latents * levels).floor().clamp(0, levels - 1).long()
+
+    def levels(self, indices: Tensor) -> Tensor:
+        """Indices to the levels that they stand for."""
+        return (indices.float() + 0.5) / 2**self.bits_per_value
+
+    def used(self, num_values: int, batch: int, device: torch.device) -> Tensor:
+        """1 for the first `num_values` latents, 0 for others."""
+        if not 0 <= num_values <= self.num_latents:
+            raise bad_value("num_values", num_values, f"0 to {self.num_latents}, the latents of the model")
+        one = (torch.arange(self.num_latents, device=device) < num_values).float()
+        return one.expand(batch, -1)
+
+    def encode(self, v: Tensor, base: Tensor, num_values: int) -> Tensor:
+        """Indices of the first latents, int64 [batch, num_values]; v, base complex64 [batch, num_units, num_ports]."""
+        _, x, x0 = self.framed(v, base)
+        return self.indices(self.encoder(x, x0))[:, :num_values]
+
+    def decode(self, indices: Tensor, base: Tensor) -> Tensor:
+        """Unit-norm precoders, complex64 [batch, num_units, num_ports]."""
+        frame = Frame.around(base, self.shape)
+        x0 = as_real(frame.enter(base))
+        levels = torch.full((len(base), self.num_latents), 0.5, device=base.device)
+        levels[:, : indices.shape[1]] = self.levels(indices)
+        x = self.decoder(levels, self.used(indices.shape[1], len(base), base.device), x0)
+        return unit_norm(frame.leave(as_complex(x)))
+
+    def reconstruct(self, x: Tensor, x0: Tensor, num_values: Tensor) -> Tensor:
+        """For training: both sides with a straight-through quantiser; num_values int64 [batch]: of every sample."""
+        latents = self.encoder(x, x0)
+        hard = self.levels(self.indices(latents))
+        levels = latents + (hard - latents).detach()
+        used = (torch.arange(self.num_latents, device=x.device) < num_values[:, None]).float()
+        found: Tensor = self.decoder(levels, used, x0)
+        return found

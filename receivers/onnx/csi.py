@@ -1,0 +1,33 @@
+"""The contracts of exported two-sided CSI models: the user's side and the base station's, a file each."""
+
+from __future__ import annotations
+
+from receivers.onnx.contract import Contract, TensorSpec
+
+_PRECODER = ("batch", "num_units", "num_features")
+_LATENTS = ("batch", "num_latents")
+_FRAME = "beams and delays in the frame of the base, real parts before imaginary parts (receivers.csi.frame)"
+
+CSI_ENCODER = Contract(
+    name="csi-encoder",
+    version=1,
+    description="A precoder and what a codebook's report says of it to latents, of which a report has the first",
+    inputs=(
+        TensorSpec("precoder", "float32", _PRECODER, f"{_FRAME}; units turned to agree in phase with the base"),
+        TensorSpec("base", "float32", _PRECODER, f"precoder of the codebook's report, {_FRAME}"),
+    ),
+    outputs=(TensorSpec("latents", "float32", _LATENTS, "floor(latent * levels) is the index that is reported"),),
+    valid_res="none, it has no LLRs",
+)
+CSI_DECODER = Contract(
+    name="csi-decoder",
+    version=1,
+    description="Levels of the latents of a report, and what the codebook's report says, to the precoder",
+    inputs=(
+        TensorSpec("levels", "float32", _LATENTS, "(index + 1/2) / levels; anything where not used"),
+        TensorSpec("used", "float32", _LATENTS, "1 for latents that the report has, 0 for others"),
+        TensorSpec("base", "float32", _PRECODER, f"precoder of the codebook's report, {_FRAME}"),
+    ),
+    outputs=(TensorSpec("decoded", "float32", _PRECODER, f"the precoder, {_FRAME}; norms are of no account"),),
+    valid_res="none, it has no LLRs",
+)
