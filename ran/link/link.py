@@ -30,7 +30,7 @@ from ran.link.untouched import untouched
 from ran.link.uplink import Uplink
 from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder
-from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT, slot_start_s, symbol_times_s
+from ran.phy.numerology import slot_start_s, symbol_times_s
 from ran.phy.shared_grid import SharedGrid
 from receivers import Receiver, SlotObservation
 
@@ -101,17 +101,18 @@ class Link:
         Where the transmitter knows the channel as it was in an earlier slot, a symbol of that belongs to the process.
         """
         numerology, delay = self.config.carrier.numerology, self.transmitter.csi_delay_slots
-        start = slot_start_s(numerology, self._slot_numbers[0])
+        extended = self.config.carrier.cyclic_prefix == "extended"
+        start = slot_start_s(numerology, self._slot_numbers[0], extended)
         slots, times = [], np.zeros(0)
         for number, grid in zip(self._slot_numbers, self.transmitter.grids, strict=True):
-            of_slot = symbol_times_s(numerology, grid.carrier.slot_number)
-            part = slice(len(times), len(times) + NUM_SYMBOLS_PER_SLOT)
+            of_slot = symbol_times_s(numerology, grid.carrier.slot_number, extended)
+            part = slice(len(times), len(times) + len(of_slot))
             csi = slice(part.start + _CSI_SYMBOL, part.start + _CSI_SYMBOL + 1)
-            times = np.concatenate([times, slot_start_s(numerology, number) - start + of_slot])
+            times = np.concatenate([times, slot_start_s(numerology, number, extended) - start + of_slot])
             if delay:
                 csi = slice(part.stop, part.stop + 1)
-                earlier = symbol_times_s(numerology, number - delay)[_CSI_SYMBOL]
-                times = np.append(times, slot_start_s(numerology, number - delay) - start + earlier)
+                earlier = symbol_times_s(numerology, number - delay, extended)[_CSI_SYMBOL]
+                times = np.append(times, slot_start_s(numerology, number - delay, extended) - start + earlier)
             slots.append(_Slot(grid, of_slot, part, csi, grid.pilots.to(self.device)))
         return tuple(slots), times
 
@@ -125,7 +126,8 @@ class Link:
                 f"precoding: got {self.config.precoding.name!r} with waveform, where the transmitter does not know the "
                 "channel; allowed: identity, random, random-type-one"
             )
-        starts = [slot_start_s(carrier.numerology, n) for n in self._slot_numbers]
+        extended = carrier.cyclic_prefix == "extended"
+        starts = [slot_start_s(carrier.numerology, n, extended) for n in self._slot_numbers]
         slots = [(n, start - starts[0]) for n, start in zip(self._slot_numbers, starts, strict=True)]
         ends = {}
         for end in ("transmit", "receive"):

@@ -79,7 +79,10 @@ class TimeDomain:
         self.num_users, self.num_antennas_per_user, self.num_rx_ant = num_users, num_antennas_per_user, num_rx_ant
         self.transmit, self.receive = tuple(transmit), tuple(receive)
         self._spacing_hz = carrier.subcarrier_spacing_hz
-        symbols = [Ofdm.build(carrier, config.fft_size, number % (10 * 2**carrier.numerology)) for number, _ in slots]
+        in_frame = 10 * 2**carrier.numerology
+        symbols = [
+            Ofdm.build(carrier, config.fft_size, number % in_frame, config.carrier_frequency_hz) for number, _ in slots
+        ]
         self.sample_rate_hz = symbols[0].sample_rate_hz
         self._reach = interpolation_reach(symbols[0].num_subcarriers, symbols[0].fft_size)
         self._block = symbols[0].fft_size // _NODES_PER_SYMBOL
