@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ran.errors import InputError
-from ran.phy.config import Carrier, Precision, SharedChannel
-from ran.phy.dmrs import reserved_mask
+from ran.phy.allocation import placement_of
+from ran.phy.config import Carrier, Pdsch, Precision, SharedChannel
+from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.harq import SoftBuffer
 from ran.phy.ldpc import RedundancyVersion
 from ran.phy.mcs import McsEntry, limited_buffer_size, num_re_for_tbs, transport_block_size
-from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.phy.sequences import gold_sequence
 from ran.phy.transport_block import TransportBlock, TransportBlockDecision
 
@@ -25,10 +25,20 @@ _LARGEST_ORDER = {1: 6, 2: 8, 3: 6, 4: 10}  # of each MCS table
 
 
 def data_res(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
-    """REs of the allocation that DM-RS leave to data, bool [14, num_subcarriers]. `InputError` where there are none."""
-    mask = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), bool)
-    mask[channel.start_symbol : channel.start_symbol + channel.num_symbols] = True
+    """REs of the allocation that DM-RS and others leave to data, bool [num_symbols, num_subcarriers].
+
+    `InputError` where there are none, and for an allocation that leaves the slot.
+    """
+    end = channel.start_symbol + channel.num_symbols
+    if end > carrier.num_symbols:
+        raise InputError(
+            f"{channel.name_of_channel}.num_symbols: got {channel.num_symbols} from symbol {channel.start_symbol} with "
+            f"the {carrier.cyclic_prefix} cyclic prefix; allowed: the slot's {carrier.num_symbols} symbols"
+        )
+    mask = np.zeros((carrier.num_symbols, placement_of(carrier, channel).num_subcarriers), bool)
+    mask[channel.start_symbol : end] = True
     mask &= ~reserved_mask(carrier, channel)
+    mask &= ~left_to_others(carrier, channel)
     if not mask.any():
         raise InputError(
             f"num_symbols: got {channel.num_symbols}, all of it DM-RS with num_cdm_groups_without_data "
@@ -76,11 +86,13 @@ class Codeword:
         """
         num_coded_bits = num_data_re * entry.bits_per_symbol * num_layers
         num_dmrs_re = int(reserved_mask(carrier, channel)[:, :12].sum())
+        num_prb = placement_of(carrier, channel).num_prb
         if channel.has_dmrs:
-            num_re = num_re_for_tbs(carrier.num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
+            num_re = num_re_for_tbs(num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
         else:
             # beyond the standard: every RE counts
-            num_re = (12 * channel.num_symbols - channel.overhead) * carrier.num_prb
+            num_re = (12 * channel.num_symbols - channel.overhead) * num_prb
+        num_re = num_re * channel.tb_scaling if isinstance(channel, Pdsch) and channel.tb_scaling != 1 else num_re
         tb_size = transport_block_size(num_re, entry.target_rate, entry.bits_per_symbol, num_layers)
         tbs_lbrm = None
         if limited_buffer:

@@ -9,11 +9,12 @@ import torch
 from torch import Tensor
 
 from ran.errors import InputError
+from ran.phy.allocation import Placement, placement_of
 from ran.phy.codebook import precoding_matrix
 from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Precision, Pusch, Users
 from ran.phy.constellation import points_of
-from ran.phy.dmrs import dmrs_grid, dmrs_symbols, pilot_subcarriers, ports_of_users
+from ran.phy.dmrs import dmrs_grid, dmrs_symbols, left_to_others, pilot_subcarriers, ports_of_users
 from ran.phy.mcs import mcs
 from ran.phy.modulation import modulate
 from ran.phy.ptrs import ptrs_grid, ptrs_subcarriers, ptrs_symbols
@@ -43,6 +44,7 @@ class PuschGrid(SharedGrid):
     pilots: Tensor
     precoder: Tensor | None
     codewords: tuple[Codeword, ...]
+    placement: Placement
 
     @classmethod
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> PuschGrid:
@@ -82,6 +84,7 @@ class PuschGrid(SharedGrid):
             pilots=torch.from_numpy(pilots.astype(np.complex64)),
             precoder=precoder,
             codewords=(codeword,),
+            placement=placement_of(carrier, pusch),
         )
 
     @property
@@ -154,7 +157,7 @@ class PuschGrid(SharedGrid):
         points = None if self.constellation is None else torch.from_numpy(self.constellation).to(coded_bits.device)
         symbols = modulate(coded_bits.flatten(2), self.bits_per_symbol, points)
         if self.pusch.transform_precoding:
-            per_ofdm_symbol = symbols.unflatten(2, (-1, self.carrier.num_subcarriers))
+            per_ofdm_symbol = symbols.unflatten(2, (-1, self.num_subcarriers))
             symbols = torch.fft.fft(per_ofdm_symbol, norm="ortho").flatten(2)
         device = coded_bits.device
         x = self.pilots.to(device).expand(batch, -1, -1, -1).clone()
@@ -194,13 +197,15 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
     if pusch.constellation is not None and users.num_users != 1:
         raise InputError(f"users.num_users: got {users.num_users} with pusch.constellation; allowed: 1")
     if pusch.transform_precoding:
-        rest = carrier.num_prb
+        num_prb = placement_of(carrier, pusch).num_prb
+        rest = num_prb
         for prime in (2, 3, 5):
             while rest % prime == 0:
                 rest //= prime
         if rest != 1:
             raise InputError(
-                f"carrier.num_prb: got {carrier.num_prb} with transform precoding; allowed: products of 2, 3 and 5 "
+                f"{'carrier.num_prb' if num_prb == carrier.num_prb else 'pusch.allocation'}: got {num_prb} "
+                "with transform precoding; allowed: products of 2, 3 and 5 "
                 "(TS 38.211 §6.3.1.4)"
             )
     if pusch.ptrs is not None and users.num_users != 1:
@@ -209,9 +214,9 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
             "of the others (TS 38.211 §6.3.1.6)"
         )
     last = pusch.n_rnti + users.num_users - 1
-    if last > 65519:
+    if last > 65535:
         raise InputError(
-            f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65519"
+            f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65535"
         )
 
 
@@ -222,8 +227,9 @@ def _check_pilots(carrier: Carrier, pusch: Pusch, pilots: np.ndarray, ports: lis
     exactly none occurs in TS 38.211 tables 5.2.3.2-1, -2 and -4.
     """
     for of_layer, port in zip(pilots, ports, strict=True):
-        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, carrier.num_subcarriers)
+        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, pilots.shape[-1])
         power = np.abs(of_layer[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]) ** 2
+        power = power[~left_to_others(carrier, pusch)[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]]
         silent = int((power < 1e-6 * power.mean()).sum())
         if silent:
             raise InputError(

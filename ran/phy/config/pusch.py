@@ -105,7 +105,24 @@ class Pusch(SharedChannel):
         self._check_transform_precoding()
         self._check_ptrs()
         self._check_constellation()
+        self._check_allocation()
         return self
+
+    def _check_allocation(self) -> None:
+        found = self.allocation
+        if found.vrb_bundle is not None:
+            raise ValueError("allocation.vrb_bundle: a PUSCH is not interleaved; allowed: null (TS 38.211 §6.3.1.7)")
+        if found.reserved and self.transform_precoding:
+            raise ValueError("allocation.reserved: got some with transform_precoding; allowed: CP-OFDM")
+        if found.hopping == "intra-slot" and self.ptrs is not None:
+            raise ValueError("allocation.hopping: got intra-slot with ptrs; allowed: without PT-RS")
+        if found.hopping == "intra-slot" and self.pilotless:
+            raise ValueError("allocation.hopping: got intra-slot with pilotless; allowed: with DM-RS")
+        if self.transform_precoding and (found.prbs is not None or found.rbg_bitmap is not None):
+            raise ValueError(
+                "allocation: got resource allocation type 0 with transform_precoding; allowed: first_prb with num_prb "
+                "(TS 38.214 §6.1.2.2)"
+            )
 
     def _check_constellation(self) -> None:
         if self.constellation is None:
