@@ -17,6 +17,7 @@ from ran.cli import (
     calibrate,
     conformance,
     data,
+    decode,
     doctor,
     export,
     generalise,
@@ -61,6 +62,7 @@ app.command("adapt")(adapt.adapt)
 app.command("beams")(beams.beams)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
+app.command("decode")(decode.decode)
 app.add_typer(export.app, name="export")
 app.command("doctor")(doctor.doctor)
 

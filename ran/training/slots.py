@@ -39,7 +39,7 @@ class SimulatedSlots:
         if not link.grid.placement.is_contiguous:
             channel = link.grid.channel
             raise InputError(
-                f"{channel.name_of_channel}.allocation: got one with gaps or hops; allowed for training: PRBs without gaps"
+                f"{channel.name_of_channel}.allocation: got one with gaps or hops; allowed to train: PRBs in a row"
             )
         size = self.recipe.schedule.batch_slots
         drops = self.processes.share(range(draw * size, (draw + 1) * size))

@@ -87,8 +87,8 @@ def test_bad_files(tmp_path: Path) -> None:
     data.unlink()
     with pytest.raises(InputError, match="sigmf-data: cannot be read: No such file"):
         read_sigmf(data)
-    meta.write_text(json.dumps({**json.loads(text), "global": {"core:datatype": "ci16_le", "core:sample_rate": 1}}))
-    with pytest.raises(InputError, match="core:datatype: got 'ci16_le'; allowed: cf32_le"):
+    meta.write_text(json.dumps({**json.loads(text), "global": {"core:datatype": "rf32_le", "core:sample_rate": 1}}))
+    with pytest.raises(InputError, match="core:datatype: got 'rf32_le'; allowed: cf32_le"):
         read_sigmf(meta)
     for bad in ("{", "[]", "{}"):
         meta.write_text(bad)
@@ -110,3 +110,16 @@ def test_bad_files(tmp_path: Path) -> None:
 def test_bad_recordings(change: dict, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         Recording(**{**recording().__dict__, **change})
+
+
+@pytest.mark.parametrize(("datatype", "stored"), [("ci16_le", "<i2"), ("ci8", "i1"), ("cf64_be", ">f8"), ("cu8", "u1")])
+def test_other_programs_datatypes(tmp_path: Path, datatype: str, stored: str) -> None:
+    """Whole numbers keep their value; those without sign are centred."""
+    numbers = np.arange(2 * 3 * 2).reshape(3, 2, 2)  # [sample, channel, (I, Q)]
+    (tmp_path / "other.sigmf-data").write_bytes(numbers.astype(stored).tobytes())
+    described = {"core:datatype": datatype, "core:sample_rate": 1e6, "core:num_channels": 2, "core:version": "1.0.0"}
+    (tmp_path / "other.sigmf-meta").write_text(json.dumps({"global": described, "captures": []}))
+    expected = (numbers[..., 0] + 1j * numbers[..., 1]).T
+    if stored == "u1":
+        expected = expected - (127.5 + 127.5j)
+    assert np.array_equal(read_sigmf(tmp_path / "other").samples, expected.astype(np.complex64))

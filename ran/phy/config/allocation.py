@@ -51,8 +51,6 @@ class Allocation(Config):
     reserved: resource elements that are left out.
     """
 
-    younger_fields = ()
-
     bwp_start: _Prb = 0
     bwp_num_prb: Annotated[int, Field(ge=1, le=275)] | None = None
     first_prb: _Prb = 0
