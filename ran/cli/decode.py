@@ -77,9 +77,7 @@ def decode(
     for summary in summaries(decoded):
         print(summary.text)
     print(f"report: {page}")
-    if not decoded.results:
-        raise typer.Exit(1)
-    if not all(any(block.received for block in result.blocks) for result in decoded.results):
+    if not decoded.results or not all(result.is_received for result in decoded.results):
         raise typer.Exit(1)
 
 

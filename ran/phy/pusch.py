@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +21,7 @@ from ran.phy.modulation import modulate
 from ran.phy.ptrs import ptrs_grid, ptrs_subcarriers, ptrs_symbols
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlock, TransportBlockDecision
+from ran.phy.uci.multiplexing import places
 
 
 def assign_ports(pusch: Pusch, users: Users) -> tuple[tuple[int, ...], ...]:
@@ -65,15 +67,28 @@ class PuschGrid(SharedGrid):
         if pusch.num_antenna_ports is not None:
             w = precoding_matrix(pusch.num_layers, pusch.num_antenna_ports, pusch.tpmi, pusch.transform_precoding)
             precoder = torch.from_numpy((w * np.sqrt(pusch.num_layers)).astype(np.complex64))
+        entry = mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding, pusch.pi2_bpsk)
+        uci_places = None
+        if pusch.uci is not None:
+            uci_places = partial(
+                places,
+                data_mask,
+                dmrs_symbols(pusch),
+                pusch.uci,
+                entry.bits_per_symbol * pusch.num_layers,
+                entry.bits_per_symbol,
+                entry.target_rate,
+            )
         codeword = Codeword.build(
             carrier,
             pusch,
-            mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding, pusch.pi2_bpsk),
+            entry,
             num_layers=pusch.num_layers,
             num_data_re=int(data_mask.sum()),
             rv=pusch.rv,
             num_users=users.num_users,
             limited_buffer=pusch.limited_buffer,
+            uci_places=uci_places,
         )
         return cls(
             carrier=carrier,

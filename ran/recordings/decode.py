@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.stats import norm
 from torch import Tensor
 
 from ran.errors import InputError
@@ -21,6 +22,8 @@ from ran.phy.modulation import constellation
 from ran.phy.numerology import symbol_times_s
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlock
+from ran.phy.uci.coding import UciCode
+from ran.phy.uci.small_block import small_pattern
 from ran.recordings.config import DecodeConfig, SlotOptions
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.measurement import Measurement, aligned, at_equal_noise, first_path_s, measure
@@ -53,6 +56,22 @@ class BlockResult:
     combined: int = 1
 
 
+@dataclass(frozen=True)
+class UciResult:
+    """What a receiver made of one kind of UCI of one user: "ack", "csi1" or "csi2".
+
+    bits uint8 [n]. ok: the CRC holds, or for payloads without one the codeword fits better than noise would in all but
+    one of a hundred slots; else the UCI counts as not sent (DTX). metric: how well it fits, -1 to 1.
+    """
+
+    receiver: str
+    user: int
+    kind: str
+    bits: NDArray[np.uint8]
+    ok: bool
+    metric: float
+
+
 @dataclass
 class SlotResult:
     """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
@@ -77,6 +96,12 @@ class SlotResult:
     measured: Mapping[str, float] = field(default_factory=dict)
     process: int | None = None
     label: NDArray[np.uint8] | None = None
+    uci: tuple[UciResult, ...] = ()
+
+    @property
+    def is_received(self) -> bool:
+        """Whether some receiver received a block, or without any UCI."""
+        return any(block.received for block in self.blocks) or (not self.blocks and any(part.ok for part in self.uci))
 
 
 @dataclass
@@ -141,9 +166,13 @@ class Decoding:
         observation = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
         stated = self._stated_payload(grid, slot, options)
         blocks: list[BlockResult] = []
+        uci: list[UciResult] = []
         sent: Tensor | None = None
         for label, receiver in self.receivers.items():
-            found_blocks, coded = self._blocks(label, receiver, grid, slot, observation, found.has_signal, stated)
+            llr = self._llr(label, receiver, grid, observation)
+            of_receiver = uci_results(label, grid.codewords[0], llr, found.has_signal)
+            uci += of_receiver
+            found_blocks, coded = self._blocks(label, llr, grid, slot, found.has_signal, stated, of_receiver)
             blocks += found_blocks
             sent = coded if sent is None else sent
         symbols, evm, sinr = self._quality(grid, observation, sent)
@@ -166,6 +195,7 @@ class Decoding:
             modulation={1: "π/2-BPSK", 2: "QPSK"}.get(grid.bits_per_symbol, f"{2**grid.bits_per_symbol}QAM"),
             measured=slot.measured,
             process=slot.process,
+            uci=tuple(uci),
         )
         self._remember(result, slot)
         return result
@@ -278,17 +308,10 @@ class Decoding:
         size = grid.block_sizes[0]
         return None if stated is None or len(stated) < size else stated[:size]
 
-    def _blocks(
-        self,
-        label: str,
-        receiver: Receiver,
-        grid: SharedGrid,
-        slot: RecordedSlot,
-        observation: SlotObservation,
-        has_signal: bool,
-        stated: NDArray[np.uint8] | None,
-    ) -> tuple[list[BlockResult], Tensor | None]:
-        """Results of a receiver, and the coded bits of all blocks where it decoded all of them."""
+    def _llr(
+        self, label: str, receiver: Receiver, grid: SharedGrid, observation: SlotObservation
+    ) -> NDArray[np.float32]:
+        """LLRs of a receiver; `InputError` where it cannot take the slot."""
         self._check(label, receiver, grid, observation)
         if grid.placement.is_contiguous:
             llr = receiver(observation, None)
@@ -297,6 +320,21 @@ class Decoding:
         values = llr.numpy()
         if not np.isfinite(values).all():
             raise InputError(f"{label}: got LLRs that are not finite; allowed: finite ones")
+        return values
+
+    def _blocks(
+        self,
+        label: str,
+        values: NDArray[np.float32],
+        grid: SharedGrid,
+        slot: RecordedSlot,
+        has_signal: bool,
+        stated: NDArray[np.uint8] | None,
+        uci: list[UciResult],
+    ) -> tuple[list[BlockResult], Tensor | None]:
+        """Results of a receiver, and the coded bits of all blocks and UCI where it decoded all of them."""
+        if not has_ulsch(grid):
+            return [], None
         buffers, combined = self._soft_buffers(label, grid, slot)
         how = self.config.decoder
         decisions = grid.decode_blocks(values, how.num_iterations, how.precision, buffers)
@@ -314,8 +352,13 @@ class Decoding:
                     )
                 )
                 number += 1
-        all_ok = all(block.received for block in found)
-        return found, torch.from_numpy(grid.code(payloads)) if all_ok else None
+        if not all(block.received for block in found) or not all(part.ok for part in uci):
+            return found, None
+        if grid.codewords[0].uci is None:
+            return found, torch.from_numpy(grid.code(payloads))
+        kinds = dict.fromkeys(part.kind for part in uci)
+        bits = {kind: np.stack([part.bits for part in uci if part.kind == kind])[None] for kind in kinds}
+        return found, torch.from_numpy(grid.codewords[0].encode(payloads, bits))
 
     def _soft_buffers(self, label: str, grid: SharedGrid, slot: RecordedSlot) -> tuple[list[SoftBuffer] | None, int]:
         """Soft buffer of the slot's HARQ process, a new one for a new block; and the transmissions in it with this."""
@@ -408,3 +451,36 @@ class Decoding:
             for attempt in attempts:
                 if attempt.tb_sizes == result.tb_sizes and attempt.label is None:
                     attempt.label = received
+
+
+#: Probability that noise alone is taken for UCI without a CRC.
+_UCI_FALSE_ALARM = 1e-2
+
+
+def has_ulsch(grid: SharedGrid) -> bool:
+    """Whether a slot carries a transport block, and not UCI alone."""
+    uci = grid.codewords[0].uci
+    return uci is None or uci.uci.has_ulsch
+
+
+def uci_results(label: str, codeword: Codeword, llr: NDArray[np.float32], has_signal: bool) -> list[UciResult]:
+    """UCI of all users of one slot from LLRs [1, num_layers, num_data_re, bits_per_symbol]."""
+    found = []
+    for kind, decision in codeword.decode_uci(llr).items():
+        code = codeword.uci.codes[kind] if codeword.uci is not None else None
+        for user in range(codeword.num_users):
+            ok, metric = bool(decision.ok[user]), float(decision.metric[user])
+            if code is not None and code.num_bits <= 11:
+                # the best of 2^A sums of signs over E coded bits, each Gaussian of variance 1 / E in noise
+                words, used = 2**code.num_bits, max(code.num_coded_bits - _unused(code), 1)
+                ok = metric > float(norm.isf(_UCI_FALSE_ALARM / words)) / math.sqrt(used)
+            found.append(UciResult(label, user, kind, decision.bits[user], ok and has_signal, metric))
+    return found
+
+
+def _unused(code: UciCode) -> int:
+    """Coded bits that say nothing: placeholders X."""
+    if code.num_bits > 2:
+        return 0
+    pattern = small_pattern(code.num_bits, code.bits_per_symbol)
+    return int((pattern[np.arange(code.num_coded_bits) % len(pattern)] == 3).sum())

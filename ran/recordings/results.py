@@ -16,7 +16,7 @@ import numpy as np
 
 from ran import __version__
 from ran.errors import InputError
-from ran.recordings.decode import BlockResult, Decoded, SlotResult
+from ran.recordings.decode import BlockResult, Decoded, SlotResult, UciResult
 from ran.recordings.picture import slot_png
 from ran.recordings.slot import Recording
 from ran.report.template import page_part, page_template
@@ -154,6 +154,17 @@ def as_json(recording: Recording, decoded: Decoded, source: str) -> str:
                 "label": None if result.label is None else _hex(result.label),
                 "measured": {key: _plain(value) for key, value in result.measured.items()},
                 "blocks": [_block(block) for block in result.blocks],
+                "uci": [
+                    {
+                        "receiver": part.receiver,
+                        "user": part.user,
+                        "kind": part.kind,
+                        "received": part.ok,
+                        "bits": "".join(map(str, part.bits)) if part.ok else None,
+                        "metric": part.metric,
+                    }
+                    for part in result.uci
+                ],
             }
         )
     summary = [{"receiver": s.receiver, "received": s.received, "blocks": s.blocks} for s in summaries(decoded)]
@@ -230,10 +241,17 @@ def _facts(result: SlotResult) -> dict[str, str]:
     return {
         "Received by": ", ".join(names) or "none",
         "Modulation": result.modulation,
-        "Block": " + ".join(f"{size} bits" for size in result.tb_sizes),
+        "Block": " + ".join(f"{size} bits" for size in result.tb_sizes) if result.blocks else "none",
+        **{f"{part.kind.upper()}, {part.receiver}": _uci_text(part) for part in result.uci},
         "SNR": f"{_number(result.measurement.snr_db, 1)} dB",
         "EVM": f"{_number(100 * result.evm, 1)} %",
     }
+
+
+def _uci_text(part: UciResult) -> str:
+    """Bits, or that nothing was there; long ones shortened."""
+    bits = "".join(map(str, part.bits))
+    return (bits if len(bits) <= 24 else f"{bits[:24]}... ({len(bits)} bits)") if part.ok else "not received (DTX)"
 
 
 def _data_uri(png: bytes) -> str:

@@ -6,12 +6,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from recorded_slots import make
 
 from ran.cli.main import main
 from ran.recordings.config import DecodeConfig
 from ran.recordings.decode import Decoding
+from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.grids import write_grids
 from ran.recordings.receivers import build_receivers
 from ran.recordings.slot import RecordedSlot, Recording
@@ -220,3 +222,39 @@ def test_the_example_names_every_key(capsys):
     assert set(given) | {"pdsch"} == set(DecodeConfig.model_fields)
     for block in ("fronthaul", "samples", "grid", "data_lake"):
         assert set(given[block]) == set(getattr(loaded, block).model_dump())
+
+
+@pytest.mark.parametrize(
+    "uci",
+    [
+        {"num_ack_bits": 1},
+        {"num_ack_bits": 2, "num_csi1_bits": 7},
+        {"num_ack_bits": 5, "num_csi1_bits": 20, "num_csi2_bits": 12},
+        {"num_csi1_bits": 16, "has_ulsch": False},
+    ],
+)
+def test_uci_beside_and_without_a_transport_block(uci):
+    config = DecodeConfig(carrier=CARRIER, pusch={"mcs_index": 10, "uci": uci})
+    grid = grid_of(config, 4)
+    rng = np.random.default_rng(7)
+    codeword = grid.codewords[0]
+    payloads = {k: rng.integers(0, 2, (1, 1, c.num_bits), dtype=np.uint8) for k, c in codeword.uci.codes.items()}
+    block = rng.integers(0, 2, (1, 1, grid.block_sizes[0]), dtype=np.uint8) if uci.get("has_ulsch", True) else None
+    x = grid.to_grid(torch.from_numpy(codeword.encode(block, payloads)))[0].numpy()
+    gains = np.array([1.0, 0.5j])
+    noise = rng.standard_normal((2, *x.shape[1:], 2)).astype(np.float32).view(np.complex64)[..., 0] * 0.1
+    slot = RecordedSlot("slot", 4, (gains[:, None, None] * x + noise).astype(np.complex64))
+    result = Decoding(config, lmmse()).run(Recording("grid", [slot])).results[0]
+    assert {part.kind for part in result.uci} == set(payloads)
+    for part in result.uci:
+        assert part.ok
+        assert np.array_equal(part.bits, payloads[part.kind][0, 0])
+    assert result.is_received
+    if block is not None:
+        assert result.blocks[0].received
+        assert np.array_equal(result.blocks[0].payload, block[0, 0])
+        assert result.known
+    silent = RecordedSlot("noise", 4, noise)
+    lost = Decoding(config, lmmse()).run(Recording("grid", [silent])).results[0]
+    assert not any(part.ok for part in lost.uci)
+    assert not lost.is_received

@@ -8,6 +8,7 @@ from ran.phy.config.pdsch import Pdsch
 from ran.phy.config.pusch import Pusch
 from ran.phy.config.reference_signals import Dmrs, Ptrs
 from ran.phy.config.shared_channel import SharedChannel
+from ran.phy.config.uci import Uci
 from ran.phy.config.users import Users
 
 __all__ = [
@@ -23,5 +24,6 @@ __all__ = [
     "Pusch",
     "Reserved",
     "SharedChannel",
+    "Uci",
     "Users",
 ]
