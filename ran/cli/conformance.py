@@ -41,14 +41,18 @@ def conformance(
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
-    Interrupt it at any time: the same command resumes.
+    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and start anew, without
+    offsets.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
+    from ran.conformance import uci
     from ran.conformance.requirements import VARIANTS, Offsets, select
     from ran.errors import unknown_name
 
-    rows = select(tables or [])
+    uci_rows = uci.select(tables) if tables else uci.ROWS
+    others = [name for name in tables or [] if not uci.select([name])]
+    rows = select(others) if others or not tables else ()
     chosen = next((known for known in VARIANTS if known == variant), None)
     if chosen is None:
         raise unknown_name("--variant", variant, VARIANTS)
@@ -69,18 +73,34 @@ def conformance(
             write_results(outcomes, folder)
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
-        run_rows(
-            Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz)),
+        if rows:
+            run_rows(
+                Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz)),
+                folder,
+                workers=workers,
+                listener=listener,
+                show=show,
+            )
+        of_uci = uci.run_uci_rows(
+            uci_rows,
+            blocks,
+            chosen,
+            slots,
             folder,
-            workers=workers,
-            listener=listener,
-            show=show,
+            lambda outcome: listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}"),
         )
-    page = write_results(outcomes, folder)
-    _print_table(outcomes)
-    print(conclusion(outcomes))
-    print(f"report: {page}")
-    if not passed(outcomes):
+    if outcomes:
+        page = write_results(outcomes, folder)
+        _print_table(outcomes)
+        print(conclusion(outcomes))
+        print(f"report: {page}")
+    for outcome in of_uci:
+        print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
+    if of_uci:
+        print(
+            f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
+        )
+    if not passed(outcomes) or any(outcome.verdict != "pass" for outcome in of_uci):
         raise typer.Exit(1)
 
 

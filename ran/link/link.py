@@ -359,7 +359,9 @@ class Link:
         precoder = None if precoder is None else precoder.to(self.device)
         bits = "bits" if self.config.harq is not None else of_attempt("bits")
         transport_blocks = random_blocks(streams(bits), self.bits_per_block)
-        coded_bits = torch.from_numpy(grid.code(transport_blocks)).to(self.device)
+        uci = self._uci_bits(streams(of_attempt("uci"))) if grid.codewords[0].uci is not None else {}
+        coded = grid.codewords[0].encode(transport_blocks, uci) if uci else grid.code(transport_blocks)
+        coded_bits = torch.from_numpy(coded).to(self.device)
         x = transmitted_grid(grid, coded_bits)
         noise_keys = np.stack([stream_key(seed, scenario_id, drop, of_attempt("noise")) for drop in drops])
         if self._time_domain is None:
@@ -369,12 +371,25 @@ class Link:
             y, h = self._time_domain.received_grid(sent, attempt, paths, streams, noise_keys, variance, with_channel)
             h = None if h is None else sender.layer_channel(h, precoder)
         if state is None:
-            return SlotBatch(self._observation(slot, y, variance), transport_blocks, coded_bits, x, h, precoder)
+            observation = self._observation(slot, y, variance)
+            return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, uci=uci)
         of_drop = torch.from_numpy(state.noise_var).to(self.device, torch.float32)
         level = of_drop.sqrt()
         y = y * level.view(-1, 1, 1, 1)
         h = None if h is None else h * level.view(-1, 1, 1, 1, 1)
-        return SlotBatch(self._observation(slot, y, of_drop), transport_blocks, coded_bits, x, h, precoder, state)
+        observation = self._observation(slot, y, of_drop)
+        return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, state, uci)
+
+    def _uci_bits(self, generators: list[np.random.Generator]) -> dict[str, np.ndarray]:
+        """Independent UCI payloads by kind, uint8 [batch, num_users, bits], every drop's from its own generator."""
+        found = self.grid.codewords[0].uci
+        codes = {} if found is None else found.codes
+        users = self.grid.num_users
+        drawn: dict[str, list[np.ndarray]] = {kind: [] for kind in codes}
+        for generator in generators:
+            for kind, code in codes.items():
+                drawn[kind].append(generator.integers(0, 2, (users, code.num_bits), dtype=np.uint8))
+        return {kind: np.stack(bits) for kind, bits in drawn.items()}
 
     def recorded(
         self,

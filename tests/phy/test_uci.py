@@ -199,10 +199,10 @@ def test_codewords_of_another_maker():
 
 def test_uci_that_has_no_room_is_refused():
     carrier = Carrier(num_prb=1)
-    with pytest.raises(InputError, match=r"coded bits of a polar code block: got 28\d; allowed: 511 or more"):
+    with pytest.raises(InputError, match=r"coded bits of a polar code block: got 144; allowed: 511 or more"):
         PuschGrid.build(carrier, Pusch(mcs_index=0, uci=Uci(num_csi1_bits=500)), Users())
-    full = Uci(num_ack_bits=20, num_csi1_bits=12, beta_offset_ack=1000.0)
-    with pytest.raises(InputError, match=r"pusch.uci.num_csi1_bits: got 12 with room for"):
+    full = Uci(num_ack_bits=9, num_csi1_bits=9, beta_offset_ack=1000.0)
+    with pytest.raises(InputError, match=r"pusch.uci.*takes all of 144 resource elements|got 9 with room for"):
         PuschGrid.build(carrier, Pusch(mcs_index=0, uci=full), Users())
     with pytest.raises(ValueError, match="num_csi2_bits 5 without num_csi1_bits"):
         Uci(num_csi2_bits=5)

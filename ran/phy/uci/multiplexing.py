@@ -84,6 +84,11 @@ def places(
     if uci.num_ack_bits > 2:
         taken[found["ack"]] = True
     ulsch = np.flatnonzero(~taken) if uci.has_ulsch else np.zeros(0, np.int64)
+    if uci.has_ulsch and not len(ulsch):
+        raise InputError(
+            f"pusch.uci: got UCI that takes all of {len(taken)} resource elements; allowed: some for the transport "
+            "block, a smaller alpha, or has_ulsch: false"
+        )
     bits = np.arange(bits_per_re)
     as_bits = {kind: (bits_per_re * re[:, None] + bits).ravel() for kind, re in {**found, "ulsch": ulsch}.items()}
     return UciPlaces(as_bits["ulsch"], as_bits["ack"], as_bits["csi1"], as_bits["csi2"], reserved)
