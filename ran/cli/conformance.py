@@ -48,11 +48,16 @@ def conformance(
     """
     from ran.conformance import uci
     from ran.conformance.requirements import VARIANTS, Offsets, select
-    from ran.errors import unknown_name
+    from ran.errors import bad_value, unknown_name
 
     uci_rows = uci.select(tables) if tables else uci.ROWS
     others = [name for name in tables or [] if not uci.select([name])]
     rows = select(others) if others or not tables else ()
+    if variant == "38.141-1":
+        unknown = [row.name for row in rows if row.is_fr2]
+        if others and unknown:
+            raise bad_value("--variant", variant, f"38.104 for {unknown[0]}, whose tolerance is in TS 38.141-2")
+        rows = tuple(row for row in rows if not row.is_fr2)
     chosen = next((known for known in VARIANTS if known == variant), None)
     if chosen is None:
         raise unknown_name("--variant", variant, VARIANTS)

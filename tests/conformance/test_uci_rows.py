@@ -1,4 +1,4 @@
-"""The rows of UCI on PUSCH: what they are made of, verdicts, and that a receiver far above the requirement meets them."""
+"""The rows of UCI on PUSCH: what they are made of, verdicts, and a receiver far above and below a requirement."""
 
 from __future__ import annotations
 

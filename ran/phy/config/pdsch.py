@@ -32,7 +32,7 @@ class Pdsch(SharedChannel):
     rv_2: Literal[0, 1, 2, 3] | None = None
     dmrs_ports: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     prg_size: Literal[2, 4] | None = None
-    tb_scaling: Literal[1.0, 0.5, 0.25] = 1.0
+    tb_scaling: Annotated[float, Field(json_schema_extra={"allowed": "1, 0.5, 0.25"})] = 1.0
 
     @property
     def codeword_layers(self) -> tuple[int, ...]:
@@ -88,6 +88,8 @@ class Pdsch(SharedChannel):
                     f"allowed: 0 to {last} (TS 38.214 §5.1.3.1)"
                 )
         self._check_layers_for_buffer()
+        if self.tb_scaling not in (1.0, 0.5, 0.25):
+            raise ValueError(f"tb_scaling {self.tb_scaling}; allowed: 1, 0.5, 0.25 (TS 38.214 table 5.1.3.2-2)")
         if self.allocation.hopping != "none":
             raise ValueError("allocation.hopping: a PDSCH does not hop; allowed: none (TS 38.214 §6.3)")
         if self.prg_size is not None and self.allocation != Allocation():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
@@ -27,11 +27,13 @@ class Uci(Config):
     beta_offset_ack: _Beta = 20.0
     beta_offset_csi1: _Beta = 13.75
     beta_offset_csi2: _Beta = 13.75
-    alpha: Literal[0.5, 0.65, 0.8, 1.0] = 1.0
+    alpha: Annotated[float, Field(json_schema_extra={"allowed": "0.5, 0.65, 0.8, 1"})] = 1.0
     has_ulsch: bool = True
 
     @model_validator(mode="after")
     def _has_something(self) -> Uci:
+        if self.alpha not in (0.5, 0.65, 0.8, 1.0):
+            raise ValueError(f"alpha {self.alpha}; allowed: 0.5, 0.65, 0.8, 1 (TS 38.331, UCI-OnPUSCH)")
         if self.num_csi2_bits and not self.num_csi1_bits:
             raise ValueError(
                 f"num_csi2_bits {self.num_csi2_bits} without num_csi1_bits; allowed: both, or CSI part 1 alone "

@@ -32,7 +32,7 @@ def encode_small(bits: npt.ArrayLike, bits_per_symbol: int) -> npt.NDArray[np.ui
     if not 1 <= k <= 11:
         raise bad_value("bits of a small block", k, "1 to 11 (TS 38.212 §5.3.3)")
     if k >= 3:
-        return (message @ BASIS[:, :k].T) & 1
+        return np.asarray((message @ BASIS[:, :k].T) & 1, np.uint8)
     if k == 2:
         message = np.concatenate([message, message[:, :1] ^ message[:, 1:]], axis=1)
     pattern = small_pattern(k, bits_per_symbol)
