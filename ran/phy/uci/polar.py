@@ -165,7 +165,7 @@ class PolarCode:
     def rate_recover(self, llr: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """LLRs [batch, E] to those of the mother code [batch, N]: 0 where nothing was sent, certain of known zeros."""
         out = np.zeros((len(llr), self.size), np.float32)
-        np.add.at(out, (slice(None), self.selection), llr)
+        np.add.at(out.T, self.selection, llr.T)
         if self.num_output_bits < self.size and not self._punctures:
             # shortened bits are 0
             certain = 2 * np.abs(out).max(initial=1.0) * self.size
