@@ -69,6 +69,9 @@ class Link:
         side = Uplink if config.pdsch is None else Downlink
         self.transmitter: Transmitter = side(config, self._slot_numbers)
         self.grid = self.transmitter.grids[0]
+        uci = self.grid.codewords[0].uci
+        if uci is not None and not uci.uci.has_ulsch:
+            raise InputError("pusch.uci.has_ulsch: got false in a link; allowed: true, links count transport blocks")
         self.channels = self._build_channels()
         self._memory = SlotMemory(
             num_prb=self.grid.num_prb,
@@ -265,6 +268,11 @@ class Link:
             raise ValueError(
                 f"allocation: got one with gaps or hops with {receiver.name!r}, which decodes the whole slot; allowed: "
                 "contiguous ones, or another receiver"
+            )
+        if receiver.uses_decoder and self.grid.codewords[0].uci is not None:
+            raise ValueError(
+                f"pusch.uci: got some with {receiver.name!r}, whose decoder knows the transport block alone; allowed: "
+                "without UCI, or another receiver"
             )
         carrier, channel = self.config.carrier, self.grid.channel
         if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():

@@ -378,6 +378,8 @@ class Decoding:
             raise InputError(f"{label}: got a genie, which needs the channel; allowed: receivers without the truth")
         if receiver.uses_decoder and not grid.placement.is_contiguous:
             raise InputError(f"{label}: got an allocation with gaps or hops; allowed: contiguous ones")
+        if receiver.uses_decoder and grid.codewords[0].uci is not None:
+            raise InputError(f"{label}: got UCI, which its decoder does not know; allowed: another receiver")
         for bits in sorted(set(grid.bits_per_layer)):
             receiver.check(bits, grid.num_layers, observation.y.shape[1])
         receiver.check_modulations(grid.bits_per_layer)

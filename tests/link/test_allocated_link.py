@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from ran.errors import ReceiverRefused
+from ran.errors import InputError, ReceiverRefused
 from ran.link import Link, LinkConfig
 from ran.link.parts import receive_in_parts
-from ran.phy.config import Allocation, Carrier, Pdsch, Pusch, Reserved
+from ran.phy.config import Allocation, Carrier, Pdsch, Pusch, Reserved, Uci
 from ran.phy.waveform import Waveform
 from receivers import RECEIVERS
 
@@ -79,3 +79,19 @@ def test_receivers_that_need_the_whole_slot_or_its_pilots_are_refused():
     over_pilots = link(Allocation(reserved=(Reserved(symbols=(2,), num_prb=2),)))
     with pytest.raises(ReceiverRefused, match="reserved: got resource elements of DM-RS"):
         over_pilots.check_receiver("lmmse", RECEIVERS["lmmse"]())
+
+
+def test_uci_beside_transport_blocks():
+    """Links draw UCI, send it beside the blocks, and hand out what was sent; receivers that decode cannot take it."""
+    made = link(Allocation(), uci=Uci(num_ack_bits=1, num_csi1_bits=20))
+    receiver = RECEIVERS["lmmse"]()
+    made.check_receiver("lmmse", receiver)
+    assert made.simulate({"lmmse": receiver}, range(16), 30.0, 1, "uci")["lmmse"].block_errors.sum() == 0
+    batch = made.batch(range(4), 30.0, 1, "uci")
+    found = made.grid.codewords[0].decode_uci(receiver(batch.observation).numpy())
+    for kind, bits in batch.uci.items():
+        assert np.array_equal(found[kind].bits, bits[:, 0])
+    with pytest.raises(ReceiverRefused, match=r"pusch.uci: got some with 'lmmse'"):
+        made.check_receiver("turbo", RECEIVERS["lmmse"](detector="mmse-pic"))
+    with pytest.raises(InputError, match=r"pusch.uci.has_ulsch: got false in a link"):
+        link(Allocation(), uci=Uci(num_csi1_bits=20, has_ulsch=False))

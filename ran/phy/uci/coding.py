@@ -108,7 +108,7 @@ class UciCode:
         holds = crc_module.crc_ok(candidates, self.crc_polynomial)
         first = np.where(holds.any(1), holds.argmax(1), 0)
         chosen = candidates[np.arange(len(candidates)), first]
-        ok = holds.any(1).reshape(batch, count).all(1)
+        ok = np.asarray(holds.any(1).reshape(batch, count).all(1))
         payload = chosen[:, : -crc_length(self.num_bits)].reshape(batch, -1)[:, -self.num_bits :]
         return UciDecision(np.ascontiguousarray(payload), ok, ok.astype(np.float32))
 
