@@ -99,8 +99,10 @@ class Codeword:
         else:
             # beyond the standard: every RE counts
             num_re = (12 * channel.num_symbols - channel.overhead) * num_prb
-        num_re = num_re * channel.tb_scaling if isinstance(channel, Pdsch) and channel.tb_scaling != 1 else num_re
-        tb_size = transport_block_size(num_re, entry.target_rate, entry.bits_per_symbol, num_layers)
+        scaling = channel.tb_scaling if isinstance(channel, Pdsch) else 1.0
+        tb_size = transport_block_size(
+            num_re if scaling == 1 else num_re * scaling, entry.target_rate, entry.bits_per_symbol, num_layers
+        )
         tbs_lbrm = None
         if limited_buffer:
             largest = channel.max_num_layers or channel.num_layers

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -231,7 +231,8 @@ def _dmrs_layout(
     channel: Mapping[str, Any], dmrs: Mapping[str, Any], wanted: tuple[int, ...], carrier: Carrier
 ) -> dict[str, Any]:
     """Mapping type and DM-RS positions that put DM-RS into the symbols that the table names."""
-    choices = product((1, 2), ("A", "B"), (2, 3), (0, 1, 2, 3))
+    mappings: tuple[Literal["A", "B"], ...] = ("A", "B")
+    choices = product((1, 2), mappings, (2, 3), (0, 1, 2, 3))
     for length, mapping, first, additional in choices:
         layout = {**dmrs, "length": length, "type_a_position": first, "additional_position": additional}
         try:

@@ -178,7 +178,9 @@ class Decoding:
         symbols, evm, sinr = self._quality(grid, observation, sent)
         estimate = self._interpolate(cut(observation, grid.placement.parts[0]))[0]
         row = parts[0].layout.symbols[0]
-        power = 10 * np.log10(np.maximum((np.abs(slot.grid) ** 2).mean(0), np.finfo(np.float32).tiny))
+        power = (np.abs(slot.grid.astype(complex)) ** 2).mean(0)
+        # twelve decades below the strongest is nothing at all
+        power = 10 * np.log10(np.maximum(power, 1e-12 * power.max()))
         result = SlotResult(
             name=slot.name,
             slot_number=slot.slot_number,

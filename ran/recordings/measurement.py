@@ -174,8 +174,8 @@ def at_equal_noise(observation: SlotObservation, found: Measurement, noise_var: 
     if noise_var is not None:
         return replace(observation, y=y, noise_var=torch.full((1,), noise_var))
     # an antenna that shows no noise at all, as one of a few bits may, is not worth more than the best of the others
-    floor = max(float(noise.max()) * 1e-6, float(found.signal_power.max()) * 1e-9, np.finfo(np.float32).tiny)
-    noise = np.maximum(noise, floor)
+    floor = max(float(noise.max()) * 1e-6, float(found.signal_power.max()) * 1e-9)
+    noise = np.maximum(np.asarray(noise, float), floor)
     mean = float(noise.mean())
     if _num_differences(observation) >= _LEAST_DIFFERENCES:
         scale = torch.from_numpy(np.sqrt(mean / noise).astype(np.float32))

@@ -40,7 +40,8 @@ def slot_png(result: SlotResult) -> bytes:
         limit = max(1.5, float(np.quantile(np.abs(shown), 0.99)) * 1.1) if len(shown) else 1.5
         points.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal", xlabel="In-phase", ylabel="Quadrature")
         points.set_title(f"Equalised, {result.modulation}")
-        magnitude = 20 * np.log10(np.maximum(np.abs(result.channel), np.finfo(np.float32).tiny))
+        magnitude = np.abs(result.channel)
+        magnitude = 20 * np.log10(np.maximum(magnitude, 1e-6 * magnitude.max()))
         for antenna, row in enumerate(magnitude[:8]):
             channel.plot(row, linewidth=1, color=COLORS_LIGHT[antenna % len(COLORS_LIGHT)], label=f"antenna {antenna}")
         channel.set(xlabel="Subcarrier of the allocation", ylabel="Magnitude [dB]", title="Channel estimate, layer 0")

@@ -207,7 +207,8 @@ def _number(value: float, digits: int) -> str:
 
 
 def _rows(result: SlotResult) -> list[tuple[str, ...]]:
-    found, rows = result.measurement, []
+    found = result.measurement
+    rows: list[tuple[str, ...]] = []
     for block in result.blocks:
         notes = []
         if not found.has_signal:

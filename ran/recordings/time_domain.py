@@ -173,7 +173,7 @@ def _correlated(window: NDArray[np.complexfloating], config: DecodeConfig, ofdm:
         ends = cumulated[:, start + ofdm.fft_size :][:, :length]
         energy += (ends - cumulated[:, start:][:, :length]).sum(0)
     # places without any signal explain nothing
-    share = power / np.maximum(energy, 1e-6 * energy.max() + np.finfo(float).tiny)
+    share = power / np.maximum(energy, 1e-6 * energy.max()) if energy.any() else np.zeros_like(power)
     place = int(share.argmax())
     # of what is not the reference, each antenna and symbol explains an exponential share of mean 1 / pilots
     looks = len(window) * len(symbols)

@@ -32,7 +32,7 @@ class Pdsch(SharedChannel):
     rv_2: Literal[0, 1, 2, 3] | None = None
     dmrs_ports: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     prg_size: Literal[2, 4] | None = None
-    tb_scaling: Annotated[float, Field(json_schema_extra={"allowed": "1, 0.5, 0.25"})] = 1.0
+    tb_scaling: Annotated[float, Field(ge=0.25, le=1, json_schema_extra={"allowed": "1, 0.5, 0.25"})] = 1.0
 
     @property
     def codeword_layers(self) -> tuple[int, ...]:

@@ -27,7 +27,7 @@ class Uci(Config):
     beta_offset_ack: _Beta = 20.0
     beta_offset_csi1: _Beta = 13.75
     beta_offset_csi2: _Beta = 13.75
-    alpha: Annotated[float, Field(json_schema_extra={"allowed": "0.5, 0.65, 0.8, 1"})] = 1.0
+    alpha: Annotated[float, Field(ge=0.5, le=1, json_schema_extra={"allowed": "0.5, 0.65, 0.8, 1"})] = 1.0
     has_ulsch: bool = True
 
     @model_validator(mode="after")

@@ -12,7 +12,7 @@ from ran.errors import bad_value
 from ran.phy import crc as crc_module
 from ran.phy.crc import Polynomial
 from ran.phy.uci.polar import PolarCode
-from ran.phy.uci.small_block import decode_small, encode_small, small_pattern
+from ran.phy.uci.small_block import decode_small, encode_small, share, small_pattern
 
 _MOST_BITS = 1706
 
@@ -110,7 +110,7 @@ class UciCode:
         chosen = candidates[np.arange(len(candidates)), first]
         ok = np.asarray(holds.any(1).reshape(batch, count).all(1))
         payload = chosen[:, : -crc_length(self.num_bits)].reshape(batch, -1)[:, -self.num_bits :]
-        return UciDecision(np.ascontiguousarray(payload), ok, ok.astype(np.float32))
+        return UciDecision(np.ascontiguousarray(payload), ok, np.asarray(ok, np.float32))
 
     def _decide_few(self, llr: npt.NDArray[np.float32]) -> UciDecision:
         """One or two bits: the sum over all places of each of c_0, c_1, c_2. Y repeats the bit before it."""
@@ -126,8 +126,8 @@ class UciCode:
             scores = sums[:, :1] * np.array([1, -1], np.float32)
         best = scores.argmax(1)
         energy = np.abs(llr[:, places < 3]).sum(1)
-        metric = scores[np.arange(len(llr)), best] / np.maximum(energy, np.finfo(np.float32).tiny)
-        return UciDecision(words[best, : self.num_bits], np.ones(len(llr), bool), metric.astype(np.float32))
+        metric = share(scores[np.arange(len(llr)), best], energy)
+        return UciDecision(words[best, : self.num_bits], np.ones(len(llr), bool), metric)
 
 
 def crc_length(num_bits: int) -> int:

@@ -68,4 +68,9 @@ def decode_small(llr: npt.NDArray[np.float32], k: int) -> tuple[npt.NDArray[np.u
     signs = 1 - 2 * ((words @ BASIS[:, :k].T) & 1).astype(np.float32)
     scores = total @ signs.T
     best = scores.argmax(1)
-    return words[best], scores[np.arange(len(llr)), best] / np.maximum(np.abs(llr).sum(1), np.finfo(np.float32).tiny)
+    return words[best], share(scores[np.arange(len(llr)), best], np.abs(llr).sum(1))
+
+
+def share(part: npt.NDArray[np.float32], whole: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Quotients float32 [batch], 0 where there is nothing at all."""
+    return np.divide(part, whole, out=np.zeros(len(part), np.float32), where=whole > 0)
