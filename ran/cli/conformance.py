@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,6 +12,7 @@ from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
+    from ran.sim.executor import Workers
     from ran.studies.conformance.outcome import RowOutcome
 
 
@@ -43,14 +45,23 @@ def conformance(
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
-    Interrupt it at any time: the same command resumes.
+    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and start anew, without
+    offsets.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
-    from ran.errors import unknown_name
+    from ran.errors import bad_value, unknown_name
+    from ran.studies.conformance import uci
     from ran.studies.conformance.requirements import VARIANTS, Offsets, experiment, select
 
-    rows = select(tables or [])
+    uci_rows = uci.select(tables) if tables else uci.ROWS
+    others = [name for name in tables or [] if not uci.select([name])]
+    rows = select(others) if others or not tables else ()
+    if variant == "38.141-1":
+        unknown = [row.name for row in rows if row.is_fr2]
+        if others and unknown:
+            raise bad_value("--variant", variant, f"38.104 for {unknown[0]}, whose tolerance is in TS 38.141-2")
+        rows = tuple(row for row in rows if not row.is_fr2)
     chosen = next((known for known in VARIANTS if known == variant), None)
     if chosen is None:
         raise unknown_name("--variant", variant, VARIANTS)
@@ -66,20 +77,38 @@ def conformance(
     folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
     request = Request(rows, blocks, chosen, slots, Offsets(timing_us * 1e-6, cfo_hz))
-    first = experiment(rows[0], blocks[:1], chosen, slots)
-    with ProgressLine() as listener, workers_of(cluster, first, build_simulation, workers) as far:
+    far_workers: AbstractContextManager[Workers | None] = nullcontext()
+    if rows:
+        far_workers = workers_of(cluster, experiment(rows[0], blocks[:1], chosen, slots), build_simulation, workers)
+    with ProgressLine() as listener, far_workers as far:
 
         def show(outcome: RowOutcome) -> None:
             outcomes.append(outcome)
             write_results(outcomes, folder)
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
-        run_rows(request, folder, workers=workers, listener=listener, show=show, executor=far)
-    page = write_results(outcomes, folder)
-    _print_table(outcomes)
-    print(conclusion(outcomes))
-    print(f"report: {page}")
-    if not passed(outcomes):
+        if rows:
+            run_rows(request, folder, workers=workers, listener=listener, show=show, executor=far)
+        of_uci = uci.run_uci_rows(
+            uci_rows,
+            blocks,
+            chosen,
+            slots,
+            folder,
+            lambda outcome: listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}"),
+        )
+    if outcomes:
+        page = write_results(outcomes, folder)
+        _print_table(outcomes)
+        print(conclusion(outcomes))
+        print(f"report: {page}")
+    for outcome in of_uci:
+        print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
+    if of_uci:
+        print(
+            f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
+        )
+    if not passed(outcomes) or any(outcome.verdict != "pass" for outcome in of_uci):
         raise typer.Exit(1)
 
 

@@ -158,13 +158,16 @@ def sigmf(
     out: Annotated[Path, typer.Option(help="Name of the recording, without suffix.")],
     slots: Annotated[str, typer.Option(metavar="FIRST:END", help="Drops of the data set.")] = "0:1",
     frequency_hz: Annotated[float, typer.Option(help="Carrier frequency that the recording states.")] = 0.0,
+    phase_compensation: Annotated[
+        bool, typer.Option("--phase-compensation", help="Apply that of TS 38.211 5.4 for the carrier frequency.")
+    ] = False,
 ) -> None:
     """Export received slots as a recording, NAME.sigmf-data and NAME.sigmf-meta."""
     from ran.datasets.recording import recording_of
     from ran.datasets.sigmf import write_sigmf
 
     first, end = (int(number) for number in _numbers("--slots", slots, ":", 2))
-    recording = recording_of(file, first, end - first, frequency_hz)
+    recording = recording_of(file, first, end - first, frequency_hz, phase_compensation)
     data, meta = write_sigmf(out, recording)
     seconds = recording.samples.shape[-1] / recording.sample_rate_hz
     print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")

@@ -18,6 +18,7 @@ from ran.cli import (
     conformance,
     csi,
     data,
+    decode,
     doctor,
     export,
     generalise,
@@ -67,6 +68,7 @@ app.command("beams")(beams.beams)
 app.command("csi")(csi.csi)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
+app.command("decode")(decode.decode)
 app.add_typer(export.app, name="export")
 app.command("doctor")(doctor.doctor)
 

@@ -18,9 +18,10 @@ from ran.sim.experiment import Experiment
 _MAX_BYTES = 2**30
 
 
-def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0) -> Recording:
+def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0, compensate: bool = False) -> Recording:
     """What an ideal OFDM modulator makes of the received grids of `count` drops from `first` on; a channel per antenna.
 
+    compensate: with the phase compensation of TS 38.211 §5.4 for `frequency_hz`, as transmitters send.
     Demodulating it gives the grids again. Cyclic prefixes are made from the grids: what a receiver does not keep of its
     samples, the prefixes' own noise and intersymbol interference, is not in it.
     """
@@ -31,7 +32,7 @@ def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0) 
         raise bad_value("--slots", f"{first}:{first + count}", f"FIRST:END within 0:{len(dataset)}")
     experiment = validate(Experiment, dataset.header.json("experiment"), str(path))
     fft_size = None if experiment.waveform is None else experiment.waveform.fft_size
-    ofdm = Ofdm.build(experiment.carrier, fft_size)
+    ofdm = Ofdm.build(experiment.carrier, fft_size, carrier_frequency_hz=frequency_hz if compensate else 0.0)
     antennas = dataset.header.fields[0].shape[0]
     if 8 * antennas * ofdm.num_samples * count > _MAX_BYTES:
         most = _MAX_BYTES // (8 * antennas * ofdm.num_samples)

@@ -23,6 +23,21 @@ from ran.sim.files import write_text
 SPECIFICATION = "1.2.6"
 _DATA, _META = ".sigmf-data", ".sigmf-meta"
 _DATATYPE = "cf32_le"
+#: What other programs write: complex numbers as pairs, by their type in NumPy.
+_DATATYPES = {
+    _DATATYPE: "<f4",
+    "cf32_be": ">f4",
+    "cf64_le": "<f8",
+    "cf64_be": ">f8",
+    "ci32_le": "<i4",
+    "ci32_be": ">i4",
+    "ci16_le": "<i2",
+    "ci16_be": ">i2",
+    "ci8": "i1",
+    "cu16_le": "<u2",
+    "cu16_be": ">u2",
+    "cu8": "u1",
+}
 
 
 @dataclass(frozen=True)
@@ -111,7 +126,18 @@ def _annotation(note: Annotation) -> dict[str, Any]:
 
 
 def read_sigmf(path: Path) -> Recording:
-    """A recording of complex float32 samples, ours or another program's. InputError for what is not one, or damaged."""
+    """A recording of complex samples, ours or another program's. InputError for what is not one, or damaged."""
+    recording, problems = read_with_problems(path)
+    if problems:
+        raise InputError(problems[0])
+    return recording
+
+
+def read_with_problems(path: Path) -> tuple[Recording, list[str]]:
+    """The same with what is damaged as lines: samples are cut where the file ends. InputError for what is no recording.
+
+    Samples are complex numbers of any SigMF datatype; whole numbers keep their value, those without sign are centred.
+    """
     data_path, meta_path = _paths(path)
     try:
         meta = json.loads(meta_path.read_text(encoding="utf-8"))
@@ -133,27 +159,42 @@ def read_sigmf(path: Path) -> Recording:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{meta_path}: no SigMF metadata: {why}; allowed: SigMF 1.x") from None
-    if datatype != _DATATYPE:
-        raise bad_value(f"{meta_path}: core:datatype", datatype, _DATATYPE)
+    if datatype not in _DATATYPES:
+        raise bad_value(f"{meta_path}: core:datatype", datatype, ", ".join(_DATATYPES))
+    stored = np.dtype(_DATATYPES[datatype])
+    problems: list[str] = []
     try:
         raw = data_path.read_bytes()
     except OSError as error:
         raise InputError(f"{data_path}: cannot be read: {error.strerror or error}") from None
-    if channels < 1 or len(raw) % (8 * channels):
-        raise InputError(f"{data_path}: got {len(raw)} bytes; allowed: a multiple of {8 * channels}, is it truncated?")
+    if channels < 1:
+        raise bad_value(f"{meta_path}: core:num_channels", channels, "1 or more")
+    unit = 2 * stored.itemsize * channels
+    if len(raw) % unit or not raw:
+        problems.append(f"{data_path}: got {len(raw)} bytes; allowed: a multiple of {unit}, is it truncated?")
+    if len(raw) < unit:
+        raise InputError(problems[0])
     expected = described.get("core:sha512")
     if expected is not None and hashlib.sha512(raw).hexdigest() != expected:
-        raise InputError(f"{data_path}: damaged: the samples do not match core:sha512; allowed: the file as written")
-    samples = np.frombuffer(raw, "<c8").reshape(-1, channels).T.astype(np.complex64, order="C")
+        problems.append(f"{data_path}: damaged: the samples do not match core:sha512; allowed: the file as written")
+    numbers = np.frombuffer(raw[: len(raw) - len(raw) % unit], stored).reshape(-1, channels, 2)
+    pairs = np.ascontiguousarray(numbers.swapaxes(0, 1), np.float32)
+    if stored.kind == "u":
+        pairs -= 2.0 ** (8 * stored.itemsize - 1) - 0.5
+    samples = pairs.view(np.complex64)[..., 0]
     extra = {name.removeprefix("ran6g:"): value for name, value in described.items() if name.startswith("ran6g:")}
-    return Recording(
+    held = tuple(note for note in notes if note.start + note.count <= samples.shape[1])
+    if len(held) < len(notes) and not problems:
+        problems.append(f"{data_path}: got annotations beyond {samples.shape[1]} samples; allowed: within the samples")
+    recording = Recording(
         samples[0] if channels == 1 else samples,
         rate,
         frequency,
         str(described.get("core:description", "")),
-        notes,
+        held,
         extra,
     )
+    return recording, problems
 
 
 def _paths(path: Path) -> tuple[Path, Path]:

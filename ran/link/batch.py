@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -28,6 +28,7 @@ class SlotBatch:
         asked for.
     precoder [batch, num_prgs, num_tx_ant, num_layers] complex64: where it differs from drop to drop.
     received: large-scale state of the users, with a link budget.
+    uci: payloads of UCI by kind, uint8 [batch, num_users, bits]; empty without.
     """
 
     observation: SlotObservation
@@ -37,6 +38,7 @@ class SlotBatch:
     h: Tensor | None
     precoder: Tensor | None = None
     received: Received | None = None
+    uci: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def truth(self) -> Truth:
@@ -59,6 +61,7 @@ class SlotBatch:
             None if self.h is None else self.h[chosen],
             None if self.precoder is None else self.precoder[chosen],
             None if self.received is None else self.received.select(drops),
+            {kind: bits[drops] for kind, bits in self.uci.items()},
         )
 
 

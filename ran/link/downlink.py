@@ -37,7 +37,7 @@ class Downlink(Transmitter):
         if isinstance(self._precoding, Csi):
             self.csi_delay_slots = self._precoding.csi_delay_slots
         self._num_prgs = num_prgs(config.carrier, self.grid.pdsch)
-        self._num_prb = config.carrier.num_prb
+        self._num_prb = self.grid.num_prb
 
     @property
     def grid(self) -> PdschGrid:

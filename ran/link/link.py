@@ -22,6 +22,7 @@ from ran.link.link_budget import Received, check_link_budget, received
 from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.outcomes import DropOutcomes, compare
+from ran.link.parts import cuts, receive_in_parts
 from ran.link.snr import noise_var
 from ran.link.streams import stream
 from ran.link.transmitter import Transmitter, pilot_layout
@@ -30,7 +31,8 @@ from ran.link.untouched import untouched
 from ran.link.uplink import Uplink
 from ran.link.waveform import TimeDomain
 from ran.phy.config import Decoder
-from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT, slot_start_s, symbol_times_s
+from ran.phy.dmrs import left_to_others, reserved_mask
+from ran.phy.numerology import slot_start_s, symbol_times_s
 from ran.phy.shared_grid import SharedGrid
 from receivers import Receiver, SlotObservation
 
@@ -43,9 +45,11 @@ class _Slot:
     """One of the slots of a drop: its grid, and its symbols' times after the start of the slot, and in the drop.
 
     csi: when the transmitter learned the channel, in the drop.
+    frequencies_hz [hops, num_subcarriers]: of the grid's columns from the middle of the carrier, float64.
     """
 
     grid: SharedGrid
+    frequencies_hz: np.ndarray
     symbol_times_s: np.ndarray
     part_of_drop: slice
     csi: slice
@@ -65,9 +69,12 @@ class Link:
         side = Uplink if config.pdsch is None else Downlink
         self.transmitter: Transmitter = side(config, self._slot_numbers)
         self.grid = self.transmitter.grids[0]
+        uci = self.grid.codewords[0].uci
+        if uci is not None and not uci.uci.has_ulsch:
+            raise InputError("pusch.uci.has_ulsch: got false in a link; allowed: true, links count transport blocks")
         self.channels = self._build_channels()
         self._memory = SlotMemory(
-            num_prb=config.carrier.num_prb,
+            num_prb=self.grid.num_prb,
             num_rx_ant=config.num_rx_ant,
             num_layers=self.grid.num_layers,
             num_pilot_symbols=len(self.grid.dmrs_symbols),
@@ -78,9 +85,8 @@ class Link:
         )
         self._memory.check(with_channel=False)
         self._slots, self._times = self._build_slots()
+        self._frequencies = self._slots[0].frequencies_hz[0]
         self._time_domain = self._build_time_domain()
-        middle = (config.carrier.num_subcarriers - 1) / 2
-        self._frequencies = (np.arange(config.carrier.num_subcarriers) - middle) * config.carrier.subcarrier_spacing_hz
         self.channels = self._over_the_band(self.channels)
         self._data_mask = self.grid.data_mask.to(self.device)
         self._layout = pilot_layout(self.grid.channel, self.grid.layer_ports)
@@ -101,19 +107,27 @@ class Link:
         Where the transmitter knows the channel as it was in an earlier slot, a symbol of that belongs to the process.
         """
         numerology, delay = self.config.carrier.numerology, self.transmitter.csi_delay_slots
-        start = slot_start_s(numerology, self._slot_numbers[0])
+        extended = self.config.carrier.cyclic_prefix == "extended"
+        start = slot_start_s(numerology, self._slot_numbers[0], extended)
         slots, times = [], np.zeros(0)
         for number, grid in zip(self._slot_numbers, self.transmitter.grids, strict=True):
-            of_slot = symbol_times_s(numerology, grid.carrier.slot_number)
-            part = slice(len(times), len(times) + NUM_SYMBOLS_PER_SLOT)
+            of_slot = symbol_times_s(numerology, grid.carrier.slot_number, extended)
+            part = slice(len(times), len(times) + len(of_slot))
             csi = slice(part.start + _CSI_SYMBOL, part.start + _CSI_SYMBOL + 1)
-            times = np.concatenate([times, slot_start_s(numerology, number) - start + of_slot])
+            times = np.concatenate([times, slot_start_s(numerology, number, extended) - start + of_slot])
             if delay:
                 csi = slice(part.stop, part.stop + 1)
-                earlier = symbol_times_s(numerology, number - delay)[_CSI_SYMBOL]
-                times = np.append(times, slot_start_s(numerology, number - delay) - start + earlier)
-            slots.append(_Slot(grid, of_slot, part, csi, grid.pilots.to(self.device)))
+                earlier = symbol_times_s(numerology, number - delay, extended)[_CSI_SYMBOL]
+                times = np.append(times, slot_start_s(numerology, number - delay, extended) - start + earlier)
+            slots.append(_Slot(grid, self._frequencies_of(grid), of_slot, part, csi, grid.pilots.to(self.device)))
         return tuple(slots), times
+
+    def _frequencies_of(self, grid: SharedGrid) -> np.ndarray:
+        """Frequencies of a grid's columns from the middle of the carrier in Hz, float64 [hops, num_subcarriers]."""
+        carrier, placement = self.config.carrier, grid.placement
+        rows = [0, placement.first_symbol_of_second][: len(placement.hops)]
+        middle = (carrier.num_subcarriers - 1) / 2
+        return (placement.subcarriers[rows] - middle) * carrier.subcarrier_spacing_hz
 
     def _build_time_domain(self) -> TimeDomain | None:
         """The way through the time domain where it is asked for."""
@@ -125,13 +139,15 @@ class Link:
                 f"precoding: got {self.config.precoding.name!r} with waveform, where the transmitter does not know the "
                 "channel; allowed: identity, random, random-type-one"
             )
-        starts = [slot_start_s(carrier.numerology, n) for n in self._slot_numbers]
+        extended = carrier.cyclic_prefix == "extended"
+        starts = [slot_start_s(carrier.numerology, n, extended) for n in self._slot_numbers]
         slots = [(n, start - starts[0]) for n, start in zip(self._slot_numbers, starts, strict=True)]
         ends = {}
         for end in ("transmit", "receive"):
             ends[end] = build_impairments(getattr(config, f"{end}_impairments"), f"waveform.{end}_impairments")
         num_users, per_user = self.grid.num_users, sender.antennas_per_user
-        domain = TimeDomain(config, carrier, slots, num_users, per_user, self.config.num_rx_ant, **ends)
+        placements = [grid.placement for grid in sender.grids]
+        domain = TimeDomain(config, carrier, slots, num_users, per_user, self.config.num_rx_ant, placements, **ends)
         for end, impairments in ends.items():
             for index, impairment in enumerate(impairments):
                 try:
@@ -165,7 +181,7 @@ class Link:
 
     def _over_the_band(self, channels: tuple[Channel, ...]) -> tuple[Channel, ...]:
         """The channels for the carrier's whole band: parts of it are asked for one by one."""
-        half = float(np.abs(self._frequencies).max())
+        half = max(float(np.abs(slot.frequencies_hz).max()) for slot in self._slots)
         sizes = self.config.num_rx_ant, self._tx_antennas
         try:
             return tuple(c.for_band(*sizes, half, as_paths=self._time_domain is not None) for c in channels)
@@ -196,7 +212,8 @@ class Link:
             np.stack([getattr(part, name) for part in parts], 1)
             for name in ("path_gain_db", "distance_2d_m", "condition")
         ]
-        return received(self.config.link_budget, tx_power_dbm, self.config.carrier, *arrays)
+        allocated = self.config.carrier.model_copy(update={"num_prb": self.grid.num_prb})
+        return received(self.config.link_budget, tx_power_dbm, allocated, *arrays)
 
     @property
     def blocks_per_drop(self) -> int:
@@ -233,11 +250,33 @@ class Link:
             for bits_per_symbol in sorted(set(self.grid.bits_per_layer)):
                 receiver.check(bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
             receiver.check_modulations(self.grid.bits_per_layer)
-            receiver.check_signal(self._empty_slot())
-            receiver.check_pilots(self._layout)
-            receiver.check_slot(self._empty_slot())
+            slot = self._empty_slot()
+            parts = [slot]
+            self._check_allocation(receiver)
+            if not self.grid.placement.is_contiguous:
+                parts = [own for _, own, _ in cuts(slot, self.grid.placement.parts)]
+            for part in parts:
+                receiver.check_signal(part)
+                receiver.check_pilots(part.layout)
+                receiver.check_slot(part)
         except ValueError as error:
             raise ReceiverRefused(f"receivers.{label}: {error}") from None
+
+    def _check_allocation(self, receiver: Receiver) -> None:
+        """`ValueError` for a receiver that needs the whole slot at once, where it is taken apart; and without DM-RS."""
+        if receiver.uses_decoder and not self.grid.placement.is_contiguous:
+            raise ValueError(
+                f"allocation: got one with gaps or hops with {receiver.name!r}, which decodes the whole slot; allowed: "
+                "contiguous ones, or another receiver"
+            )
+        if receiver.uses_decoder and self.grid.codewords[0].uci is not None:
+            raise ValueError(
+                f"pusch.uci: got some with {receiver.name!r}, whose decoder knows the transport block alone; allowed: "
+                "without UCI, or another receiver"
+            )
+        carrier, channel = self.config.carrier, self.grid.channel
+        if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
+            raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")
 
     def check_memory(self, receivers: Mapping[str, Receiver]) -> None:
         """`InputError` when these receivers together do not stay within the memory budget."""
@@ -307,7 +346,14 @@ class Link:
         def response(of: slice, subcarriers: slice) -> Tensor:
             # drawn from the start for every part of the band: a draw does not depend on where it is looked at
             scale = None if amplitudes is None else amplitudes[of]
-            h = self._antenna_channel(streams("channel", of), self._frequencies[subcarriers], slot.part_of_drop, scale)
+            parts = [
+                self._antenna_channel(streams("channel", of), frequencies[subcarriers], slot.part_of_drop, scale)
+                for frequencies in slot.frequencies_hz
+            ]
+            h = parts[0]
+            if len(parts) == 2:
+                second = grid.placement.first_symbol_of_second
+                h = torch.cat([h[..., :second, :], parts[1][..., second:, :]], dim=-2)
             return sender.layer_channel(h, None if precoder is None else precoder[of], subcarriers.start)
 
         def paths(of: slice, times_s: np.ndarray) -> list[Paths]:
@@ -321,7 +367,9 @@ class Link:
         precoder = None if precoder is None else precoder.to(self.device)
         bits = "bits" if self.config.harq is not None else of_attempt("bits")
         transport_blocks = random_blocks(streams(bits), self.bits_per_block)
-        coded_bits = torch.from_numpy(grid.code(transport_blocks)).to(self.device)
+        uci = self._uci_bits(streams(of_attempt("uci"))) if grid.codewords[0].uci is not None else {}
+        coded = grid.codewords[0].encode(transport_blocks, uci) if uci else grid.code(transport_blocks)
+        coded_bits = torch.from_numpy(coded).to(self.device)
         x = transmitted_grid(grid, coded_bits)
         noise_keys = np.stack([stream_key(seed, scenario_id, drop, of_attempt("noise")) for drop in drops])
         if self._time_domain is None:
@@ -331,12 +379,25 @@ class Link:
             y, h = self._time_domain.received_grid(sent, attempt, paths, streams, noise_keys, variance, with_channel)
             h = None if h is None else sender.layer_channel(h, precoder)
         if state is None:
-            return SlotBatch(self._observation(slot, y, variance), transport_blocks, coded_bits, x, h, precoder)
+            observation = self._observation(slot, y, variance)
+            return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, uci=uci)
         of_drop = torch.from_numpy(state.noise_var).to(self.device, torch.float32)
         level = of_drop.sqrt()
         y = y * level.view(-1, 1, 1, 1)
         h = None if h is None else h * level.view(-1, 1, 1, 1, 1)
-        return SlotBatch(self._observation(slot, y, of_drop), transport_blocks, coded_bits, x, h, precoder, state)
+        observation = self._observation(slot, y, of_drop)
+        return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, state, uci)
+
+    def _uci_bits(self, generators: list[np.random.Generator]) -> dict[str, np.ndarray]:
+        """Independent UCI payloads by kind, uint8 [batch, num_users, bits], every drop's from its own generator."""
+        found = self.grid.codewords[0].uci
+        codes = {} if found is None else found.codes
+        users = self.grid.num_users
+        drawn: dict[str, list[np.ndarray]] = {kind: [] for kind in codes}
+        for generator in generators:
+            for kind, code in codes.items():
+                drawn[kind].append(generator.integers(0, 2, (users, code.num_bits), dtype=np.uint8))
+        return {kind: np.stack(bits) for kind, bits in drawn.items()}
 
     def recorded(
         self,
@@ -386,6 +447,8 @@ class Link:
         """
         truth = batch.truth if receiver.needs_truth else None
         with untouched(label or type(receiver).__name__, receiver, batch.observation, truth):
+            if not self.grid.placement.is_contiguous:
+                return receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts)
             return receiver(batch.observation, truth)
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> DropOutcomes:

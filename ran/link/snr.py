@@ -29,6 +29,7 @@ def ebn0_db(esn0_db: float, grid: PuschGrid) -> float:
     pilot_energy = float((grid.pilots[layers_of_user].abs() ** 2).sum())
     energy = grid.num_data_re + pilot_energy
     allocation = slice(pusch.start_symbol, pusch.start_symbol + pusch.num_symbols)
-    prefix = cyclic_prefix_s(carrier.numerology, carrier.slot_number)[allocation]
+    extended = carrier.cyclic_prefix == "extended"
+    prefix = cyclic_prefix_s(carrier.numerology, carrier.slot_number, extended)[allocation]
     overhead = float(prefix.mean() * carrier.subcarrier_spacing_hz)
     return float(esn0_db + 10 * np.log10(energy * (1 + overhead) / grid.transport_block.tb_size))

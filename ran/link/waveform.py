@@ -27,6 +27,7 @@ from channels.paths import Paths
 from ran.errors import InputError, bad_value
 from ran.link.memory import BUDGET_BYTES
 from ran.link.noise import complex_normals
+from ran.phy.allocation import Placement
 from ran.phy.config import Carrier
 from ran.phy.ofdm import INTERPOLATION_DB, Ofdm, interpolation_reach
 from ran.phy.waveform import Waveform
@@ -59,7 +60,8 @@ class _Slot:
 class TimeDomain:
     """The way of the users' grids through the time domain to the received grid.
 
-    slots: number and start in the drop, in seconds, of the slots of a drop.
+    slots: number and start in the drop, in seconds, of the slots of a drop. placements: where the grids of these lie on
+    the carrier; by default they are the carrier's.
     transmit, receive: impairments in order; those of transmission meet the antennas of one user at a time, each user
     with generators of its own, before the carrier frequency offset, those of reception the noisy sum.
     """
@@ -72,14 +74,19 @@ class TimeDomain:
         num_users: int,
         num_antennas_per_user: int,
         num_rx_ant: int,
+        placements: Sequence[Placement] | None = None,
         transmit: Sequence[Impairment] = (),
         receive: Sequence[Impairment] = (),
     ) -> None:
         self.config = config
         self.num_users, self.num_antennas_per_user, self.num_rx_ant = num_users, num_antennas_per_user, num_rx_ant
         self.transmit, self.receive = tuple(transmit), tuple(receive)
+        self._placements = tuple(placements or ())
         self._spacing_hz = carrier.subcarrier_spacing_hz
-        symbols = [Ofdm.build(carrier, config.fft_size, number % (10 * 2**carrier.numerology)) for number, _ in slots]
+        in_frame = 10 * 2**carrier.numerology
+        symbols = [
+            Ofdm.build(carrier, config.fft_size, number % in_frame, config.carrier_frequency_hz) for number, _ in slots
+        ]
         self.sample_rate_hz = symbols[0].sample_rate_hz
         self._reach = interpolation_reach(symbols[0].num_subcarriers, symbols[0].fft_size)
         self._block = symbols[0].fft_size // _NODES_PER_SYMBOL
@@ -159,6 +166,9 @@ class TimeDomain:
         and the rotation of the frequency offset, without impairments and intercarrier interference.
         """
         slot = self._slots[attempt]
+        placement = self._placements[attempt] if self._placements else None
+        if placement is not None:
+            x = placement.put(x)
         step = max(1, _STEP_BYTES // self._drop_bytes)
         received, responses = [], []
         for first in range(0, len(x), step):
@@ -173,7 +183,10 @@ class TimeDomain:
             received.append(slot.ofdm.demodulate(samples, self.window_offset))
             if with_channel:
                 responses.append(self._response(users, cfo_hz, slot))
-        return torch.cat(received), torch.cat(responses) if with_channel else None
+        y, h = torch.cat(received), torch.cat(responses) if with_channel else None
+        if placement is None:
+            return y, h
+        return placement.take(y), None if h is None else placement.take(h)
 
     def _offsets(self, generators: list[np.random.Generator]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Timing and frequency offsets, float64 [batch, num_users]; a drop's numbers are those of timing, then CFO."""

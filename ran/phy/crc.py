@@ -84,7 +84,8 @@ def _remainder(message: npt.NDArray[np.uint8], polynomial: Polynomial) -> npt.ND
     # The compiled kernels belong to the LDPC package, whose decoder in turn can stop by a CRC.
     from ran.phy.ldpc.native import transmit_function
 
-    octets = np.packbits(message, axis=1)
+    # the kernel reads rows one after the other, whatever the order of the message's axes in memory was
+    octets = np.ascontiguousarray(np.packbits(message, axis=1))
     table = octet_table(polynomial)
     remainders = np.empty(batch, np.uint32)
     transmit_function("crc", *_KERNEL_ARGUMENTS)(

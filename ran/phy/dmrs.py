@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ran.errors import InputError
+from ran.phy.allocation import placement_of
 from ran.phy.config import Carrier, Dmrs, Pusch, SharedChannel
 from ran.phy.low_papr import hopping, low_papr_type_1, low_papr_type_2
-from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
 from ran.phy.sequences import gold_sequence
 
 # TS 38.211 tables 6.4.1.1.3-1 and -2 (7.4.1.1.2-1 and -2 are the same): ports come in pairs, one pair per CDM group;
@@ -103,7 +103,7 @@ def dmrs_power(channel: SharedChannel) -> float:
 def dmrs_c_init(carrier: Carrier, channel: SharedChannel, symbol: int) -> int:
     """Initialisation of the DM-RS sequence of one OFDM symbol (TS 38.211 §6.4.1.1.1 and §7.4.1.1.1, Rel-18)."""
     n_id = _n_id(carrier, channel)
-    time = NUM_SYMBOLS_PER_SLOT * carrier.slot_number + symbol + 1
+    time = carrier.num_symbols * carrier.slot_number + symbol + 1
     return (2**17 * time * (2 * n_id + 1) + 2 * n_id + channel.dmrs.n_scid) % 2**31
 
 
@@ -115,16 +115,27 @@ def dmrs_sequence(carrier: Carrier, channel: SharedChannel, symbol: int, first_o
     """r of TS 38.211 §6.4.1.1.1 and §7.4.1.1.1 in one OFDM symbol, complex [pilots of a port], unit power.
 
     first_of_pair: the first symbol of the DM-RS position, from which low-PAPR sequences of double symbols are taken.
+    The sequence of CP-OFDM counts from `dmrs.reference_crb`, low-PAPR sequences from the allocation's first PRB.
     """
-    length = carrier.num_subcarriers // PAIR_SPACING[channel.dmrs.config_type] * 2
+    placement = placement_of(carrier, channel)
+    length = placement.num_subcarriers // PAIR_SPACING[channel.dmrs.config_type] * 2
     if isinstance(channel, Pusch) and channel.transform_precoding:
-        symbol_number = NUM_SYMBOLS_PER_SLOT * carrier.slot_number + first_of_pair
+        symbol_number = carrier.num_symbols * carrier.slot_number + first_of_pair
         group, number = hopping(channel.dmrs.hopping, _n_id(carrier, channel), symbol_number, length)
         if channel.dmrs.low_papr_type == 2:
             return low_papr_type_2(group, dmrs_c_init(carrier, channel, first_of_pair), length)
         return low_papr_type_1(group, number, length)
-    bits = gold_sequence(dmrs_c_init(carrier, channel, symbol), 2 * length).astype(np.float32)
-    return ((1 - 2 * bits[0::2]) + 1j * (1 - 2 * bits[1::2])) * np.sqrt(0.5)
+    per_prb = length // placement.num_prb
+    blocks = placement.prbs(symbol) + carrier.first_crb - channel.dmrs.reference_crb
+    if blocks.min() < 0:
+        raise InputError(
+            f"dmrs.reference_crb: got {channel.dmrs.reference_crb}; allowed: 0 to "
+            f"{int(blocks.min()) + channel.dmrs.reference_crb}, the allocation's first common resource block"
+        )
+    needed = per_prb * (int(blocks.max()) + 1)
+    bits = gold_sequence(dmrs_c_init(carrier, channel, symbol), 2 * needed).astype(np.float32)
+    whole = ((1 - 2 * bits[0::2]) + 1j * (1 - 2 * bits[1::2])) * np.sqrt(0.5)
+    return whole.reshape(-1, per_prb)[blocks].ravel()
 
 
 def pilot_subcarriers(port: int, config_type: int, num_subcarriers: int) -> np.ndarray:
@@ -134,27 +145,50 @@ def pilot_subcarriers(port: int, config_type: int, num_subcarriers: int) -> np.n
 
 
 def dmrs_grid(carrier: Carrier, channel: SharedChannel, port: int) -> np.ndarray:
-    """DM-RS of one port on the slot grid, complex64 [14, num_subcarriers], power offset included, zero elsewhere.
+    """DM-RS of one port on the allocation's grid, complex64 [num_symbols, num_subcarriers], power offset included.
 
+    Zero elsewhere, and where the allocation has reserved resource elements.
     Source: TS 38.211 §6.4.1.1.3 and §7.4.1.1.2, Rel-18.
     """
     config_type = channel.dmrs.config_type
-    grid = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), np.complex64)
-    subcarriers = pilot_subcarriers(port, config_type, carrier.num_subcarriers)
+    num_subcarriers = placement_of(carrier, channel).num_subcarriers
+    grid = np.zeros((carrier.num_symbols, num_subcarriers), np.complex64)
+    subcarriers = pilot_subcarriers(port, config_type, num_subcarriers)
     cover = np.resize(np.array(cover_code(port), np.float32), len(subcarriers))
     scale = np.sqrt(dmrs_power(channel))
     for group in channel.dmrs_groups:
         for symbol, sign in zip(group, time_cover_code(port, config_type), strict=False):
             sequence = dmrs_sequence(carrier, channel, symbol, group[0])
             grid[symbol, subcarriers] = scale * sign * cover * sequence
+    grid[left_to_others(carrier, channel)] = 0
     return grid
 
 
+def left_to_others(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
+    """REs of the allocation that are reserved for other signals, bool [num_symbols, num_subcarriers]."""
+    whole = np.zeros((carrier.num_symbols, carrier.num_subcarriers), bool)
+    for pattern in channel.allocation.reserved:
+        if max(pattern.symbols) >= carrier.num_symbols or pattern.first_prb + pattern.num_prb > carrier.num_prb:
+            raise InputError(
+                f"{channel.name_of_channel}.allocation.reserved: got symbol {max(pattern.symbols)} and PRB "
+                f"{pattern.first_prb + pattern.num_prb - 1}; allowed: symbols 0 to {carrier.num_symbols - 1} and PRBs "
+                f"0 to {carrier.num_prb - 1} of the carrier"
+            )
+        prbs = np.arange(pattern.first_prb, pattern.first_prb + pattern.num_prb)
+        within = np.arange(12) if pattern.subcarriers is None else np.array(pattern.subcarriers)
+        whole[np.ix_(np.array(pattern.symbols), (12 * prbs[:, None] + within).ravel())] = True
+    return np.take_along_axis(whole, placement_of(carrier, channel).subcarriers, axis=1)
+
+
 def reserved_mask(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
-    """REs of the allocation's DM-RS symbols that carry no data, bool [14, num_subcarriers] (TS 38.211 §6.4.1.1.3)."""
-    mask = np.zeros((NUM_SYMBOLS_PER_SLOT, carrier.num_subcarriers), bool)
+    """REs of the allocation's DM-RS symbols that carry no data, bool [num_symbols, num_subcarriers].
+
+    Source: TS 38.211 §6.4.1.1.3, Rel-18.
+    """
+    num_subcarriers = placement_of(carrier, channel).num_subcarriers
+    mask = np.zeros((carrier.num_symbols, num_subcarriers), bool)
     symbols = np.array(dmrs_symbols(channel), int)
     for group in range(channel.dmrs.num_cdm_groups_without_data):
-        subcarriers = pilot_subcarriers(2 * group, channel.dmrs.config_type, carrier.num_subcarriers)
+        subcarriers = pilot_subcarriers(2 * group, channel.dmrs.config_type, num_subcarriers)
         mask[np.ix_(symbols, subcarriers)] = True
     return mask

@@ -114,3 +114,56 @@ def dmrs_positions(
                 f"allowed: 2 (TS 38.211 {section})"
             )
     return (type_a_position, *rows[duration][additional_position])
+
+
+# Symbols of each hop's DM-RS after the first symbol of the hop, TS 38.211 table 6.4.1.1.3-6, for additional positions 0
+# and 1: (first hop, second hop) by mapping type, position of the first DM-RS and duration of the hop.
+_HOP_ROWS: dict[tuple[MappingType, int], dict[int, tuple[tuple[tuple[int, ...], tuple[int, ...]], ...]]] = {
+    ("A", 2): {
+        4: (((2,), (0,)), ((2,), (0,))),
+        **dict.fromkeys((5, 6), (((2,), (0,)), ((2,), (0, 4)))),
+        7: (((2,), (0,)), ((2, 6), (0, 4))),
+    },
+    ("A", 3): {
+        4: (((3,), (0,)), ((3,), (0,))),
+        **dict.fromkeys((5, 6, 7), (((3,), (0,)), ((3,), (0, 4)))),
+    },
+    ("B", 0): {
+        **dict.fromkeys((1, 2, 3, 4), (((0,), (0,)), ((0,), (0,)))),
+        **dict.fromkeys((5, 6, 7), (((0,), (0,)), ((0, 4), (0, 4)))),
+    },
+}
+
+
+def dmrs_positions_of_hops(
+    mapping_type: MappingType,
+    start_symbol: int,
+    hop_lengths: tuple[int, ...],
+    length: int,
+    additional_position: int,
+    type_a_position: int,
+) -> tuple[int, ...]:
+    """First symbol of every DM-RS position of a PUSCH with intra-slot frequency hopping, counted within the slot.
+
+    hop_lengths: OFDM symbols of the two hops; the other arguments as in `dmrs_positions`.
+    Source: TS 38.211 table 6.4.1.1.3-6, Rel-18.
+    """
+    clause = "TS 38.211 table 6.4.1.1.3-6"
+    if length != 1:
+        raise InputError(f"dmrs.length: got {length} with intra-slot hopping; allowed: 1 ({clause})")
+    if additional_position > 1:
+        raise InputError(
+            f"dmrs.additional_position: got {additional_position} with intra-slot hopping; allowed: 0, 1 ({clause})"
+        )
+    rows = _HOP_ROWS[mapping_type, type_a_position if mapping_type == "A" else 0]
+    found, first = [], start_symbol
+    for hop, duration in enumerate(hop_lengths):
+        positions = rows[duration][additional_position][hop] if duration in rows else ()
+        if not positions or positions[-1] >= duration:
+            raise InputError(
+                f"num_symbols: got {sum(hop_lengths)} with intra-slot hopping, a hop of {duration} symbols without "
+                f"room for its DM-RS; allowed: hops of more symbols ({clause})"
+            )
+        found += [first + position for position in positions]
+        first += duration
+    return tuple(found)

@@ -158,12 +158,12 @@ def num_re_for_tbs(num_prb: int, num_symbols: int, num_dmrs_re_per_prb: int, num
     return min(156, per_prb) * num_prb
 
 
-def transport_block_size(num_re: int, target_rate: float, bits_per_symbol: int, num_layers: int = 1) -> int:
+def transport_block_size(num_re: float, target_rate: float, bits_per_symbol: int, num_layers: int = 1) -> int:
     """Transport block size in bits (TS 38.214 §5.1.3.2, Rel-18).
 
-    num_re: N_RE, see `num_re_for_tbs`. target_rate: R between 0 and 1.
+    num_re: N_RE, see `num_re_for_tbs`; times the scaling factor S where there is one. target_rate: R between 0 and 1.
     """
-    if num_re < 1:
+    if num_re <= 0:
         raise bad_value("num_re", num_re, "1 or more")
     if not 0 < target_rate < 1:
         raise bad_value("target_rate", target_rate, "between 0 and 1 (the MCS table's number over 1024)")

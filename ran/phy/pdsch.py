@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ran.errors import InputError, bad_value
+from ran.phy.allocation import Placement, placement_of
 from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Pdsch, Precision
 from ran.phy.dmrs import dmrs_grid, dmrs_symbols, ports_of_users
@@ -37,6 +38,7 @@ class PdschGrid(SharedGrid):
     pilots: Tensor
     codewords: tuple[Codeword, ...]
     precoder: Tensor | None
+    placement: Placement
 
     @classmethod
     def build(cls, carrier: Carrier, pdsch: Pdsch, precoder: np.ndarray | None = None) -> PdschGrid:
@@ -75,6 +77,7 @@ class PdschGrid(SharedGrid):
             pilots=torch.from_numpy(pilots.astype(np.complex64)),
             codewords=codewords,
             precoder=None if precoder is None else _scaled(precoder, num_prgs(carrier, pdsch), pdsch.num_layers),
+            placement=placement_of(carrier, pdsch),
         )
 
     @property
@@ -102,7 +105,7 @@ class PdschGrid(SharedGrid):
     @property
     def bundle_subcarriers(self) -> int:
         """Subcarriers that share a precoder."""
-        return 12 * (self.pdsch.prg_size or self.carrier.num_prb)
+        return 12 * (self.pdsch.prg_size or self.num_prb)
 
     def to_grid(self, coded_bits: Tensor) -> Tensor:
         return self.map_to_grid(self.split_layers(coded_bits))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ran.errors import InputError
+from ran.phy.allocation import placement_of
 from ran.phy.codebook import precoding_matrix
 from ran.phy.config import Carrier, Pusch
 from ran.phy.dmrs import dmrs_sequence, dmrs_symbols, num_ports, pilot_subcarriers
@@ -44,9 +45,10 @@ def ptrs_subcarriers(carrier: Carrier, pusch: Pusch, n_rnti: int, port: int) -> 
             "(TS 38.214 §6.2.2)"
         )
     step = pusch.ptrs.frequency_density
-    first_prb = n_rnti % (carrier.num_prb % step or step)
+    num_prb = placement_of(carrier, pusch).num_prb
+    first_prb = n_rnti % (num_prb % step or step)
     re = _FIRST_RE[pusch.dmrs.config_type][port][pusch.ptrs.re_offset]
-    return 12 * np.arange(first_prb, carrier.num_prb, step) + re
+    return 12 * np.arange(first_prb, num_prb, step) + re
 
 
 def ptrs_amplitude(pusch: Pusch) -> float:
@@ -75,11 +77,12 @@ def ptrs_grid(carrier: Carrier, pusch: Pusch, n_rnti: int, port: int) -> np.ndar
     The sequence is that of the first DM-RS symbol at the same subcarrier, without cover codes.
     Source: TS 38.211 §6.4.1.2.1.1 and §6.4.1.2.2.1, Rel-18.
     """
-    grid = np.zeros((14, carrier.num_subcarriers), np.complex64)
+    num_subcarriers = placement_of(carrier, pusch).num_subcarriers
+    grid = np.zeros((carrier.num_symbols, num_subcarriers), np.complex64)
     first = dmrs_symbols(pusch)[0]
-    along = np.zeros(carrier.num_subcarriers, complex)
+    along = np.zeros(num_subcarriers, complex)
     config_type = pusch.dmrs.config_type
-    along[pilot_subcarriers(port, config_type, carrier.num_subcarriers)] = dmrs_sequence(carrier, pusch, first, first)
+    along[pilot_subcarriers(port, config_type, num_subcarriers)] = dmrs_sequence(carrier, pusch, first, first)
     subcarriers = ptrs_subcarriers(carrier, pusch, n_rnti, port)
     grid[np.ix_(np.array(ptrs_symbols(pusch), int), subcarriers)] = ptrs_amplitude(pusch) * along[subcarriers]
     return grid

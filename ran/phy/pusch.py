@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from ran.errors import InputError
+from ran.phy.allocation import Placement, placement_of
 from ran.phy.codebook import precoding_matrix
 from ran.phy.codeword import Codeword, data_res
 from ran.phy.config import Carrier, Precision, Pusch, Users
 from ran.phy.constellation import points_of
-from ran.phy.dmrs import dmrs_grid, dmrs_symbols, pilot_subcarriers, ports_of_users
+from ran.phy.dmrs import dmrs_grid, dmrs_symbols, left_to_others, pilot_subcarriers, ports_of_users
 from ran.phy.mcs import mcs
 from ran.phy.modulation import modulate
 from ran.phy.ptrs import ptrs_grid, ptrs_subcarriers, ptrs_symbols
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlock, TransportBlockDecision
+from ran.phy.uci.multiplexing import places
 
 
 def assign_ports(pusch: Pusch, users: Users) -> tuple[tuple[int, ...], ...]:
@@ -43,6 +46,7 @@ class PuschGrid(SharedGrid):
     pilots: Tensor
     precoder: Tensor | None
     codewords: tuple[Codeword, ...]
+    placement: Placement
 
     @classmethod
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> PuschGrid:
@@ -63,15 +67,28 @@ class PuschGrid(SharedGrid):
         if pusch.num_antenna_ports is not None:
             w = precoding_matrix(pusch.num_layers, pusch.num_antenna_ports, pusch.tpmi, pusch.transform_precoding)
             precoder = torch.from_numpy((w * np.sqrt(pusch.num_layers)).astype(np.complex64))
+        entry = mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding, pusch.pi2_bpsk)
+        uci_places = None
+        if pusch.uci is not None:
+            uci_places = partial(
+                places,
+                data_mask,
+                dmrs_symbols(pusch),
+                pusch.uci,
+                entry.bits_per_symbol * pusch.num_layers,
+                entry.bits_per_symbol,
+                entry.target_rate,
+            )
         codeword = Codeword.build(
             carrier,
             pusch,
-            mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding, pusch.pi2_bpsk),
+            entry,
             num_layers=pusch.num_layers,
             num_data_re=int(data_mask.sum()),
             rv=pusch.rv,
             num_users=users.num_users,
             limited_buffer=pusch.limited_buffer,
+            uci_places=uci_places,
         )
         return cls(
             carrier=carrier,
@@ -82,6 +99,7 @@ class PuschGrid(SharedGrid):
             pilots=torch.from_numpy(pilots.astype(np.complex64)),
             precoder=precoder,
             codewords=(codeword,),
+            placement=placement_of(carrier, pusch),
         )
 
     @property
@@ -154,7 +172,7 @@ class PuschGrid(SharedGrid):
         points = None if self.constellation is None else torch.from_numpy(self.constellation).to(coded_bits.device)
         symbols = modulate(coded_bits.flatten(2), self.bits_per_symbol, points)
         if self.pusch.transform_precoding:
-            per_ofdm_symbol = symbols.unflatten(2, (-1, self.carrier.num_subcarriers))
+            per_ofdm_symbol = symbols.unflatten(2, (-1, self.num_subcarriers))
             symbols = torch.fft.fft(per_ofdm_symbol, norm="ortho").flatten(2)
         device = coded_bits.device
         x = self.pilots.to(device).expand(batch, -1, -1, -1).clone()
@@ -194,13 +212,15 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
     if pusch.constellation is not None and users.num_users != 1:
         raise InputError(f"users.num_users: got {users.num_users} with pusch.constellation; allowed: 1")
     if pusch.transform_precoding:
-        rest = carrier.num_prb
+        num_prb = placement_of(carrier, pusch).num_prb
+        rest = num_prb
         for prime in (2, 3, 5):
             while rest % prime == 0:
                 rest //= prime
         if rest != 1:
             raise InputError(
-                f"carrier.num_prb: got {carrier.num_prb} with transform precoding; allowed: products of 2, 3 and 5 "
+                f"{'carrier.num_prb' if num_prb == carrier.num_prb else 'pusch.allocation'}: got {num_prb} "
+                "with transform precoding; allowed: products of 2, 3 and 5 "
                 "(TS 38.211 §6.3.1.4)"
             )
     if pusch.ptrs is not None and users.num_users != 1:
@@ -209,9 +229,9 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
             "of the others (TS 38.211 §6.3.1.6)"
         )
     last = pusch.n_rnti + users.num_users - 1
-    if last > 65519:
+    if last > 65535:
         raise InputError(
-            f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65519"
+            f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65535"
         )
 
 
@@ -222,8 +242,9 @@ def _check_pilots(carrier: Carrier, pusch: Pusch, pilots: np.ndarray, ports: lis
     exactly none occurs in TS 38.211 tables 5.2.3.2-1, -2 and -4.
     """
     for of_layer, port in zip(pilots, ports, strict=True):
-        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, carrier.num_subcarriers)
+        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, pilots.shape[-1])
         power = np.abs(of_layer[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]) ** 2
+        power = power[~left_to_others(carrier, pusch)[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]]
         silent = int((power < 1e-6 * power.mean()).sum())
         if silent:
             raise InputError(

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
+from ran.phy.allocation import Placement
 from ran.phy.codeword import Codeword, Values
 from ran.phy.config import Carrier, Precision, SharedChannel
 from ran.phy.harq import SoftBuffer
@@ -22,10 +23,12 @@ class SharedGrid(ABC):
     num_data_re, most bits per symbol]. Blocks and layers of the first codeword come first.
 
     codewords: one of all users alike, or up to two of one user.
-    data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64.
+    data_mask [num_symbols, num_subcarriers] bool; pilots [num_layers, num_symbols, num_subcarriers] complex64: on the
+    grid of the allocation, whose columns are the subcarriers of its VRBs. placement: where they are on the carrier.
     """
 
     carrier: Carrier
+    placement: Placement
     dmrs_symbols: tuple[int, ...]
     data_mask: Tensor
     pilots: Tensor
@@ -72,6 +75,16 @@ class SharedGrid(ABC):
     def num_layers(self) -> int:
         """Layers of all users together."""
         return self.pilots.shape[0]
+
+    @property
+    def num_subcarriers(self) -> int:
+        """Columns of the grid: subcarriers of the allocation."""
+        return self.data_mask.shape[1]
+
+    @property
+    def num_prb(self) -> int:
+        """Allocated PRBs."""
+        return self.num_subcarriers // 12
 
     @property
     def num_data_re(self) -> int:

@@ -114,13 +114,17 @@ class StudyFolder:
 
 
 def check_folder(path: Path, kind: str) -> None:
-    """`InputError` for a folder that a study of this kind cannot be written to; nothing is touched."""
+    """`InputError` for a folder that a study of this kind cannot be written to; nothing is touched.
+
+    Files that begin with the name of the study are its own.
+    """
     allowed = f"allowed: a new or empty folder, or one with a {kind}"
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; {allowed}")
     file = path / STORE
     if not file.exists():
-        strangers = sorted(p.name for p in path.iterdir() if p.name not in LEFTOVERS) if path.is_dir() else []
+        names = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
+        strangers = [name for name in names if name not in LEFTOVERS and not name.startswith(f"{kind}-")]
         if strangers:
             raise InputError(f"{path}: holds {strangers[0]!r} and is no folder of a study; {allowed}")
         return

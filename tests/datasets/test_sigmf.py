@@ -66,6 +66,10 @@ def test_slots_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     torch.testing.assert_close(ofdm.demodulate(slots), expected, atol=1e-5, rtol=0)
     assert [note.label for note in found.annotations] == ["drop 2", "drop 3", "drop 4"]
     assert found.annotations[1].start == ofdm.num_samples
+    assert main([*command, "--phase-compensation"]) == 0
+    compensated = Ofdm.build(experiment(tmp_path).carrier, carrier_frequency_hz=3.5e9)
+    rotated = torch.from_numpy(read_sigmf(tmp_path / "wave").samples).unflatten(1, (3, ofdm.num_samples))
+    torch.testing.assert_close(compensated.demodulate(rotated.transpose(0, 1)), expected, atol=1e-5, rtol=0)
     for slots_asked in ("4:9", "3:3", "-1:2", "1"):
         assert main([*command[:6], slots_asked]) == 2
         assert "--slots: got" in capsys.readouterr().err
@@ -83,8 +87,8 @@ def test_bad_files(tmp_path: Path) -> None:
     data.unlink()
     with pytest.raises(InputError, match="sigmf-data: cannot be read: No such file"):
         read_sigmf(data)
-    meta.write_text(json.dumps({**json.loads(text), "global": {"core:datatype": "ci16_le", "core:sample_rate": 1}}))
-    with pytest.raises(InputError, match="core:datatype: got 'ci16_le'; allowed: cf32_le"):
+    meta.write_text(json.dumps({**json.loads(text), "global": {"core:datatype": "rf32_le", "core:sample_rate": 1}}))
+    with pytest.raises(InputError, match="core:datatype: got 'rf32_le'; allowed: cf32_le"):
         read_sigmf(meta)
     for bad in ("{", "[]", "{}"):
         meta.write_text(bad)
@@ -106,3 +110,16 @@ def test_bad_files(tmp_path: Path) -> None:
 def test_bad_recordings(change: dict, expected: str) -> None:
     with pytest.raises(InputError, match=expected):
         Recording(**{**recording().__dict__, **change})
+
+
+@pytest.mark.parametrize(("datatype", "stored"), [("ci16_le", "<i2"), ("ci8", "i1"), ("cf64_be", ">f8"), ("cu8", "u1")])
+def test_other_programs_datatypes(tmp_path: Path, datatype: str, stored: str) -> None:
+    """Whole numbers keep their value; those without sign are centred."""
+    numbers = np.arange(2 * 3 * 2).reshape(3, 2, 2)  # [sample, channel, (I, Q)]
+    (tmp_path / "other.sigmf-data").write_bytes(numbers.astype(stored).tobytes())
+    described = {"core:datatype": datatype, "core:sample_rate": 1e6, "core:num_channels": 2, "core:version": "1.0.0"}
+    (tmp_path / "other.sigmf-meta").write_text(json.dumps({"global": described, "captures": []}))
+    expected = (numbers[..., 0] + 1j * numbers[..., 1]).T
+    if stored == "u1":
+        expected = expected - (127.5 + 127.5j)
+    assert np.array_equal(read_sigmf(tmp_path / "other").samples, expected.astype(np.complex64))

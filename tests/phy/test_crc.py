@@ -55,3 +55,12 @@ def test_bad_input():
     with pytest.raises(InputError, match=r"at least 24"):
         crc_ok(np.zeros(10, np.uint8), "24A")
     assert crc_length("11") == 11
+
+
+def test_the_order_in_memory_does_not_matter():
+    """Arrays of another order of axes, such as a decoder's list, have the checks of their copies."""
+    bits = np.random.default_rng(3).integers(0, 2, (5, 20)).astype(np.uint8)
+    whole = np.concatenate([bits, crc(bits, "11")], axis=1)
+    assert crc_ok(np.asfortranarray(whole), "11").all()
+    assert np.array_equal(crc(np.asfortranarray(bits), "24A"), crc(bits, "24A"))
+    assert crc_ok(np.repeat(whole.T[:, None], 2, axis=1).transpose(2, 1, 0), "11").all()

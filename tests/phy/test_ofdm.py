@@ -125,3 +125,63 @@ def test_wrong_shapes_and_windows_are_refused():
         ofdm.demodulate(torch.zeros(100, dtype=torch.complex64))
     with pytest.raises(InputError, match="window_offset: got 37; allowed: 0 to 36"):
         ofdm.demodulate(torch.zeros(7680, dtype=torch.complex64), 37)
+
+
+def upconverted(samples: np.ndarray, rate: float, f0: float, start: int) -> np.ndarray:
+    """What an oscillator that never stops makes of a baseband, complex (the analytic signal)."""
+    times = (start + np.arange(len(samples))) / rate
+    return samples * np.exp(2j * np.pi * (f0 * times % 1))
+
+
+@pytest.mark.parametrize(("spacing", "slot"), [(15, 3), (30, 0), (30, 1), (120, 6)])
+def test_phase_compensation_follows_the_formula_of_the_standard(spacing, slot):
+    # TS 38.211 §5.4: every symbol is upconverted with exp(2j pi f0 (t - t_start - t_cp)), t from the subframe's start
+    f0 = 1842.5e6
+    carrier = Carrier(subcarrier_spacing_khz=spacing, num_prb=3, slot_number=slot)
+    plain = Ofdm.build(carrier)
+    ours = Ofdm.build(carrier, carrier_frequency_hz=f0)
+    grid = random_grid(plain)
+    rate = plain.sample_rate_hz
+    baseband = plain.modulate(grid).numpy().astype(complex)
+    before = sum(
+        Ofdm.build(carrier, slot_number=s).num_samples for s in range(slot - slot % 2**carrier.numerology, slot)
+    )
+    expected, first = np.zeros(len(baseband), complex), 0
+    for prefix in plain.prefixes:
+        within = slice(first, first + prefix + plain.fft_size)
+        t = (before + np.arange(within.start, within.stop)) / rate
+        reset = (before + first + prefix) / rate
+        expected[within] = baseband[within] * np.exp(2j * np.pi * ((f0 * (t - reset)) % 1))
+        first = within.stop
+    sent = upconverted(ours.modulate(grid).numpy(), rate, f0, before)
+    np.testing.assert_allclose(sent, expected, atol=2e-6 + 1e-6)
+    torch.testing.assert_close(ours.demodulate(ours.modulate(grid), 3), grid, rtol=0, atol=5e-6)
+    # without it symbols come out rotated against one another, which pilots of one symbol do not show in the next
+    rotated = plain.demodulate(ours.modulate(grid)) / grid
+    torch.testing.assert_close(rotated, ours.phases()[:, None].expand_as(rotated), rtol=0, atol=2e-3)
+
+
+def test_frequencies_that_turn_whole_times_per_subframe_need_no_state():
+    # f0 in whole kHz: the phase of a subframe is that of every other, so slots can be taken one by one
+    carrier = Carrier(num_prb=3)
+    a, b = (Ofdm.build(carrier, slot_number=slot, carrier_frequency_hz=3.5e9).phases() for slot in (1, 3))
+    torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert not torch.allclose(a, Ofdm.build(carrier, slot_number=0, carrier_frequency_hz=3.50001e9).phases())
+
+
+def test_extended_prefixes_are_those_of_the_standard():
+    carrier = Carrier(subcarrier_spacing_khz=60, num_prb=11, cyclic_prefix="extended", slot_number=2)
+    ofdm = Ofdm.build(carrier, 2048)
+    # 512 kappa 2^-mu each, 12 symbols in a quarter of a millisecond
+    assert ofdm.prefixes == (512,) * 12
+    assert ofdm.num_samples == ofdm.sample_rate_hz * carrier.slot_duration_s
+    assert ofdm.samples_before == 2 * ofdm.num_samples
+    np.testing.assert_allclose(cyclic_prefix_s(2, 2, True) * ofdm.sample_rate_hz, ofdm.prefixes, rtol=1e-12)
+    np.testing.assert_allclose(symbol_times_s(2, 2, True) * ofdm.sample_rate_hz, ofdm.starts, rtol=1e-12)
+    grid = torch.randn(2, 12, 132, generator=torch.Generator().manual_seed(1), dtype=torch.complex64)
+    torch.testing.assert_close(ofdm.demodulate(ofdm.modulate(grid), 100), grid, rtol=0, atol=5e-6)
+
+
+def test_extended_prefix_is_for_60_khz_alone():
+    with pytest.raises(ValueError, match="cyclic_prefix extended is not possible at 30 kHz; allowed: 60 kHz"):
+        Carrier(cyclic_prefix="extended")

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from ran.phy.config.allocation import Allocation
 from ran.phy.config.shared_channel import SharedChannel
 from ran.phy.mcs import McsEntry, mcs, num_mcs
 
@@ -21,14 +22,17 @@ class Pdsch(SharedChannel):
     overhead: xOverhead. max_num_layers: maxMIMO-Layers for limited-buffer rate matching; default num_layers.
     dmrs_ports: DM-RS ports counted from 1000, one per layer; default alternating between the CDM groups.
     prg_size: PRBs that share a precoder, 2 or 4; default the whole band (TS 38.214 §5.1.2.3).
+    tb_scaling: scaling factor S of the transport block size for P-RNTI, RA-RNTI and MsgB-RNTI (table 5.1.3.2-2).
     """
 
     direction = "downlink"
+    younger_fields = (*SharedChannel.younger_fields, "tb_scaling")
 
     mcs_index_2: Annotated[int, Field(ge=0, le=28)] | None = None
     rv_2: Literal[0, 1, 2, 3] | None = None
     dmrs_ports: tuple[Annotated[int, Field(ge=0, le=11)], ...] | None = None
     prg_size: Literal[2, 4] | None = None
+    tb_scaling: Annotated[float, Field(ge=0.25, le=1, json_schema_extra={"allowed": "1, 0.5, 0.25"})] = 1.0
 
     @property
     def codeword_layers(self) -> tuple[int, ...]:
@@ -84,4 +88,17 @@ class Pdsch(SharedChannel):
                     f"allowed: 0 to {last} (TS 38.214 §5.1.3.1)"
                 )
         self._check_layers_for_buffer()
+        if self.tb_scaling not in (1.0, 0.5, 0.25):
+            raise ValueError(f"tb_scaling {self.tb_scaling}; allowed: 1, 0.5, 0.25 (TS 38.214 table 5.1.3.2-2)")
+        if self.allocation.hopping != "none":
+            raise ValueError("allocation.hopping: a PDSCH does not hop; allowed: none (TS 38.214 §6.3)")
+        if self.prg_size is not None and self.allocation != Allocation():
+            raise ValueError(
+                f"prg_size: got {self.prg_size} with an allocation inside the carrier; allowed: null, or all of it"
+            )
+        if self.n_rnti >= 65534 and any(entry.bits_per_symbol > 2 for entry in self.codeword_mcs):
+            raise ValueError(
+                f"mcs_index {self.mcs_index} with n_rnti {self.n_rnti}, the "
+                f"{'SI' if self.n_rnti == 65535 else 'P'}-RNTI; allowed: QPSK (TS 38.214 §5.1.3.1)"
+            )
         return self

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 from ran.phy.codebook import num_tpmi
 from ran.phy.config.reference_signals import Ptrs
 from ran.phy.config.shared_channel import SharedChannel
+from ran.phy.config.uci import Uci
 from ran.phy.constellation import check_mean, check_points, shifted_qam
 from ran.phy.mcs import mcs, num_mcs
 
@@ -35,6 +36,7 @@ class Pusch(SharedChannel):
         name or the file of weights that were trained with a constellation.
     pilotless: no DM-RS; all REs of the allocation carry data and count for the transport block size, without the limit
         of 156 per PRB. Needs a constellation whose mean is not zero, from which receivers estimate the channel.
+    uci: uplink control information beside the transport block, or in place of it; none by default.
     """
 
     direction = "uplink"
@@ -48,6 +50,7 @@ class Pusch(SharedChannel):
         "ptrs",
         "constellation",
         "pilotless",
+        "uci",
     )
 
     num_layers: Annotated[int, Field(ge=1, le=4)] = 1
@@ -62,6 +65,7 @@ class Pusch(SharedChannel):
         Field(json_schema_extra={"allowed": _CONSTELLATIONS}),
     ] = None
     pilotless: bool = False
+    uci: Uci | None = None
 
     @property
     def has_dmrs(self) -> bool:
@@ -105,7 +109,31 @@ class Pusch(SharedChannel):
         self._check_transform_precoding()
         self._check_ptrs()
         self._check_constellation()
+        self._check_allocation()
+        self._check_uci()
         return self
+
+    def _check_uci(self) -> None:
+        if self.uci is not None and self.allocation.hopping == "intra-slot":
+            raise ValueError("uci: got some with intra-slot hopping; allowed: without hopping")
+        if self.uci is not None and (self.pilotless or self.constellation is not None):
+            raise ValueError("uci: got some with a constellation of its own; allowed: QAM and DM-RS")
+
+    def _check_allocation(self) -> None:
+        found = self.allocation
+        if found.vrb_bundle is not None:
+            raise ValueError("allocation.vrb_bundle: a PUSCH is not interleaved; allowed: null (TS 38.211 §6.3.1.7)")
+        if found.reserved and self.transform_precoding:
+            raise ValueError("allocation.reserved: got some with transform_precoding; allowed: CP-OFDM")
+        if found.hopping == "intra-slot" and self.ptrs is not None:
+            raise ValueError("allocation.hopping: got intra-slot with ptrs; allowed: without PT-RS")
+        if found.hopping == "intra-slot" and self.pilotless:
+            raise ValueError("allocation.hopping: got intra-slot with pilotless; allowed: with DM-RS")
+        if self.transform_precoding and (found.prbs is not None or found.rbg_bitmap is not None):
+            raise ValueError(
+                "allocation: got resource allocation type 0 with transform_precoding; allowed: first_prb with num_prb "
+                "(TS 38.214 §6.1.2.2)"
+            )
 
     def _check_constellation(self) -> None:
         if self.constellation is None:

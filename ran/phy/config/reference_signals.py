@@ -22,9 +22,11 @@ class Dmrs(Config):
     n_scid: 0 or 1.
     low_papr_type: base sequences with transform precoding: 1 (TS 38.211 §5.2.2), or 2 (§5.2.3), which is for pi/2-BPSK.
     hopping: of the base sequences with transform precoding, by slot and symbol: "group", "sequence" or "none".
+    reference_crb: common resource block from which the sequence of CP-OFDM counts: 0 is point A; for SI-RNTI the first
+        of CORESET 0 (TS 38.211 §7.4.1.1.2).
     """
 
-    younger_fields = ("config_type", "length", "low_papr_type", "hopping")
+    younger_fields = ("config_type", "length", "low_papr_type", "hopping", "reference_crb")
 
     type_a_position: Literal[2, 3] = 2
     additional_position: Literal[0, 1, 2, 3] = 1
@@ -35,6 +37,7 @@ class Dmrs(Config):
     length: Literal[1, 2] = 1
     low_papr_type: Literal[1, 2] = 1
     hopping: Literal["none", "group", "sequence"] = "none"
+    reference_crb: Annotated[int, Field(ge=0, le=2473)] = 0
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Dmrs:

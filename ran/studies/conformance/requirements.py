@@ -1,10 +1,14 @@
-"""The requirements of TS 38.104 §8.2.1 and §8.2.2 (FR1, PUSCH) as data and as experiments.
+"""The requirements of TS 38.104 §8.2.1, §8.2.2 (FR1) and §11.2.2.1 (FR2) for PUSCH as data and as experiments.
 
 `ts38104_pusch_requirements.csv`: minimum SNR for 70 % of the maximum throughput, transcribed facts of the standard; the
 column `version` is that of the specification. Common to all rows, and filled in here: mapping type A, 14 symbols from
 symbol 0, DM-RS type 1 with one additional position and 2 CDM groups without data, HARQ with rv 0, 2, 3, 1 and at most 4
 transmissions, low correlation, channel estimated. The SNR is per receive antenna, of the user's total power over its
-layers, as `esn0_db` counts. Not there: 8 receive antennas, FR2, UCI.
+layers, as `esn0_db` counts.
+
+`ts38104_pusch_more.csv`: rows with 8 receive antennas, which have names of ours as their source does not number them,
+and those of FR2 with and without PT-RS, with columns for what differs there. UCI on PUSCH:
+`ran.studies.conformance.uci`.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ from ran.phy.mcs import mcs, num_mcs
 from ran.sim.experiment import Experiment
 
 FILE = "ts38104_pusch_requirements.csv"
+MORE = "ts38104_pusch_more.csv"
 #: The fraction of the maximum throughput that all rows ask for.
 THRESHOLD = 0.7
 
@@ -34,16 +39,16 @@ VARIANTS: tuple[Variant, ...] = get_args(Variant)
 _TOLERANCE_DB = (0.6, 0.8)
 _BITS = {"QPSK": 2, "16QAM": 4, "64QAM": 6}
 #: Slots from a transmission to the next: 8 ms at 15 kHz (FDD with 8 processes), 5 ms at 30 kHz (the period of the TDD
-#: pattern 7D1S2U). The standard leaves it open.
-_ROUND_TRIP_SLOTS = {15: 8, 30: 10}
+#: pattern 7D1S2U), 2.5 ms at 120 kHz (four periods of 3D1S1U). The standard leaves it open.
+_ROUND_TRIP_SLOTS = {15: 8, 30: 10, 120: 20}
 
 
 @dataclass(frozen=True)
 class Requirement:
-    """One row of a requirement table; the columns of the file."""
+    """One row of a requirement table; the columns of the files."""
 
     table: str
-    row: int
+    row: int | str
     version: str
     waveform: str
     bandwidth_mhz: int
@@ -59,10 +64,20 @@ class Requirement:
     max_doppler_hz: float
     correlation: str
     required_snr_db: float
+    mapping_type: str = "A"
+    start_symbol: int = 0
+    num_symbols: int = 14
+    dmrs_additional_position: int = 1
+    pt_rs: str = "no"
 
     @property
     def name(self) -> str:
-        return f"{self.table}-row{self.row}"
+        return f"{self.table}-row{self.row}" if isinstance(self.row, int) else f"{self.table}-{self.row}"
+
+    @property
+    def is_fr2(self) -> bool:
+        """Whether the row is of clause 11, whose test tolerances (TS 38.141-2) are not here."""
+        return self.table.startswith("11.")
 
     def snr_db(self, variant: Variant) -> float:
         """The SNR that counts: of the minimum requirement, or of the test requirement, which is looser."""
@@ -86,12 +101,18 @@ class Requirement:
 @cache
 def requirements() -> tuple[Requirement, ...]:
     """All rows, in the order of the standard."""
-    kinds: dict[str, Any] = {"int": int, "float": float, "str": str}
-    text = resources.files("ran.studies.conformance").joinpath(FILE).read_text(encoding="utf-8")
-    return tuple(
-        Requirement(**{field.name: kinds[str(field.type)](line[field.name]) for field in fields(Requirement)})
-        for line in csv.DictReader(text.splitlines())
-    )
+    kinds: dict[str, Any] = {"int": int, "float": float, "str": str, "int | str": _number_or_name}
+    found = []
+    for file in (FILE, MORE):
+        text = resources.files("ran.studies.conformance").joinpath(file).read_text(encoding="utf-8")
+        for line in csv.DictReader(text.splitlines()):
+            known = [field for field in fields(Requirement) if field.name in line]
+            found.append(Requirement(**{field.name: kinds[str(field.type)](line[field.name]) for field in known}))
+    return tuple(found)
+
+
+def _number_or_name(text: str) -> int | str:
+    return int(text) if text.isdigit() else text
 
 
 def select(tables: Iterable[str]) -> tuple[Requirement, ...]:
@@ -102,7 +123,7 @@ def select(tables: Iterable[str]) -> tuple[Requirement, ...]:
     rows = {row.name for row in requirements()}
     for name in wanted:
         if name not in rows and name not in known_tables:
-            raise unknown_name("--table", name, rows if "-row" in name else known_tables)
+            raise unknown_name("--table", name, rows if "-row" in name or "rx" in name else known_tables)
     return tuple(row for row in requirements() if not wanted or row.table in wanted or row.name in wanted)
 
 
@@ -135,6 +156,11 @@ def experiment(
     spread = row.waveform == "DFT-s-OFDM"
     waveform = offsets.waveform() if offsets else None
     pusch: dict[str, Any] = {"mcs_table": 1, "mcs_index": row.mcs_index, "num_layers": row.num_layers}
+    if (row.mapping_type, row.start_symbol, row.num_symbols) != ("A", 0, 14):
+        time = {name: getattr(row, name) for name in ("mapping_type", "start_symbol", "num_symbols")}
+        pusch |= {**time, "dmrs": {"additional_position": row.dmrs_additional_position}}
+    if row.pt_rs == "yes":
+        pusch["ptrs"] = {"time_density": 1, "frequency_density": 2}
     return validate(
         Experiment,
         {

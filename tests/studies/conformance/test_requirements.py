@@ -28,6 +28,21 @@ PAYLOADS = {
 }
 
 
+# FR2, 32 PRB, 10 symbols: (channel, layers, additional position)
+PAYLOADS_FR2 = {
+    ("A3", 1, 0): 1320,
+    ("A3", 2, 0): 2600,
+    ("A4", 1, 0): 8968,
+    ("A4", 2, 0): 17928,
+    ("A5", 1, 0): 11528,
+    ("A3", 1, 1): 1160,
+    ("A3", 2, 1): 2408,
+    ("A4", 1, 1): 7936,
+    ("A4", 2, 1): 15880,
+    ("A5", 1, 1): 10248,
+}
+
+
 @pytest.mark.parametrize("row", requirements(), ids=lambda row: row.name)
 def test_payload_of_the_reference_channel(row):
     tested = experiment(row, [{"name": "blind"}])
@@ -39,7 +54,13 @@ def test_payload_of_the_reference_channel(row):
         harq=tested.harq,
     )
     link = Link(config)
-    assert link.bits_per_block == (PAYLOADS[row.frc.split("-")[2], row.num_layers][row.num_prb],)
+    channel = row.frc.split("-")[2], row.num_layers
+    if row.is_fr2:
+        assert link.bits_per_block == (PAYLOADS_FR2[*channel, row.dmrs_additional_position],)
+        assert len(link.grid.dmrs_symbols) == 1 + row.dmrs_additional_position
+        assert (tested.pusch.ptrs is not None) == (row.pt_rs == "yes")
+    else:
+        assert link.bits_per_block == (PAYLOADS[channel][row.num_prb],)
     assert link.grid.num_layers == row.num_layers == row.num_tx
     assert tested.requirement.esn0_db == row.required_snr_db
     assert tested.harq.rv == (0, 2, 3, 1)
@@ -48,8 +69,10 @@ def test_payload_of_the_reference_channel(row):
 
 def test_all_rows_are_there():
     rows = requirements()
-    assert len(rows) == len({row.name for row in rows}) == 80
-    assert len({row.table for row in rows}) == 9
+    assert len(rows) == len({row.name for row in rows}) == 108
+    assert len({row.table for row in rows}) == 10
+    assert sum(row.num_rx == 8 for row in rows) == 12
+    assert sum(row.is_fr2 for row in rows) == 16
     assert {row.correlation for row in rows} == {"Low"}
 
 
@@ -163,7 +186,8 @@ def test_reference_channels_are_named_by_modulation_and_rate():
     # TS 38.104 annex A: QPSK, 16QAM 658/1024, 64QAM, 16QAM 434/1024
     letters = {("QPSK", 193): "A3", ("16QAM", 658): "A4", ("64QAM", 567): "A5", ("16QAM", 434): "A7"}
     for row in requirements():
-        assert row.frc.startswith(f"G-FR1-{letters[row.modulation, row.target_rate_x1024]}-"), row.name
+        band = "FR2" if row.is_fr2 else "FR1"
+        assert row.frc.startswith(f"G-{band}-{letters[row.modulation, row.target_rate_x1024]}-"), row.name
 
 
 def test_only_a_pass_is_a_pass():

@@ -1,0 +1,115 @@
+"""`ran decode`: recorded signals to transport blocks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from ran.recordings.decode import Decoded
+
+
+def _print_example(wanted: bool) -> None:
+    if wanted:
+        from importlib.resources import files
+
+        print(files("ran.recordings").joinpath("example.yaml").read_text(encoding="utf-8"), end="")
+        raise typer.Exit
+
+
+def decode(
+    recording: Annotated[
+        Path,
+        typer.Argument(
+            help="SigMF, fronthaul IQ as text or pcap, a folder of the Aerial Data Lake, or an array in .npy, .npz, "
+            ".mat, .h5."
+        ),
+    ],
+    config: Annotated[
+        Path, typer.Option("--config", help="YAML with carrier, pusch or pdsch, and the format's block.")
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the configuration, e.g. pusch.mcs_index=9."),
+    ] = None,
+    receivers: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--receiver",
+            metavar="NAME",
+            help="A receiver, trained weights, FILE.py:CLASS, FILE.onnx or a block; repeat it to compare. [default: "
+            "those of the configuration]",
+        ),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/decode-NAME]")] = None,
+    example: Annotated[
+        bool,
+        typer.Option("--example", callback=_print_example, is_eager=True, help="Print a configuration with every key."),
+    ] = False,
+) -> None:
+    """Decode a recording slot by slot with receivers side by side.
+
+    Writes decode.html with grids, constellations and channels, decode.csv and decode.json with payloads. What cannot be
+    read or decoded is named in a line each, and the other slots are decoded all the same. Exit status 0 when every
+    decoded slot was received by at least one receiver, 1 when not, 2 when there was nothing to decode.
+    """
+    from ran.cli.receiver_option import receiver_blocks
+    from ran.recordings.config import DecodeConfig
+    from ran.recordings.decode import Decoding
+    from ran.recordings.read import read
+    from ran.recordings.receivers import build_receivers
+    from ran.recordings.results import summaries, write_results
+    from ran.sim.loading import load_as
+
+    loaded, folder = load_as(DecodeConfig, config, overrides or [], {})
+    if receivers:
+        built = build_receivers(receiver_blocks(receivers), folder)
+    else:
+        built = build_receivers(loaded.receivers, folder)
+    found = read(recording, loaded)
+    decoded = Decoding(loaded, built).run(found)
+    page = write_results(found, decoded, recording.name, loaded.description, out or _folder(recording))
+    _print_table(decoded)
+    for line in [*found.problems, *decoded.problems]:
+        print(f"problem: {line}")
+    for summary in summaries(decoded):
+        print(summary.text)
+    print(f"report: {page}")
+    if not decoded.results or not all(result.is_received for result in decoded.results):
+        raise typer.Exit(1)
+
+
+def _folder(recording: Path) -> Path:
+    return Path("runs") / f"decode-{recording.resolve().stem}"
+
+
+def _print_table(decoded: Decoded) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title_justify="left")
+    for name in ("slot", "receiver", "received"):
+        table.add_column(name, no_wrap=True)
+    for name in ("SNR dB", "SINR dB", "EVM %", "timing ns", "CFO Hz"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for result in decoded.results[:40]:
+        found = result.measurement
+        for block in result.blocks:
+            received = Text("yes", style="green") if block.received else Text("no", style="bold red")
+            table.add_row(
+                result.name,
+                block.receiver,
+                received,
+                f"{found.snr_db:.1f}",
+                f"{result.sinr_db:.1f}",
+                f"{100 * result.evm:.1f}",
+                f"{found.timing_s * 1e9:.0f}",
+                f"{found.cfo_hz:.0f}",
+            )
+    console = Console(highlight=False)
+    (console if console.is_terminal else Console(highlight=False, width=120)).print(table)
+    if len(decoded.results) > 40:
+        print(f"{len(decoded.results) - 40} more slots in the report")

@@ -1,0 +1,490 @@
+"""Slots of a recording through receivers and decoder, side by side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.stats import norm
+from torch import Tensor
+
+from ran.errors import InputError
+from ran.link.parts import cut, receive_in_parts
+from ran.link.transmitter import pilot_layout
+from ran.link.turbo import TurboDecoder
+from ran.phy.codeword import Codeword
+from ran.phy.harq import SoftBuffer
+from ran.phy.modulation import constellation
+from ran.phy.numerology import symbol_times_s
+from ran.phy.shared_grid import SharedGrid
+from ran.phy.transport_block import TransportBlock
+from ran.phy.uci.coding import UciCode
+from ran.phy.uci.small_block import small_pattern
+from ran.recordings.config import DecodeConfig, SlotOptions
+from ran.recordings.grid_of_slot import grid_of
+from ran.recordings.measurement import Measurement, aligned, at_equal_noise, first_path_s, measure
+from ran.recordings.slot import RecordedSlot, Recording
+from receivers import Receiver, SlotObservation
+from receivers.classical.equalizer import lmmse_equalize
+from receivers.classical.lmmse import WienerInterpolator
+from receivers.transform_precoding import despread
+
+#: Prior of the channel estimate from which symbols are shown and errors are measured.
+_DELAY_SPREAD_S, _DOPPLER_HZ = 300e-9, 100.0
+
+
+@dataclass(frozen=True)
+class BlockResult:
+    """What a receiver made of a transport block.
+
+    received: CRC and parity hold and there was a signal. crc_ok: without asking for a signal. payload uint8
+    [tb_size]. matches: whether it is the payload that the recording or the configuration states, None where neither.
+    combined: transmissions that were decoded together.
+    """
+
+    receiver: str
+    block: int
+    received: bool
+    crc_ok: bool
+    iterations: float
+    payload: NDArray[np.uint8]
+    matches: bool | None
+    combined: int = 1
+
+
+@dataclass(frozen=True)
+class UciResult:
+    """What a receiver made of one kind of UCI of one user: "ack", "csi1" or "csi2".
+
+    bits uint8 [n]. ok: the CRC holds, or for payloads without one the codeword fits better than noise would in all but
+    one of a hundred slots; else the UCI counts as not sent (DTX). metric: how well it fits, -1 to 1.
+    """
+
+    receiver: str
+    user: int
+    kind: str
+    bits: NDArray[np.uint8]
+    ok: bool
+    metric: float
+
+
+@dataclass
+class SlotResult:
+    """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
+    receiver decoded it (`known`), else against the nearest points. label uint8: the payload of its first block, from
+    this slot or from a later transmission of the block; None where no attempt arrived.
+    symbols complex64 [n]: equalised data symbols. channel complex64 [num_rx_ant, subcarriers]: estimate of the first
+    layer in the first DM-RS symbol."""
+
+    name: str
+    slot_number: int
+    tb_sizes: tuple[int, ...]
+    measurement: Measurement
+    blocks: list[BlockResult]
+    evm: float
+    sinr_db: float
+    known: bool
+    symbols: NDArray[np.complex64]
+    channel: NDArray[np.complex64]
+    power_db: NDArray[np.float32]
+    bits_per_symbol: int
+    modulation: str
+    measured: Mapping[str, float] = field(default_factory=dict)
+    process: int | None = None
+    label: NDArray[np.uint8] | None = None
+    uci: tuple[UciResult, ...] = ()
+
+    @property
+    def is_received(self) -> bool:
+        """Whether some receiver received a block, or without any UCI."""
+        return any(block.received for block in self.blocks) or (not self.blocks and any(part.ok for part in self.uci))
+
+
+@dataclass
+class Decoded:
+    """All of a recording: results of slots, and a line for each that could not be decoded."""
+
+    results: list[SlotResult]
+    problems: list[str]
+    skipped: int
+
+
+class Decoding:
+    """Runs receivers over the slots of a recording.
+
+    receivers: by the label that results call them.
+    """
+
+    def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver]) -> None:
+        self.config, self.receivers = config, dict(receivers)
+        self._interpolate = WienerInterpolator(_DELAY_SPREAD_S, _DOPPLER_HZ)
+        self._buffers: dict[tuple[str, int], SoftBuffer] = {}
+        self._rates: dict[int, tuple[float, int]] = {}
+        self._attempts: dict[int, list[SlotResult]] = {}
+
+    def run(self, recording: Recording) -> Decoded:
+        """Decode every slot; one that does not fit becomes a line, and the others are decoded all the same."""
+        results: list[SlotResult] = []
+        problems: list[str] = []
+        skipped = 0
+        for index, slot in enumerate(recording.slots):
+            options = self._options(index, slot)
+            if (options is None and self.config.only_listed_slots) or (options is not None and options.skip):
+                skipped += 1
+                continue
+            try:
+                with torch.inference_mode():
+                    results.append(self._decode(slot, options))
+            except (InputError, ValueError) as error:
+                problems.append(f"{slot.name}: {' '.join(str(error).split())}")
+        return Decoded(results, problems, skipped)
+
+    def _options(self, index: int, slot: RecordedSlot) -> SlotOptions | None:
+        for options in self.config.slots:
+            if options.index in (None, index) and options.slot_number in (None, slot.slot_number):
+                return options
+        return None
+
+    def _decode(self, slot: RecordedSlot, options: SlotOptions | None) -> SlotResult:
+        grid = grid_of(self.config, slot.slot_number, options, slot.channel, slot.carrier)
+        grid = self._with_stated_size(grid, slot)
+        y = self._received(grid, slot)
+        observation = self._observation(grid, y, 1.0)
+        parts = [cut(observation, part) for part in grid.placement.parts]
+        parts = [part for part in parts if part.layout.symbols]
+        if not parts:
+            raise InputError("dmrs: got a slot without DM-RS; allowed: one with")
+        found = measure(parts)
+        if not len(found.live_antennas):
+            raise InputError("grid: got nothing but zeros in the allocation; allowed: a received signal")
+        if self.config.align:
+            y = self._aligned(grid, y, parts, found)
+        observation = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
+        stated = self._stated_payload(grid, slot, options)
+        blocks: list[BlockResult] = []
+        uci: list[UciResult] = []
+        sent: Tensor | None = None
+        for label, receiver in self.receivers.items():
+            llr = self._llr(label, receiver, grid, observation)
+            of_receiver = uci_results(label, grid.codewords[0], llr, found.has_signal)
+            uci += of_receiver
+            found_blocks, coded = self._blocks(label, llr, grid, slot, found.has_signal, stated, of_receiver)
+            blocks += found_blocks
+            sent = coded if sent is None else sent
+        symbols, evm, sinr = self._quality(grid, observation, sent)
+        estimate = self._interpolate(cut(observation, grid.placement.parts[0]))[0]
+        row = parts[0].layout.symbols[0]
+        power = (np.abs(slot.grid.astype(complex)) ** 2).mean(0)
+        # twelve decades below the strongest is nothing at all
+        power = 10 * np.log10(np.maximum(power, 1e-12 * power.max()))
+        result = SlotResult(
+            name=slot.name,
+            slot_number=slot.slot_number,
+            tb_sizes=grid.block_sizes,
+            measurement=found,
+            blocks=blocks,
+            evm=evm,
+            sinr_db=sinr,
+            known=sent is not None,
+            symbols=symbols,
+            channel=estimate[0, :, 0, row].numpy(),
+            power_db=power.astype(np.float32),
+            bits_per_symbol=grid.bits_per_symbol,
+            modulation={1: "π/2-BPSK", 2: "QPSK"}.get(grid.bits_per_symbol, f"{2**grid.bits_per_symbol}QAM"),
+            measured=slot.measured,
+            process=slot.process,
+            uci=tuple(uci),
+        )
+        self._remember(result, slot)
+        return result
+
+    def _with_stated_size(self, grid: SharedGrid, slot: RecordedSlot) -> SharedGrid:
+        """The grid with the size and the rate that the recording states for a block whose MCS index is reserved."""
+        size = grid.block_sizes[0]
+        rate, known = slot.target_rate, None
+        if slot.process is not None and not slot.new_data:
+            known = self._rates.get(slot.process)
+        if slot.tb_size is None or slot.tb_size == size:
+            if slot.process is not None and slot.new_data:
+                self._rates[slot.process] = grid.codewords[0].target_rate, size
+            return grid
+        if known is not None and known[1] == slot.tb_size:
+            rate = known[0]
+        if rate is None or not 0 < rate < 1:
+            raise InputError(
+                f"transport block size: got {slot.tb_size} bits in the recording; allowed: {size}, as the configured "
+                "allocation has"
+            )
+        codeword = grid.codewords[0]
+        old = codeword.transport_block
+        block = TransportBlock(
+            slot.tb_size, old.num_coded_bits, rate, old.bits_per_symbol, old.num_layers, old.rv, old.tbs_lbrm
+        )
+        return replace(grid, codewords=(replace(codeword, transport_block=block, target_rate=rate),))  # type: ignore[type-var]
+
+    def _received(self, grid: SharedGrid, slot: RecordedSlot) -> Tensor:
+        """The allocation's part of a recorded grid, complex64 [1, num_rx_ant, num_symbols, num_subcarriers]."""
+        carrier, recorded = grid.carrier, slot.grid
+        wanted = (carrier.num_symbols, carrier.num_subcarriers)
+        if recorded.shape[1:] != wanted:
+            raise InputError(f"grid: got {list(recorded.shape[1:])}; allowed: {list(wanted)}, symbols and subcarriers")
+        chosen = self.config.antennas
+        if chosen is not None:
+            if max(chosen) >= len(recorded):
+                raise InputError(f"antennas: got {max(chosen)}; allowed: 0 to {len(recorded) - 1}")
+            recorded = recorded[list(chosen)]
+        elif self.config.num_rx_ant not in (None, len(recorded)):
+            raise InputError(
+                f"num_rx_ant: got {self.config.num_rx_ant}; allowed: {len(recorded)}, as the recording has"
+            )
+        if slot.missing is not None:
+            missing = slot.missing if chosen is None else slot.missing[list(chosen)]
+            self._check_missing(grid, torch.from_numpy(missing))
+        y = torch.from_numpy(np.ascontiguousarray(recorded))
+        if self.config.compensate_hz:
+            from ran.phy.ofdm import Ofdm
+
+            extended = carrier.cyclic_prefix == "extended"
+            ofdm = Ofdm(carrier.numerology, slot.slot_number, wanted[1], 2048, extended, self.config.compensate_hz)
+            y = y * ofdm.phases().conj()[:, None]
+        return grid.placement.take(y)[None]
+
+    @staticmethod
+    def _check_missing(grid: SharedGrid, missing: Tensor) -> None:
+        used = grid.data_mask | (grid.pilots != 0).any(0)
+        of_grid = grid.placement.take(missing.to(torch.uint8)).bool() & used
+        if of_grid.any():
+            antennas = int(of_grid.flatten(1).any(1).sum())
+            symbols = of_grid.any(0).any(1).nonzero().flatten().tolist()
+            share = float(of_grid.sum()) / (int(used.sum()) * len(of_grid))
+            raise InputError(
+                f"grid: got a slot with {share:.1%} of the allocation missing, in {antennas} antennas and the symbols "
+                f"{symbols}; allowed: all of the allocation"
+            )
+
+    def _observation(self, grid: SharedGrid, y: Tensor, noise_var: float) -> SlotObservation:
+        extended = grid.carrier.cyclic_prefix == "extended"
+        points = grid.constellation
+        return SlotObservation(
+            y=y,
+            pilots=grid.pilots,
+            layout=pilot_layout(grid.channel, grid.layer_ports),
+            data_mask=grid.data_mask,
+            noise_var=torch.full((1,), noise_var),
+            bits_per_symbol=grid.bits_per_symbol,
+            layer_amplitude=grid.layer_amplitude,
+            layer_to_user=grid.layer_to_user,
+            symbol_times_s=torch.from_numpy(
+                symbol_times_s(grid.carrier.numerology, grid.carrier.slot_number, extended)
+            ),
+            subcarrier_spacing_hz=grid.carrier.subcarrier_spacing_hz,
+            transform_precoding=grid.transform_precoding,
+            decoder=TurboDecoder(grid.codewords, self.config.decoder.num_iterations),
+            bits_per_layer=grid.bits_per_layer if len(set(grid.bits_per_layer)) > 1 else (),
+            constellation=None if points is None else torch.from_numpy(points),
+        )
+
+    def _aligned(self, grid: SharedGrid, y: Tensor, parts: list[SlotObservation], found: Measurement) -> Tensor:
+        """Without the delay of the first path, which receivers expect at 0 or a little behind, and the mean CFO."""
+        if not found.has_signal:
+            return y
+        extended = grid.carrier.cyclic_prefix == "extended"
+        times = symbol_times_s(grid.carrier.numerology, grid.carrier.slot_number, extended)
+        cfo = found.cfo_hz if math.isfinite(found.cfo_hz) else 0.0
+        delay = first_path_s(parts, found.timing_s)
+        return aligned(y, grid.placement.subcarriers, times, grid.carrier.subcarrier_spacing_hz, delay, cfo)
+
+    def _stated_payload(
+        self, grid: SharedGrid, slot: RecordedSlot, options: SlotOptions | None
+    ) -> NDArray[np.uint8] | None:
+        stated = slot.payload
+        if options is not None and options.payload is not None:
+            try:
+                stated = np.unpackbits(np.frombuffer(bytes.fromhex(options.payload), np.uint8))
+            except ValueError:
+                raise InputError("slots.payload: got no pairs of hexadecimal digits; allowed: hexadecimal") from None
+        size = grid.block_sizes[0]
+        return None if stated is None or len(stated) < size else stated[:size]
+
+    def _llr(
+        self, label: str, receiver: Receiver, grid: SharedGrid, observation: SlotObservation
+    ) -> NDArray[np.float32]:
+        """LLRs of a receiver; `InputError` where it cannot take the slot."""
+        self._check(label, receiver, grid, observation)
+        if grid.placement.is_contiguous:
+            llr = receiver(observation, None)
+        else:
+            llr = receive_in_parts(receiver, observation, None, grid.placement.parts)
+        values = llr.numpy()
+        if not np.isfinite(values).all():
+            raise InputError(f"{label}: got LLRs that are not finite; allowed: finite ones")
+        return values
+
+    def _blocks(
+        self,
+        label: str,
+        values: NDArray[np.float32],
+        grid: SharedGrid,
+        slot: RecordedSlot,
+        has_signal: bool,
+        stated: NDArray[np.uint8] | None,
+        uci: list[UciResult],
+    ) -> tuple[list[BlockResult], Tensor | None]:
+        """Results of a receiver, and the coded bits of all blocks and UCI where it decoded all of them."""
+        if not has_ulsch(grid):
+            return [], None
+        buffers, combined = self._soft_buffers(label, grid, slot)
+        how = self.config.decoder
+        decisions = grid.decode_blocks(values, how.num_iterations, how.precision, buffers)
+        found: list[BlockResult] = []
+        payloads = np.zeros((1, len(grid.block_sizes), max(grid.block_sizes)), np.uint8)
+        number = 0
+        for decision in decisions:
+            for bits, ok, iterations in zip(decision.bits, decision.crc_ok, decision.iterations, strict=True):
+                payloads[0, number, : len(bits)] = bits
+                matches = None if stated is None or number else bool(np.array_equal(bits, stated))
+                received = bool(ok) and has_signal and bool(bits.any())
+                found.append(
+                    BlockResult(
+                        label, number, received, bool(ok), float(iterations.mean()), bits.copy(), matches, combined
+                    )
+                )
+                number += 1
+        if not all(block.received for block in found) or not all(part.ok for part in uci):
+            return found, None
+        if grid.codewords[0].uci is None:
+            return found, torch.from_numpy(grid.code(payloads))
+        kinds = dict.fromkeys(part.kind for part in uci)
+        bits = {kind: np.stack([part.bits for part in uci if part.kind == kind])[None] for kind in kinds}
+        return found, torch.from_numpy(grid.codewords[0].encode(payloads, bits))
+
+    def _soft_buffers(self, label: str, grid: SharedGrid, slot: RecordedSlot) -> tuple[list[SoftBuffer] | None, int]:
+        """Soft buffer of the slot's HARQ process, a new one for a new block; and the transmissions in it with this."""
+        if not self.config.harq or slot.process is None or len(grid.block_sizes) != 1:
+            return None, 1
+        key = label, slot.process
+        codeword: Codeword = grid.codewords[0]
+        buffer = self._buffers.get(key)
+        fits = buffer is not None and buffer.tb_size == codeword.transport_block.tb_size
+        if slot.new_data or buffer is None or not fits or buffer.code.base_graph != codeword.transport_block.base_graph:
+            buffer = codeword.transport_block.new_soft_buffer(1)
+            self._buffers[key] = buffer
+        return [buffer], buffer.num_transmissions + 1
+
+    def _check(self, label: str, receiver: Receiver, grid: SharedGrid, observation: SlotObservation) -> None:
+        if receiver.needs_truth:
+            raise InputError(f"{label}: got a genie, which needs the channel; allowed: receivers without the truth")
+        if receiver.uses_decoder and not grid.placement.is_contiguous:
+            raise InputError(f"{label}: got an allocation with gaps or hops; allowed: contiguous ones")
+        if receiver.uses_decoder and grid.codewords[0].uci is not None:
+            raise InputError(f"{label}: got UCI, which its decoder does not know; allowed: another receiver")
+        for bits in sorted(set(grid.bits_per_layer)):
+            receiver.check(bits, grid.num_layers, observation.y.shape[1])
+        receiver.check_modulations(grid.bits_per_layer)
+        parts = grid.placement.parts
+        for own in [observation] if grid.placement.is_contiguous else [cut(observation, part) for part in parts]:
+            receiver.check_signal(own)
+            receiver.check_pilots(own.layout)
+            receiver.check_slot(own)
+
+    def _quality(
+        self, grid: SharedGrid, observation: SlotObservation, sent: Tensor | None
+    ) -> tuple[NDArray[np.complex64], float, float]:
+        """Equalised symbols of all layers complex64 [n], their EVM, and the SINR that it stands for in dB."""
+        symbols, wanted = [], []
+        for equalised, known in self._equalised(grid, observation, sent):
+            symbols.append(equalised)
+            wanted.append(known)
+        x, reference = np.concatenate(symbols), np.concatenate(wanted)
+        error = float((np.abs(x - reference) ** 2).sum() / (np.abs(reference) ** 2).sum())
+        return x.astype(np.complex64), math.sqrt(error), -10 * math.log10(error) if error > 0 else math.inf
+
+    def _equalised(
+        self, grid: SharedGrid, observation: SlotObservation, sent: Tensor | None
+    ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.complex64]]]:
+        """Equalised symbols of each layer, and what was sent, or the nearest point where that is not known."""
+        x_hat = torch.zeros((grid.num_layers, grid.num_data_re), dtype=torch.complex64)
+        mask = grid.data_mask
+        rank = (mask.flatten().cumsum(0) - 1).view(mask.shape)
+        for part in grid.placement.parts:
+            own = cut(observation, part)
+            if not own.data_mask.any():
+                continue
+            h, error = self._interpolate(own)
+            data = own.data_mask.flatten()
+            y = own.y.flatten(2)[..., data]
+            at_data = h.flatten(3)[..., data] * grid.layer_amplitude
+            noise = own.noise_var[:, None] + grid.layer_amplitude**2 * error.flatten(2)[..., data].sum(1)
+            found, variance = lmmse_equalize(y, at_data, noise)
+            if grid.transform_precoding:
+                found, _ = despread(found, variance, own.data_mask.shape[1])
+            places = rank[part.symbols][:, torch.from_numpy(part.columns)][own.data_mask]
+            x_hat[:, places] = found[0]
+        truth = None if sent is None else grid.to_grid(sent)[0][:, mask] / grid.layer_amplitude
+        if truth is not None and grid.transform_precoding:
+            truth = torch.fft.ifft(truth.unflatten(-1, (-1, grid.num_subcarriers)), norm="ortho").flatten(-2)
+        for layer, bits in enumerate(grid.bits_per_layer):
+            mine = x_hat[layer].numpy()
+            if truth is not None:
+                yield mine, truth[layer].numpy()
+                continue
+            points = constellation(bits) if grid.constellation is None else grid.constellation
+            turned = mine.copy()
+            if bits == 1:
+                turned[1::2] *= -1j
+            nearest = points[np.abs(turned[:, None] - points[None]).argmin(1)]
+            if bits == 1:
+                nearest[1::2] *= 1j
+            yield mine, nearest
+
+    def _remember(self, result: SlotResult, slot: RecordedSlot) -> None:
+        """A block that arrives labels the earlier attempts of its process."""
+        received = next((block.payload for block in result.blocks if block.received and block.block == 0), None)
+        result.label = received
+        if slot.process is None:
+            return
+        if slot.new_data:
+            self._attempts[slot.process] = []
+        attempts = self._attempts.setdefault(slot.process, [])
+        attempts.append(result)
+        if received is not None:
+            for attempt in attempts:
+                if attempt.tb_sizes == result.tb_sizes and attempt.label is None:
+                    attempt.label = received
+
+
+#: Probability that noise alone is taken for UCI without a CRC.
+_UCI_FALSE_ALARM = 1e-2
+
+
+def has_ulsch(grid: SharedGrid) -> bool:
+    """Whether a slot carries a transport block, and not UCI alone."""
+    uci = grid.codewords[0].uci
+    return uci is None or uci.uci.has_ulsch
+
+
+def uci_results(label: str, codeword: Codeword, llr: NDArray[np.float32], has_signal: bool) -> list[UciResult]:
+    """UCI of all users of one slot from LLRs [1, num_layers, num_data_re, bits_per_symbol]."""
+    found = []
+    for kind, decision in codeword.decode_uci(llr).items():
+        code = codeword.uci.codes[kind] if codeword.uci is not None else None
+        for user in range(codeword.num_users):
+            ok, metric = bool(decision.ok[user]), float(decision.metric[user])
+            if code is not None and code.num_bits <= 11:
+                # the best of 2^A sums of signs over E coded bits, each Gaussian of variance 1 / E in noise
+                words, used = 2**code.num_bits, max(code.num_coded_bits - _unused(code), 1)
+                ok = metric > float(norm.isf(_UCI_FALSE_ALARM / words)) / math.sqrt(used)
+            found.append(UciResult(label, user, kind, decision.bits[user], ok and has_signal, metric))
+    return found
+
+
+def _unused(code: UciCode) -> int:
+    """Coded bits that say nothing: placeholders X."""
+    if code.num_bits > 2:
+        return 0
+    pattern = small_pattern(code.num_bits, code.bits_per_symbol)
+    return int((pattern[np.arange(code.num_coded_bits) % len(pattern)] == 3).sum())
