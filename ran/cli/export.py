@@ -19,12 +19,18 @@ app = typer.Typer(
 
 @app.command("model")
 def model(
-    weights: Annotated[str, typer.Argument(metavar="MODEL", help="Trained weights (`ran list weights`), or a file.")],
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Trained weights (`ran list weights`), or a file; for c-library lmmse, blind or {name: ..., options}.",
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors."
+            "torch, tensorrt, litert or savedmodel; beams for beam predictors; c-library for lmmse and blind."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -62,6 +68,7 @@ def model(
 
     Exit status 1 when the file does not do what the weights do; it is then put aside in OUT.rejected.
     """
+    from ran.errors import bad_value
     from ran.export.targets import target_of
 
     chosen = target_of(target)
@@ -71,6 +78,12 @@ def model(
 
     if chosen.name == "beams":
         _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
+        return
+    if chosen.name == "c-library":
+        if dtype != "f32" or planes is not None or len(num_prb or ()) > 1:
+            raise bad_value("--target", "c-library with --dtype, --planes or several --num-prb", "without them")
+        changes = tuple(overrides or ())
+        _export_c_library(weights, out, experiment, changes, (num_prb or [None])[0], esn0_db, slots)
         return
     request = Request(
         weights,
@@ -95,6 +108,34 @@ def model(
         if file.bler is not None:
             print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
         print(f"; loss {file.loss} dB" if file.loss is not None else "")
+    for problem in outcome.problems:
+        print(f"rejected: {problem}")
+    print(f"report: {outcome.folder / 'REPORT.md'}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+def _export_c_library(
+    receiver: str,
+    out: Path,
+    experiment: str | None,
+    changes: tuple[str, ...],
+    num_prb: int | None,
+    esn0_db: float | None,
+    slots: int,
+) -> None:
+    from ran.cli.progress import ProgressLine
+    from ran.export.c_library import export_c_library
+
+    with ProgressLine() as line:
+        outcome = export_c_library(
+            receiver, out, experiment or "pusch-receivers", changes, num_prb, esn0_db, slots, line.say
+        )
+    worst = max(outcome.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
+    print(
+        f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
+        f"{outcome.bler.before} blocks in error with the receiver, {outcome.bler.after} with the library"
+    )
     for problem in outcome.problems:
         print(f"rejected: {problem}")
     print(f"report: {outcome.folder / 'REPORT.md'}")

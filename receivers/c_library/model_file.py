@@ -2,8 +2,8 @@
 
 A file is for one allocation. Layout, all little-endian: magic "RAN6GRX\\0", version and number of arrays (uint32), size
 of the file (uint64), checksum of all that follows (uint64, CRC-32 as zlib has it); per array 64 bytes: name (40), type
-(uint32: 0 float32, 1 int32, 2 float64), 0 (uint32), offset and count (uint64); then the arrays, each at a multiple of 64
-bytes.
+(uint32: 0 float32, 1 int32, 2 float64), 0 (uint32), offset and count (uint64); then the arrays, each at a multiple of
+64 bytes.
 """
 
 from __future__ import annotations

@@ -71,6 +71,13 @@ class CLibrary(Receiver):
         )
         self._handles: dict[tuple, Handle] = {}
 
+    @classmethod
+    def of(cls, receiver: Lmmse | Blind) -> CLibrary:
+        """The library in the place of a readable receiver with whatever options."""
+        made = cls("lmmse" if isinstance(receiver, Lmmse) else "blind")
+        made.reference = receiver
+        return made
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_handles": {}}
 

@@ -70,7 +70,7 @@ inline void gather(const Layout &s, const OverTime &time, const Work &work, int 
     sums.noise = load(work.noise + k);
 }
 
-template <int L, int BITS, bool REAL>
+template <int L, bool REAL>
 void equalise_row(const Layout &s, const OverTime &time, Work &work, int symbol, int columns) {
     for (int k = 0; k < columns; k += LANES) {
         Sums<L> sums;
@@ -80,7 +80,7 @@ void equalise_row(const Layout &s, const OverTime &time, Work &work, int symbol,
             combine(sums, x);
         } else {
             if (s.detector == Detector::ep)
-                expectation_propagation<L, BITS>(sums, x);
+                expectation_propagation<L>(sums, 1 << (s.bits / 2), x);
             else
                 lmmse<L>(sums, x);
         }
@@ -124,12 +124,26 @@ void write_symbols(const Work &work, int num_layers, int low, int high, const Da
     }
 }
 
-template <int L, int BITS>
+// Soft bits of one layer in one symbol.
+template <int BITS>
+void soft_bits_row(const Layout &s, const Block &block, const DataRow &row, int layer, const Wanted &wanted, Work &work) {
+    const float mean_square = 2.0f * ((1 << BITS) - 1) / 3.0f, unit = std::sqrt(mean_square);
+    for (int k = 0; k < block.columns; k += LANES) {
+        vf precision = 1.0f / (load(&work.symbols[layer][2][k]) * mean_square), bits[4];
+        for (int axis = 0; axis < 2; axis++) {
+            demap_axis<BITS>(load(&work.symbols[layer][axis][k]) * unit, precision, bits);
+            for (int b = 0; b < BITS / 2; b++) store(&work.llr[2 * b + axis][k], bits[b]);
+        }
+    }
+    SoftBits<BITS>::write(work.llr, work.codes, block, row, s.num_layers, layer, wanted.llr_format, wanted.llr_scale,
+                          wanted.llr_max, wanted.llr);
+}
+
+template <int L>
 void detect_symbols(const Layout &s, const Grid &grid, const Estimate &estimate, const Block &block,
                     const DataRow *rows, const Wanted &wanted, Work &work) {
     const OverTime &time = estimate.over_time;
     const int inside = s.num_subcarriers - block.first < block.columns ? s.num_subcarriers - block.first : block.columns;
-    const float mean_square = 2.0f * ((1 << BITS) - 1) / 3.0f, unit = std::sqrt(mean_square);
     for (int symbol = 0; symbol < s.num_symbols; symbol++) {
         const DataRow &row = rows[symbol];
         if (row.count == 0) continue;
@@ -137,37 +151,20 @@ void detect_symbols(const Layout &s, const Grid &grid, const Estimate &estimate,
             read_row(grid, r, symbol, block.first, inside, work.received[r][0], work.received[r][1]);
         noise_row(s, estimate, work.channel, block.columns, symbol, work.noise);
         if (time.is_real)
-            equalise_row<L, BITS, true>(s, time, work, symbol, block.columns);
+            equalise_row<L, true>(s, time, work, symbol, block.columns);
         else
-            equalise_row<L, BITS, false>(s, time, work, symbol, block.columns);
+            equalise_row<L, false>(s, time, work, symbol, block.columns);
         const int32_t *mask = row.before ? row.mask + block.first : nullptr;
         for (int i = 0; i < L; i++)
             work.sums.of_layer[i] += sinr_sum(work.symbols[i][2], block.low, block.high, mask);
         if (wanted.symbols || wanted.symbol_noise)
             write_symbols(work, L, block.low, block.high, row, block.first, wanted);
-        if (!wanted.llr) continue;
-        for (int i = 0; i < L; i++) {
-            for (int k = 0; k < block.columns; k += LANES) {
-                vf precision = 1.0f / (load(&work.symbols[i][2][k]) * mean_square), bits[4];
-                for (int axis = 0; axis < 2; axis++) {
-                    demap_axis<BITS>(load(&work.symbols[i][axis][k]) * unit, precision, bits);
-                    for (int b = 0; b < BITS / 2; b++) store(&work.llr[2 * b + axis][k], bits[b]);
-                }
+        for (int i = 0; wanted.llr && i < L; i++) switch (s.bits) {
+                case 2: soft_bits_row<2>(s, block, row, i, wanted, work); break;
+                case 4: soft_bits_row<4>(s, block, row, i, wanted, work); break;
+                case 6: soft_bits_row<6>(s, block, row, i, wanted, work); break;
+                default: soft_bits_row<8>(s, block, row, i, wanted, work);
             }
-            SoftBits<BITS>::write(work.llr, work.codes, block, row, L, i, wanted.llr_format, wanted.llr_scale,
-                                  wanted.llr_max, wanted.llr);
-        }
-    }
-}
-
-template <int L>
-void detect_layers(const Layout &s, const Grid &grid, const Estimate &estimate, const Block &block,
-                   const DataRow *rows, const Wanted &wanted, Work &work) {
-    switch (s.bits) {
-        case 2: return detect_symbols<L, 2>(s, grid, estimate, block, rows, wanted, work);
-        case 4: return detect_symbols<L, 4>(s, grid, estimate, block, rows, wanted, work);
-        case 6: return detect_symbols<L, 6>(s, grid, estimate, block, rows, wanted, work);
-        default: return detect_symbols<L, 8>(s, grid, estimate, block, rows, wanted, work);
     }
 }
 
@@ -176,10 +173,10 @@ void detect_layers(const Layout &s, const Grid &grid, const Estimate &estimate, 
 void detect_block(const Layout &s, const Grid &grid, const Estimate &estimate, const Block &block,
                   const DataRow *rows, const Wanted &wanted, Work &work) {
     switch (s.num_layers) {
-        case 1: return detect_layers<1>(s, grid, estimate, block, rows, wanted, work);
-        case 2: return detect_layers<2>(s, grid, estimate, block, rows, wanted, work);
-        case 3: return detect_layers<3>(s, grid, estimate, block, rows, wanted, work);
-        default: return detect_layers<4>(s, grid, estimate, block, rows, wanted, work);
+        case 1: return detect_symbols<1>(s, grid, estimate, block, rows, wanted, work);
+        case 2: return detect_symbols<2>(s, grid, estimate, block, rows, wanted, work);
+        case 3: return detect_symbols<3>(s, grid, estimate, block, rows, wanted, work);
+        default: return detect_symbols<4>(s, grid, estimate, block, rows, wanted, work);
     }
 }
 

@@ -142,16 +142,15 @@ inline void cavity(const Sums<L> &s, vf weight, const vf *precision, const vf *s
 }
 
 // Mean and variance of one axis of a symbol: levels +-1, +-3, ... times `scale`, seen as x with complex variance 1/k.
-template <int BITS> inline void axis_moments(vf x, vf k, float scale, vf *mean, vf *variance) {
-    constexpr int LEVELS = 1 << (BITS / 2);
+inline void axis_moments(vf x, vf k, int levels, float scale, vf *mean, vf *variance) {
     vf nearest = splat(3e38f);
-    for (int i = 0; i < LEVELS; i++) {
-        vf d = x - scale * (2 * i + 1 - LEVELS);
+    for (int i = 0; i < levels; i++) {
+        vf d = x - scale * static_cast<float>(2 * i + 1 - levels);
         nearest = min(nearest, d * d * k);
     }
     vf total = {}, first = {}, second = {};
-    for (int i = 0; i < LEVELS; i++) {
-        float level = scale * (2 * i + 1 - LEVELS);
+    for (int i = 0; i < levels; i++) {
+        float level = scale * static_cast<float>(2 * i + 1 - levels);
         vf d = x - level, p = exp(nearest - d * d * k);
         total += p;
         first += p * level;
@@ -163,8 +162,9 @@ template <int BITS> inline void axis_moments(vf x, vf k, float scale, vf *mean, 
 }
 
 // Expectation propagation: LMMSE, then every layer's Gaussian replaced once by one with the moments of its points.
-template <int L, int BITS> inline void expectation_propagation(const Sums<L> &s, Symbols<L> &x) {
-    const float scale = 1 / std::sqrt(2.0f * ((1 << BITS) - 1) / 3.0f);
+// levels: of an axis.
+template <int L> __attribute__((noinline)) void expectation_propagation(const Sums<L> &s, int levels, Symbols<L> &x) {
+    const float scale = 1 / std::sqrt(2.0f * static_cast<float>(levels * levels - 1) / 3.0f);
     vf weight = 1.0f / s.noise, precision[L], shift_r[L], shift_i[L];
     for (int i = 0; i < L; i++) {
         precision[i] = splat(1.0f);
@@ -173,8 +173,8 @@ template <int L, int BITS> inline void expectation_propagation(const Sums<L> &s,
     cavity<L>(s, weight, precision, shift_r, shift_i, x);
     for (int i = 0; i < L; i++) {
         vf known = 1.0f / x.variance[i], mean_r, mean_i, var_r, var_i;
-        axis_moments<BITS>(x.re[i], known, scale, &mean_r, &var_r);
-        axis_moments<BITS>(x.im[i], known, scale, &mean_i, &var_i);
+        axis_moments(x.re[i], known, levels, scale, &mean_r, &var_r);
+        axis_moments(x.im[i], known, levels, scale, &mean_i, &var_i);
         vf spread = 1.0f / max(var_r + var_i, splat(MIN_VARIANCE)), fresh = spread - known;
         // a constellation can look wider than the Gaussian that it replaces: then the old one stays
         auto usable = fresh > vf{};
