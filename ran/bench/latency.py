@@ -23,6 +23,7 @@ from ran.link.latency import Latency, slot_latency
 from ran.sim.device import checked_device
 from ran.sim.experiment import load, refuse_link_budget
 from ran.sim.files import write_text
+from ran.sim.yaml_file import parse
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import shipped_weights
@@ -171,6 +172,11 @@ def _of_size(
 
 
 def _receiver(name: str) -> Receiver:
+    if name.lstrip().startswith("{"):
+        block = parse(name, "model")
+        if not isinstance(block, dict):
+            raise bad_value("model", name, "a name, or a block {name: ..., and its options}")
+        return build_receiver(block, path="model")
     if name in RECEIVERS or name.endswith((".onnx", ".tflite", ".py")) or ".py:" in name:
         return build_receiver({"name": name}, path="model")
     if name in shipped_weights("receiver") or name.endswith(".safetensors"):
@@ -181,7 +187,9 @@ def _receiver(name: str) -> Receiver:
 
 
 def _title(name: str) -> str:
-    """A name; of a file also its folder's, as exports are all called alike."""
+    """A name, or a block of options as it is; of a file also its folder's, as exports are all called alike."""
+    if name.lstrip().startswith("{"):
+        return name
     path = Path(name)
     return "/".join(path.resolve().parts[-2:]) if path.suffix else name
 

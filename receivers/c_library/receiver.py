@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from receivers.c_library import model_file
@@ -70,6 +71,7 @@ class CLibrary(Receiver):
             else Blind(max_cfo_hz, num_iterations, **chosen)
         )
         self._handles: dict[tuple, Handle] = {}
+        self._dmrs: tuple[Tensor, NDArray[np.float32]] | None = None
 
     @classmethod
     def of(cls, receiver: Lmmse | Blind) -> CLibrary:
@@ -79,7 +81,7 @@ class CLibrary(Receiver):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_handles": {}}
+        return {**self.__dict__, "_handles": {}, "_dmrs": None}
 
     def fingerprint(self) -> str:
         digest = hashlib.sha256()
@@ -103,8 +105,14 @@ class CLibrary(Receiver):
             self._handles[key] = Handle(built_library(), model, self.num_threads, self.llr_format, self.llr_scale)
         return self._handles[key]
 
+    def _dmrs_of(self, observation: SlotObservation) -> NDArray[np.float32]:
+        # the slots of a batch, and often those of many batches, have the same pilots
+        if self._dmrs is None or self._dmrs[0] is not observation.pilots:
+            self._dmrs = observation.pilots, model_file.dmrs_values(observation)
+        return self._dmrs[1]
+
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        handle, dmrs = self.handle(observation), model_file.dmrs_values(observation)
+        handle, dmrs = self.handle(observation), self._dmrs_of(observation)
         scale = self.llr_scale if self.llr_format == "int8" else 1.0
         y, noise = observation.y.cpu().numpy(), observation.noise_var.cpu().numpy()
         out = []

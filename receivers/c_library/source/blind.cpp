@@ -21,6 +21,16 @@ double energy_of(const float *row, int n) {
     return sum(total);
 }
 
+// Sum over the lanes of one value of the transforms, each lane's energy times its weight.
+float energy_of_lanes(const float *value, const float *weight) {
+    vf total = {};
+    for (int j = 0; j < ROW; j += LANES) {
+        vf re = load(value + j), im = load(value + ROW + j);
+        total += load(weight + j) * (re * re + im * im);
+    }
+    return sum(total);
+}
+
 }  // namespace
 
 double Blind::empty_power(const Grid &grid) {
@@ -45,85 +55,90 @@ double Blind::empty_power(const Grid &grid) {
     return total;
 }
 
-// Pilots of a set with the DM-RS taken off, cut into subbands, and their spectra with and without the taper.
+// Pilots of a set with the DM-RS taken off, cut into subbands, and their spectra: lanes of the transforms are the
+// snapshots, then the same snapshots under the taper.
 void Blind::take_pilots(const Grid &grid, PilotSet &set) {
     const Layout &s = *layout_;
     const DelayTables &t = delays_;
-    const int n = s.num_pilots, groups = padded(snapshots_) / ROW;
+    const int n = s.num_pilots, groups = padded(2 * snapshots_) / ROW;
     const size_t of_group = static_cast<size_t>(t.num_bins) * Fourier::VALUE;
     const int layer = set.layers[0];
     const float odd_sign = static_cast<float>(s.code_of[layer]);
-    float *zr = scratch_, *zi = zr + padded(n), *pr = zi + padded(n), *pi = pr + padded(n);
+    float *weight_r = scratch_, *weight_i = weight_r + padded(n), *zr = weight_i + padded(n), *zi = zr + padded(n);
     float *row_r = row_, *row_i = row_ + padded(s.num_subcarriers);
     const float share = 1 / std::sqrt(static_cast<float>(s.num_adjacent));
-    // input rows of the transforms beyond the pilots stay 0
+    // inputs of the transforms beyond the pilots are 0
     std::memset(set.spectrum, 0, sizeof(float) * groups * of_group);
-    double amplitude = 0, energy = 0;
+    double amplitude = 0;
     const int32_t *where = s.pilot_subcarriers[set.comb];
-    for (int r = 0; r < s.num_rx; r++)
-        for (int g = 0; g < s.num_groups; g++) {
-            for (int a = 0; a < s.num_adjacent; a++) {
-                int d = g * s.num_adjacent + a;
-                read_row(grid, r, s.dmrs_symbols[d], 0, s.num_subcarriers, row_r, row_i);
-                pick(where, n, row_r, row_i, pr, pi);
-                const float *sent = grid.dmrs + 2 * (static_cast<size_t>(layer) * s.num_dmrs_symbols + d) * n;
-                float level = 0;
-                for (int i = 0; i < n; i++) {
-                    float br = sent[2 * i], bi = sent[2 * i + 1], size = std::sqrt(br * br + bi * bi);
-                    float weight = share / size;
-                    level += size;
-                    float x = (pr[i] * br + pi[i] * bi) * weight, y = (pi[i] * br - pr[i] * bi) * weight;
-                    zr[i] = a ? zr[i] + x : x;
-                    zi[i] = a ? zi[i] + y : y;
-                }
-                if (r == 0) amplitude += level;
-            }
-            if (odd_sign < 0)
-                for (int i = 1; i < n; i += 2) {
-                    zr[i] = -zr[i];
-                    zi[i] = -zi[i];
-                }
-            if (moved_) {
-                const float *cr = turn_, *ci = turn_ + padded(s.num_subcarriers) + BLOCK;
-                for (int i = 0; i < n; i++) {
-                    // back to where the window of delays is: the conjugate of what the channel gets in the end
-                    float c = cr[where[i]], e = -ci[where[i]], x = zr[i], y = zi[i];
-                    zr[i] = x * c - y * e;
-                    zi[i] = x * e + y * c;
-                }
-            }
-            for (int b = 0; b < t.num_subbands; b++) {
-                int snapshot = (r * s.num_groups + g) * t.num_subbands + b, first = t.starts[b] / 2;
-                float *out = set.spectrum + snapshot / ROW * of_group + snapshot % ROW, part = 0;
-                for (int i = 0; i < t.num_pilots; i++) {
-                    float x = zr[first + i], y = zi[first + i];
-                    out[static_cast<size_t>(i) * Fourier::VALUE] = x;
-                    out[static_cast<size_t>(i) * Fourier::VALUE + ROW] = y;
-                    part += x * x + y * y;
-                }
-                energy += part;
+    for (int d = 0; d < s.num_dmrs_symbols; d++) {
+        const float *sent = grid.dmrs + 2 * (static_cast<size_t>(layer) * s.num_dmrs_symbols + d) * n;
+        float level = 0;
+        for (int i = 0; i < n; i++) {
+            float re = sent[2 * i], im = sent[2 * i + 1], size = std::sqrt(re * re + im * im), weight = share / size;
+            level += size;
+            weight_r[i] = re * weight;
+            weight_i[i] = -im * weight;
+        }
+        amplitude += level;
+        for (int i = 1; odd_sign < 0 && i < n; i += 2) {
+            weight_r[i] = -weight_r[i];
+            weight_i[i] = -weight_i[i];
+        }
+        if (moved_) {
+            const float *cr = turn_, *ci = turn_ + padded(s.num_subcarriers) + BLOCK;
+            for (int i = 0; i < n; i++) {
+                // back to where the window of delays is: the conjugate of what the channel gets in the end
+                float c = cr[where[i]], e = -ci[where[i]], x = weight_r[i], y = weight_i[i];
+                weight_r[i] = x * c - y * e;
+                weight_i[i] = x * e + y * c;
             }
         }
+        for (int r = 0; r < s.num_rx; r++) {
+            read_row(grid, r, s.dmrs_symbols[d], 0, s.num_subcarriers, row_r, row_i);
+            for (int i = 0; i < n; i++) {
+                float re = row_r[where[i]], im = row_i[where[i]];
+                zr[i] = re * weight_r[i] - im * weight_i[i];
+                zi[i] = re * weight_i[i] + im * weight_r[i];
+            }
+            for (int b = 0; b < t.num_subbands; b++) {
+                const int plain = (r * s.num_groups + d / s.num_adjacent) * t.num_subbands + b;
+                const int tapered = snapshots_ + plain, first = t.starts[b] / 2;
+                float *one = set.spectrum + plain / ROW * of_group + plain % ROW;
+                float *two = set.spectrum + tapered / ROW * of_group + tapered % ROW;
+                for (int i = 0; i < t.num_pilots; i++, one += Fourier::VALUE, two += Fourier::VALUE) {
+                    // symbols of a group add up
+                    float x = zr[first + i], y = zi[first + i];
+                    one[0] += x;
+                    one[ROW] += y;
+                    two[0] += x * t.taper[i];
+                    two[ROW] += y * t.taper[i];
+                }
+            }
+        }
+    }
     set.amplitude = static_cast<float>(amplitude / (static_cast<double>(s.num_dmrs_symbols) * n) *
                                        std::sqrt(static_cast<double>(s.num_adjacent)));
-    set.energy = energy;
-    set.total = energy / (static_cast<double>(snapshots_) * t.num_pilots);
+    set.energy = 0;
     for (int i = 0; i < padded(t.num_bins); i++) set.power[i] = 0;
+    const float scale = 1.0f / (static_cast<float>(t.num_pilots) * static_cast<float>(snapshots_));
     for (int g = 0; g < groups; g++) {
-        float *x = buffers_[0], *plain = set.spectrum + g * of_group;
+        // 1 for lanes of the kind that is summed
+        alignas(64) float plain[ROW], tapered[ROW];
+        for (int j = 0; j < ROW; j++) {
+            int lane = g * ROW + j;
+            plain[j] = lane < snapshots_ ? 1 : 0;
+            tapered[j] = lane >= snapshots_ && lane < 2 * snapshots_ ? scale : 0;
+        }
+        float *x = set.spectrum + g * of_group;
         for (int i = 0; i < t.num_pilots; i++)
-            for (int j = 0; j < Fourier::VALUE; j += LANES) {
-                size_t at = static_cast<size_t>(i) * Fourier::VALUE + j;
-                store(x + at, load(plain + at) * t.taper[i]);
-            }
-        std::memset(x + static_cast<size_t>(t.num_pilots) * Fourier::VALUE, 0, sizeof(float) * of_group / 2);
-        const float *tapered = fourier_(x, buffers_[1]);
-        const float scale = 1.0f / (static_cast<float>(t.num_pilots) * snapshots_);
+            set.energy += energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, plain);
+        const float *result = fourier_(x, buffer_);
+        if (result != x) std::memcpy(x, result, sizeof(float) * of_group);
         for (int i = 0; i < t.num_bins; i++)
-            set.power[i] += scale * static_cast<float>(energy_of(tapered + static_cast<size_t>(i) * Fourier::VALUE, Fourier::VALUE));
-        const float *result = fourier_(plain, buffers_[1]);
-        if (result != plain) std::memcpy(plain, result, sizeof(float) * of_group);
+            set.power[i] += energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, tapered);
     }
+    set.total = set.energy / (static_cast<double>(snapshots_) * t.num_pilots);
 }
 
 // From the delays that no layer can have, and the empty REs.

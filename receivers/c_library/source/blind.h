@@ -36,7 +36,7 @@ struct PilotSet {
     int size;     // active bins of all its layers
     int per_layer;
     float amplitude;
-    float *spectrum;      // [group of snapshots][bin][re, im][ROW]
+    float *spectrum;      // [group of lanes][bin][re, im][ROW]: snapshots, then snapshots under the taper
     float *power;         // [bin]: tapered, mean over snapshots
     float *gram;          // [size][stride]
     float *matched;       // [size][lanes]: real parts of all snapshots, then imaginary
@@ -96,7 +96,7 @@ class Blind final : public Estimator {
     float *turn_ = nullptr;  // [re, im][padded subcarriers + BLOCK]: the coarse delay put back
     double delay_ = 0;       // in useful symbol durations
     float *row_ = nullptr, *scratch_ = nullptr, *square_ = nullptr, *lower_ = nullptr, *profile_ = nullptr;
-    float *buffers_[2] = {};
+    float *buffer_ = nullptr;
     double *doubles_ = nullptr;
 };
 

@@ -183,7 +183,7 @@ ran6g_status Blind::open(const ModelFile &file, const Layout &s, Arena &arena) {
     int window = t.num_window < MAX_ACTIVE ? t.num_window : MAX_ACTIVE;
     int most = window * most_layers;
     stride_ = padded(most);
-    const size_t groups = padded(snapshots_) / ROW, of_group = static_cast<size_t>(t.num_bins) * Fourier::VALUE;
+    const size_t groups = padded(2 * snapshots_) / ROW, of_group = static_cast<size_t>(t.num_bins) * Fourier::VALUE;
     for (int c = 0; c < num_sets_; c++) {
         PilotSet &set = sets_[c];
         set.spectrum = arena.array<float>(groups * of_group);
@@ -214,8 +214,7 @@ ran6g_status Blind::open(const ModelFile &file, const Layout &s, Arena &arena) {
     square_ = arena.array<float>(static_cast<size_t>(most) * stride_);
     lower_ = arena.array<float>(static_cast<size_t>(most) * stride_);
     profile_ = arena.array<float>(static_cast<size_t>(num_users_) * std::max(padded(t.num_window), MAX_ACTIVE));
-    buffers_[0] = arena.array<float>(of_group);
-    buffers_[1] = arena.array<float>(of_group);
+    buffer_ = arena.array<float>(of_group);
     doubles_ = arena.array<double>(2 * static_cast<size_t>(stride_));
     return RAN6G_OK;
 }

@@ -108,6 +108,7 @@ class Fourier {
         store(out, all_r);
         store(out + ROW, all_i);
         int k = 1;
+        for (; LANES == 16 && k + 2 <= half; k += 3) outputs<3>(p, half, k, first_r, first_i, out, out_step, turn, roots);
         for (; k + 1 <= half; k += 2) outputs<2>(p, half, k, first_r, first_i, out, out_step, turn, roots);
         for (; k <= half; k++) outputs<1>(p, half, k, first_r, first_i, out, out_step, turn, roots);
     }
