@@ -25,6 +25,7 @@ from ran.sim.experiment import load, refuse_link_budget
 from ran.sim.files import write_text
 from ran.sim.yaml_file import parse
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
+from receivers.c_library.receiver import CLibrary
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import shipped_weights
 
@@ -37,9 +38,10 @@ _ESN0_DB = 10.0
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """A model on slots of one kind. runtime: torch, torch.compile, onnxruntime or LiteRT. model_only: without what
-    feeds the file. flops: of the convolutions and matrix products of a slot; None where they are not known.
-    gemm_flops_per_s: what a matrix product reached beside it. load: processes that wanted a core in the minute before.
+    """A model on slots of one kind. runtime: torch, torch.compile, onnxruntime, LiteRT or C library. model_only:
+    without what feeds the file. flops: of the convolutions and matrix products of a slot; None where they are not
+    known. gemm_flops_per_s: what a matrix product reached beside it. load: processes that wanted a core in the minute
+    before.
     """
 
     model: str
@@ -164,6 +166,8 @@ def _of_size(
             if isinstance(prepared, OnnxReceiver):
                 alone = slot_latency(_WithoutFeeding(prepared, observation), observation, num_slots)
             title = prepared.model.runtime if isinstance(prepared, OnnxReceiver) else _TITLES[runtime]
+            if isinstance(prepared, CLibrary):
+                title = "C library"
             peak, load_1 = gemm_flops_per_s(on), os.getloadavg()[0]
             prb = loaded.carrier.num_prb
             rows.append(LatencyRow(_title(name), title, on, prb, timed, alone, flops or None, peak, load_1))
