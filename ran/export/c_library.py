@@ -33,6 +33,7 @@ from receivers import Blind, Lmmse
 from receivers.c_library import build, model_file
 from receivers.c_library.library import Handle
 from receivers.c_library.receiver import CLibrary
+from receivers.c_library.work import Work, work_of
 
 TARGET = "c-library"
 #: Version of what the folder holds and of the contract below; that of the interface is in the header.
@@ -48,7 +49,7 @@ class LibraryOutcome:
     """folder: the export, or where it was put aside.
 
     latency: of a slot, the readable receiver and the library called from Python. built: names of the shared objects.
-    harness: what the programs printed, "" where they could not be built here.
+    harness: what the programs printed, "" where they could not be built here. work: the floor of a slot.
     """
 
     folder: Path
@@ -58,6 +59,7 @@ class LibraryOutcome:
     latency_after: Latency
     built: tuple[str, ...]
     harness: str
+    work: Work
 
     @property
     def problems(self) -> list[str]:
@@ -163,7 +165,9 @@ def _write(
     write_vectors(folder / "vectors", feeds, outputs)
     say("building and running the harness")
     harness = _run_harness(folder)
-    outcome = LibraryOutcome(out, tuple(llrs), bler, before, after, tuple(built.values()), harness)
+    outcome = LibraryOutcome(
+        out, tuple(llrs), bler, before, after, tuple(built.values()), harness, work_of(receiver, observation)
+    )
     if outcome.problems:
         outcome = replace(outcome, folder=out.with_name(out.name + ".rejected"))
     (folder / "contract.json").write_text(
@@ -289,6 +293,9 @@ def _report(block: dict[str, Any], outcome: LibraryOutcome, link: Link) -> str:
         "",
         f"A slot from Python, median / P99 / P99.9: receiver {outcome.latency_before.text()}, library "
         f"{outcome.latency_after.text()}.",
+        "",
+        f"The floor of a slot: {outcome.work.flops / 1e6:.3g} million floating-point operations, "
+        f"{outcome.work.num_bytes / 1e6:.3g} MB of grid, tables and soft bits.",
         "",
     ]
     if outcome.harness:

@@ -17,6 +17,7 @@ from receivers.c_library import build
 from receivers.c_library.library import Handle, LlrFormat, StatusError, load
 from receivers.c_library.model_file import model_bytes
 from receivers.c_library.receiver import CLibrary
+from receivers.c_library.work import _transform, work_of
 from receivers.classical.timing import delayed
 
 pytestmark = pytest.mark.skipif(build.compiler() is None, reason="no C++ compiler ($CXX, g++, clang++, c++)")
@@ -235,6 +236,21 @@ def test_refusals():
     c = load(build.built_library())
     assert c.ran6g_process(None, None, None) == 1
     assert c.ran6g_status_text(99) == b"not a code of this library"
+
+
+def test_floor_of_operations_and_bytes():
+    # radix 2 throughout: the 5 N log2 N of the textbooks
+    assert _transform(1024) == 5 * 1024 * 10
+    # an odd prime p: half the products of the definition, a complex by a real number each
+    assert _transform(149) == pytest.approx(2 * 149**2, rel=0.06)
+    few, many = (work_of(Lmmse(), slots(rx=rx)) for rx in (2, 4))
+    grid = 2 * 8 * 14 * 12 * 24
+    assert many.num_bytes - few.num_bytes == grid
+    assert many.flops < 2 * few.flops
+    blind = work_of(Blind(), slots(rx=4))
+    assert blind.flops < many.flops
+    assert blind.least_s(1e9, 1e12) == blind.flops / 1e9
+    assert blind.least_s(1e15, 1e9) == blind.num_bytes / 1e9
 
 
 def test_receiver_of_an_experiment():
