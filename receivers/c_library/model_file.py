@@ -166,17 +166,24 @@ def _lmmse(receiver: Lmmse, slot: SlotObservation) -> Arrays:
     return arrays
 
 
+def _comb_grid(slot: SlotObservation, first: int) -> CombGrid:
+    grid = grid_of(slot.layout, first, slot.data_mask.shape[1], slot.y.device)
+    if not isinstance(grid, CombGrid):
+        raise ValueError("DM-RS: got type 2 for the C library; allowed: type 1")
+    return grid
+
+
 def _blind(receiver: Blind, slot: SlotObservation) -> Arrays:
-    layout, num_subcarriers = slot.layout, slot.data_mask.shape[1]
+    layout = slot.layout
     arrays: Arrays = {}
     shifts = []
-    for first, comb in _combs(slot).items():
-        grid = grid_of(layout, first, num_subcarriers, slot.y.device)
-        assert isinstance(grid, CombGrid)
+    grids = [_comb_grid(slot, first) for first in _combs(slot)]
+    for comb, grid in enumerate(grids):
         arrays[f"synthesis_{comb}"] = _planar(grid.synthesis.numpy())
         shifts.append([grid.half_shift.real, grid.half_shift.imag])
+    # combs differ in these alone
+    grid = grids[0]
     bands = grid.subbands
-    # one node is not enough to interpolate between; a PRB has several
     sizes = [
         grid.num_bins,
         grid.num_pilots,
