@@ -82,8 +82,8 @@ def model(
     if chosen.name == "c-library":
         if dtype != "f32" or planes is not None or len(num_prb or ()) > 1:
             raise bad_value("--target", "c-library with --dtype, --planes or several --num-prb", "without them")
-        changes = tuple(overrides or ())
-        _export_c_library(weights, out, experiment, changes, (num_prb or [None])[0], esn0_db, slots)
+        size = num_prb[0] if num_prb else None
+        _export_c_library(weights, out, experiment, tuple(overrides or ()), size, esn0_db, slots)
         return
     request = Request(
         weights,

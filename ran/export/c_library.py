@@ -101,6 +101,8 @@ def export_c_library(
             "--target: got 'c-library' without a C++ compiler; allowed: with g++, clang++ or $CXX installed"
         )
     experiment = experiment_of(experiment_name, TARGETS[TARGET], changes)
+    if experiment.pdsch is not None:
+        raise bad_value("--experiment of c-library", experiment_name, "one with a PUSCH")
     link = link_of(experiment, num_prb)
     temporary = out.absolute().with_name(f".{out.name}.{os.getpid()}.new")
     try:
@@ -203,9 +205,10 @@ def _vectors(
     brain = torch.view_as_real(observation.y).to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
     library = Handle(build.built_library(), model, 1, "int8", _INT8_SCALE, 120)
     users = observation.layer_to_user
-    config, carrier = link.config.pusch, link.config.carrier
-    n_id = carrier.n_cell_id if config.n_id is None else config.n_id
-    c_init = [scrambling_c_init(config.n_rnti + user, 0, n_id) for user in range(max(users) + 1)]
+    pusch, carrier = link.config.pusch, link.config.carrier
+    assert pusch is not None
+    n_id = carrier.n_cell_id if pusch.n_id is None else pusch.n_id
+    c_init = [scrambling_c_init(pusch.n_rnti + user, 0, n_id) for user in range(max(users) + 1)]
     feeds = {
         "grid": np.ascontiguousarray(observation.y.numpy()).view(np.float32).reshape(*observation.y.shape, 2),
         "grid_bf16": brain,
@@ -214,7 +217,8 @@ def _vectors(
         "c_init": np.array(c_init, np.uint32),
         "layer_to_user": np.array(users, np.uint32),
     }
-    soft = np.stack([library(grid, float(v)).llr for grid, v in zip(brain, feeds["noise_var"], strict=True)])
+    results = [library(grid, float(v)) for grid, v in zip(brain, feeds["noise_var"], strict=True)]
+    soft = np.stack([result.llr for result in results if result.llr is not None])
     for user, start in enumerate(c_init):
         layers = [layer for layer, owner in enumerate(users) if owner == user]
         own = soft[:, :, layers]

@@ -1,7 +1,8 @@
-"""The C library under sanitizers and in threads: minutes, run by hand when its source is touched."""
+"""The C library under sanitizers, in threads and by what it allocates; mostly minutes, by hand when it is touched."""
 
 from __future__ import annotations
 
+import platform
 import subprocess
 import threading
 from pathlib import Path
@@ -54,6 +55,26 @@ def sanitized_program(source: str, folder: Path) -> Path:
     subprocess.run([*compile_c, "-o", str(object_file)], check=True)
     subprocess.run([cxx, *flags, *units, str(object_file), "-lpthread", "-o", str(program)], check=True)
     return program
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="the allocator is counted in glibc alone")
+def test_memory_is_allocated_at_creation_alone(tmp_path):
+    cxx, library = build.compiler(), build.built_library()
+    assert cxx is not None
+    source = Path(__file__).parent / "c_programs" / "no_allocation.c"
+    program, files = tmp_path / "no_allocation", [tmp_path / "lmmse.bin", tmp_path / "blind.bin"]
+    for path, receiver in zip(files, (Lmmse(), Blind()), strict=True):
+        path.write_bytes(model_bytes(receiver, slots(num_prb=4, layers=2)))
+    link = [f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}"]
+    object_file = str(tmp_path / "program.o")
+    subprocess.run([cxx, "-x", "c", f"-I{build.SOURCE}", "-c", str(source), "-o", object_file], check=True)
+    subprocess.run([cxx, object_file, "-o", str(program), *link], check=True)
+    done = subprocess.run([str(program), *map(str, files)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = dict(line.split() for line in done.stdout.splitlines())
+    # the counter sees the library: a receiver, its file and its memory
+    assert int(counts["created"]) >= 6
+    assert counts["processed"] == "0"
 
 
 @pytest.mark.slow
