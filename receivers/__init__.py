@@ -1,5 +1,6 @@
 """Receivers: from what a base station observes to LLRs. Usable with any simulator; nothing of `ran` is imported."""
 
+from receivers.c_library.receiver import CLibrary
 from receivers.classical.blind import Blind
 from receivers.classical.linear import LsLinear
 from receivers.classical.lmmse import Lmmse
@@ -9,6 +10,8 @@ from receivers.neural.receiver import NeuralReceiver
 from receivers.onnx.receiver import OnnxReceiver
 
 #: Receivers by the name that an experiment file uses.
-RECEIVERS: dict[str, type[Receiver]] = {cls.name: cls for cls in (PerfectCsi, LsLinear, Lmmse, Blind, NeuralReceiver)}
+RECEIVERS: dict[str, type[Receiver]] = {
+    cls.name: cls for cls in (PerfectCsi, LsLinear, Lmmse, Blind, NeuralReceiver, CLibrary)
+}
 
 __all__ = ["RECEIVERS", "OnnxReceiver", "PilotLayout", "Receiver", "SlotObservation", "Truth"]

@@ -47,6 +47,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/beams/interpolation.py": (2, RATIO),
     "receivers/beams/matching_pursuit.py": (3, WEIGHTS),
     "receivers/beams/spectrum.py": (4, WEIGHTS),
+    "receivers/c_library/receiver.py": (1, "the range of a scale of LLRs"),
     "receivers/classical/amplifier.py": (2, SYMBOL),
     "receivers/classical/blind_estimate.py": (1, RATIO),
     "receivers/classical/data_aided.py": (2, SYMBOL),

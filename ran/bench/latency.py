@@ -16,6 +16,7 @@ import torch
 from ran.bench.machine import cpu_name
 from ran.bench.runtimes import RUNTIMES, in_runtime
 from ran.bench.work import gemm_flops_per_s, product_flops
+from ran.config.yaml_file import parse
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
@@ -24,6 +25,7 @@ from ran.sim.device import checked_device
 from ran.sim.experiment import load, refuse_link_budget
 from ran.sim.files import write_text
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
+from receivers.c_library.receiver import CLibrary
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import shipped_weights
 
@@ -36,9 +38,10 @@ _ESN0_DB = 10.0
 
 @dataclass(frozen=True)
 class LatencyRow:
-    """A model on slots of one kind. runtime: torch, torch.compile, onnxruntime or LiteRT. model_only: without what
-    feeds the file. flops: of the convolutions and matrix products of a slot; None where they are not known.
-    gemm_flops_per_s: what a matrix product reached beside it. load: processes that wanted a core in the minute before.
+    """A model on slots of one kind. runtime: torch, torch.compile, onnxruntime, LiteRT or C library. model_only:
+    without what feeds the file. flops: of the convolutions and matrix products of a slot; None where they are not
+    known. gemm_flops_per_s: what a matrix product reached beside it. load: processes that wanted a core in the minute
+    before.
     """
 
     model: str
@@ -163,6 +166,8 @@ def _of_size(
             if isinstance(prepared, OnnxReceiver):
                 alone = slot_latency(_WithoutFeeding(prepared, observation), observation, num_slots)
             title = prepared.model.runtime if isinstance(prepared, OnnxReceiver) else _TITLES[runtime]
+            if isinstance(prepared, CLibrary):
+                title = "C library"
             peak, load_1 = gemm_flops_per_s(on), os.getloadavg()[0]
             prb = loaded.carrier.num_prb
             rows.append(LatencyRow(_title(name), title, on, prb, timed, alone, flops or None, peak, load_1))
@@ -171,6 +176,11 @@ def _of_size(
 
 
 def _receiver(name: str) -> Receiver:
+    if name.lstrip().startswith("{"):
+        block = parse(name, "model")
+        if not isinstance(block, dict):
+            raise bad_value("model", name, "a name, or a block {name: ..., and its options}")
+        return build_receiver(block, path="model")
     if name in RECEIVERS or name.endswith((".onnx", ".tflite", ".py")) or ".py:" in name:
         return build_receiver({"name": name}, path="model")
     if name in shipped_weights("receiver") or name.endswith(".safetensors"):
@@ -181,7 +191,9 @@ def _receiver(name: str) -> Receiver:
 
 
 def _title(name: str) -> str:
-    """A name; of a file also its folder's, as exports are all called alike."""
+    """A name, or a block of options as it is; of a file also its folder's, as exports are all called alike."""
+    if name.lstrip().startswith("{"):
+        return name
     path = Path(name)
     return "/".join(path.resolve().parts[-2:]) if path.suffix else name
 

@@ -87,7 +87,11 @@ def bench(
 @app.command("latency")
 def latency(
     models: Annotated[
-        list[str], typer.Argument(metavar="MODEL...", help="Receivers, trained weights, or files (.onnx, .tflite).")
+        list[str],
+        typer.Argument(
+            metavar="MODEL...",
+            help="Receivers, {name: ..., options}, trained weights, or files (.onnx, .tflite).",
+        ),
     ],
     experiment: Annotated[str, typer.Option(help="Whose slots are received.")] = "pusch-receivers",
     overrides: Annotated[

@@ -19,12 +19,19 @@ app = typer.Typer(
 
 @app.command("model")
 def model(
-    weights: Annotated[str, typer.Argument(metavar="MODEL", help="Trained weights (`ran list weights`), or a file.")],
+    weights: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Trained weights (`ran list weights`), or a file; for c-library lmmse, blind or {name: ..., options}.",
+        ),
+    ],
     target: Annotated[
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models."
+            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models; c-library for lmmse "
+            "and blind."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -63,6 +70,7 @@ def model(
 
     Exit status 1 when the file does not do what the weights do; it is then put aside in OUT.rejected.
     """
+    from ran.errors import bad_value
     from ran.export.targets import target_of
 
     chosen = target_of(target)
@@ -75,6 +83,12 @@ def model(
         return
     if chosen.name == "beams":
         _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
+        return
+    if chosen.name == "c-library":
+        if dtype != "f32" or planes is not None or len(num_prb or ()) > 1:
+            raise bad_value("--target", "c-library with --dtype, --planes or several --num-prb", "without them")
+        size = num_prb[0] if num_prb else None
+        _export_c_library(weights, out, experiment, tuple(overrides or ()), size, esn0_db, slots)
         return
     request = Request(
         weights,
@@ -111,6 +125,34 @@ def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ..
 
     outcome = export_csi(weights, out, experiment, changes)
     print(f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after")
+    for problem in outcome.problems:
+        print(f"rejected: {problem}")
+    print(f"report: {outcome.folder / 'REPORT.md'}")
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+def _export_c_library(
+    receiver: str,
+    out: Path,
+    experiment: str | None,
+    changes: tuple[str, ...],
+    num_prb: int | None,
+    esn0_db: float | None,
+    slots: int,
+) -> None:
+    from ran.cli.progress import ProgressLine
+    from ran.export.c_library import export_c_library
+
+    with ProgressLine() as line:
+        outcome = export_c_library(
+            receiver, out, experiment or "pusch-receivers", changes, num_prb, esn0_db, slots, line.say
+        )
+    worst = max(outcome.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
+    print(
+        f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
+        f"{outcome.bler.before} blocks in error with the receiver, {outcome.bler.after} with the library"
+    )
     for problem in outcome.problems:
         print(f"rejected: {problem}")
     print(f"report: {outcome.folder / 'REPORT.md'}")

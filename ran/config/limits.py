@@ -53,6 +53,8 @@ LIMITS: dict[str, Limit] = {
         "street_width_m",
     ),
     **_limits(0, 1e6, "seconds of a ride", "start_s"),
+    **_limits(1, 16, "cores that share a slot", "num_threads"),
+    **_limits(1e-6, 1e6, "LLRs fit into eight bits by less", "llr_scale"),
     **_limits(0, 1, "a share", "indoor_ratio", "clutter_density", "mean_power", "density", "mobile_ratio"),
     **_limits(
         -720,

@@ -59,6 +59,13 @@ _ALL = (
         "oai-demapper", "oai-demapper", "demapper of the same kit: 16QAM", dtypes=("f32",), per_prb=False, esn0_db=5.0
     ),
     Target("llrnet", "llrnet", "demapper of pyAerial's LLRNet", dtypes=("f32",), per_prb=False, esn0_db=5.0),
+    Target(
+        "c-library",
+        "c-library",
+        "C library with lmmse or blind for one allocation: header, source, shared objects, harness and gNB example",
+        runtime="libran6g_receiver",
+        dtypes=("f32",),
+    ),
     Target("beams", "beams", "beam predictor for the codebooks of a beam experiment", dtypes=("f32",), per_prb=False),
     Target("csi", "csi-encoder", "encoder and decoder of a two-sided CSI model", dtypes=("f32",), per_prb=False),
     Target("torch", "generic", "torch.export program (.pt2), one size of slot", runtime="torch", dtypes=("f32",)),

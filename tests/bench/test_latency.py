@@ -16,6 +16,7 @@ from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from receivers import LsLinear
+from receivers.c_library.build import compiler
 from receivers.onnx.export import export_generic
 
 
@@ -107,3 +108,21 @@ def test_command(tmp_path, monkeypatch, capsys):
     assert "did you mean 'pusch-hybrid'" in capsys.readouterr().err
     assert main(["bench", "latency", "perfect-csi"]) == 2
     assert "a genie" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(compiler() is None, reason="no C++ compiler ($CXX, g++, clang++, c++)")
+def test_receivers_with_options(tmp_path, capsys):
+    block = "{name: c-library, algorithm: blind}"
+    command = ["bench", "latency", "--slots", "10", "--num-prb", "2", "--out", str(tmp_path)]
+    assert main([*command, block, "{name: lmmse, detector: ep}"]) == 0
+    rows = json.loads((tmp_path / "latency.json").read_text())
+    assert [(row["model"], row["runtime"]) for row in rows] == [
+        (block, "C library"),
+        ("{name: lmmse, detector: ep}", "torch"),
+    ]
+    capsys.readouterr()
+    for wrong, message in (("{name: lmmse, detectr: ep}", "did you mean 'detector'?"), ("{}", "model.name: got None")):
+        assert main([*command, wrong]) == 2
+        error = capsys.readouterr().err.strip()
+        assert message in error
+        assert len(error.splitlines()) == 1
