@@ -149,7 +149,7 @@ class Refinement(nn.Module):
         residual = (x - x0).flatten(1).double()
         mean = residual.mean(0)
         values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
-        std = values.clamp(min=float(values.max()) * 1e-9).sqrt().flip(0)[: self.num_latents]
+        std = values.clamp(min=float(values.max()) * torch.finfo(torch.float32).eps).sqrt().flip(0)[: self.num_latents]
         basis = vectors.flip(1)[:, : self.num_latents]
         if "encoder" not in frozen:
             self.encoder.transform.copy_((basis / std).float())
