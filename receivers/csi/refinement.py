@@ -149,10 +149,12 @@ class Refinement(nn.Module):
         residual = (x - x0).flatten(1).double()
         mean = residual.mean(0)
         values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
-        std = values.clamp(min=float(values.max()) * 1e-9).sqrt().flip(0)[: self.num_latents]
+        std = values.clamp(min=0).sqrt().flip(0)[: self.num_latents]
+        # of a direction in which nothing varies nothing is reported
+        inverse = torch.where(std > 0, 1 / std, torch.zeros_like(std))
         basis = vectors.flip(1)[:, : self.num_latents]
         if "encoder" not in frozen:
-            self.encoder.transform.copy_((basis / std).float())
+            self.encoder.transform.copy_((basis * inverse).float())
             self.encoder.mean.copy_(mean.float())
         if "decoder" not in frozen:
             self.decoder.mean.copy_(mean.float())
