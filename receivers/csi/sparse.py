@@ -13,6 +13,8 @@ from receivers.errors import bad_value
 
 #: Amplitude steps of 3 dB, the last for none at all, and phases of a coefficient.
 _AMPLITUDE_BITS, _PHASE_BITS = 3, 4
+#: Amplitude, of the strongest, that is none at all.
+_NOTHING = 10 ** (-3 * 2**_AMPLITUDE_BITS / 20)
 
 
 class SparseCoder:
@@ -58,7 +60,7 @@ class SparseCoder:
         places = np.sort(np.argsort(-np.abs(x), kind="stable")[: self.num_coefficients])
         strongest = int(np.abs(x[places]).argmax())
         relative = x[places] / x[places[strongest]]
-        step = np.clip(np.rint(-20 * np.log10(np.maximum(np.abs(relative), 1e-9)) / 3), 0, 2**_AMPLITUDE_BITS - 1)
+        step = np.clip(np.rint(-20 * np.log10(np.maximum(np.abs(relative), _NOTHING)) / 3), 0, 2**_AMPLITUDE_BITS - 1)
         turn = np.rint(np.angle(relative) * 2**_PHASE_BITS / (2 * np.pi)) % 2**_PHASE_BITS
         text = [_text(_number(places, self.num_places), self._set_bits), _text(strongest, self._strongest_bits)]
         for i in range(self.num_coefficients):

@@ -138,8 +138,8 @@ def search(v: np.ndarray, config: TypeTwo) -> TypeTwoPmi:
         c[layer] = np.where(full | coarse, found, 0)
         c[layer, :, place] = 0
         if config.subband_amplitude:
-            wanted = np.abs(value) / np.maximum(size[:, None] * WIDEBAND_AMPLITUDES[np.maximum(k1[layer], 1)], 1e-9)
-            k2[layer] = np.where(full, wanted > SUBBAND_AMPLITUDES.mean(), 1)
+            middle = SUBBAND_AMPLITUDES.mean() * size[:, None] * WIDEBAND_AMPLITUDES[k1[layer]]
+            k2[layer] = np.where(full, np.abs(value) > middle, 1)
             k2[layer, :, place] = 1
     return TypeTwoPmi(config, q, beams, strongest, k1, c, k2)
 
