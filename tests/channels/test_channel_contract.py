@@ -109,7 +109,7 @@ def test_shape_dtype_and_layout(model: Channel) -> None:
 
 
 def test_unit_mean_power_per_antenna_pair(model: Channel) -> None:
-    num_tx_ant, drops = num_tx_ant_of(model), 2000
+    num_tx_ant, drops = num_tx_ant_of(model), 800
     h = model.response(generators(range(drops)), 2, num_tx_ant, TIMES[:1], FREQUENCIES[:1])
     power = h.abs().square().view(drops, -1).double()
     # powers are at most exponentially distributed: standard deviation 1

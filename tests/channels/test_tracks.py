@@ -131,6 +131,7 @@ def test_phases_of_a_snapshot_lead_to_the_next() -> None:
     assert (first.gains[..., 0] - late).abs().square().sum() > late.abs().square().sum()
 
 
+@pytest.mark.slow
 def test_a_smaller_step_changes_less() -> None:
     """Mean square change of the response over 50 MHz, relative to its power, through stages and lines of sight."""
     model = Umi(3e9, speed_mps=1.0, pathloss=True, indoor_ratio=0.2)

@@ -29,7 +29,7 @@ MADE = ("onnx", "aerial-nrx", "cuphy-chest", "oai-nrx", "oai-demapper", "llrnet"
 
 
 def request(target: str, out: Path, **changes) -> Request:
-    settings = {"num_prb": (4,), "num_slots": 16, "latency_slots": 10, "loss_slots": 128}
+    settings = {"num_prb": (4,), "num_slots": 8, "latency_slots": 4, "loss_slots": 48}
     if target in ("oai-nrx", "oai-demapper", "llrnet"):
         settings["num_prb"] = ()
     return Request("pusch-hybrid", target_of(target), out, **{**settings, **changes})

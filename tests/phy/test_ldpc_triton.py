@@ -71,6 +71,7 @@ def options(precision="int8", early_stop=True):
     return {"precision": precision, "early_stop": early_stop, "with_posterior": True}
 
 
+@pytest.mark.slow
 def test_lifting_sizes_of_all_sets(tmp_path):
     """The smallest and another size of each set in int8, base graphs taking turns, with few rows; some in float32."""
     cases = []

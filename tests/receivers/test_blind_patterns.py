@@ -58,7 +58,7 @@ def test_layers_are_told_apart_on_a_selective_channel(pattern):
 
 # double symbols have at most one additional position (TS 38.211 table 6.4.1.1.3-4)
 @pytest.mark.parametrize(("pattern", "position"), [(p, i) for p in PATTERNS for i in range(4 if p[1] == 1 else 2)])
-@pytest.mark.parametrize("num_prb", [1, 3])
+@pytest.mark.parametrize("num_prb", [1, pytest.param(3, marks=pytest.mark.slow)])
 def test_every_pattern_and_position_with_few_prbs(pattern, position, num_prb):
     channel = {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 10}
     _, batch = slots(pattern, num_prb, 25.0, channel, position, rx=12)

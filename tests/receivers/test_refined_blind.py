@@ -41,7 +41,9 @@ def test_untrained_model_is_the_blind_receiver(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize(("num_prb", "mcs", "table"), [(1, 4, 1), (5, 20, 1), (16, 22, 2)])
+@pytest.mark.parametrize(
+    ("num_prb", "mcs", "table"), [(1, 4, 1), (5, 20, 1), pytest.param(16, 22, 2, marks=pytest.mark.slow)]
+)
 def test_any_size_pattern_and_modulation(kind, num_prb, mcs, table):
     if kind == "transform precoding" and table == 1:
         mcs = 5  # its MCS table ends earlier
@@ -103,6 +105,7 @@ def test_gradients_are_finite_and_reach_every_pass(users):
         assert parameter.grad.abs().max() > 0, name
 
 
+@pytest.mark.slow
 def test_turns_with_the_decoder_lower_the_bit_errors():
     batch = slots(num_prb=6, users=2, batch=96, esn0_db=3.0)
     model = RefinedBlindReceiver(**OPTIONS)

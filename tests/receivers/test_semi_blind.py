@@ -32,7 +32,7 @@ def entropies(receiver, batch):
         {"position": 0, "esn0_db": 7.0},
         {"users": 2, "esn0_db": 6.0},
         {"layers": 2, "esn0_db": 8.0},
-        {"users": 4, "mcs": 9, "esn0_db": 8.0, "batch": 64},
+        pytest.param({"users": 4, "mcs": 9, "esn0_db": 8.0, "batch": 64}, marks=pytest.mark.slow),
         {"mcs": 24, "esn0_db": 13.0},
         {"mcs": 4, "esn0_db": -2.0},
         {"num_prb": 132, "batch": 12},

@@ -144,6 +144,7 @@ def test_foreign_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert "is no folder of a study; allowed: a new or empty folder, or one with a" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--table", "8.2.1.2-4-row19", "--slots", "64"]
     chosen = [
