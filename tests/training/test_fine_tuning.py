@@ -140,7 +140,7 @@ def test_the_card_compares_with_the_weights_before(recipes, tmp_path):
     for row in changes:
         snr = row["esn0_db"]
         wanted = (errors["neural", snr] - errors["neural before training", snr]) / 24
-        value, low, high = (float(part.strip("[],")) for part in row["change"].split())
+        value, low, high = (float(part.strip("[],")) for part in row["change"].replace("−", "-").split())
         assert value == pytest.approx(wanted, abs=1e-4)
         assert low <= value <= high
     held_out = card["training"]["held_out"]
