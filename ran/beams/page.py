@@ -16,7 +16,8 @@ from markupsafe import Markup
 
 from ran import __version__
 from ran.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
-from ran.beams.run import BeamResults, Result, Setting, costs_of
+from ran.beams.run import BeamResults, Result, costs_of
+from ran.beams.setting import Setting
 from ran.config.provenance import versions
 from ran.errors import InputError
 from ran.report.curves import COLORS_DARK, COLORS_LIGHT

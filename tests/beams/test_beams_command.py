@@ -29,7 +29,7 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     ).resolved()
     file, out = tmp_path / "case.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(values))
-    assert main(["beams", str(file), "--out", str(out)]) == 0
+    assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert "hierarchical" in capsys.readouterr().out
     found = json.loads((out / "beams.json").read_text())
     own = {r["predictor"]: r for r in found["results"][: len(CLASSICAL)]}
@@ -42,7 +42,7 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     assert page.count("<svg") > 10
     assert "http://" not in page.replace("http://www.w3.org", "")
     before = (out / "beams.json").read_bytes()
-    assert main(["beams", str(file), "--out", str(out)]) == 0
+    assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert (out / "beams.json").read_bytes() == before
 
 
@@ -108,7 +108,7 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
 def test_bad_input_is_one_line_and_status_two(
     arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["beams", *arguments, "--set", "num_drops=2", "--set", "num_fit_drops=2"]) == 2
+    assert main(["beams", *arguments, "--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1"]) == 2
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("ran: error: ")]
     assert len(lines) == 1
