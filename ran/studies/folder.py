@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -163,6 +164,35 @@ def kind_of(path: Path) -> str | None:
         return store.meta().get(_KIND)
     finally:
         store.close()
+
+
+@dataclass(frozen=True)
+class JobsFound:
+    """What the folder of a study made of jobs holds: keys of results, and the study's text.
+
+    left: jobs that were known to be missing when the last result was stored.
+    """
+
+    results: tuple[str, ...]
+    meta: Mapping[str, str]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.meta.get("complete") == "yes"
+
+    @property
+    def left(self) -> int:
+        return int(self.meta.get("jobs_left", 0))
+
+
+def load_jobs(path: Path) -> JobsFound | None:
+    """What a study's folder holds, finished or not; None where the study is made of experiments."""
+    store = Store(path / STORE)
+    try:
+        content = store.content()
+    finally:
+        store.close()
+    return None if content.jobs is None else JobsFound(tuple(content.jobs), content.meta)
 
 
 def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:

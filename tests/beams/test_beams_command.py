@@ -106,9 +106,10 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
     ],
 )
 def test_bad_input_is_one_line_and_status_two(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["beams", *arguments, "--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1"]) == 2
+    few = ["--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1", "--out", str(tmp_path)]
+    assert main(["beams", *arguments, *few]) == 2
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("ran: error: ")]
     assert len(lines) == 1
