@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from killed import killed, rows
 from scipy.special import j0
 
 from ran.adaptation.effective import effective_sinr_db
@@ -108,6 +109,18 @@ def test_resumes_and_replays(small, monkeypatch, capsys):
     assert ("lmmse",) in again
     assert all("lmmse" in titles for titles in again)
     assert stored.items() <= jobs_of(out).items()
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed(small, tmp_path):
+    file, _ = small
+    fresh = tmp_path / "whole"
+    assert main(["adapt", str(file), "--workers", "1", "--out", str(fresh)]) == 0
+    command = ["adapt", str(file), "--workers", "2", "--out", str(tmp_path / "killed")]
+    killed(["-m", "ran.cli.main", *command], tmp_path / "killed", more=4)
+    assert main(command) == 0
+    assert (tmp_path / "killed" / "results.csv").read_bytes() == (fresh / "results.csv").read_bytes()
+    assert rows(tmp_path / "killed") == rows(fresh)
 
 
 def jobs_of(out: Path) -> dict[str, bytes]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import rows
 from scipy.stats import binom
 
 from ran.calibration.page import write_results
-from ran.calibration.run import USERS_PER_SECTOR, calibrate
+from ran.calibration.run import USERS_PER_SECTOR, Request, calibrate, calibrate_all
 from ran.calibration.setups import SETUPS, TOLERANCE_DB, select
 from ran.cli.main import main
 
@@ -145,6 +146,22 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "umi-30ghz" in out
     assert "references met" in out
     assert str(tmp_path / "calibration.html") in out
+
+
+def test_drops_and_metrics_are_added_in_the_folder(tmp_path: Path) -> None:
+    one = (replace(SETUPS["umi-6ghz"], num_sites=1),)
+    calibrate_all(Request(one, drops=2, seed=5), tmp_path, workers=1)
+    before = dict(rows(tmp_path))
+    [more] = calibrate_all(Request(one, drops=3, seed=5), tmp_path, workers=1)
+    assert len(rows(tmp_path)) == 3
+    calibrate_all(Request(one, drops=1, seed=5, spreads=True), tmp_path, workers=1)
+    calibrate_all(Request(one, drops=1, seed=6), tmp_path, workers=1)
+    assert len(rows(tmp_path)) == 5
+    assert before.items() < dict(rows(tmp_path)).items()
+    alone = calibrate(one[0], drops=3, seed=5)
+    assert list(more.values) == list(alone.values)
+    for metric, values in alone.values.items():
+        np.testing.assert_array_equal(more.values[metric], values)
 
 
 def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

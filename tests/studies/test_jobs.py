@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import random
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import counting_jobs
 import numpy as np
 import pytest
 from counting_jobs import Counter, Request, run
+from killed import killed, rows
 
 from ran.cli.main import main
 from ran.errors import InputError
@@ -72,11 +70,6 @@ def same(found: dict[str, Arrays], expected: dict[str, Arrays]) -> bool:
     )
 
 
-def rows(folder: Path) -> list[tuple[str, bytes]]:
-    with sqlite3.connect(folder / "results.sqlite") as db:
-        return sorted(db.execute("SELECT key, result FROM jobs"))
-
-
 def test_workers_and_order_change_nothing(tmp_path: Path) -> None:
     alone = run(None)
     assert any(key.startswith("small") for key in alone)
@@ -101,32 +94,15 @@ def test_more_of_the_same_study_goes_on(tmp_path: Path) -> None:
     assert {job.work for job in more.jobs if job.work < 1000} == {4, 5, 6, 7}
 
 
-def test_processes_killed_three_times(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("workers", "times"), [(1, 1), pytest.param(2, 3, marks=pytest.mark.slow)])
+def test_killed_and_resumed(tmp_path: Path, workers: int, times: int) -> None:
     whole = run(tmp_path / "whole")
     out = tmp_path / "killed"
-    stored = 0
-    for _ in range(3):
-        process = subprocess.Popen([sys.executable, str(PROGRAM), str(out), "2", "0.2"], text=True)
-        end = time.monotonic() + 300
-        while stored_rows(out) < stored + 2 and process.poll() is None:
-            assert time.monotonic() < end
-            time.sleep(0.02)
-        process.kill()
-        process.wait()
-        stored = stored_rows(out)
-        assert stored >= 2
+    stored = killed([str(PROGRAM), str(out), str(workers), "0.2"], out, times)
     executor = Disorder(Request())
     assert same(run(out, executor=executor), whole)
     assert rows(out) == rows(tmp_path / "whole")
     assert len(executor.jobs) <= len(whole) - stored
-
-
-def stored_rows(out: Path) -> int:
-    try:
-        with sqlite3.connect(f"file:{out / 'results.sqlite'}?mode=ro", uri=True) as db:
-            return int(db.execute("SELECT count(*) FROM jobs").fetchone()[0])
-    except sqlite3.Error:
-        return 0
 
 
 def test_damaged_rows_are_named_and_made_again(tmp_path: Path) -> None:
@@ -199,9 +175,9 @@ def test_folders_of_something_else_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("what", "error", "text"),
     [
-        ("refuse", InputError, "job: got 3; allowed: others"),
         ("stop", RunStopped, "non-finite numbers in job 3"),
-        ("crash", WorkerCrashed, "ZeroDivisionError: a bug"),
+        pytest.param("refuse", InputError, "job: got 3; allowed: others", marks=pytest.mark.slow),
+        pytest.param("crash", WorkerCrashed, "ZeroDivisionError: a bug", marks=pytest.mark.slow),
     ],
 )
 def test_failures_of_a_process_reach_the_caller(
