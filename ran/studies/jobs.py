@@ -7,6 +7,7 @@ one. Workers, a cluster, resuming, refusal of foreign folders, damage and progre
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -35,8 +36,8 @@ class JobStudy:
     process from; both are pickled. identity: plain values that all results of a folder depend on, beside their keys.
     named: from the request to plain values that tell whether another machine would name its results by the same keys
     and identity: versions and contents of files; pickled.
-    stages: plans, one after the other; a plan is asked again after every result. pages: names of the files that the
-    study writes into its folder.
+    stages: plans, one after the other; a plan is asked again when workers run out of jobs. pages: names of the
+    files that the study writes into its folder.
     """
 
     kind: str
@@ -102,8 +103,9 @@ def run_jobs(
     out: None does them all in this process and stores nothing. workers: processes, by default one per core; with one,
     jobs are done here. executor: workers elsewhere, such as a cluster's. here: a worker that this process has already.
     before: called once before workers start, when anything is missing: to compile what all of them need.
-    Neither changes any result, nor does an interruption: what a job brought is stored at once, in one transaction, and
-    the same call goes on from there. `InputError` for a folder of anything else.
+
+    The number and place of workers change no result, nor does an interruption: what a job brought is stored at once, in
+    one transaction, and the same call goes on from there. `InputError` for a folder of anything else.
     """
     listener = listener or Silent()
     if out is None:
@@ -187,26 +189,36 @@ class _Driver:
         return found
 
     def _stage(self, plan: Plan, hands: JobWorkers) -> None:
-        missing = self._missing(plan)
+        waiting = self._waiting(plan, hands)
         while True:
-            flying = hands.in_flight
-            waiting = [job for job in missing if job not in flying]
-            for job in waiting[: hands.idle]:
-                hands.submit(job)
+            while hands.idle and waiting:
+                hands.submit(waiting.popleft())
             if not hands.in_flight and not waiting:
-                return
-            title = next((job.title for job in hands.in_flight), "")
-            self._listener.update(JobStatus(self._done, len(missing), title, time.monotonic() - self._started))
+                waiting = self._waiting(plan, hands)
+                if not waiting:
+                    return
+                continue
+            flying = hands.in_flight
+            left, title = len(waiting) + len(flying), next((job.title for job in flying), "")
+            self._listener.update(JobStatus(self._done, left, title, time.monotonic() - self._started))
             for job, results in hands.wait(0.25):
-                self._take(job, results, len(missing), hands.workers)
-                missing = self._missing(plan)
+                left -= 1
+                self._take(job, results, left, hands.workers)
+            if hands.idle > len(waiting):
+                # only now, so that long lists of jobs are not looked through after every one of them
+                waiting = self._waiting(plan, hands)
 
-    def _take(self, job: Job, results: Results, missing: int, workers: int) -> None:
+    def _waiting(self, plan: Plan, hands: JobWorkers) -> deque[Job]:
+        """Missing jobs that nobody works on."""
+        flying = hands.in_flight
+        return deque(job for job in self._missing(plan) if job not in flying)
+
+    def _take(self, job: Job, results: Results, left: int, workers: int) -> None:
         if set(results) != set(job.keys):
             raise ValueError(f"job {job.title}: got results {sorted(results)}; allowed: {sorted(job.keys)}")
         if self._store is not None:
             blobs = {self._prefix + key: _bytes(arrays) for key, arrays in results.items()}
-            self._store.add_jobs(blobs, self._times(missing - 1, workers))
+            self._store.add_jobs(blobs, self._times(left, workers))
         self._known.update(results)
         if not job.keys:
             self._prepared.add(job.work)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 import sqlite3
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import counting_jobs
@@ -17,7 +19,7 @@ from ran.errors import InputError
 from ran.sim.executor import Pool, RunStopped, WorkerCrashed
 from ran.sim.store import Store
 from ran.studies.job import Arrays, InThisProcess, Job, Results
-from ran.studies.jobs import JobStatus
+from ran.studies.jobs import JobStatus, Plan, run_jobs
 
 PROGRAM = Path(counting_jobs.__file__)
 
@@ -191,3 +193,43 @@ def test_failures_of_a_process_reach_the_caller(
     executor = Disorder(Request())
     run(tmp_path, executor=executor)
     assert {job.work for job in executor.jobs if job.work < 1000} == set(range(3, 8))
+
+
+def test_many_jobs_are_not_looked_through_after_each(tmp_path: Path) -> None:
+    study, asked = counting_jobs.study(Request(count=60)), [0, 0]
+
+    def counted(number: int) -> Plan:
+        def plan(known: Results) -> Iterable[Job]:
+            asked[number] += 1
+            return study.stages[number](known)
+
+        return plan
+
+    executor = Disorder(Request(count=60))
+    run_jobs(replace(study, stages=(counted(0), counted(1))), tmp_path, executor=executor)
+    assert len(executor.jobs) > 60
+    assert max(asked) < 10
+
+
+def other_seed(request: Request) -> dict[str, int]:
+    return {"seed": 7}
+
+
+@pytest.mark.cluster
+def test_a_cluster_brings_the_same(tmp_path: Path) -> None:
+    pytest.importorskip("ray")
+    from ran.sim.cluster import ClusterPool
+
+    program = counting_jobs.study(Request()).program
+    with ClusterPool[Job, Results](program, 2, "local") as pool:
+        assert same(run(tmp_path / "there", executor=pool), run(None))
+        assert rows(tmp_path / "there") == rows_of_a_run_here(tmp_path)
+    with ClusterPool[Job, Results](program, 1, "local") as pool:
+        pool._program = replace(program, named=other_seed)  # what this machine expects
+        with pytest.raises(InputError, match="has other files or another version: seed is 1 there and 7 here"):
+            run(tmp_path / "differs", executor=pool)
+
+
+def rows_of_a_run_here(tmp_path: Path) -> list[tuple[str, bytes]]:
+    run(tmp_path / "here")
+    return rows(tmp_path / "here")
