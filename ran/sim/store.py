@@ -68,8 +68,8 @@ class Store:
         jobs: of a study that is made of jobs.
         """
         try:
-            mark, table = ({_JOBS: "yes"}, {}) if jobs else ({}, None)
-            new = _written(path, Content({**meta, **mark}, {}, {}, jobs=table))
+            mark = {_JOBS: "yes"} if jobs else {}
+            new = _written(path, Content({**meta, **mark}, {}, {}, jobs={} if jobs else None))
             if path.exists():
                 raise InputError(f"{path}: exists already; allowed: a new name")
             os.replace(new, path)
