@@ -16,7 +16,7 @@ from ran.beams.kept_drops import SHARD, is_kept, kept_drops, kept_part
 from ran.beams.measurement import Decision, decide
 from ran.beams.metrics import Outcomes, outcomes_of
 from ran.beams.setting import Setting, settings_of
-from ran.beams.world import WORLD_VERSION, BeamWorld, Split
+from ran.beams.world import WORLD_VERSION, BeamDrops, BeamWorld, Split
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint
 from ran.sim.identity import digest
@@ -101,6 +101,19 @@ class BeamRequest:
         needy = any(predictor.needs_fit for predictor in self.predictors.values())
         if needy and experiment.num_fit_drops < 1:
             raise InputError("num_fit_drops: got 0; allowed: 1 or more with predictors that learn a site")
+        if experiment.set_b.pattern != "learned":  # that has to be learned first, by a job
+            self._check_predictors()
+
+    def _check_predictors(self) -> None:
+        """`InputError` for one that cannot work in the experiment's own setting, before any drop is computed."""
+        world = self.world
+        shape = (1, len(world.times_s), self.experiment.num_rx_beams)
+        power = np.full((*shape, world.pool_weights.shape[1]), -100, np.float32)
+        drop = BeamDrops(power, np.zeros((*shape[:2], 3), np.float32), world.times_s, "test", 0)
+        observation = decide(world, drop, 0, self.settings[0].set_b).observation.part(0, 0)
+        for title, predictor in self.predictors.items():
+            if (reason := refusal(predictor, observation)) is not None:
+                raise InputError(f"predictors.{title}: {reason}")
 
     @property
     def world(self) -> BeamWorld:

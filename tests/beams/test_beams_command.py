@@ -143,8 +143,9 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
 def test_bad_input_is_one_line_and_status_two(
     arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    few = ["--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1", "--out", str(tmp_path)]
+    few = ["--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1", "--out", str(tmp_path / "out")]
     assert main(["beams", *arguments, *few]) == 2
+    assert not (tmp_path / "out").exists()
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("ran: error: ")]
     assert len(lines) == 1
