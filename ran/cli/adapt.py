@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, job_workers_of
+
 if TYPE_CHECKING:
     from ran.studies.adaptation.page import Results
 
@@ -21,10 +23,12 @@ def adapt(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Choose the MCS slot by slot: throughput of fixed MCS, their envelope, inner and outer loop, per receiver.
 
-    Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation.
+    Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation,
+    and receivers can join: they are simulated alone.
     """
     from ran.studies.adaptation.experiment import load
 
@@ -32,12 +36,14 @@ def adapt(
     from ran.cli.progress import ProgressLine
     from ran.studies.adaptation.outcome import outcomes
     from ran.studies.adaptation.page import Results, write_results
-    from ran.studies.adaptation.run import run_tables
+    from ran.studies.adaptation.run import build_worker, named, run_tables
+    from ran.studies.job import JobProgram
 
     folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener:
-        series, points = run_tables(loaded, folder, workers=workers, say=listener.say)
-        listener.say("playing the loops")
+    program = JobProgram(build_worker, loaded, named)
+    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
+        series, points = run_tables(loaded, folder, workers=workers, listener=listener, executor=far)
+        listener.say("running the loops")
         results = Results.of(loaded, series, outcomes(loaded, series, points))
         page = write_results(results, folder)
     _print_table(results)

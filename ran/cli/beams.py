@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, job_workers_of
+
 if TYPE_CHECKING:
     from ran.studies.beams.run import BeamResults
 
@@ -20,21 +22,27 @@ def beams(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. set_b.size=16."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Predict the best of many beams from measurements of a few: accuracy, L1-RSRP and throughput against overhead.
 
-    Drops are kept in the cache: run again with other predictors, Set B or figures, and they are there.
+    Interrupt it at any time: the same command resumes. Drops are kept in the cache and outcomes in the folder: run
+    again with other predictors, Set B or figures, and they are there.
     """
     from ran.studies.beams.experiment import load
 
     loaded = load(experiment, overrides or [])
     from ran.cli.progress import ProgressLine
+    from ran.studies.beams.outcome_jobs import BeamWorker, named
     from ran.studies.beams.page import write_results
     from ran.studies.beams.run import run_experiment
+    from ran.studies.job import JobProgram
 
     folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener:
-        results = run_experiment(loaded, listener.say)
+    program = JobProgram(BeamWorker, loaded, named)
+    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
+        results = run_experiment(loaded, folder, workers=workers, listener=listener, executor=far)
         page = write_results(results, folder)
     _print_table(results)
     print(f"report: {page}")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, job_workers_of
+
 if TYPE_CHECKING:
     from ran.studies.calibration.run import Calibration
 
@@ -34,10 +36,13 @@ def calibrate(
         ),
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for page, picture and table.")] = Path("runs/calibration"),
+    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Compare path loss, antennas and cell selection with the calibration curves of 3GPP.
 
-    Exit status 1 when a reference is missed, or when nothing could be compared.
+    Exit status 1 when a reference is missed, or when nothing could be compared. Interrupt it at any time: the same
+    command resumes, and drops, spreads or setups can be added in the same folder.
     """
     from channels.scenarios.environment import checked_spec
     from ran.errors import InputError
@@ -50,11 +55,14 @@ def calibrate(
     chosen = select(setups or [], release)
     from ran.cli.progress import ProgressLine
     from ran.studies.calibration.page import make_folder, summary, write_results
-    from ran.studies.calibration.run import calibrate as run
+    from ran.studies.calibration.run import DropWorker, Request, calibrate_all, named
+    from ran.studies.job import JobProgram
 
     make_folder(out)
-    with ProgressLine() as line:
-        results = [run(setup, drops, seed, spreads, channels, line.say) for setup in chosen]
+    request = Request(tuple(chosen), drops, seed, spreads, channels)
+    program = JobProgram(DropWorker, request, named)
+    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
+        results = calibrate_all(request, out, workers=workers, listener=listener, executor=far)
     page = write_results(results, out)
     _print_table(results)
     print(summary(results))

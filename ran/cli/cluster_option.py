@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from ran.sim.executor import Workers
     from ran.sim.experiment import Experiment
     from ran.sim.simulation import Build
+    from ran.studies.job import JobProgram, JobWorkers
 
 ClusterOption = Annotated[
     str | None,
@@ -33,3 +34,14 @@ def workers_of(
     from ran.sim.cluster import ClusterExecutor
 
     return ClusterExecutor(experiment, build, workers, cluster, on_gpu=device != "cpu")
+
+
+def job_workers_of(
+    cluster: str | None, program: JobProgram, workers: int | None
+) -> AbstractContextManager[JobWorkers | None]:
+    """Those of a cluster for the jobs of a study; or None, for processes on this machine."""
+    if cluster is None:
+        return nullcontext()
+    from ran.sim.cluster import ClusterPool
+
+    return ClusterPool(program, workers, cluster)

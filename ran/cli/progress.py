@@ -11,6 +11,7 @@ from rich.spinner import Spinner
 from rich.text import Text
 
 from ran.sim.run import Status
+from ran.studies.jobs import JobStatus
 
 #: Seconds between two lines when the output is no terminal.
 _PLAIN_EVERY_S = 10.0
@@ -54,13 +55,25 @@ class ProgressLine:
         else:
             self._console.print(text, soft_wrap=True, markup=False)
 
-    def update(self, status: Status) -> None:
+    def update(self, status: Status | JobStatus) -> None:
         """How far the run is."""
         if self._console.is_terminal:
-            self._text = describe(status)
+            self._text = _line(status)
         elif time.monotonic() - self._last_plain >= _PLAIN_EVERY_S:
             self._last_plain = time.monotonic()
-            self._console.print(describe(status), soft_wrap=True, markup=False)
+            self._console.print(_line(status), soft_wrap=True, markup=False)
+
+
+def _line(status: Status | JobStatus) -> str:
+    return describe_jobs(status) if isinstance(status, JobStatus) else describe(status)
+
+
+def describe_jobs(status: JobStatus) -> str:
+    """How far a study of jobs is, in one line."""
+    parts = [f"{status.done} jobs done, at least {status.left} left", _clock(status.elapsed_s)]
+    if status.least_left_s is not None:
+        parts.append(f"at least {_clock(status.least_left_s)} left")
+    return " · ".join([*parts, status.title] if status.title else parts)
 
 
 def describe(status: Status) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -17,10 +18,16 @@ def status(
     from rich.text import Text
 
     from ran.sim.results import load_results
-    from ran.studies.folder import kind_of, load_parts
+    from ran.studies.folder import kind_of, load_jobs, load_parts
     from ran.studies.part import PartResult
 
     kind = kind_of(folder)
+    jobs = None if kind is None else load_jobs(folder)
+    if jobs is not None:
+        left = "complete" if jobs.is_complete else f"at least {jobs.left} jobs left"
+        print(f"{kind}: {len(jobs.results)} results stored, {left}")
+        _print_times(jobs.meta)
+        return
     if kind is None:
         results = load_results(folder)
         parts: tuple[PartResult, ...] = (PartResult("", results.experiment.name, {}, results, {}),)
@@ -45,6 +52,10 @@ def status(
             table.add_row(*map(Text, (part.title, receiver, "", "", "", f"refused: {reason}")))
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=150)).print(table)
+    _print_times(meta)
+
+
+def _print_times(meta: Mapping[str, str]) -> None:
     if "finished" in meta:
         seconds = float(meta["wall_time_s"])
         print(f"last stored {meta['finished']}, after {seconds:.0f} s with {meta['workers']} workers")

@@ -1,25 +1,24 @@
-"""Workers on the machines of a Ray cluster: the same chunks, the same outcomes, the same store here.
+"""Workers on the machines of a Ray cluster: the same work, the same results, the same store here.
 
-Ray (extra `ray`) brings the workers to where cores are; what may be lost is a chunk. Each worker says on which version
-of this package it stands and which weights it has loaded, so that outcomes of two versions never mix.
+Ray (extra `ray`) brings the workers to where cores are; what may be lost is a piece of work. Each worker says on which
+version of this package it stands and which weights it has loaded, so that results of two versions never mix.
 """
 
 from __future__ import annotations
 
 import socket
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any
+from typing import Any, Generic, Self, cast
 
 from ran.errors import InputError
 from ran.sim.allocator import keep_freed_memory
-from ran.sim.executor import ONE_THREAD, RunStopped, WorkerCrashed, outcome
+from ran.sim.executor import ONE_THREAD, Got, RunStopped, Work, WorkerCrashed, outcome
 from ran.sim.experiment import Experiment
-from ran.sim.identity import SIMULATION_VERSION, scenario_id
-from ran.sim.simulation import Build, Simulation
-from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, Simulations, simulate_chunk, use_one_thread
+from ran.sim.program import Crashed, Program, Refused, Stopped
+from ran.sim.simulation import Build
+from ran.sim.worker import Chunk, ChunkProgram, Done, NonFinite, use_one_thread
 
 _ALLOWED = "auto, local, HOST:PORT or ray://HOST:PORT of a running Ray cluster (ray start --head)"
 #: Ray asks for a token by default where the head's user has one (Ray 2.60, "Token authentication").
@@ -31,76 +30,67 @@ _TOKEN = (
 
 @dataclass(frozen=True)
 class Arrived:
-    """A worker that is ready. node: the address of its machine. version: `SIMULATION_VERSION` there.
-    scenario: what its first SNR point is named by, the contents of the channel's files included. fingerprints: of its
-    receivers."""
+    """A worker that is ready. node: the address of its machine. named: what it names results by (`Station.named`)."""
 
     node: str
-    version: int
-    scenario: str
-    fingerprints: Mapping[str, str]
-
-
-def _named(experiment: Experiment, simulation: Simulation) -> tuple[int, str, dict[str, str]]:
-    """What outcomes are named by: version, scenario and receivers; see `Arrived`."""
-    return SIMULATION_VERSION, scenario_id(experiment, experiment.snr_grid[0]), dict(simulation.fingerprints)
+    named: Any
 
 
 class _Worker:
-    """Lives on the cluster: builds the simulation, then simulates chunk after chunk."""
+    """Lives on the cluster: prepares a context, then answers work after work."""
 
-    def __init__(self, build: Build, experiment: Experiment) -> None:
-        self._built = Simulations(build)
-        self._experiment = experiment
+    def __init__(self, program: Program) -> None:
+        self._station = program.start()
 
-    def prepare(self, experiment: Experiment) -> Arrived | Refused | Crashed:
+    def prepare(self, context: Any) -> Arrived | Refused | Stopped | Crashed:
         import ray
 
         try:
             keep_freed_memory()
-            simulation = self._built.of(experiment)
+            self._station.prepare(context)
+            named = self._station.named(context)
             use_one_thread()
         except InputError as error:
             return Refused(f"on {ray.util.get_node_ip_address()}: {error}")
         except Exception:
             return Crashed(traceback.format_exc())
-        return Arrived(ray.util.get_node_ip_address(), *_named(experiment, simulation))
+        return Arrived(ray.util.get_node_ip_address(), named)
 
-    def simulate(self, chunk: Chunk) -> Answer:
+    def answer(self, work: Any) -> Any:
         try:
-            experiment = chunk.experiment or self._experiment
-            return simulate_chunk(self._built.of(experiment), experiment, chunk)
+            return self._station.answer(work)
         except InputError as error:
             return Refused(str(error))
+        except RunStopped as error:
+            return Stopped(str(error))
         except Exception:
             return Crashed(traceback.format_exc())
 
 
-class ClusterExecutor:
-    """Workers on a Ray cluster, for as long as the `with` block lasts. Each works on at most one chunk.
+class ClusterPool(Generic[Work, Got]):
+    """Workers on a Ray cluster, for as long as the `with` block lasts. Each has at most one piece of work.
 
     address: "auto" for the cluster that this machine is part of, "local" for one on this machine alone, HOST:PORT, or
     ray://HOST:PORT through Ray's client. workers: at most so many; by default one per core of the cluster, or per GPU.
-    on_gpu: give each worker a GPU. Files that the experiment names must be at the same place on every machine.
+    on_gpu: give each worker a GPU. Files that the context names must be at the same place on every machine.
 
     A machine that leaves takes its chunks along, which others simulate again; the run stops only when none is left.
     """
 
-    def __init__(
-        self, experiment: Experiment, build: Build, workers: int | None, address: str, on_gpu: bool = False
-    ) -> None:
+    def __init__(self, program: Program, workers: int | None, address: str, on_gpu: bool = False) -> None:
         self._ray = _imported_ray()
-        self._experiment, self._build = experiment, build
+        self._program = program
         self._wanted, self._address, self._resource = workers, address, "GPU" if on_gpu else "CPU"
-        #: What outcomes of an experiment are named by here.
-        self._expected: dict[str, tuple[int, str, dict[str, str]]] = {}
+        #: What results of a context are named by here.
+        self._expected: dict[str, Any] = {}
         self._workers: list[Any] = []
-        #: The experiments that each worker has been told of.
+        #: The contexts that each worker has been told of.
         self._told: dict[Any, set[str]] = {}
-        #: What each answer that is waited for comes from, and the chunk or the experiment that the worker prepares.
-        self._awaited: dict[Any, tuple[Any, Chunk | Experiment]] = {}
+        #: What each answer that is waited for comes from: the worker, and the work or the context that it prepares.
+        self._working: dict[Any, tuple[Any, Work]] = {}
+        self._preparing: dict[Any, tuple[Any, Any]] = {}
 
-    def __enter__(self) -> ClusterExecutor:
+    def __enter__(self) -> Self:
         try:
             _knock(self._address)
         except OSError as error:
@@ -135,23 +125,24 @@ class ClusterExecutor:
         actor = self._ray.remote(num_cpus=1, num_gpus=int(self._resource == "GPU"))(_Worker)
         actor = actor.options(runtime_env={"env_vars": ONE_THREAD})
         count = min(self._wanted or offered, offered)
-        self._workers = [actor.remote(self._build, self._experiment) for _ in range(count)]
+        self._workers = [actor.remote(self._program) for _ in range(count)]
         for worker in self._workers:
-            self._prepare(worker, self._experiment)
+            self._prepare(worker, self._program.first)
 
-    def _prepare(self, worker: Any, experiment: Experiment) -> None:
-        """Have a worker build an experiment's simulation, the first time that it gets to see it."""
-        key = experiment.model_dump_json()
+    def _prepare(self, worker: Any, context: Any) -> None:
+        """Have a worker prepare a context, the first time that it gets to see it."""
+        key = self._program.key(context)
         if key not in self._told.setdefault(worker, set()):
             self._told[worker].add(key)
-            self._awaited[worker.prepare.remote(experiment)] = (worker, experiment)
+            self._preparing[worker.prepare.remote(context)] = (worker, context)
 
     def close(self) -> None:
-        """End every worker and leave the cluster; chunks in flight are lost."""
+        """End every worker and leave the cluster; work in flight is lost."""
         for worker in self._workers:
             self._ray.kill(worker)
         self._workers.clear()
-        self._awaited.clear()
+        self._working.clear()
+        self._preparing.clear()
         self._ray.shutdown()
 
     @property
@@ -161,38 +152,39 @@ class ClusterExecutor:
 
     @property
     def idle(self) -> int:
-        """Workers that wait for a chunk."""
+        """Workers that wait for work."""
         return len(self._workers) - len(self._busy())
 
     @property
-    def in_flight(self) -> tuple[Chunk, ...]:
-        """Chunks that are being simulated."""
-        return tuple(work for _, work in self._awaited.values() if isinstance(work, Chunk))
+    def in_flight(self) -> tuple[Work, ...]:
+        """What is being worked on."""
+        return tuple(work for _, work in self._working.values())
 
     def _busy(self) -> set[Any]:
-        return {worker for worker, _ in self._awaited.values()}
+        return {worker for worker, _ in (*self._working.values(), *self._preparing.values())}
 
-    def submit(self, chunk: Chunk) -> None:
-        """Give `chunk` to an idle worker."""
+    def submit(self, work: Work) -> None:
+        """Give `work` to an idle worker."""
         busy = self._busy()
         worker = next(w for w in self._workers if w not in busy)
-        if chunk.experiment is not None:
-            self._prepare(worker, chunk.experiment)
-        self._awaited[worker.simulate.remote(chunk)] = (worker, chunk)
+        self._prepare(worker, self._program.context_of(work))
+        self._working[worker.answer.remote(work)] = (worker, work)
 
-    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
-        """Chunks that were answered; waits for the first answer, at most `timeout_s` (None: without limit).
+    def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
+        """Work that was answered; waits for the first answer, at most `timeout_s` (None: without limit).
 
         Raises InputError when a worker refuses its input or does not fit, WorkerCrashed with the traceback of an
-        exception on the cluster, RunStopped when no worker is left.
+        exception on the cluster, RunStopped when no worker is left or one cannot go on.
         """
-        if not self._awaited:
+        awaited = [*self._preparing, *self._working]
+        if not awaited:
             return []
-        self._ray.wait(list(self._awaited), num_returns=1, timeout=timeout_s)
-        ready, _ = self._ray.wait(list(self._awaited), num_returns=len(self._awaited), timeout=0)
+        self._ray.wait(awaited, num_returns=1, timeout=timeout_s)
+        ready, _ = self._ray.wait(awaited, num_returns=len(awaited), timeout=0)
         answered = []
         for reference in ready:
-            worker, work = self._awaited.pop(reference)
+            prepared = self._preparing.pop(reference, None)
+            worker, asked = prepared or self._working.pop(reference)
             try:
                 answer = self._ray.get(reference)
             except self._ray.exceptions.RayActorError as error:
@@ -200,31 +192,18 @@ class ClusterExecutor:
                 continue
             except self._ray.exceptions.RayTaskError as error:
                 raise WorkerCrashed(f"exception on the cluster:\n\n{error}") from None
-            if isinstance(work, Chunk):
-                answered.append((work, outcome(answer)))
+            if prepared is None:
+                answered.append((asked, cast(Got, outcome(answer))))
             else:
-                self._check(work, answer)
+                self._check(asked, outcome(answer))
         return answered
 
-    def _check(self, experiment: Experiment, answer: Arrived | Refused | Crashed) -> None:
-        """Whether a worker that is ready simulates what this machine would."""
-        if not isinstance(answer, Arrived):
-            outcome(answer)
-            return
-        key = experiment.model_dump_json()
+    def _check(self, context: Any, arrived: Arrived) -> None:
+        """Whether a worker that is ready does what this machine would."""
+        key = self._program.key(context)
         if key not in self._expected:
-            self._expected[key] = _named(experiment, self._build(experiment))
-        version, scenario, fingerprints = self._expected[key]
-        if answer.version != version:
-            raise InputError(f"--cluster: {answer.node} has simulation version {answer.version}; allowed: {version}")
-        if answer.scenario != scenario:
-            raise InputError(f"--cluster: {answer.node} has other channel files; allowed: those that are here")
-        other = next((t for t, fingerprint in fingerprints.items() if answer.fingerprints.get(t) != fingerprint), None)
-        if other is not None:
-            raise InputError(
-                f"--cluster: {answer.node} has other weights for {other!r}; allowed: those that are here, with SHA-256 "
-                f"{fingerprints[other]}"
-            )
+            self._expected[key] = self._program.start().named(context)
+        self._program.check(arrived.node, arrived.named, self._expected[key])
 
     def _lost(self, worker: Any, error: Exception) -> None:
         """A worker has gone, with whatever it had; the schedule hands that out again."""
@@ -237,6 +216,15 @@ class ClusterExecutor:
                 f"the last worker on the cluster has gone ({reason}); everything but its chunk is stored, the same "
                 "command resumes"
             )
+
+
+class ClusterExecutor(ClusterPool[Chunk, Done | NonFinite]):
+    """Workers on a cluster that simulate chunks. experiment: the first that they work on; chunks may bring others."""
+
+    def __init__(
+        self, experiment: Experiment, build: Build, workers: int | None, address: str, on_gpu: bool = False
+    ) -> None:
+        super().__init__(ChunkProgram(build, experiment), workers, address, on_gpu)
 
 
 def _knock(address: str) -> None:

@@ -1,4 +1,4 @@
-"""Worker processes on this machine: they get chunks, answer with outcomes, and never outlive the run."""
+"""Worker processes on this machine: they get work, answer with results, and never outlive the run."""
 
 from __future__ import annotations
 
@@ -12,19 +12,17 @@ from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
-from typing import Protocol, cast
+from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
+from ran.sim.program import Crashed, Program, Refused, Stopped
+from ran.sim.program import RunStopped as RunStopped
 from ran.sim.simulation import Build
-from ran.sim.worker import Answer, Chunk, Crashed, Done, NonFinite, Refused, work
+from ran.sim.worker import Chunk, ChunkProgram, Done, NonFinite, work
 
 #: Environment of a worker: workers share the cores, so each uses one.
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
-
-
-class RunStopped(Exception):
-    """The run cannot go on, through no fault in the program. One line; what was simulated so far is stored."""
 
 
 class WorkerCrashed(RuntimeError):
@@ -38,8 +36,13 @@ def available_cores() -> int:
     return os.cpu_count() or 1
 
 
-class Workers(Protocol):
-    """Whoever simulates chunks for a run: `Executor` here, `ran.sim.cluster.ClusterExecutor` on other machines."""
+#: A piece of work, and the answer to it.
+Work = TypeVar("Work")
+Got = TypeVar("Got")
+
+
+class WorkersFor(Protocol[Work, Got]):
+    """Whoever does a kind of work: `Pool` here, `ran.sim.cluster.ClusterPool` on other machines."""
 
     @property
     def workers(self) -> int: ...
@@ -48,26 +51,27 @@ class Workers(Protocol):
     def idle(self) -> int: ...
 
     @property
-    def in_flight(self) -> tuple[Chunk, ...]: ...
+    def in_flight(self) -> tuple[Work, ...]: ...
 
-    def submit(self, chunk: Chunk) -> None: ...
+    def submit(self, work: Work) -> None: ...
 
-    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]: ...
+    def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]: ...
 
 
-class Executor:
-    """`workers` processes that live as long as the `with` block. Each works on at most one chunk.
+class Workers(WorkersFor[Chunk, Done | NonFinite], Protocol):
+    """Whoever simulates chunks for a run."""
 
-    experiment: the first that they work on; chunks may bring others.
-    """
 
-    def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
-        self._arguments = (build, experiment)
+class Pool(Generic[Work, Got]):
+    """`workers` processes that live as long as the `with` block. Each has at most one piece of work."""
+
+    def __init__(self, program: Program, workers: int) -> None:
+        self._program = program
         self._count = workers
         self._processes: dict[Connection, SpawnProcess] = {}
-        self._busy: dict[Connection, Chunk] = {}
+        self._busy: dict[Connection, Work] = {}
 
-    def __enter__(self) -> Executor:
+    def __enter__(self) -> Self:
         try:
             with _environment(ONE_THREAD), _interrupts_ignored():
                 for _ in range(self._count):
@@ -85,13 +89,13 @@ class Executor:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, *self._arguments), daemon=True)
+        process = context.Process(target=work, args=(theirs, self._program), daemon=True)
         process.start()
         theirs.close()
         self._processes[ours] = process
 
     def close(self) -> None:
-        """End every worker; chunks in flight are lost. No process is left afterwards."""
+        """End every worker; work in flight is lost. No process is left afterwards."""
         for process in self._processes.values():
             process.terminate()
         for ours, process in self._processes.items():
@@ -111,37 +115,37 @@ class Executor:
 
     @property
     def idle(self) -> int:
-        """Workers that wait for a chunk."""
+        """Workers that wait for work."""
         return len(self._processes) - len(self._busy)
 
     @property
-    def in_flight(self) -> tuple[Chunk, ...]:
-        """Chunks that are being simulated."""
+    def in_flight(self) -> tuple[Work, ...]:
+        """What is being worked on."""
         return tuple(self._busy.values())
 
-    def submit(self, chunk: Chunk) -> None:
-        """Give `chunk` to an idle worker."""
+    def submit(self, work: Work) -> None:
+        """Give `work` to an idle worker."""
         worker = next(c for c in self._processes if c not in self._busy)
-        self._busy[worker] = chunk
+        self._busy[worker] = work
         # A worker that has died meanwhile is noticed by `wait`, with whatever it had to say.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            worker.send(chunk)
+            worker.send(work)
 
-    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
-        """Chunks that were answered; waits for the first, at most `timeout_s` (None: without limit).
+    def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
+        """Work that was answered; waits for the first, at most `timeout_s` (None: without limit).
 
         Raises InputError when a worker refuses its input, WorkerCrashed with the traceback of an exception in a
-        worker, RunStopped when a worker was killed.
+        worker, RunStopped when a worker was killed or cannot go on.
         """
         answered = []
         for ready in connection.wait(list(self._processes), timeout_s):
             worker = cast(Connection, ready)
-            answered.append((self._busy.pop(worker), outcome(self._answer(worker))))
+            answered.append((self._busy.pop(worker), cast(Got, outcome(self._answer(worker)))))
         return answered
 
-    def _answer(self, worker: Connection) -> Answer:
+    def _answer(self, worker: Connection) -> Any:
         try:
-            answer: Answer = worker.recv()
+            return worker.recv()
         except (EOFError, ConnectionResetError):
             process = self._processes[worker]
             process.join(5)
@@ -149,13 +153,22 @@ class Executor:
                 f"worker process {process.pid} {_how_it_ended(process.exitcode)}; "
                 "everything but its chunk is stored, the same command resumes"
             ) from None
-        return answer
 
 
-def outcome(answer: Answer) -> Done | NonFinite:
-    """The answer, if it is one. Raises InputError when the worker refused its input, WorkerCrashed for a bug."""
+class Executor(Pool[Chunk, Done | NonFinite]):
+    """Processes that simulate chunks. experiment: the first that they work on; chunks may bring others."""
+
+    def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
+        super().__init__(ChunkProgram(build, experiment), workers)
+
+
+def outcome(answer: Any) -> Any:
+    """The answer, if it is one. Raises InputError when the worker refused its input, RunStopped when it cannot go on,
+    WorkerCrashed for a bug."""
     if isinstance(answer, Refused):
         raise InputError(answer.text)
+    if isinstance(answer, Stopped):
+        raise RunStopped(answer.text)
     if isinstance(answer, Crashed):
         raise WorkerCrashed(f"exception in a worker process:\n\n{answer.text}")
     return answer

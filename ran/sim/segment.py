@@ -61,10 +61,12 @@ class Segment:
 class Content:
     """Everything that a store holds and that is intact.
 
-    tasks, segments: by task_id, segments ascending in `first_drop`. damage: what is not, a line each.
+    tasks, segments: by task_id, segments ascending in `first_drop`. damage: what is not, a line each. jobs: results of
+    a study's jobs by key, as bytes; None for a store that is not of such a study.
     """
 
     meta: dict[str, str]
     tasks: dict[str, Task]
     segments: dict[str, list[Segment]]
     damage: tuple[str, ...] = ()
+    jobs: dict[str, bytes] | None = None

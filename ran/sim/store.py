@@ -31,6 +31,8 @@ __all__ = ["NUM_RECEIVED", "Content", "Segment", "Store", "Task"]
 _APPLICATION_ID = 0x52414E36  # "RAN6" in the header of the file: tells our files from any other SQLite file
 _FORMAT = 2
 
+#: Key of the text of a store of jobs that says so: damage to the name of their table is noticed by it.
+_JOBS = "jobs"
 #: Lines of damage that are listed one by one.
 _MOST_LINES = 20
 
@@ -60,10 +62,14 @@ class Store:
             raise InputError(f"{path}: got format {self.format}; allowed: up to {_FORMAT}")
 
     @classmethod
-    def create(cls, path: Path, meta: Mapping[str, str]) -> Store:
-        """A new store. It appears under its name only when it is complete, and never replaces a file."""
+    def create(cls, path: Path, meta: Mapping[str, str], jobs: bool = False) -> Store:
+        """A new store. It appears under its name only when it is complete, and never replaces a file.
+
+        jobs: of a study that is made of jobs.
+        """
         try:
-            new = _written(path, Content(dict(meta), {}, {}))
+            mark = {_JOBS: "yes"} if jobs else {}
+            new = _written(path, Content({**meta, **mark}, {}, {}, jobs={} if jobs else None))
             if path.exists():
                 raise InputError(f"{path}: exists already; allowed: a new name")
             os.replace(new, path)
@@ -90,7 +96,8 @@ class Store:
         with self._errors(), self._snapshot():
             if self.format == 1:
                 return read_format_1(self._db, self.path)
-            tables = {table: scan(self._db, table) for table in TABLES}
+            holds_jobs = self._holds_jobs()
+            tables = {table: scan(self._db, table) for table in TABLES if table != "jobs" or holds_jobs}
             problem = self._problem()
         meta = dict(sorted(tables["meta"].rows.values()))
         named = sorted((Task(*row) for row in tables["tasks"].rows.values()), key=_order)
@@ -111,7 +118,15 @@ class Store:
             damage.append(f"SQLite: {problem}")
         if len(damage) > _MOST_LINES:
             damage[_MOST_LINES:] = [f"{len(damage) - _MOST_LINES} more rows"]
-        return Content(meta, tasks, segments, tuple(damage))
+        jobs = dict(tables["jobs"].rows.values()) if holds_jobs else None
+        if jobs is None and _JOBS in meta:
+            jobs = {}
+            damage.insert(0, "the table of jobs is missing")
+        return Content(meta, tasks, segments, tuple(damage), jobs)
+
+    def _holds_jobs(self) -> bool:
+        query = "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'jobs'"
+        return bool(self._db.execute(query).fetchone()[0])
 
     def load(self, task_id: str) -> list[Segment]:
         """What is known of a task and intact, ascending in `first_drop`."""
@@ -137,6 +152,13 @@ class Store:
         with self._errors(), self._transaction():
             for task, segment in segments.items():
                 self._add_one(task, segment)
+            self._set_meta(meta)
+
+    def add_jobs(self, results: Mapping[str, bytes], meta: Mapping[str, str]) -> None:
+        """Store what one job of a study brought, by key, and some key-value pairs, in one transaction."""
+        with self._errors(), self._transaction():
+            for row in results.items():
+                insert(self._db, "jobs", row)
             self._set_meta(meta)
 
     def rebuild(self, content: Content) -> tuple[Store, Path | None]:
@@ -230,7 +252,7 @@ def _damage(tables: Mapping[str, Scan], tasks: Mapping[str, Task]) -> list[str]:
 
 
 def _what(table: str, row: tuple[Any, ...], tasks: Mapping[str, Task]) -> str:
-    if table == "meta":
+    if table in ("meta", "jobs"):
         return f" ({_text(row[0])})"
     if table == "tasks":
         return f" ({_text(row[2])} at {row[3]}, as it reads)"
@@ -259,7 +281,8 @@ def _written(path: Path, content: Content) -> Path:
         leftover.unlink(missing_ok=True)
     db = sqlite3.connect(new)
     try:
-        db.executescript(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_FORMAT};\n{schema()}")
+        db.executescript(f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_FORMAT};")
+        db.executescript(schema(jobs=content.jobs is not None))
         for row in content.meta.items():
             insert(db, "meta", row)
         for task in content.tasks.values():
@@ -267,6 +290,8 @@ def _written(path: Path, content: Content) -> Path:
         for task_id, segments in content.segments.items():
             for segment in segments:
                 insert(db, "outcomes", segment_row(task_id, segment))
+        for result in (content.jobs or {}).items():
+            insert(db, "jobs", result)
         db.commit()
     finally:
         db.close()

@@ -43,14 +43,21 @@ TABLES: dict[str, dict[str, str]] = {
         "second_errors": "BLOB",
         "received": "BLOB",
     },
+    # Of a study that is made of jobs: the arrays of a result. Other stores have no such table.
+    "jobs": {"key": "TEXT", "result": "BLOB"},
 }
-_KEYS = {"meta": 1, "tasks": 1, "outcomes": 2}
+_KEYS = {"meta": 1, "tasks": 1, "outcomes": 2, "jobs": 1}
 
 
-def schema() -> str:
-    """Statements that create the tables. No constraints but the keys: the hash covers the rest."""
+def schema(jobs: bool = False) -> str:
+    """Statements that create the tables. No constraints but the keys: the hash covers the rest.
+
+    jobs: with the table of jobs.
+    """
     text = ""
     for table, columns in TABLES.items():
+        if table == "jobs" and not jobs:
+            continue
         typed = ", ".join(f"{name} {kind}" for name, kind in columns.items())
         key = ", ".join(list(columns)[: _KEYS[table]])
         text += f"CREATE TABLE {table} ({typed}, content BLOB, UNIQUE ({key}));\n"

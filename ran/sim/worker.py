@@ -1,4 +1,4 @@
-"""What a worker process does: build the simulation once, then simulate chunk after chunk."""
+"""What a worker process does: prepare once, then answer chunk after chunk, or job after job."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from typing import Any
 
 import numpy as np
 
 from ran.errors import InputError
 from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
+from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
 from ran.sim.segment import Segment
 from ran.sim.simulation import Build, Simulation
 
@@ -60,38 +62,75 @@ class Done:
     failures: dict[str, NonFinite | Failure] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class Refused:
-    """The simulation refused its input, in one line."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Crashed:
-    """An exception that nobody expected, with its traceback."""
-
-    text: str
-
-
-Answer = Done | NonFinite | Refused | Crashed
-
-
-def work(connection: Connection, build: Build, experiment: Experiment) -> None:
-    """Answer every chunk that comes over `connection` until it is closed; after a failure say why and return."""
+def work(connection: Connection, program: Program) -> None:
+    """Answer all work that comes over `connection` until it is closed; after a failure say why and return."""
     _die_with_parent()
     keep_freed_memory()
     try:
-        built = Simulations(build)
-        built.of(experiment)
+        station = program.start()
+        station.prepare(program.first)
         use_one_thread()
-        while (chunk := _next(connection)) is not None:
-            own = chunk.experiment or experiment
-            _tell(connection, simulate_chunk(built.of(own), own, chunk))
+        while (asked := _next(connection)) is not None:
+            _tell(connection, station.answer(asked))
     except InputError as error:
         _tell(connection, Refused(str(error)))
+    except RunStopped as error:
+        _tell(connection, Stopped(str(error)))
     except Exception:
         _tell(connection, Crashed(traceback.format_exc()))
+
+
+@dataclass(frozen=True)
+class ChunkProgram:
+    """Simulate chunks (`ran.sim.program.Program`). first: the experiment of chunks that bring none."""
+
+    build: Build
+    first: Experiment
+
+    def start(self) -> ChunkStation:
+        return ChunkStation(self)
+
+    def context_of(self, work: Chunk) -> Experiment:
+        return work.experiment or self.first
+
+    def key(self, context: Experiment) -> str:
+        return context.model_dump_json()
+
+    def check(self, node: str, there: Any, here: Any) -> None:
+        version, scenario, fingerprints = here
+        if there[0] != version:
+            raise InputError(f"--cluster: {node} has simulation version {there[0]}; allowed: {version}")
+        if there[1] != scenario:
+            raise InputError(f"--cluster: {node} has other channel files; allowed: those that are here")
+        other = next((title for title, found in fingerprints.items() if there[2].get(title) != found), None)
+        if other is not None:
+            raise InputError(
+                f"--cluster: {node} has other weights for {other!r}; allowed: those that are here, with SHA-256 "
+                f"{fingerprints[other]}"
+            )
+
+
+class ChunkStation:
+    """What a worker holds that simulates chunks: the simulations of its experiments."""
+
+    def __init__(self, program: ChunkProgram) -> None:
+        self._program = program
+        self._built = Simulations(program.build)
+
+    def prepare(self, context: Experiment) -> None:
+        self._built.of(context)
+
+    def named(self, context: Experiment) -> tuple[int, str, dict[str, str]]:
+        """The simulation's version; what the first SNR point is named by, the contents of the channel's files included;
+        the receivers' fingerprints."""
+        from ran.sim.identity import SIMULATION_VERSION, scenario_id
+
+        fingerprints = dict(self._built.of(context).fingerprints)
+        return SIMULATION_VERSION, scenario_id(context, context.snr_grid[0]), fingerprints
+
+    def answer(self, work: Chunk) -> Done | NonFinite:
+        experiment = self._program.context_of(work)
+        return simulate_chunk(self._built.of(experiment), experiment, work)
 
 
 class Simulations:
@@ -114,12 +153,11 @@ class Simulations:
         return simulation
 
 
-def _next(connection: Connection) -> Chunk | None:
+def _next(connection: Connection) -> Any:
     try:
-        chunk: Chunk = connection.recv()
+        return connection.recv()
     except EOFError:
         return None
-    return chunk
 
 
 def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
@@ -186,7 +224,7 @@ def _outcomes(
     }
 
 
-def _tell(connection: Connection, answer: Answer) -> None:
+def _tell(connection: Connection, answer: Any) -> None:
     try:
         connection.send(answer)
     except OSError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -21,6 +22,8 @@ from ran.studies.part import Part, PartResult
 
 #: Keys of the store's text about the study: its kind, the parts of the last request in order, and each part.
 _KIND, _ORDER, _PART = "study", "parts", "part "
+#: Of a study made of jobs: what all of its results depend on.
+_IDENTITY = "jobs_identity"
 
 
 #: A part, its simulation (None where no receiver takes it), the `receiver_identity` of its receivers by title, and the
@@ -34,29 +37,51 @@ class StudyFolder:
     content: what the store held when it was opened. news: what a user should know of that, a sentence each.
     """
 
-    def __init__(self, path: Path, kind: str) -> None:
+    def __init__(
+        self, path: Path, kind: str, identity: Mapping[str, Any] | None = None, pages: Collection[str] = ()
+    ) -> None:
         """Create the folder, or continue in it when a study of this kind was run there. `InputError`, with nothing
-        written, when it holds anything else, is used by another process or cannot be written."""
+        written, when it holds anything else, is used by another process or cannot be written.
+
+        identity: of a study made of jobs, what all of its results depend on; a folder of another one is refused.
+        pages: names of files that may be there already, because the study writes them from its results.
+        """
         self.path = path
         self.news: list[str] = []
-        check_folder(path, kind)
+        check_folder(path, kind, pages)
         self._lock = lock_folder(path)
         try:
-            self.store, self.content = self._open(kind)
+            self.store, self.content = self._open(kind, identity)
         except BaseException:
             os.close(self._lock)
             raise
 
-    def _open(self, kind: str) -> tuple[Store, Content]:
+    def _open(self, kind: str, identity: Mapping[str, Any] | None) -> tuple[Store, Content]:
         file = self.path / STORE
-        store = Store(file) if file.exists() else Store.create(file, {_KIND: kind, _ORDER: "[]"})
+        if file.exists():
+            store = Store(file)
+        else:
+            store = Store.create(file, {_KIND: kind, _ORDER: "[]"}, jobs=identity is not None)
         content = store.content()
+        if identity is not None and (before := content.meta.get(_IDENTITY)) is not None:
+            self._check_identity(kind, json.loads(before), identity)
         if content.damage:
             store, aside = store.rebuild(content)
             self.news += [f"{file.name}: damaged: {line}" for line in content.damage]
             if aside is not None:
                 self.news.append(f"the damaged store is kept as {aside.name}; what is missing is simulated again")
         return store, content
+
+    def _check_identity(self, kind: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        if difference := first_difference(before, now):
+            raise InputError(
+                f"{self.path}: holds a {kind} of a different experiment: {difference}; allowed: the same experiment, "
+                "or another folder by --out"
+            )
+
+    def claim_jobs(self, identity: Mapping[str, Any]) -> None:
+        """Write down what all results of the study's jobs depend on."""
+        self.store.set_meta({_IDENTITY: json.dumps(identity)})
 
     def describe(self, parts: Iterable[Described]) -> None:
         """Write down the parts of a request.
@@ -113,18 +138,17 @@ class StudyFolder:
         os.close(self._lock)
 
 
-def check_folder(path: Path, kind: str) -> None:
-    """`InputError` for a folder that a study of this kind cannot be written to; nothing is touched.
-
-    Files that begin with the name of the study are its own.
-    """
+def check_folder(path: Path, kind: str, pages: Collection[str] = ()) -> None:
+    """`InputError` for a folder that a study of this kind cannot be written to; nothing is touched. pages: as of
+    `StudyFolder`. Files that begin with the name of the study are its own, too."""
     allowed = f"allowed: a new or empty folder, or one with a {kind}"
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file; {allowed}")
     file = path / STORE
     if not file.exists():
         names = sorted(p.name for p in path.iterdir()) if path.is_dir() else []
-        strangers = [name for name in names if name not in LEFTOVERS and not name.startswith(f"{kind}-")]
+        known = {*LEFTOVERS, *pages}
+        strangers = [name for name in names if name not in known and not name.startswith(f"{kind}-")]
         if strangers:
             raise InputError(f"{path}: holds {strangers[0]!r} and is no folder of a study; {allowed}")
         return
@@ -142,6 +166,35 @@ def kind_of(path: Path) -> str | None:
         return store.meta().get(_KIND)
     finally:
         store.close()
+
+
+@dataclass(frozen=True)
+class JobsFound:
+    """What the folder of a study made of jobs holds: keys of results, and the study's text.
+
+    left: jobs that were known to be missing when the last result was stored.
+    """
+
+    results: tuple[str, ...]
+    meta: Mapping[str, str]
+
+    @property
+    def is_complete(self) -> bool:
+        return self.meta.get("complete") == "yes"
+
+    @property
+    def left(self) -> int:
+        return int(self.meta.get("jobs_left", 0))
+
+
+def load_jobs(path: Path) -> JobsFound | None:
+    """What a study's folder holds, finished or not; None where the study is made of experiments."""
+    store = Store(path / STORE)
+    try:
+        content = store.content()
+    finally:
+        store.close()
+    return None if content.jobs is None else JobsFound(tuple(content.jobs), content.meta)
 
 
 def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:

@@ -109,4 +109,4 @@ def test_no_module_of_the_library_changes_them_but_workers_and_the_command_line(
         for path in root.rglob("*.py")
         if "keep_freed_memory()" in path.read_text() and path.name != "allocator.py"
     }
-    assert callers == {"adaptation/run.py", "cli/main.py", "sim/cluster.py", "sim/worker.py"}
+    assert callers == {"cli/main.py", "sim/cluster.py", "sim/worker.py"}

@@ -27,6 +27,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.failures import ReceiversFailed
 from ran.sim.results import RunResults
 from ran.sim.run import run
+from ran.sim.worker import ChunkProgram
 
 
 def experiment(**receiver: Any) -> Experiment:
@@ -195,7 +196,7 @@ class TestOnACluster:
 
     def test_other_weights_on_a_node_are_noticed(self, tmp_path):
         with ClusterExecutor(experiment(), fake_link.build, 1, "local") as executor:
-            executor._build = other_weights
+            executor._program = ChunkProgram(other_weights, experiment())
             with pytest.raises(InputError, match="has other weights for 'one'; allowed: those that are here"):
                 run(experiment(), tmp_path, chunk_slots=8, build=fake_link.build, executor=executor)
 

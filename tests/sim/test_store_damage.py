@@ -42,7 +42,8 @@ def segment(first: int, drops: int = 3) -> Segment:
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Store]:
-    store = Store.create(tmp_path / "results.sqlite", {"experiment": '{"name": "é"}', "started": "today"})
+    store = Store.create(tmp_path / "results.sqlite", {"experiment": '{"name": "é"}', "started": "today"}, jobs=True)
+    store.add_jobs({"key one": b"abc", "key two": b"\0\1"}, {})
     for first in (0, 3, 6):
         store.add({task: segment(first) for task in TASKS}, {"finished": f"after {first}"})
     yield store
@@ -93,6 +94,7 @@ def test_every_byte_of_every_column(store: Store) -> None:
 def in_pieces(content: Content) -> dict[Any, Any]:
     """Everything that a store holds, by what it is."""
     pieces: dict[Any, Any] = {("meta", key): value for key, value in content.meta.items()}
+    pieces |= {("job", key): blob for key, blob in (content.jobs or {}).items()}
     pieces |= {("task", name): task for name, task in content.tasks.items()}
     for name, segments in content.segments.items():
         for s in segments:

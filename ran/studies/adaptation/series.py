@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -111,17 +111,18 @@ class Series:
             ldpc.warm_up(precision)
         self.link(0).warm_up(self.receivers)
 
-    def table(self, job: Job) -> dict[str, NDArray]:
+    def table(self, job: Job, titles: Sequence[str] | None = None) -> dict[str, NDArray]:
         """What a job asks for, per receiver: which blocks arrived, bool [series, slots], or the SINRs in dB, float32
         [series, slots, samples].
 
+        titles: of the receivers, by default of all; what one makes of a slot does not depend on the others.
         `RunStopped` when a NaN or an infinity appears.
         """
         link = self.link(job.mcs_index)
         scenario = scenario_id(self.experiment, job.esn0_db)
         series = range(job.first_series, job.first_series + SERIES_PER_TABLE)
-        told = any(receiver.needs_truth for receiver in self.receivers.values())
-        parts: dict[str, list[NDArray]] = {title: [] for title in self.receivers}
+        parts: dict[str, list[NDArray]] = {title: [] for title in titles or self.receivers}
+        told = any(self.receivers[title].needs_truth for title in parts)
         with torch.inference_mode():
             for slot in range(self.experiment.adaptation.num_slots):
                 for start in range(0, SERIES_PER_TABLE, link.batch_drops):

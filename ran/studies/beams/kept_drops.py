@@ -33,24 +33,46 @@ def kept_drops(
 
     A damaged file is written again; where the folder cannot be written drops are computed every time.
     """
+    return kept_part(world, split, range(count), say, weights)
+
+
+def kept_part(
+    world: BeamWorld,
+    split: Split,
+    wanted: range,
+    say: Callable[[str], None] = lambda text: None,
+    weights: torch.Tensor | None = None,
+) -> BeamDrops:
+    """Consecutive drops of a split; everything else as of `kept_drops`."""
     parts = []
-    beams = "" if weights is None else f"-{hashlib.sha256(weights.numpy().tobytes()).hexdigest()[:16]}"
     num_beams = (world.pool_weights if weights is None else weights).shape[1]
     shape = (SHARD, len(world.times_s), world.experiment.num_rx_beams, num_beams)
     shapes = {"rsrp_dbm": shape, "users_m": (*shape[:2], 3)}
-    for shard in range(-(-count // SHARD)):
+    shards = range(wanted.start // SHARD, -(-wanted.stop // SHARD))
+    for shard in shards:
         first = shard * SHARD
 
         def compute(first: int = first) -> dict[str, np.ndarray]:
-            say(f"{split} drops {first + 1} to {first + SHARD} of {count}")
+            say(f"{split} drops {first + 1} to {first + SHARD} of {wanted.stop}")
             drops = world.drops(split, first, SHARD, weights)
             return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
 
-        name = f"{world.cache_id}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
-        found = kept_arrays(name, shapes, compute)
+        found = kept_arrays(_name(world, split, shard, weights), shapes, compute)
         parts.append((found["rsrp_dbm"], found["users_m"]))
-    rsrp, users = (np.concatenate(values)[:count] for values in zip(*parts, strict=True))
-    return BeamDrops(rsrp, users, world.times_s, split, 0)
+    begin = shards.start * SHARD
+    own = slice(wanted.start - begin, wanted.stop - begin)
+    rsrp, users = (np.concatenate(values)[own] for values in zip(*parts, strict=True))
+    return BeamDrops(rsrp, users, world.times_s, split, wanted.start)
+
+
+def is_kept(world: BeamWorld, split: Split, shard: int) -> bool:
+    """Whether the cache has a file for the drops `shard * SHARD` and on, with the pool's beams."""
+    return (_folder() / f"{_name(world, split, shard)}.npz").exists()
+
+
+def _name(world: BeamWorld, split: Split, shard: int, weights: torch.Tensor | None = None) -> str:
+    beams = "" if weights is None else f"-{hashlib.sha256(weights.numpy().tobytes()).hexdigest()[:16]}"
+    return f"{world.cache_id}-{world.experiment.seed}-{split}{beams}-{shard:05d}"
 
 
 def _folder() -> Path:

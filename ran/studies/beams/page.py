@@ -21,7 +21,8 @@ from ran.report.curves import COLORS_DARK, COLORS_LIGHT
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, csv_cells
 from ran.studies.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
-from ran.studies.beams.run import BeamResults, Result, Setting, costs_of
+from ran.studies.beams.run import BeamResults, Result, costs_of
+from ran.studies.beams.setting import Setting
 
 JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
 #: Columns of the table: title, name of the figure, how it is written.

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +17,22 @@ from channels.scenarios.layout import Layout
 from channels.scenarios.network import NetworkDrop
 from channels.waves import SPEED_OF_LIGHT_MPS
 from ran.link.streams import stream
+from ran.sim.identity import digest
 from ran.stats import Estimate, order_statistics_percentile
 from ran.studies.calibration.setups import METRICS, TOLERANCE_DB, Setup
+from ran.studies.job import Arrays, Job, JobWorkers, Results
+from ran.studies.jobs import JobListener, JobStudy, run_jobs
 
+KIND = "calibration study"
+#: What the study writes into its folder beside the store.
+PAGES = ("calibration.csv", "calibration.png", "calibration.html")
+#: Raised whenever drops of the same setup change.
+DROP_VERSION = 1
+#: Attributes of a setup that decide its drops; the others name it or hold references.
+_DECISIVE = (
+    "name", "carrier_frequency_hz", "inter_site_distance_m", "power_dbm", "bandwidth_hz", "noise_figure_db",
+    "beam_zenith_deg", "num_sites", "indoor_ratio", "spec",
+)  # fmt: skip
 #: Users of a drop: ten per sector (TR 38.901 table 7.8-1 with TR 36.873 table 6-1).
 USERS_PER_SECTOR = 10
 #: Percentiles that tables show.
@@ -79,28 +94,102 @@ class Calibration:
         return [self.percentile(metric, percent) for metric in of if metric in self.values for percent in of[metric]]
 
 
-def calibrate(
-    setup: Setup,
-    drops: int,
-    seed: int,
-    spreads: bool = False,
-    channels: bool = False,
-    say: Callable[[str], None] = lambda text: None,
-) -> Calibration:
-    """Simulate `drops` drops; each depends on the setup, the seed and its number alone.
+@dataclass(frozen=True)
+class Request:
+    """What is calibrated. spreads: delay and angle spreads of the serving links as well. channels: wideband SIR and
+    singular values, from the small-scale channels to all sectors."""
 
-    spreads: delay and angle spreads of the serving links as well. channels: wideband SIR and singular values, from the
-    small-scale channels to all sectors. say: told about progress.
+    setups: tuple[Setup, ...]
+    drops: int
+    seed: int
+    spreads: bool = False
+    channels: bool = False
+
+    def study(self) -> JobStudy:
+        """A job per drop."""
+        identity = named(self)
+        return JobStudy(KIND, self, DropWorker, identity, named, (self._missing,), PAGES)
+
+    def _missing(self, known: Results) -> Iterable[Job]:
+        return [
+            Job((key,), (setup, index), f"{setup.name}: {index} of {self.drops} drops")
+            for setup in self.setups
+            for index in range(self.drops)
+            if (key := self.key(setup, index)) not in known
+        ]
+
+    def key(self, setup: Setup, index: int) -> str:
+        """Names a drop by all that it depends on."""
+        return f"{self._prefix[setup.name]} {index}"
+
+    @cached_property
+    def _prefix(self) -> dict[str, str]:
+        """Of keys, by name of the setup."""
+        asked = {"seed": self.seed, "spreads": self.spreads, "channels": self.channels}
+        return {setup.name: digest({**_plain(setup), **asked}) for setup in self.setups}
+
+    def calibrations(self, known: Results) -> list[Calibration]:
+        """What the setups gave, when all drops are there."""
+        found = []
+        for setup in self.setups:
+            parts = [known[self.key(setup, index)] for index in range(self.drops)]
+            values = {name: np.sort(np.concatenate([p[name] for p in parts])) for name in METRICS if name in parts[0]}
+            found.append(Calibration(setup, self.drops, self.seed, values))
+        return found
+
+
+def named(request: Request) -> dict[str, Any]:
+    """What all drops of a folder depend on; their keys name the rest."""
+    return {"drop_version": DROP_VERSION}
+
+
+def _plain(setup: Setup) -> dict[str, Any]:
+    """What decides the drops of a setup."""
+    values = {f.name: getattr(setup, f.name) for f in fields(setup) if f.name in _DECISIVE}
+    return {**values, "environment": getattr(setup.environment, "__name__", "")}
+
+
+def calibrate_all(
+    request: Request,
+    out: Path,
+    *,
+    workers: int | None = None,
+    listener: JobListener | None = None,
+    executor: JobWorkers | None = None,
+) -> list[Calibration]:
+    """Simulate the drops that the folder `out` does not hold yet; arguments as of `ran.studies.jobs.run_jobs`."""
+    study = request.study()
+    known = run_jobs(study, out, workers=workers, listener=listener, executor=executor, here=DropWorker(request))
+    return request.calibrations(known)
+
+
+def calibrate(setup: Setup, drops: int, seed: int, spreads: bool = False, channels: bool = False) -> Calibration:
+    """Simulate `drops` drops in this process; each depends on the setup, the seed and its number alone.
+
+    spreads, channels: as of `Request`.
     """
-    environment = setup.environment(setup.carrier_frequency_hz, spec=setup.spec)
-    layout = setup.layout
-    sector = antenna_array(_sector_block(setup), SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
-    noise = noise_power_dbm(setup.bandwidth_hz, setup.noise_figure_db)
-    users = USERS_PER_SECTOR * layout.num_sectors
-    parts: dict[str, list[np.ndarray]] = {}
-    for index in range(drops):
-        if index % max(1, drops // 10) == 0:
-            say(f"{setup.name}: {index} of {drops} drops")
+    request = Request((setup,), drops, seed, spreads, channels)
+    return request.calibrations(run_jobs(request.study(), None))[0]
+
+
+class DropWorker:
+    """Simulates drops (`ran.studies.job.JobWorker`)."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def work(self, job: Job) -> dict[str, Arrays]:
+        setup, index = job.work
+        return dict.fromkeys(job.keys, self._drop(setup, index))
+
+    def _drop(self, setup: Setup, index: int) -> Arrays:
+        """Metrics of a drop, float64 [num_users] each, in the units that are shown."""
+        request, seed = self._request, self._request.seed
+        environment = setup.environment(setup.carrier_frequency_hz, spec=setup.spec)
+        layout = setup.layout
+        sector = antenna_array(_sector_block(setup), SPEED_OF_LIGHT_MPS / setup.carrier_frequency_hz)
+        noise = noise_power_dbm(setup.bandwidth_hz, setup.noise_figure_db)
+        users = USERS_PER_SECTOR * layout.num_sectors
         generator = stream(seed, setup.name, index, "network")
         drop = drop_users(environment, layout, generator, users, sector, setup.indoor_ratio)
         found = {
@@ -108,16 +197,12 @@ def calibrate(
             "sir": drop.geometry_db(),
             "sinr": drop.geometry_db(setup.power_dbm, noise),
         }
-        if spreads:
+        if request.spreads:
             found |= serving_spreads(environment, layout, drop, stream(seed, setup.name, index, "clusters"))
             found |= _drawn_spreads(drop)
-        if channels:
+        if request.channels:
             found |= _of_channels(setup, environment, layout, drop, stream(seed, setup.name, index, "channels"))
-        for name, values in found.items():
-            parts.setdefault(name, []).append(values * METRICS[name].factor)
-    return Calibration(
-        setup, drops, seed, {name: np.sort(np.concatenate(parts[name])) for name in METRICS if name in parts}
-    )
+        return {name: values * METRICS[name].factor for name, values in found.items()}
 
 
 def _drawn_spreads(drop: NetworkDrop) -> dict[str, np.ndarray]:

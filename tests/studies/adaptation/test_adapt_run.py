@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import csv
+import sqlite3
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from killed import killed, rows
 from scipy.special import j0
 
 from ran.cli.main import main
 from ran.config.validation import validate
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Harq, Pusch
+from ran.sim.store import Store
 from ran.stats import wilson
 from ran.studies.adaptation.effective import effective_sinr_db
 from ran.studies.adaptation.experiment import AdaptationExperiment, built_in_experiments, load
@@ -82,27 +85,72 @@ def test_gain_over_the_first_classical_receiver(small):
     assert float(row["gain_low"]) < gain < float(row["gain_high"])
 
 
-def test_resumes_and_replays(small):
+def test_resumes_and_replays(small, monkeypatch, capsys):
     file, out = small
-    before = (out / "results.csv").read_bytes()
-    tables = sorted((out / "tables").iterdir())
-    kept = {path: path.stat().st_mtime_ns for path in tables[2:]}
-    tables[0].unlink()
-    tables[1].write_bytes(tables[1].read_bytes()[:100])
-    assert main(["adapt", str(file), "--workers", "1", "--out", str(out)]) == 0
+    before, stored = (out / "results.csv").read_bytes(), jobs_of(out)
+    with sqlite3.connect(out / "results.sqlite") as db:
+        lost = [key for (key,) in db.execute("SELECT key FROM jobs ORDER BY rowid LIMIT 2")]
+        db.execute("DELETE FROM jobs WHERE key = ?", (lost[0],))
+        db.execute("UPDATE jobs SET result = ? WHERE key = ?", (b"torn", lost[1]))
+    capsys.readouterr()
+    again = made_again(monkeypatch, ["adapt", str(file), "--workers", "1", "--out", str(out)])
+    assert sum(len(titles) for titles in again) == 2
+    assert f"damaged: row 2 of jobs ({lost[1]}"[:60] in capsys.readouterr().err
     assert (out / "results.csv").read_bytes() == before
-    assert {path: path.stat().st_mtime_ns for path in tables[2:]} == kept
+    assert jobs_of(out) == stored
     # other settings of the loops need no new table
     changed = ["--set", "adaptation.delay_slots=0", "--set", "adaptation.olla.step_db=1", "--out", str(out)]
-    assert main(["adapt", str(file), "--workers", "1", *changed]) == 0
+    assert made_again(monkeypatch, ["adapt", str(file), "--workers", "1", *changed]) == []
     assert (out / "results.csv").read_bytes() != before
-    assert {path: path.stat().st_mtime_ns for path in tables[2:]} == kept
+    assert jobs_of(out) == stored
+    # a receiver that joins is simulated alone
+    joined = [*changed, "--set", "receivers=[ls-linear,perfect-csi,lmmse]", "--set", "esn0_db=[12]"]
+    again = made_again(monkeypatch, ["adapt", str(file), "--workers", "1", *joined])
+    assert ("lmmse",) in again
+    assert all("lmmse" in titles for titles in again)
+    assert stored.items() <= jobs_of(out).items()
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed(small, tmp_path):
+    file, _ = small
+    fresh = tmp_path / "whole"
+    assert main(["adapt", str(file), "--workers", "1", "--out", str(fresh)]) == 0
+    command = ["adapt", str(file), "--workers", "2", "--out", str(tmp_path / "killed")]
+    killed(["-m", "ran.cli.main", *command], tmp_path / "killed", more=4)
+    assert main(command) == 0
+    assert (tmp_path / "killed" / "results.csv").read_bytes() == (fresh / "results.csv").read_bytes()
+    assert rows(tmp_path / "killed") == rows(fresh)
+
+
+def jobs_of(out: Path) -> dict[str, bytes]:
+    store = Store(out / "results.sqlite")
+    found = store.content().jobs
+    store.close()
+    return found
+
+
+def made_again(monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> list[tuple[str, ...]]:
+    """Receivers of every table that a command makes."""
+    made = []
+    table = Series.table
+
+    def counted(self, job, titles=None):
+        made.append(tuple(titles))
+        return table(self, job, titles)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Series, "table", counted)
+        assert main(arguments) == 0
+    return made
 
 
 def test_other_physics_in_the_folder_is_refused(small, capsys):
     file, out = small
     assert main(["adapt", str(file), "--set", "seed=2", "--out", str(out)]) == 2
-    assert "holds tables of a different experiment: seed is 1 there and 2 here" in capsys.readouterr().err
+    assert (
+        "holds a link adaptation study of a different experiment: seed is 1 there and 2 here" in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
@@ -286,7 +334,7 @@ def test_unknown_names_and_foreign_folders(tmp_path, capsys):
     assert "did you mean 'tdlc300-4x2'" in capsys.readouterr().err
     (tmp_path / "thesis.txt").write_text("keep me")
     assert main(["adapt", "tdlc300-4x2", "--out", str(tmp_path)]) == 2
-    assert "is no folder of `ran adapt`" in capsys.readouterr().err
+    assert "is no folder of a study" in capsys.readouterr().err
     assert main(["list", "adaptations"]) == 0
     assert "tdlc300-4x2" in capsys.readouterr().out
 

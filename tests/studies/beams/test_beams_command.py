@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 import yaml
-from beam_cases import experiment
+from beam_cases import UMA, experiment
+from killed import killed, rows
 
 from ran.cli.main import main
+from ran.errors import InputError
 from ran.studies.beams.experiment import built_in_experiments, load
 from ran.studies.beams.page import compared, write_results
 from ran.studies.beams.run import run_experiment
@@ -29,7 +31,7 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     ).resolved()
     file, out = tmp_path / "case.yaml", tmp_path / "out"
     file.write_text(yaml.safe_dump(values))
-    assert main(["beams", str(file), "--out", str(out)]) == 0
+    assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert "hierarchical" in capsys.readouterr().out
     found = json.loads((out / "beams.json").read_text())
     own = {r["predictor"]: r for r in found["results"][: len(CLASSICAL)]}
@@ -42,8 +44,41 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     assert page.count("<svg") > 10
     assert "http://" not in page.replace("http://www.w3.org", "")
     before = (out / "beams.json").read_bytes()
-    assert main(["beams", str(file), "--out", str(out)]) == 0
+    assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert (out / "beams.json").read_bytes() == before
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluation = {"top_k": [1, 2], "set_b_sizes": [4, 8], "set_b_patterns": ["fixed", "wide"], "speeds_kmh": [30]}
+    values = experiment(predictors=CLASSICAL, channel=UMA, evaluation=evaluation, num_drops=70).resolved()
+    file, out, whole = tmp_path / "case.yaml", tmp_path / "killed", tmp_path / "whole"
+    file.write_text(yaml.safe_dump(values))
+    monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "cache"))
+    command = ["beams", str(file), "--workers", "2", "--out", str(out)]
+    killed(["-m", "ran.cli.main", *command], out, more=3)
+    assert main(command) == 0
+    monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "another"))
+    assert main(["beams", str(file), "--workers", "1", "--out", str(whole)]) == 0
+    assert rows(out) == rows(whole)
+    for name in ("beams.csv", "beams.json"):
+        assert (out / name).read_bytes() == (whole / name).read_bytes()
+
+
+def test_other_predictors_and_settings_go_on_in_the_folder(tmp_path: Path) -> None:
+    values = {"predictors": ["genie", "sweep"], "evaluation": {"top_k": [1, 2]}}
+    run_experiment(experiment(**values), tmp_path, workers=1)
+    before = dict(rows(tmp_path))
+    values = {"predictors": ["fingerprint", "sweep"], "evaluation": {"top_k": [1, 2], "set_b_sizes": [4, 8]}}
+    more = run_experiment(experiment(**values), tmp_path, workers=1)
+    after = dict(rows(tmp_path))
+    # the sweep in the experiment's own setting was there; the genie's stays
+    assert before.items() < after.items()
+    assert len(after) - len(before) == 3
+    alone = run_experiment(experiment(**values))
+    assert [r.values for r in more.results] == [r.values for r in alone.results]
+    with pytest.raises(InputError, match="holds a beam study of a different experiment: seed is 1 there and 2 here"):
+        run_experiment(experiment(**values, seed=2), tmp_path, workers=1)
 
 
 def test_no_method_is_better_than_the_best_beam_and_the_sweep_is_close_to_it() -> None:
@@ -106,9 +141,11 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
     ],
 )
 def test_bad_input_is_one_line_and_status_two(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+    arguments: list[str], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["beams", *arguments, "--set", "num_drops=2", "--set", "num_fit_drops=2"]) == 2
+    few = ["--set", "num_drops=2", "--set", "num_fit_drops=2", "--workers", "1", "--out", str(tmp_path / "out")]
+    assert main(["beams", *arguments, *few]) == 2
+    assert not (tmp_path / "out").exists()
     error = capsys.readouterr().err
     lines = [line for line in error.splitlines() if line.startswith("ran: error: ")]
     assert len(lines) == 1

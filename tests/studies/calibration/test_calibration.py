@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from killed import rows
 from scipy.stats import binom
 
 from ran.cli.main import main
 from ran.studies.calibration.page import write_results
-from ran.studies.calibration.run import USERS_PER_SECTOR, calibrate
+from ran.studies.calibration.run import USERS_PER_SECTOR, Request, calibrate, calibrate_all
 from ran.studies.calibration.setups import SETUPS, TOLERANCE_DB, select
 
 
@@ -138,19 +139,37 @@ def test_select() -> None:
 
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["calibrate", "umi-30ghz", "--drops", "8", "--seed", "3", "--out", str(tmp_path)]) == 0
+    assert (
+        main(["calibrate", "umi-30ghz", "--drops", "8", "--seed", "3", "--workers", "1", "--out", str(tmp_path)]) == 0
+    )
     out = capsys.readouterr().out
     assert "umi-30ghz" in out
     assert "references met" in out
     assert str(tmp_path / "calibration.html") in out
 
 
+def test_drops_and_metrics_are_added_in_the_folder(tmp_path: Path) -> None:
+    one = (replace(SETUPS["umi-6ghz"], num_sites=1),)
+    calibrate_all(Request(one, drops=2, seed=5), tmp_path, workers=1)
+    before = dict(rows(tmp_path))
+    [more] = calibrate_all(Request(one, drops=3, seed=5), tmp_path, workers=1)
+    assert len(rows(tmp_path)) == 3
+    calibrate_all(Request(one, drops=1, seed=5, spreads=True), tmp_path, workers=1)
+    calibrate_all(Request(one, drops=1, seed=6), tmp_path, workers=1)
+    assert len(rows(tmp_path)) == 5
+    assert before.items() < dict(rows(tmp_path)).items()
+    alone = calibrate(one[0], drops=3, seed=5)
+    assert list(more.values) == list(alone.values)
+    for metric, values in alone.values.items():
+        np.testing.assert_array_equal(more.values[metric], values)
+
+
 def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["calibrate", "uma-30ghz", "--spec", "19", "--drops", "1", "--out", str(tmp_path)]
+    arguments = ["calibrate", "uma-30ghz", "--spec", "19", "--drops", "1", "--workers", "1", "--out", str(tmp_path)]
     assert main(arguments) == 1
     out, err = capsys.readouterr()
     assert "nothing was compared: these setups have no references for these tables; --spec 14 has" in out
-    assert "uma-30ghz: 0 of 1 drops" in err
+    assert "ran: error" not in err
 
 
 def test_an_office_has_twelve_sites() -> None:
