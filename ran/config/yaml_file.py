@@ -13,7 +13,7 @@ from ran.errors import InputError
 
 #: Largest file. The largest of ours has some kilobytes.
 MOST_BYTES = 2**20
-#: Most scalars, lists and mappings of a document, where every alias (`*name`, `<<: *name`) counts as what it stands for.
+#: Most scalars, lists and mappings of a document. Every alias (`*name`, `<<: *name`) counts as what it stands for.
 MOST_NODES = 100_000
 
 #: Tag, pattern and first characters of every plain scalar that is not text (YAML 1.2.2 §10.3.2).
