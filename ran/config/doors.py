@@ -22,7 +22,7 @@ MOST_DEPTH = 64
 
 
 def check_regular(path: Path, most_bytes: int | None = None) -> int:
-    """Size of a file in bytes. InputError unless it is a regular file of at most `most_bytes` bytes."""
+    """Size of a file in bytes; InputError unless it is a regular file of at most `most_bytes` bytes."""
     try:
         found = os.stat(path)
     except (OSError, ValueError) as error:
@@ -38,13 +38,11 @@ def read_bytes(path: Path, most_bytes: int) -> bytes:
         # not to wait for the writer of a pipe that took the file's place in between
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | getattr(os, "O_NONBLOCK", 0))
         with os.fdopen(descriptor, "rb") as file:
-            _check(path, os.fstat(file.fileno()), most_bytes)
-            content = file.read(most_bytes + 1)
+            found = os.fstat(file.fileno())
+            _check(path, found, most_bytes)
+            return file.read(found.st_size)  # python sets aside as much as is asked for
     except OSError as error:
         raise InputError(f"{shown_path(path)}: cannot be read: {_why(error)}") from None
-    if len(content) > most_bytes:  # it has grown
-        raise _too_large(path, len(content), most_bytes)
-    return content
 
 
 def read_text(path: Path, most_bytes: int = MOST_TEXT_BYTES, kind: str = "text") -> str:
