@@ -76,13 +76,27 @@ def generated_module(name: str, source: str) -> ModuleType:
     return module
 
 
+def _is_trusted(path: Path) -> bool:
+    """Whether nobody but this user and the system can write to a file or folder, as numba loads machine code from
+    beside it; also for one that is not there yet."""
+    try:
+        found = path.stat()
+    except OSError:
+        return True
+    if not hasattr(os, "getuid"):
+        return True
+    return found.st_uid in (os.getuid(), 0) and not found.st_mode & 0o022
+
+
 def _keep(path: Path, source: str) -> bool:
     """Make sure that the file holds the source; False where that is not possible."""
+    if not _is_trusted(path.parent):
+        return False
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if path.read_text(encoding="utf-8") == source:
+        if _is_trusted(path) and path.read_text(encoding="utf-8") == source:
             return True
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

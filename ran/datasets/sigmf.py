@@ -17,12 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran import __version__
+from ran.config.doors import read_bytes, read_json
 from ran.errors import InputError, bad_value
 from ran.sim.files import write_text
 
 SPECIFICATION = "1.2.6"
 _DATA, _META = ".sigmf-data", ".sigmf-meta"
 _DATATYPE = "cf32_le"
+#: Largest file of samples that is read.
+_MOST_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -114,7 +117,7 @@ def read_sigmf(path: Path) -> Recording:
     """A recording of complex float32 samples, ours or another program's. InputError for what is not one, or damaged."""
     data_path, meta_path = _paths(path)
     try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        meta = read_json(meta_path)
         described, captures = meta["global"], meta["captures"]
         datatype, rate = described["core:datatype"], float(described["core:sample_rate"])
         channels = int(described.get("core:num_channels", 1))
@@ -128,17 +131,14 @@ def read_sigmf(path: Path) -> Recording:
             for note in meta.get("annotations", ())
         )
         frequency = float(captures[0].get("core:frequency", 0.0)) if captures else 0.0
-    except OSError as error:
-        raise InputError(f"{meta_path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except InputError as error:
+        raise InputError(f"{error}; allowed: SigMF 1.x") from None
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{meta_path}: no SigMF metadata: {why}; allowed: SigMF 1.x") from None
     if datatype != _DATATYPE:
         raise bad_value(f"{meta_path}: core:datatype", datatype, _DATATYPE)
-    try:
-        raw = data_path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{data_path}: cannot be read: {error.strerror or error}") from None
+    raw = read_bytes(data_path, _MOST_BYTES)
     if channels < 1 or len(raw) % (8 * channels):
         raise InputError(f"{data_path}: got {len(raw)} bytes; allowed: a multiple of {8 * channels}, is it truncated?")
     expected = described.get("core:sha512")
