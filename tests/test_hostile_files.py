@@ -117,9 +117,7 @@ def read_store(path: Path) -> None:
 def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
     """A whole file per reader, and how it is read."""
     yaml = folder / "e.yaml"
-    yaml.write_text(
-        "channel: &c {name: tdl, delay_spread_ns: 30}\nusers: [*c, {<<: *c}]\nname: 'x'\nesn0_db: [0, 0x1f]\n"
-    )
+    yaml.write_text("channel: &c {name: tdl, delay_spread_ns: 30}\nusers: [*c, {<<: *c}]\nname: 'x'\nesn0: [0, 0x1f]\n")
     values = folder / "v.json"
     values.write_text('{"a": [1, 2.5, {"b": null}], "text": "\\u00e4", "c": true}')
     arrays = folder / "a.npz"
@@ -201,8 +199,9 @@ def met(folder: Path, counts: dict[str, int], seed: int) -> dict[str, tuple[int,
 
 
 def test_a_slice_of_all_readers(tmp_path: Path) -> None:
-    names = list(make(tmp_path / "names")) if (tmp_path / "names").mkdir() is None else []
+    (tmp_path / "names").mkdir()
     (tmp_path / "files").mkdir()
+    names = list(make(tmp_path / "names"))
     found = met(tmp_path / "files", dict.fromkeys(names, 15), seed=1)
     assert all(inputs == 15 for inputs, _ in found.values())
     assert sum(refused for _, refused in found.values()) > 100

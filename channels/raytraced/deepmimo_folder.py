@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat, whosmat
 
-from channels.files import DAMAGE, MOST_BYTES, MOST_TEXT_BYTES, check_regular, parse_json, read_arrays, read_bytes
+from channels.files import MOST_BYTES, MOST_TEXT_BYTES, check_regular, parse_json, read_arrays, read_bytes
 
 PARAMETERS = "params.json"
 ALLOWED = "a folder of DeepMIMO version 4, params.json with its arrays"
@@ -74,7 +74,7 @@ def read_array(path: Path, name: str, axes: int | None) -> NDArray[Any]:
             array = _of_matlab(path, name)
         else:
             array = read_arrays(path, [name])[name]
-    except DAMAGE as error:
+    except Exception as error:  # scipy tells damage by errors of every kind
         raise ValueError(f"{path}: damaged: {' '.join(str(error).split())}; allowed: {ALLOWED}") from None
     if array.dtype.kind not in "fiu" or (axes is not None and array.ndim != axes):
         raise ValueError(f"{path}: got {array.dtype} {array.shape}; allowed: {ALLOWED}")
