@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran import __version__
-from ran.config.doors import read_bytes, read_json
+from ran.config.doors import parse_json, read_bytes, read_text
 from ran.errors import InputError, bad_value
 from ran.sim.files import write_text
 
@@ -116,8 +116,9 @@ def _annotation(note: Annotation) -> dict[str, Any]:
 def read_sigmf(path: Path) -> Recording:
     """A recording of complex float32 samples, ours or another program's. InputError for what is not one, or damaged."""
     data_path, meta_path = _paths(path)
+    text = read_text(meta_path, kind="SigMF 1.x")
     try:
-        meta = read_json(meta_path)
+        meta = parse_json(text, "core")
         described, captures = meta["global"], meta["captures"]
         datatype, rate = described["core:datatype"], float(described["core:sample_rate"])
         channels = int(described.get("core:num_channels", 1))
@@ -131,8 +132,6 @@ def read_sigmf(path: Path) -> Recording:
             for note in meta.get("annotations", ())
         )
         frequency = float(captures[0].get("core:frequency", 0.0)) if captures else 0.0
-    except InputError as error:
-        raise InputError(f"{error}; allowed: SigMF 1.x") from None
     except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{meta_path}: no SigMF metadata: {why}; allowed: SigMF 1.x") from None
