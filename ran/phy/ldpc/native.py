@@ -3,7 +3,8 @@
 The cache directory is $RAN_CACHE_DIR, or else `ran6g` in the user's cache directory, or for a user without a
 home a folder among the temporary files. A file is named after everything it depends on and carries its own checksum.
 It is loaded only where it belongs to this user or the system and nobody else can write to it. It is written under
-another name and then renamed, so that processes may race and a torn file is compiled again. Where the directory cannot be written, each process compiles for itself.
+another name and then renamed, so that processes may race and a torn file is compiled again. Where the directory cannot
+be written, each process compiles for itself.
 """
 
 from __future__ import annotations
