@@ -23,9 +23,10 @@ check: $(STAMP)  ## format, lint, import contracts, types
 
 audit: $(STAMP)  ## known vulnerabilities of what is installed, and a bill of materials (CycloneDX) in build/sbom.json
 	$(PYTHON) -m venv build/audit
-	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
-	build/audit/bin/pip-audit --path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))') \
-		--skip-editable --format cyclonedx-json --output build/sbom.json
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	build/audit/bin/cyclonedx-py environment --output-file build/sbom.json $(BIN)/python
+	build/audit/bin/pip-audit --strict --skip-editable \
+		--path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 format: $(STAMP)
 	$(BIN)/ruff format .
