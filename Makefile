@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format slow install clean
+.PHONY: demo test check format slow audit install clean
 
 demo: $(STAMP)  ## classical against neural receivers on a 3GPP link, with a report at the end
 	$(BIN)/ran sim pusch-receivers --out runs/demo
@@ -20,6 +20,13 @@ check: $(STAMP)  ## format, lint, import contracts, types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+audit: $(STAMP)  ## known vulnerabilities of what is installed, and a bill of materials (CycloneDX) in build/sbom.json
+	$(PYTHON) -m venv build/audit
+	build/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1 cyclonedx-bom==7.5.0
+	build/audit/bin/cyclonedx-py environment --output-file build/sbom.json $(BIN)/python
+	build/audit/bin/pip-audit --strict --skip-editable \
+		--path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 format: $(STAMP)
 	$(BIN)/ruff format .

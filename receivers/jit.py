@@ -20,6 +20,9 @@ from typing import Any
 
 import numba
 
+#: Folder in the cache directory that generated sources are kept in, with what numba makes of them beside: this user's
+#: alone, as numba looks at neither owner nor mode of what it loads.
+FOLDER = "generated"
 #: No reordering of sums: a result does not depend on vector width. Fused multiply-add alone is allowed.
 _OPTIONS: dict[str, Any] = {"fastmath": {"contract"}, "boundscheck": False, "error_model": "numpy", "nogil": True}
 
@@ -65,7 +68,7 @@ def generated_module(name: str, source: str) -> ModuleType:
     The file's name holds a hash of its text, and a file with another text is written anew, under another name first and
     then renamed: processes may race. Where the directory cannot be written, the module lives in memory.
     """
-    path = cache_directory() / f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:16]}.py"
+    path = cache_directory() / FOLDER / f"{name}_{hashlib.sha256(source.encode()).hexdigest()[:16]}.py"
     if path.stem in sys.modules:
         return sys.modules[path.stem]
     module = ModuleType(path.stem)
@@ -76,13 +79,28 @@ def generated_module(name: str, source: str) -> ModuleType:
     return module
 
 
+def _is_trusted(path: Path) -> bool:
+    """Whether nobody but this user and the system can write to a file or folder, as numba loads machine code from
+    beside it; also for one that is not there yet."""
+    try:
+        found = path.stat()
+    except OSError:
+        return True
+    if not hasattr(os, "getuid"):
+        return True
+    return found.st_uid in (os.getuid(), 0) and not found.st_mode & 0o022
+
+
 def _keep(path: Path, source: str) -> bool:
     """Make sure that the file holds the source; False where that is not possible."""
+    if not _is_trusted(path.parent):
+        return False
     with contextlib.suppress(OSError, UnicodeDecodeError):
-        if path.read_text(encoding="utf-8") == source:
+        if _is_trusted(path) and path.read_text(encoding="utf-8") == source:
             return True
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.stem, suffix=".tmp")
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as file:

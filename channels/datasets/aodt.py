@@ -12,6 +12,7 @@ they are taken to be at the carrier. Needs pyarrow.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,13 @@ from numpy.typing import NDArray
 
 from channels.datasets.impulse_responses import ImpulseResponses
 from channels.errors import bad_value
+from channels.files import MOST_BYTES, check_regular
 from channels.value_checks import check_delays, check_values
 
 TABLE = "cirs.parquet"
 _COLUMNS = ("time_idx", "ru_id", "ue_id", "ru_ant_el", "ue_ant_el", "cir_re", "cir_im", "cir_delay")
+#: Most rows of the table: pairs of antenna elements of all links.
+_MOST_ROWS = 20_000_000
 _ALLOWED = "a folder of AODT's tables with cirs.parquet"
 
 
@@ -51,6 +55,11 @@ def read_aodt(folder: Path) -> ImpulseResponses:
     if not most:
         raise ValueError(f"{folder / TABLE}: got no taps; allowed: {_ALLOWED}")
     shape = (len(places), len(elements["ru_ant_el"]), len(elements["ue_ant_el"]))
+    if math.prod(shape) * most * 12 > MOST_BYTES:
+        raise ValueError(
+            f"{folder / TABLE}: got {shape[0]} links of {shape[1]} x {shape[2]} elements and {most} taps; allowed: up "
+            f"to {MOST_BYTES} bytes"
+        )
     gains, delays = np.zeros((*shape, most), np.complex64), np.zeros((*shape, most), np.float32)
     seen = np.zeros(shape, bool)
     for number in range(len(rows["cir_re"])):
@@ -95,8 +104,17 @@ def _rows(folder: Path) -> dict[str, list[Any]]:
         from pyarrow import parquet
     except ImportError:
         raise ValueError("pyarrow: not installed; allowed: after pip install 'ran6g[aodt]'") from None
-    path = folder / TABLE
+    path, unpacked = folder / TABLE, 0
     try:
+        # a folder holds parts of the table
+        for part in sorted(path.rglob("*.parquet")) if path.is_dir() else [path]:
+            check_regular(part)
+            head = parquet.read_metadata(part)
+            unpacked += sum(head.row_group(number).total_byte_size for number in range(head.num_row_groups))
+            if unpacked > MOST_BYTES or head.num_rows > _MOST_ROWS:
+                raise ValueError(
+                    f"{part}: got {head.num_rows} rows, {unpacked} bytes unpacked; allowed: {_MOST_ROWS}, {MOST_BYTES}"
+                )
         table = parquet.read_table(path)
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())

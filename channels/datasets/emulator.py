@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 
 from channels.errors import bad_value
+from channels.files import MOST_BYTES, MOST_TEXT_BYTES, parse_json, read_bytes
 from channels.paths import Paths
 from channels.value_checks import check_values
 
@@ -95,14 +96,12 @@ def write_cirs(folder: Path, cirs: EmulatorCirs) -> None:
 
 def read_cirs(folder: Path) -> EmulatorCirs:
     """Read such a folder. `ValueError` in one line for what is missing, truncated or something else."""
+    content, raw = (read_bytes(folder / name, most) for name, most in ((CONFIG, MOST_TEXT_BYTES), (CIRS, MOST_BYTES)))
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = parse_json(content)
         given = [config[name] for name in _KEYS]
         scaling, largest = (float(value) for value in given[2:])
-        raw = (folder / CIRS).read_bytes()
-    except OSError as error:
-        raise ValueError(f"{error.filename}: cannot be read: {error.strerror}; allowed: a folder with both") from None
-    except (KeyError, TypeError, ValueError) as error:
+    except (LookupError, TypeError, ValueError, OverflowError) as error:
         why = " ".join(str(error).split())
         raise ValueError(f"{folder / CONFIG}: damaged: {why}; allowed: numbers {', '.join(_KEYS)}") from None
     num_taps, num_cirs = (_whole(folder, *entry) for entry in zip(_KEYS, given, (2**16, 2**31), strict=False))

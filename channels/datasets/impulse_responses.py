@@ -7,8 +7,6 @@ import hashlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -18,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from channels.files import check_regular, parse_json, read_arrays
 from channels.value_checks import check_delays, check_values
 
 FORMAT, FORMAT_VERSION = "ran6g impulse responses", 1
@@ -80,23 +79,18 @@ def write_impulse_responses(path: Path, responses: ImpulseResponses) -> None:
 def read_impulse_responses(path: str | Path) -> ImpulseResponses:
     """A file that `write_impulse_responses` wrote; `ValueError` in one line for anything else."""
     file = Path(path)
-    try:
-        status = file.stat()
-    except OSError as error:
-        raise ValueError(f"{file}: cannot be read: {error.strerror}; allowed: a file of impulse responses") from None
+    status = check_regular(file)
     return _read(file, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=4)
 def _read(path: Path, modified_ns: int, size: int) -> ImpulseResponses:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            head = json.loads(bytes(archive["head"]))
-            arrays: dict[str, Any] = {name: archive[name] for name in _ARRAYS}
-
+        arrays: dict[str, Any] = read_arrays(path, ("head", *_ARRAYS))
+        head = parse_json(bytes(arrays.pop("head")))
         known = (head["format"], head["format_version"]) == (FORMAT, FORMAT_VERSION)
         responses = ImpulseResponses(**arrays, details=head["details"])
-    except (OSError, ValueError, EOFError, KeyError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise _bad(path, f"truncated or something else: {error}") from None
     shape = responses.gains.shape
     fits = len(shape) == 4 and responses.delays_s.shape == shape and responses.places.shape == (shape[0], 3)

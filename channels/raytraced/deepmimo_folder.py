@@ -6,17 +6,17 @@ and a folder with arrays for each of them. Version 3 has MATLAB files per base s
 
 from __future__ import annotations
 
-import json
+import math
 import re
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
+
+from channels.files import MOST_BYTES, MOST_TEXT_BYTES, check_regular, parse_json, read_arrays, read_bytes
 
 PARAMETERS = "params.json"
 ALLOWED = "a folder of DeepMIMO version 4, params.json with its arrays"
@@ -52,7 +52,7 @@ def carrier_hz(folder: Path, parameters: Mapping[str, Any]) -> float:
     """Carrier frequency in Hz; its range is looked at with the rays."""
     try:
         return float(parameters["rt_params"]["frequency"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise bad_folder(folder, f"{PARAMETERS} without rt_params.frequency") from None
 
 
@@ -71,15 +71,24 @@ def read_array(path: Path, name: str, axes: int | None) -> NDArray[Any]:
     """An array of numbers with so many axes. `ValueError` in one line for anything else."""
     try:
         if path.suffix == ".mat":
-            array = loadmat(path)[name]
+            array = _of_matlab(path, name)
         else:
-            with np.load(path, allow_pickle=False) as archive:
-                array = archive[name]
-    except (OSError, ValueError, EOFError, KeyError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+            array = read_arrays(path, [name])[name]
+    except Exception as error:  # scipy tells damage by errors of every kind
         raise ValueError(f"{path}: damaged: {' '.join(str(error).split())}; allowed: {ALLOWED}") from None
     if array.dtype.kind not in "fiu" or (axes is not None and array.ndim != axes):
         raise ValueError(f"{path}: got {array.dtype} {array.shape}; allowed: {ALLOWED}")
     return np.asarray(array)
+
+
+def _of_matlab(path: Path, name: str) -> NDArray[Any]:
+    """An array of a MATLAB file, whose size is looked at before it is unpacked."""
+    check_regular(path)
+    for found, shape, _ in whosmat(path):
+        # numbers of 16 bytes, the largest that there are
+        if found == name and math.prod(shape) * 16 > MOST_BYTES:
+            raise ValueError(f"claims an array of {shape}; allowed: up to {MOST_BYTES} bytes")
+    return np.asarray(loadmat(path, variable_names=[name])[name])
 
 
 def bad_folder(folder: Path, why: str) -> ValueError:
@@ -89,9 +98,11 @@ def bad_folder(folder: Path, why: str) -> ValueError:
 
 def _mapping(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}; allowed: {ALLOWED}") from None
+        content = read_bytes(path, MOST_TEXT_BYTES)
+    except ValueError as error:
+        raise ValueError(f"{error}, {ALLOWED}") from None
+    try:
+        found = parse_json(content)
     except ValueError as error:
         raise bad_folder(path.parent, f"{PARAMETERS} that is no JSON: {error}") from None
     if not isinstance(found, dict):

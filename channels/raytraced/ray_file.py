@@ -6,8 +6,6 @@ import contextlib
 import json
 import os
 import tempfile
-import zipfile
-import zlib
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from channels.errors import unknown_name
+from channels.files import check_regular, parse_json, read_arrays
 from channels.raytraced.ray_checks import check_rays
 from channels.raytraced.ray_set import ARRAYS, RaySet
 
@@ -89,19 +88,15 @@ def read_rays(name_or_path: str | Path) -> RaySet:
         if given not in shipped:
             raise unknown_name("rays", given, [*shipped, f"FILE{_SUFFIX}"])
         path = shipped[given]
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise ValueError(f"{path}: cannot be read: {error.strerror}; allowed: a file of rays") from None
+    status = check_regular(path)
     return _read(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=8)
 def _read(path: Path, modified_ns: int, size: int) -> RaySet:
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = read_arrays(path)
+    except ValueError as error:
         raise _bad(path, f"truncated or not a numpy archive: {error}") from None
     head = _head(path, arrays)
     for name in ARRAYS:
@@ -139,7 +134,7 @@ def _read(path: Path, modified_ns: int, size: int) -> RaySet:
 
 def _head(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
     try:
-        head = json.loads(bytes(arrays["head"]))
+        head = parse_json(bytes(arrays["head"]))
         if head["format"] != FORMAT:
             raise KeyError("format")
         version = int(head["format_version"])
@@ -148,7 +143,7 @@ def _head(path: Path, arrays: dict[str, Any]) -> dict[str, Any]:
             "content_sha256": str(head["content_sha256"]),
             "details": dict(head["details"]),
         }
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise _bad(path, "no head that says what it is") from None
     if version != FORMAT_VERSION:
         raise _bad(path, f"version {version} of the format")

@@ -106,17 +106,38 @@ def measure(
     num_prb: sizes of the slots, by default the experiment's.
     """
     torch.set_num_threads(1)
-    device = checked_device(device)
+    device = check_models(models, experiment, changes, device, runtimes, num_prb)
+    rows = []
+    for sized in _of_sizes(changes, num_prb):
+        rows += _of_size(models, experiment, sized, num_slots, device, show, runtimes, say)
+    return rows
+
+
+def check_models(
+    models: Sequence[str],
+    experiment: str,
+    changes: Sequence[str],
+    device: str,
+    runtimes: Sequence[str],
+    num_prb: Sequence[int],
+) -> str:
+    """The device, if all of `measure`'s arguments are names of something; `InputError` otherwise. Measures nothing."""
+    found = checked_device(device)
     if len(set(num_prb)) != len(num_prb):
         raise bad_value("--num-prb", list(num_prb), "different numbers")
     unknown = next((runtime for runtime in runtimes if runtime not in RUNTIMES), None)
     if unknown is not None:
         raise unknown_name("--runtime", unknown, RUNTIMES)
-    rows = []
-    for size in num_prb or (None,):
-        sized = [*changes, *([] if size is None else [f"carrier.num_prb={size}"])]
-        rows += _of_size(models, experiment, sized, num_slots, device, show, runtimes, say)
-    return rows
+    for sized in _of_sizes(changes, num_prb):
+        refuse_link_budget(load(experiment, sized), "ran bench")
+    for name in models:
+        _receiver(name)
+    return found
+
+
+def _of_sizes(changes: Sequence[str], num_prb: Sequence[int]) -> list[list[str]]:
+    """Changes of the experiment for every number of PRBs."""
+    return [[*changes, f"carrier.num_prb={size}"] for size in num_prb] or [list(changes)]
 
 
 def _of_size(

@@ -66,6 +66,12 @@ def run(
     )
 
 
+def check_request(names: Sequence[str], peer: str | None) -> None:
+    """`InputError` for names and peers that there are none of; nothing is written or measured."""
+    check_peer(peer)
+    select(names, torch.cuda.is_available())
+
+
 def check_folder(folder: Path) -> None:
     """Make `folder`; `InputError` when nothing can be written there. Asked before minutes of measuring."""
     try:

@@ -50,9 +50,10 @@ def bench(
 
     from ran.bench.page import spread, verdict
     from ran.bench.row import FULL, QUICK
-    from ran.bench.run import check_folder, run
+    from ran.bench.run import check_folder, check_request, run
     from ran.bench.run import write as write_files
 
+    check_request(names or [], against)
     check_folder(out)
     if write is not None:
         check_folder(write.resolve().parent)
@@ -117,9 +118,10 @@ def latency(
     From the received slot to its LLRs: median, 99 % and 99.9 % of the slots, as table and picture.
     """
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    from ran.bench.latency import markdown, measure, verdict, write
+    from ran.bench.latency import check_models, markdown, measure, verdict, write
     from ran.bench.run import check_folder
 
+    check_models(models, experiment, overrides or [], device, runtimes or ["eager"], num_prb or ())
     check_folder(out)
     rows = measure(
         models,

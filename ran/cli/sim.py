@@ -36,6 +36,8 @@ def sim(
 ) -> None:
     """Simulate an experiment into a run folder and report on it; with a block `sweep` over values of its keys.
 
+    An experiment file that names FILE.py:Class is a program: it runs that code with your rights. Run those you trust.
+
     Interrupt it at any time: the same command resumes, and ends with the same results.
     """
     from ran.studies.sweep.request import SweepRequest, load_any

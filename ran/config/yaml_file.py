@@ -8,7 +8,13 @@ from typing import Any
 
 import yaml
 
+from ran.config.doors import MOST_DEPTH, read_text
 from ran.errors import InputError
+
+#: Largest file. The largest of ours has some kilobytes.
+MOST_BYTES = 2**20
+#: Most scalars, lists and mappings of a document. Every alias (`*name`, `<<: *name`) counts as what it stands for.
+MOST_NODES = 100_000
 
 #: Tag, pattern and first characters of every plain scalar that is not text (YAML 1.2.2 §10.3.2).
 _CORE_SCHEMA: tuple[tuple[str, str, str], ...] = (
@@ -23,7 +29,36 @@ _CORE_SCHEMA: tuple[tuple[str, str, str], ...] = (
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with the scalars of YAML 1.2, that refuses duplicate keys and takes keys as they are written."""
+    """SafeLoader with the scalars of YAML 1.2, that refuses duplicate keys and takes keys as they are written.
+
+    What would unfold to more than `MOST_NODES` nodes or `MOST_DEPTH` levels is refused before anything is built of it.
+    """
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._nodes = 0
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
+        self._nodes += 1
+        if self._nodes > MOST_NODES:
+            raise _too_many(mark)
+        if self._depth > MOST_DEPTH:
+            problem = f"got more than {MOST_DEPTH} levels; allowed: up to {MOST_DEPTH}"
+            raise yaml.composer.ComposerError(None, None, problem, mark)
+        self._depth += 1
+        node: yaml.Node | None = super().compose_node(parent, index)
+        self._depth -= 1
+        if isinstance(node, yaml.ScalarNode):
+            _check_text(node)
+        return node
+
+    def get_single_node(self) -> yaml.Node | None:
+        node: yaml.Node | None = super().get_single_node()
+        if node is not None:
+            _unfolded(node, {})
+        return node
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[str] = set()
@@ -52,6 +87,38 @@ class _Loader(yaml.SafeLoader):
         raise yaml.constructor.ConstructorError(None, None, f"tag {node.tag!r} is not understood", node.start_mark)
 
 
+def _unfolded(node: yaml.Node, sizes: dict[int, int | None]) -> int:
+    """Nodes that `node` stands for, with every alias as often as it is used. sizes: of nodes by id; None: under way."""
+    known = sizes.get(id(node), 0)
+    if known is None:
+        raise yaml.composer.ComposerError(None, None, "an alias that is a part of itself", node.start_mark)
+    if known:
+        return known
+    total = 1
+    if isinstance(node, yaml.CollectionNode):
+        sizes[id(node)] = None
+        for item in node.value:
+            for part in item if isinstance(item, tuple) else (item,):
+                total += _unfolded(part, sizes)
+                if total > MOST_NODES:
+                    raise _too_many(node.start_mark)
+    sizes[id(node)] = total
+    return total
+
+
+def _too_many(mark: yaml.Mark) -> yaml.MarkedYAMLError:
+    problem = f"got more than {MOST_NODES} values with all aliases put in; allowed: up to {MOST_NODES}"
+    return yaml.composer.ComposerError(None, None, problem, mark)
+
+
+def _check_text(node: yaml.ScalarNode) -> None:
+    """Refuse half characters and zero bytes, which no file, name or terminal takes."""
+    if any(c == "\0" or "\ud800" <= c <= "\udfff" for c in node.value):
+        raise yaml.composer.ComposerError(
+            None, None, "a character that is none (a zero byte, or half of a surrogate pair)", node.start_mark
+        )
+
+
 class _Dumper(yaml.SafeDumper):
     """SafeDumper that quotes text which either version of YAML would read as something else, such as 1e4 and on."""
 
@@ -74,8 +141,11 @@ for _tag in ("binary", "omap", "pairs", "set", "timestamp"):  # of YAML 1.1, and
 def parse(text: str, source: str) -> Any:
     """The value that `text` holds. `source` names the text in messages.
 
-    Raises InputError, one line with line and column, for anything that is not one well-formed YAML document.
+    Raises InputError, one line with line and column, for anything that is not one well-formed YAML document, and for
+    more than `MOST_BYTES`, `MOST_NODES` or `MOST_DEPTH`.
     """
+    if len(text) > MOST_BYTES:
+        raise InputError(f"{source}: got {len(text)} characters; allowed: up to {MOST_BYTES}")
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.MarkedYAMLError as error:
@@ -97,12 +167,7 @@ def dump(value: Any, **layout: Any) -> str:
 
 def read_mapping(path: Path) -> dict[str, Any]:
     """The mapping of keys to values in the YAML file `path`."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: cannot be read: not UTF-8 text; allowed: a YAML file") from None
+    text = read_text(path, MOST_BYTES, "a YAML file")
     data = parse(text, str(path))
     if not isinstance(data, dict):
         kind = "an empty file" if data is None else f"a {type(data).__name__}"

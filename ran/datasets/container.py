@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ran.config.doors import check_regular, parse_json, shown_path
 from ran.datasets.field import Field
 from ran.datasets.header import Header
 from ran.errors import InputError, bad_value
 
 DIGEST_BYTES = 32
+#: Most bytes of a table, and of the hashes of all chunks.
+MOST_TABLE_BYTES = 2**30
+_TEXTS = ("name", "kind", "stream_id", "conventions", "header_sha256")
+_JSON = ("identity", "versions", "split_names")
 SUFFIXES = (".h5", ".hdf5", ".zarr")
 
 
@@ -111,12 +117,17 @@ def create(path: Path, header: Header) -> Container:
 
 def open_container(path: Path, writable: bool = False) -> Container:
     """Open a data set. InputError in one line for what is missing, foreign, truncated or damaged in its head."""
-    if not path.exists():
-        raise InputError(f"{path}: no such file; allowed: a data set that `ran data` wrote")
+    try:
+        found = path.exists()
+    except (OSError, ValueError):  # no name that a file can have
+        found = False
+    if not found:
+        raise InputError(f"{shown_path(path)}: no such file; allowed: a data set that `ran data` wrote")
     if path.is_dir():
         from ran.datasets.zarr_file import ZarrFile
 
         return ZarrFile(path)
+    check_regular(path)
     from ran.datasets.hdf5_file import Hdf5File
 
     return Hdf5File(path, writable)
@@ -136,8 +147,49 @@ def checked(header: Header, path: Path) -> Header:
     version = header.attrs.get("format_version")
     if version != FORMAT_VERSION:
         raise InputError(f"{path}: format_version: got {version}; allowed: {FORMAT_VERSION}, by this version of ran")
+    try:
+        _check_attrs(header)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        raise foreign(path, f"damaged: {type(error).__name__}: {why[:300]}") from None
     if header.attrs.get("header_sha256") != header.digest():
         raise InputError(
             f"{path}: damaged: attributes or tables do not match header_sha256; allowed: a file as ran wrote it"
         )
     return header
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Within it, a head whose values do not fit together, as after somebody's edit, is one line of `InputError`."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
+        why = " ".join(str(error).split())
+        raise foreign(path, f"damaged: {type(error).__name__}: {why[:300]}") from None
+
+
+def _check_attrs(header: Header) -> None:
+    """Sizes that are sizes, texts that are texts, tables that belong to as many drops; any error otherwise."""
+    for name in ("num_drops", "chunk_drops"):
+        value = header.attrs[name]
+        if type(value) is not int or not 1 <= value <= 2**40:
+            raise ValueError(f"{name}: got {value!r}")
+    for name in _TEXTS:
+        if not isinstance(header.attrs[name], str):
+            raise TypeError(f"{name}: got {header.attrs[name]!r}")
+    if header.num_chunks * len(header.fields) * DIGEST_BYTES > MOST_TABLE_BYTES:
+        raise ValueError(f"num_drops: got {header.num_drops} in chunks of {header.chunk_drops}")
+    for name in _JSON:
+        parse_json(header.attrs[name], name)
+    if not header.fields:
+        raise ValueError("fields: got none")
+    for name, table in header.tables.items():
+        if not all(isinstance(text, str) for text in (*table.axes, table.unit, table.description)):
+            raise TypeError(f"{name}: got axes {table.axes}")
+        if table.array.dtype.kind not in "biufc" or len(table.axes) != table.array.ndim:
+            raise ValueError(f"{name}: got {table.array.dtype} {table.array.shape} of axes {table.axes}")
+        if table.axes[:1] == ("drop",) and len(table.array) != header.num_drops:
+            raise ValueError(f"{name}: got {len(table.array)} drops of {header.num_drops}")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ran.config.doors import parse_json
 
 Encoding = Literal["plain", "complex-float16", "packed-bits"]
 
 #: What files say beside packed bits, as the attribute `bit_order`.
 BIT_ORDER = "eight bits to a byte, the first in the highest bit; the last axis runs fastest; zeros fill the last byte"
+
+#: What fields may be made of, and their longest axis.
+_DTYPES, _MOST_SIZE = ("<c8", "<f4", "<f8", "|u1", "|i1", "<i2", "<i4", "<i8", "<u2", "<u4"), 2**31
 
 #: Exponent of the largest number of a drop after scaling: float16 ends at 65504.
 _TOP_EXPONENT = 15
@@ -82,8 +86,20 @@ class Field:
 
 def field_of(text: str) -> Field:
     """A field from the JSON text that files keep it as."""
-    values: dict[str, Any] = json.loads(text)
-    return Field(**{**values, "axes": tuple(values["axes"]), "shape": tuple(values["shape"])})
+    values: dict[str, Any] = parse_json(text, "field")
+    field = Field(**{**values, "axes": tuple(values["axes"]), "shape": tuple(values["shape"])})
+    texts = (field.name, field.unit, field.description, *field.axes)
+    sizes = all(type(size) is int and 0 < size <= _MOST_SIZE for size in field.shape)
+    if (
+        not sizes
+        or len(field.axes) != len(field.shape)
+        or len(field.shape) > 8
+        or not all(isinstance(text, str) for text in texts)
+    ):
+        raise ValueError(f"field {field.name!r}: got shape {field.shape} of axes {field.axes}")
+    if field.dtype not in _DTYPES or field.encoding not in get_args(Encoding):
+        raise ValueError(f"field {field.name!r}: got {field.dtype!r} as {field.encoding!r}")
+    return field
 
 
 def scale_of(values: NDArray) -> NDArray[np.float32]:

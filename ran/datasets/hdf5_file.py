@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import json
+import math
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -18,12 +19,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from ran.config.doors import MOST_TEXT_BYTES, check_regular, parse_json
 from ran.datasets.container import DIGEST_BYTES, Container, Unreadable, checked, foreign
 from ran.datasets.field import BIT_ORDER, Field, field_of
 from ran.datasets.header import Header, Table
 from ran.errors import InputError
 
 _DIGESTS = "chunk_sha256"
+#: Most arrays of a file.
+_MOST_OBJECTS = 1000
 
 
 class Hdf5File(Container):
@@ -33,13 +37,25 @@ class Hdf5File(Container):
         self.path = path
         try:
             # a writer holds the lock for as long as it writes; the head is whole all the time
+            size = check_regular(path)
             with h5py.File(path, "r", locking=False) as file:
-                self.header = checked(_read_header(file, path), path)
-                self._offsets = {field.name: _offset(file, field.name, path) for field in self.header.fields}
-                self._digests_at = _offset(file, _DIGESTS, path)
+                self.header = checked(_read_header(file, path, size), path)
+                drops = self.header.num_drops
+                shapes = {field.name: (drops, *field.stored_shape) for field in self.header.fields}
+                self._offsets = {
+                    field.name: _offset(file, field.name, shapes[field.name], field.stored_dtype, path, size)
+                    for field in self.header.fields
+                }
+                shape = (self.header.num_chunks, len(self.header.fields), DIGEST_BYTES)
+                self._digests_at = _offset(file, _DIGESTS, shape, "|u1", path, size)
             self._descriptor = os.open(path, os.O_RDWR if writable else os.O_RDONLY)
+        except InputError:
+            raise
         except OSError as error:
             raise foreign(path, _why(error)) from None
+        except Exception as error:  # HDF5 tells damage by errors of every kind
+            why = " ".join(str(error).split())
+            raise foreign(path, f"damaged, or no data set of ran: {type(error).__name__}: {why[:300]}") from None
 
     @classmethod
     def create(cls, path: Path, header: Header) -> Hdf5File:
@@ -130,30 +146,56 @@ def _describe(dataset: h5py.Dataset, axes: tuple[str, ...], unit: str, descripti
     dataset.attrs["description"] = description
 
 
-def _read_header(file: h5py.File, path: Path) -> Header:
-    attrs: dict[str, Any] = {name: _plain(value) for name, value in file.attrs.items()}
+def _read_header(file: h5py.File, path: Path, size: int) -> Header:
+    """size: of the file; no table is larger."""
+    attrs = _attrs(file)
     tables, fields = {}, {}
-    try:
-        for name, dataset in file.items():
-            if "field" in dataset.attrs:
-                fields[name] = field_of(dataset.attrs["field"])
-            elif name != _DIGESTS and "axes" in dataset.attrs:
-                axes = tuple(json.loads(dataset.attrs["axes"]))
-                tables[name] = Table(dataset[()], axes, dataset.attrs["unit"], dataset.attrs["description"])
-        order = json.loads(file[_DIGESTS].attrs["fields"]) if _DIGESTS in file else []
-        return Header(attrs, tables, tuple(fields[name] for name in order))
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise foreign(path, f"damaged, or no data set of ran: {' '.join(str(error).split())}") from None
+    if len(file) > _MOST_OBJECTS:
+        raise foreign(path, f"holds {len(file)} objects, more than {_MOST_OBJECTS}")
+    for name in file:
+        # a link can lead to any other file
+        if not isinstance(file.get(name, getlink=True), h5py.HardLink) or not isinstance(file[name], h5py.Dataset):
+            continue
+        dataset = file[name]
+        own = _attrs(dataset)
+        if "field" in own:
+            fields[name] = field_of(own["field"])
+        elif name != _DIGESTS and "axes" in own:
+            axes = tuple(parse_json(own["axes"], f"{name}: axes"))
+            _offset(file, name, dataset.shape, dataset.dtype, path, size)
+            tables[name] = Table(dataset[()], axes, own["unit"], own["description"])
+    order = parse_json(file[_DIGESTS].attrs["fields"], "fields") if _DIGESTS in file else []
+    return Header(attrs, tables, tuple(fields[name] for name in order))
+
+
+def _attrs(thing: Any) -> dict[str, Any]:
+    """Attributes of a file or an array. InputError where one claims to be larger than any that we write."""
+    found = {}
+    for name in thing.attrs:
+        claimed = thing.attrs.get_id(name).get_storage_size()
+        if claimed > MOST_TEXT_BYTES:
+            raise InputError(f"{name}: got an attribute of {claimed} bytes; allowed: up to {MOST_TEXT_BYTES}")
+        found[name] = _plain(thing.attrs[name])
+    return found
 
 
 def _plain(value: Any) -> Any:
     return value.item() if isinstance(value, np.generic) else value
 
 
-def _offset(file: h5py.File, name: str, path: Path) -> int:
-    offset = file[name].id.get_offset()
-    if offset is None:
+def _offset(file: h5py.File, name: str, shape: tuple[int, ...], dtype: str | np.dtype, path: Path, size: int) -> int:
+    """Where an array lies in the file: of this shape and kind, in one piece, and within the file's size."""
+    dataset = file[name]
+    if dataset.shape != shape or dataset.dtype != np.dtype(dtype) or dataset.dtype.kind not in "biufc":
+        raise foreign(path, f"damaged: {name} is {dataset.dtype} {dataset.shape}")
+    claimed = math.prod(shape) * dataset.dtype.itemsize
+    offset = dataset.id.get_offset()
+    if not claimed:
+        return 0
+    if offset is None or dataset.chunks is not None or dataset.external or dataset.is_virtual:
         raise foreign(path, f"{name} does not lie in one piece, another program has rewritten it")
+    if offset + claimed > size:
+        raise foreign(path, f"damaged: {name} claims {claimed} bytes at {offset} of {size}")
     return int(offset)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ran.config.doors import parse_json
 from ran.config.provenance import versions
 from ran.datasets.budget_tables import budget_tables
 from ran.datasets.field import Encoding, Field
@@ -84,7 +84,7 @@ class Header:
 
     def json(self, name: str) -> Any:
         """An attribute that is a JSON text, as plain values."""
-        return json.loads(self.attrs[name])
+        return parse_json(self.attrs[name], name)
 
     def digest(self) -> str:
         """SHA-256 over attributes, tables and fields."""

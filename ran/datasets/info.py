@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ran.datasets.container import Container, content_hash, open_container
+from ran.datasets.container import Container, content_hash, open_container, reading
 from ran.datasets.field import Field
 from ran.datasets.header import Header
 
@@ -17,7 +17,8 @@ def describe(path: Path) -> list[str]:
     """Lines of text. InputError for what is no data set."""
     container = open_container(path)
     try:
-        return [*_what(container), "", *_arrays(container.header), "", *_whence(container)]
+        with reading(path):
+            return [*_what(container), "", *_arrays(container.header), "", *_whence(container)]
     finally:
         container.close()
 

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran import __version__
+from ran.config.doors import parse_json, read_bytes, read_text
 from ran.errors import InputError, bad_value
 from ran.sim.files import write_text
 
@@ -38,6 +39,8 @@ _DATATYPES = {
     "cu16_be": ">u2",
     "cu8": "u1",
 }
+#: Largest file of samples that is read.
+_MOST_BYTES = 4 * 2**30
 
 
 @dataclass(frozen=True)
@@ -139,8 +142,9 @@ def read_with_problems(path: Path) -> tuple[Recording, list[str]]:
     Samples are complex numbers of any SigMF datatype; whole numbers keep their value, those without sign are centred.
     """
     data_path, meta_path = _paths(path)
+    text = read_text(meta_path, kind="SigMF 1.x")
     try:
-        meta = json.loads(meta_path.read_text(encoding="utf-8"))
+        meta = parse_json(text, "core")
         described, captures = meta["global"], meta["captures"]
         datatype, rate = described["core:datatype"], float(described["core:sample_rate"])
         channels = int(described.get("core:num_channels", 1))
@@ -154,19 +158,14 @@ def read_with_problems(path: Path) -> tuple[Recording, list[str]]:
             for note in meta.get("annotations", ())
         )
         frequency = float(captures[0].get("core:frequency", 0.0)) if captures else 0.0
-    except OSError as error:
-        raise InputError(f"{meta_path}: cannot be read: {error.strerror or error}") from None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, OverflowError) as error:
         why = " ".join(str(error).split())
         raise InputError(f"{meta_path}: no SigMF metadata: {why}; allowed: SigMF 1.x") from None
     if datatype not in _DATATYPES:
         raise bad_value(f"{meta_path}: core:datatype", datatype, ", ".join(_DATATYPES))
     stored = np.dtype(_DATATYPES[datatype])
     problems: list[str] = []
-    try:
-        raw = data_path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{data_path}: cannot be read: {error.strerror or error}") from None
+    raw = read_bytes(data_path, _MOST_BYTES)
     if channels < 1:
         raise bad_value(f"{meta_path}: core:num_channels", channels, "1 or more")
     unit = 2 * stored.itemsize * channels

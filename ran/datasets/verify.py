@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from ran.config.validation import validate
 from ran.datasets.budget_tables import budget_tables
-from ran.datasets.container import Container, content_hash, open_container
+from ran.datasets.container import Container, content_hash, open_container, reading
 from ran.datasets.field import Field
 from ran.datasets.header import drop_sites
 from ran.datasets.request import DataRequest, Kind, drop_esn0_db
@@ -56,17 +56,22 @@ def verify(
     """
     container = open_container(path)
     try:
-        problems = _hash_problems(container, say) + _split_problems(container)
-        notes = [f"hashes: {container.header.num_chunks} chunks x {len(container.header.fields)} fields"]
-        chunks = np.flatnonzero(container.written())
-        if repeat and len(chunks):
-            chosen = chunks[np.unique(np.linspace(0, len(chunks) - 1, repeat).astype(int))]
-            found, note = _repeat(container, [int(chunk) for chunk in chosen], say, others)
-            problems += found
-            notes.append(note)
-        return Verdict(tuple(problems), tuple(notes), content_hash(container))
+        with reading(path):
+            return _verdict(container, repeat, say, others)
     finally:
         container.close()
+
+
+def _verdict(container: Container, repeat: int, say: Callable[[str], None], others: Mapping[str, Repeat]) -> Verdict:
+    problems = _hash_problems(container, say) + _split_problems(container)
+    notes = [f"hashes: {container.header.num_chunks} chunks x {len(container.header.fields)} fields"]
+    chunks = np.flatnonzero(container.written())
+    if repeat and len(chunks):
+        chosen = chunks[np.unique(np.linspace(0, len(chunks) - 1, repeat).astype(int))]
+        found, note = _repeat(container, [int(chunk) for chunk in chosen], say, others)
+        problems += found
+        notes.append(note)
+    return Verdict(tuple(problems), tuple(notes), content_hash(container))
 
 
 def _hash_problems(container: Container, say: Callable[[str], None]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 from dataclasses import asdict
@@ -13,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ran.datasets.container import DIGEST_BYTES, Container, Unreadable, checked, foreign
+from ran.config.doors import check_regular, read_json
+from ran.datasets.container import DIGEST_BYTES, MOST_TABLE_BYTES, Container, Unreadable, checked, foreign
 from ran.datasets.field import BIT_ORDER, Field, field_of
 from ran.datasets.header import Header, Table
 from ran.errors import InputError
@@ -38,13 +40,26 @@ class ZarrFile(Container):
         zarr = _zarr()
         self.path = path
         try:
+            _check_files(path)
             self._group = zarr.open_group(path, mode="r+")
             self.header = checked(_read_header(self._group, path), path)
             self._arrays = {field.name: self._group[field.name] for field in self.header.fields}
+            self._check_shapes()
         except InputError:
             raise
-        except (OSError, KeyError, TypeError, ValueError) as error:
+        except Exception as error:  # zarr and its codecs have errors of every kind
             raise foreign(path, f"is no zarr data set of ran: {' '.join(str(error).split())}") from None
+
+    def _check_shapes(self) -> None:
+        """InputError for arrays that are not what the head says, however many drops or bytes they claim."""
+        drops, chunk = self.header.num_drops, self.header.chunk_drops
+        wanted = {field.name: ((drops, *field.stored_shape), field.stored_dtype) for field in self.header.fields}
+        wanted[_DIGESTS] = ((self.header.num_chunks, len(self.header.fields), DIGEST_BYTES), "|u1")
+        for name, (shape, dtype) in wanted.items():
+            array = self._group[name]
+            chunks = (1 if name == _DIGESTS else chunk, *shape[1:])
+            if array.shape != shape or array.chunks != chunks or array.dtype != np.dtype(dtype):
+                raise foreign(self.path, f"damaged: {name} is {array.dtype} {array.shape} in chunks of {array.chunks}")
 
     @classmethod
     def create(cls, path: Path, header: Header) -> ZarrFile:
@@ -79,6 +94,17 @@ class ZarrFile(Container):
 
     def close(self) -> None:
         self._group.store.close()
+
+
+def _check_files(path: Path) -> None:
+    """InputError for anything but folders and regular files, and for descriptions that are too long or too deep."""
+    for folder, _, names in os.walk(path):
+        for name in names:
+            file = Path(folder) / name
+            if name == "zarr.json":
+                read_json(file)
+            elif not file.is_file():
+                check_regular(file)
 
 
 def _write_header(group: Any, header: Header) -> None:
@@ -128,5 +154,8 @@ def _read_header(group: Any, path: Path) -> Header:
         elif "field" in own:
             fields[name] = field_of(own["field"])
         elif "axes" in own:
+            claimed = math.prod(array.shape) * array.dtype.itemsize
+            if max(claimed, math.prod(array.chunks) * array.dtype.itemsize) > MOST_TABLE_BYTES:
+                raise foreign(path, f"damaged: {name} claims {claimed} bytes; up to {MOST_TABLE_BYTES} are read")
             tables[name] = Table(np.asarray(array[...]), tuple(own["axes"]), own["unit"], own["description"])
     return Header(attrs, tables, tuple(fields[name] for name in order))

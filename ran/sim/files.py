@@ -12,7 +12,8 @@ def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step. InputError when that is not possible."""
     new = path.with_name(f".{path.name}.new")
     try:
-        with new.open("w", encoding="utf-8", newline="\n") as file:
+        new.unlink(missing_ok=True)  # of a killed process, or a link that somebody laid
+        with new.open("x", encoding="utf-8", newline="\n") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ran.config.doors import check_regular
 from ran.errors import InputError
 from ran.sim.segment import NUM_RECEIVED, Content, Segment, Task
 from ran.sim.store_format_1 import read_format_1
@@ -308,6 +309,7 @@ def _free_name(path: Path) -> Path:
 
 def _check_header(path: Path) -> None:
     """Look at the file's first bytes before SQLite does: a foreign file is not touched."""
+    check_regular(path)
     try:
         with path.open("rb") as file:
             header = file.read(100)

@@ -65,7 +65,7 @@ def within_training(out: Tensor) -> Tensor:
 def trained_snr_db(training: Mapping[str, Any]) -> float:
     """Highest SNR of a slot that a network is shown, from what its card says of its training: the end of the Es/N0 that
     slots were drawn at, and `FADING_DB`."""
-    drawn = [training.get("slots"), *training.get("cases", ())]
+    drawn = [training.get("slots"), *(training.get("cases") or ())]
     ends = [_largest(block["esn0_db"]) for block in drawn if isinstance(block, Mapping) and "esn0_db" in block]
     return max(ends) + FADING_DB if ends else HIGHEST_SNR_DB
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +13,20 @@ from typing import Any
 from safetensors.torch import load
 from torch import Tensor, nn
 
+from receivers.files import AllocationLimit, parse_json, read_bytes, read_json
 from receivers.neural.shown_range import trained_snr_db
 
+#: Bytes of a model besides what its file holds: tables and what is computed once.
+_UNTRAINED_BYTES = 64 * 2**20
+_MOST_HEAD_BYTES = 2**20
+#: Options of architectures: largest number, most numbers, deepest lists.
+_MOST_NUMBER, _MOST_LENGTH, _MOST_LISTS = 10_000_000, 1000, 3
+_BYTES = {
+    **dict.fromkeys(("F64", "I64", "U64"), 8),
+    **dict.fromkeys(("F32", "I32", "U32"), 4),
+    **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
+    **dict.fromkeys(("BOOL", "U8", "I8"), 1),
+}
 _SHIPPED = Path(__file__).parent.parent / "weights"
 
 
@@ -35,7 +48,14 @@ class Weights:
         kind = options.pop("name")
         if kind not in architectures:
             raise ValueError(f"weights: architecture {kind!r} of {asked!r}; allowed: {', '.join(architectures)}")
-        model = architectures[kind](**options)
+        check_options(options, f"weights: architecture {kind!r} of {asked!r}")
+        held = sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
+        try:
+            # what a card asks for is no larger than what the file holds, with room for what is not trained
+            with AllocationLimit(4 * held + _UNTRAINED_BYTES):
+                model = architectures[kind](**options)
+        except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
+            raise ValueError(f"weights: architecture {kind!r} of {asked!r}: {' '.join(str(error).split())}") from None
         try:
             model.load_state_dict(self.tensors)
         except RuntimeError as error:
@@ -60,7 +80,7 @@ class Weights:
 
 def shipped_weights(task: str | None = None) -> dict[str, dict[str, Any]]:
     """Model cards of the weights in the package, by name; of all tasks, or of one: "receiver", "beams" or "csi"."""
-    cards = {path.stem: json.loads(path.read_text()) for path in sorted(_SHIPPED.glob("*.json"))}
+    cards = {path.stem: read_json(path) for path in sorted(_SHIPPED.glob("*.json"))}
     return {name: card for name, card in cards.items() if task in (None, task_of(card))}
 
 
@@ -84,30 +104,112 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
     """
     card_file = card_path(name)
     path = card_file.with_suffix(".safetensors")
-    if not path.is_file():
+    if not _is_there(path):
         allowed = ", ".join(shipped_weights(task)) or "none shipped"
-        raise ValueError(f"weights: got {name!r}, which is not there; allowed: {allowed}, or a .safetensors file")
-    if not card_file.is_file():
-        raise ValueError(f"weights: got {name!r} without its model card {card_file.name}; allowed: both files")
+        raise ValueError(f"weights: got {_short(name)}, which is not there; allowed: {allowed}, or a .safetensors file")
+    if not _is_there(card_file):
+        raise ValueError(f"weights: got {_short(name)} without its model card {card_file.name}; allowed: both files")
     try:
-        card = json.loads(card_file.read_text())
+        card = read_json(card_file)
         expected = card["sha256"]
-        card["architecture"]["name"]
         found = task_of(card)
-        if found == "receiver":
-            card["bits_per_symbol"]
-            card["num_layers"]
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"weights: the model card {card_file.name} of {name!r} is damaged: {error!r}") from None
+        _check_card(card, found)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(
+            f"weights: the model card {card_file.name} of {_short(name)} is damaged: {type(error).__name__}: {why}"
+        ) from None
     if found != task:
         raise ValueError(
             f"weights: got {name!r}, made for {found}; allowed: {', '.join(shipped_weights(task)) or 'none shipped'}"
         )
-    data = path.read_bytes()
+    try:
+        data = read_bytes(path)
+    except ValueError as error:
+        raise ValueError(f"weights: {error}") from None
     digest = hashlib.sha256(data).hexdigest()
     if digest != expected:
         raise ValueError(
             f"weights: {path.name} has SHA-256 {digest[:16]}..., its model card says {str(expected)[:16]}...; "
             "allowed: the file that the card describes"
         )
-    return Weights(path.stem, digest, load(data), card)
+    check_tensors(data, path.name)
+    try:
+        tensors = load(data)
+    except Exception as error:  # safetensors and torch have classes of their own for what does not fit together
+        raise ValueError(f"weights: {path.name} is damaged: {' '.join(str(error).split())}") from None
+    return Weights(path.stem, digest, tensors, card)
+
+
+def check_options(options: Mapping[str, Any], source: str) -> None:
+    """`ValueError` for options of an architecture that are no numbers, texts or lists of them, or that are too many or
+    too large for any network. source: whose they are, for the message."""
+    for name, value in options.items():
+        level = [value]
+        for _ in range(_MOST_LISTS):
+            level = [item for outer in level if isinstance(outer, list) for item in outer[: _MOST_LENGTH + 1]] + [
+                item for item in level if not isinstance(item, list)
+            ]
+        fits = all(isinstance(item, int | float | str) and _is_small(item) for item in level)
+        if not isinstance(name, str) or not fits or len(level) > _MOST_LENGTH:
+            raise ValueError(
+                f"{source}: {name}: got {_short(value)}; allowed: numbers up to {_MOST_NUMBER}, texts, and lists of up "
+                f"to {_MOST_LENGTH} of them"
+            )
+
+
+def check_tensors(data: bytes, name: str) -> None:
+    """`ValueError` unless the head of a safetensors file fits the rest of it: sizes, kinds and places of all tensors.
+
+    Source: the description of the format in the README of safetensors 0.4.
+    """
+    try:
+        length = int.from_bytes(data[:8], "little")
+        if len(data) < 8 or length > min(len(data) - 8, _MOST_HEAD_BYTES):
+            raise ValueError(f"a head of {length} bytes in {len(data)}, allowed are up to {_MOST_HEAD_BYTES}")
+        head = parse_json(data[8 : 8 + length])
+        for tensor, about in head.items():
+            if tensor == "__metadata__":
+                continue
+            start, stop = about["data_offsets"]
+            count = math.prod(about["shape"])
+            size = _BYTES[about["dtype"]]
+            if not 0 <= start <= stop <= len(data) - 8 - length or min(about["shape"], default=0) < 0:
+                raise ValueError(f"{tensor} is outside the file")
+            if count * size != stop - start:
+                raise ValueError(f"{tensor} claims {about['shape']} in {stop - start} bytes")
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        why = " ".join(str(error).split())
+        raise ValueError(f"weights: {name} is damaged: {type(error).__name__}: {why[:300]}") from None
+
+
+def _check_card(card: dict[str, Any], task: str) -> None:
+    """What of a card is used is what it should be; errors of any kind otherwise."""
+    if not isinstance(card["architecture"]["name"], str) or not isinstance(card["sha256"], str):
+        raise TypeError("architecture.name and sha256 are texts")
+    if not all(isinstance(card.get(key, {}), dict) for key in ("architecture", "training")):
+        raise TypeError("architecture and training are mappings")
+    if not math.isfinite(trained_snr_db(card.get("training", {}))):
+        raise ValueError("training: Es/N0 is a finite number")
+    if task != "receiver":
+        return
+    for key, most in (("bits_per_symbol", 10), ("num_layers", 64)):
+        values = card[key]
+        if not isinstance(values, list) or not all(type(v) is int and 1 <= v <= most for v in values):
+            raise TypeError(f"{key} is a list of whole numbers from 1 to {most}")
+
+
+def _is_small(value: float | str) -> bool:
+    return len(value) < 100 if isinstance(value, str) else abs(value) <= _MOST_NUMBER
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # no name that a file can have
+        return False
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +13,7 @@ from torch import Tensor
 from receivers.classical.blind_estimate import BlindEstimator
 from receivers.classical.linear import interpolate_linear
 from receivers.classical.lmmse import WienerInterpolator
+from receivers.files import parse_json
 from receivers.interface import SlotObservation
 from receivers.neural.hybrid import PRIOR_MARGIN
 from receivers.onnx.model import RunsModel
@@ -102,7 +102,7 @@ class FirstEstimate:
         self._blind: BlindEstimator | None = None
         self._plain: Callable[[SlotObservation], tuple[Tensor, Tensor]] = interpolate_linear
         try:
-            asked: dict[str, Any] = json.loads(text)
+            asked: dict[str, Any] = parse_json(text)
             name = asked["name"]
             if name == "lmmse":
                 tau, doppler = float(asked["delay_spread_ns"]) * 1e-9, float(asked["max_doppler_hz"])

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from receivers.files import parse_json, read_bytes
 from receivers.onnx.contract import TensorOfFile
 
 #: Name of the entry among a file's metadata that holds ours, as JSON.
@@ -33,7 +34,7 @@ class LitertModel:
 
     def __init__(self, file: str | Path) -> None:
         self.path = Path(file)
-        content = _content(self.path)
+        content = read_bytes(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self.metadata = litert_metadata(content, self.path.name)
         scalars = self.metadata.get(SCALARS, "").split()
@@ -74,8 +75,8 @@ def litert_metadata(content: bytes, name: str) -> dict[str, str]:
         for index in range(model.MetadataLength()):
             entry = model.Metadata(index)
             if entry.Name() == _ENTRY:
-                found: dict[str, str] = json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
-                return found
+                found = parse_json(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
+                return {str(key): str(value) for key, value in found.items()}
     except (struct.error, ValueError, IndexError, TypeError, AttributeError) as error:  # offsets lead anywhere
         raise ValueError(f"{name}: is no LiteRT file: damaged ({_one_line(error)})") from None
     return {}
@@ -107,13 +108,6 @@ def litert_content_sha256(content: bytes, stated: str) -> str:
 
 def _hash_text(digest: str) -> bytes:
     return f'"{CONTENT_SHA256}": "{digest}"'.encode()
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(f"{path.name}: cannot be read: {error.strerror or error}") from None
 
 
 def _schema(name: str) -> Any:

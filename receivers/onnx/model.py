@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from receivers.files import read_bytes
 from receivers.onnx.contract import TensorOfFile
 
 _TYPES = {"tensor(float)": "float32", "tensor(float16)": "float16", "tensor(int32)": "int32"}
@@ -37,10 +38,7 @@ class OnnxModel:
 
     def __init__(self, file: str | Path, provider: str = "cpu") -> None:
         self.path = Path(file)
-        try:
-            content = self.path.read_bytes()
-        except OSError as error:
-            raise ValueError(f"{self.path.name}: cannot be read: {error.strerror or error}") from None
+        content = read_bytes(self.path)
         self.sha256 = hashlib.sha256(content).hexdigest()
         self._session = _session(self.path.name, content, provider)
         self.inputs = tuple(_declared(node) for node in self._session.get_inputs())

@@ -1,9 +1,10 @@
 """Compiling the kernels once per machine: object files on disk, loaded by every process after.
 
 The cache directory is $RAN_CACHE_DIR, or else `ran6g` in the user's cache directory, or for a user without a
-home a folder among the temporary files. A file is named after everything
-it depends on and carries its own checksum, is written under another name and then renamed, so that processes may race
-and a torn file is compiled again. Where the directory cannot be written, each process compiles for itself.
+home a folder among the temporary files. A file is named after everything it depends on and carries its own checksum.
+It is loaded only where it belongs to this user or the system and nobody else can write to it. It is written under
+another name and then renamed, so that processes may race and a torn file is compiled again. Where the directory cannot
+be written, each process compiles for itself.
 """
 
 from __future__ import annotations
@@ -173,11 +174,23 @@ def _fingerprint() -> str:
 
 def _read(path: Path) -> bytes | None:
     try:
-        content = path.read_bytes()
+        # it is machine code: never through a link, never what others can write
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            if not _is_trusted(os.fstat(file.fileno())):
+                return None
+            content = file.read()
     except OSError:
         return None
     checksum, code = content[:_CHECKSUM_BYTES], content[_CHECKSUM_BYTES:]
     return code if hashlib.sha256(code).digest() == checksum else None
+
+
+def _is_trusted(found: os.stat_result) -> bool:
+    """Whether an open file is this user's or the system's, and nobody else can write to it."""
+    if not hasattr(os, "getuid"):
+        return True
+    return stat.S_ISREG(found.st_mode) and found.st_uid in (os.getuid(), 0) and not found.st_mode & 0o022
 
 
 def _write(path: Path, code: bytes) -> None:

@@ -102,7 +102,8 @@ def _write(path: Path, values: dict[str, np.ndarray]) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
+        temporary.unlink(missing_ok=True)  # of a killed process of the same number
+        with temporary.open("xb") as file:
             np.savez(file, **values)  # type: ignore[arg-type]
         os.replace(temporary, path)
     except OSError:
