@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import sqlite3
 from collections.abc import Iterable
@@ -216,8 +217,10 @@ def other_seed(request: Request) -> dict[str, int]:
 
 
 @pytest.mark.cluster
-def test_a_cluster_brings_the_same(tmp_path: Path) -> None:
+def test_a_cluster_brings_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("ray")
+    # workers find the study, as those of a real cluster find what is installed there
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(PROGRAM.parent), os.environ.get("PYTHONPATH", "")]))
     from ran.sim.cluster import ClusterPool
 
     program = counting_jobs.study(Request()).program
