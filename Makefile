@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check format slow install clean
+.PHONY: demo test check docs dist format slow install clean
 
 demo: $(STAMP)  ## classical against neural receivers on a 3GPP link, with a report at the end
 	$(BIN)/ran sim pusch-receivers --out runs/demo
@@ -20,6 +20,13 @@ check: $(STAMP)  ## format, lint, import contracts, types
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
+docs: $(STAMP)  ## the documentation site in build/site; warnings and broken links are errors
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+dist: $(STAMP)  ## wheel and source distribution in dist/
+	$(BIN)/python -m build
 
 format: $(STAMP)
 	$(BIN)/ruff format .
@@ -34,4 +41,4 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) build dist *.egg-info
