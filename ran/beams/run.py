@@ -1,4 +1,4 @@
-"""Running a beam experiment: every predictor meets the same drops, measurements and noise, in every setting."""
+"""Running a beam experiment: all predictors and settings share drops, measurements and noise."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def link_rate(experiment: BeamExperiment) -> LinkRate:
 
 
 def costs_of(experiment: BeamExperiment, every: int = 1) -> Costs:
-    """What measuring costs in the experiment; every: as in `Setting`."""
+    """Overhead of measuring in the experiment; every: as in `Setting`."""
     symbol_ms = 15 / experiment.radio.subcarrier_spacing_khz / 14
     default = 1.0 if experiment.task == "pairs" else float(experiment.terminal.num_beams)
     return Costs(

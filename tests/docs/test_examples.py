@@ -55,6 +55,7 @@ def test_code_compiles(text):
     compile(text, "example.py", "exec")
 
 
+@pytest.mark.slow
 def test_the_quick_start_runs(tmp_path):
     code = re.search(r"```python\n(.*?)```", (ROOT / "docs/quickstart.md").read_text(), re.DOTALL).group(1)
     (tmp_path / "script.py").write_text(code)
