@@ -186,7 +186,7 @@ def test_files(outcomes, folder):
 
 def test_summaries_name_what_is_worse(outcomes):
     lines = {line.partition(",")[0]: line for line in summaries(outcomes)}
-    assert "worse than ls-linear by more than 0.1 dB on One & only, Two" in lines["worse"]
+    assert "significantly worse than ls-linear (by more than 0.1 dB) on One & only, Two" in lines["worse"]
     assert "nowhere significantly worse" in lines["better"]
     assert "1 not worse; 1 refused" in lines["refuses"]
 
