@@ -23,7 +23,8 @@ def train(
         typer.Option(metavar="WEIGHTS", help="Weights to start from: a shipped name, or a .safetensors file."),
     ] = None,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Stop training and write the weights of the best checkpoint.")
+        bool,
+        typer.Option("--finish", help="Train no further: write the best weights so far (the last without validation)."),
     ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
 ) -> None:

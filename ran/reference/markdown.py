@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from ran.reference.docstring import first_line
 from ran.reference.key import Key
@@ -47,6 +48,8 @@ def kind_page(name: str) -> str:
     ]
     lines += ["same as JSON schema. A key without a default has to be given.", ""]
     top = [key for key in keys if "." not in key.path]
+    if kind.named_by_file:
+        top = [replace(key, default="the file's name") if key.path == "name" else key for key in top]
     top += [Key(path, "null", "block" if path == "sweep" else "name", text, "") for path, text in kind.also.items()]
     lines += ["## Top level", "", *_table(top), ""]
     blocks: dict[tuple[str, str], list[Key]] = {}
