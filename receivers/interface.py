@@ -19,12 +19,12 @@ class PilotLayout:
     symbols: OFDM symbols that carry pilots, ascending, relative to the slot.
     first_subcarrier [num_layers]: subcarrier of a layer's first pilot (0 or 1 for DM-RS type 1; 0, 2 or 4 for type 2).
     spacing: distance of the two pilots of a pair in subcarriers (2 for DM-RS type 1, 1 for type 2).
-    cover_code [num_layers][2]: factor on the even and the odd pilots of a layer (the frequency-domain orthogonal
+    cover_code [num_layers, 2]: factor on the even and the odd pilots of a layer (the frequency-domain orthogonal
         cover code w_f of TS 38.211 table 6.4.1.1.3-1). Layers with the same `first_subcarrier` share their REs
         and are told apart by it and by `time_cover_code` alone.
     pair_spacing: distance from one pair to the next (4 for DM-RS type 1, 6 for type 2); default twice the spacing.
     num_adjacent_symbols: 2 for double-symbol DM-RS: `symbols` are then pairs of neighbours.
-    time_cover_code [num_layers][2]: factor on the first and the second symbol of such a pair (w_t of the same table).
+    time_cover_code [num_layers, 2]: factor on the first and the second symbol of such a pair (w_t of the same table).
     bundle_subcarriers: the precoder, and with it the layers' channel, may jump every so many subcarriers (a PRG of
         TS 38.214 §5.1.2.3); default never. `SlotObservation.bundles` cuts there.
     """

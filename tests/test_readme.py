@@ -16,7 +16,7 @@ README = (ROOT / "README.md").read_text()
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("newcomer")
-    code = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    code = next(code for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "(Receiver)" in code)
     assert len(code.splitlines()) <= 22
     (path / "my_receiver.py").write_text(code)
     return path
@@ -70,6 +70,13 @@ def test_files_named_in_the_readme_exist():
         assert (ROOT / path).exists(), path
     for path in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README):
         assert (ROOT / path).is_file(), path
-    tree = re.search(r"## Where things are\n\n(.*?)\n\n", README, re.DOTALL).group(1)
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    tree = re.search(r"## Where things are\n\n(.*?)\n\n", contributing, re.DOTALL).group(1)
     for path in re.findall(r"\b((?:ran|channels|receivers|notebooks|tests)/[\w/]*)", tree):
         assert (ROOT / path).is_dir(), path
+
+
+def test_the_readme_is_short_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) < 200
+    for path in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
+        assert (ROOT / path).is_file(), path

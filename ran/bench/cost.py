@@ -1,4 +1,4 @@
-"""The least that a piece of work costs: operations and bytes that no implementation of the same method can avoid.
+"""Lower bounds of the work: operations and bytes that no implementation of the same method can avoid.
 
 Counts are those of the best method known to us, without address arithmetic, loads of tables or rearrangements. So a
 floor is a bound to compare with, not a promise.

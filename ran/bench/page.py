@@ -171,10 +171,10 @@ def _parity_lines(rows: Sequence[Measured]) -> list[str]:
     if not found:
         return ["Nothing was compared: no peer was asked for (`--against sionna`)."]
     return [
-        "Where errors are counted, it is as it should be when ours are not more than the peer's beyond chance.",
+        "Where errors are counted, parity holds when ours are not significantly more than the peer's.",
         "",
         *(
-            f"- {row.row.title}: {row.parity.text}: {'as it should be' if row.parity.ok else '**WRONG**'}."
+            f"- {row.row.title}: {row.parity.text}: {'parity holds' if row.parity.ok else '**parity fails**'}."
             for row in found
             if row.parity is not None
         ),

@@ -50,7 +50,7 @@ class Side:
 class Parity:
     """Whether both sides compute the same thing, or ours errs no more than the peer.
 
-    text: the finding with its numbers. ok: what `text` says is as it should be.
+    text: the finding with its numbers. ok: parity holds.
     """
 
     text: str

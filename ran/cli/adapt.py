@@ -22,7 +22,9 @@ def adapt(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. adaptation.delay_slots=8."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Choose the MCS slot by slot: throughput of fixed MCS, their envelope, inner and outer loop, per receiver.

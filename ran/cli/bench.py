@@ -31,11 +31,13 @@ def bench(
         ),
     ] = None,
     against: Annotated[
-        str | None, typer.Option(metavar="PEER", help="Measure a peer in turns with ours: sionna.")
+        str | None, typer.Option(metavar="PEER", help="Also measure a peer, interleaved with ours: sionna.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.md and the picture.")] = Path("runs/bench"),
     write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the Markdown page here as well.")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="Short samples and few blocks: a look, not a figure.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Short samples and few blocks, for a rough impression only.")
+    ] = False,
     compile_peer: Annotated[
         bool, typer.Option("--compile-peer", help="Also try torch.compile on the peer: a minute or more per row.")
     ] = False,
@@ -94,7 +96,7 @@ def latency(
             help="Receivers, {name: ..., options}, trained weights, or files (.onnx, .tflite).",
         ),
     ],
-    experiment: Annotated[str, typer.Option(help="Whose slots are received.")] = "pusch-receivers",
+    experiment: Annotated[str, typer.Option(help="Experiment whose slots are received.")] = "pusch-receivers",
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),

@@ -30,16 +30,16 @@ def conformance(
             "or a block '{name: FILE.onnx, contract: aerial-nrx}'. Repeat it to compare margins. [default: blind]",
         ),
     ] = None,
-    slots: Annotated[
-        int, typer.Option(min=64, max=1_000_000, help="HARQ processes at most to decide about a row.")
-    ] = 4096,
+    slots: Annotated[int, typer.Option(min=64, max=1_000_000, help="Most HARQ processes per row.")] = 4096,
     variant: Annotated[
         str, typer.Option(help="38.104 (minimum requirements) or 38.141-1 (test requirements).")
     ] = "38.104",
     cfo_hz: Annotated[float, typer.Option("--cfo", min=0, max=1e5, help="Largest carrier frequency offset, Hz.")] = 0.0,
     timing_us: Annotated[float, typer.Option("--timing", min=0, max=100, help="Largest timing offset, µs.")] = 0.0,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/conformance-RECEIVER-VARIANT]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Test receivers against the PUSCH requirements of TS 38.104, row by row.

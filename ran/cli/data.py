@@ -29,8 +29,8 @@ def write(
         str, typer.Argument(help="An experiment file, or the name of a built-in one (`ran list experiments`).")
     ],
     out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .zarr.")],
-    drops: Annotated[int, typer.Option(help="Slots in all; the SNR points take turns.")] = 1000,
-    kind: Annotated[str, typer.Option(help="slots, or channels alone.")] = "slots",
+    drops: Annotated[int, typer.Option(help="Slots in total, shared evenly by the SNR points.")] = 1000,
+    kind: Annotated[str, typer.Option(help="slots, or channels only.")] = "slots",
     esn0_db: Annotated[
         str | None,
         typer.Option("--esn0-db", metavar="LOW:HIGH", help="Draw Es/N0 per drop. [default: the experiment's points]"),
@@ -46,8 +46,10 @@ def write(
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
     ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the experiment's.")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed that replaces the experiment's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
     chunk_drops: Annotated[
         int | None, typer.Option(help="Drops written and hashed together. [default: about 16 MiB]")
     ] = None,
@@ -129,7 +131,9 @@ def evaluate(
     ] = None,
     split: Annotated[str | None, typer.Option(help="train, val or test. [default: all drops]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-data]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
 ) -> None:
     """Run receivers on the slots of a data set, and report on them as `ran sim` does.
 

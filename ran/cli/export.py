@@ -68,7 +68,7 @@ def model(
 ) -> None:
     """Export trained weights for a stack, run the file in its own runtime, and report on it.
 
-    Exit status 1 when the file does not do what the weights do; it is then put aside in OUT.rejected.
+    The exit status is 1 when the file does not reproduce the weights' output; the file then goes to OUT.rejected.
     """
     from ran.errors import bad_value
     from ran.export.targets import target_of

@@ -21,9 +21,10 @@ from ran.cli import (
     decode,
     doctor,
     export,
-    generalise,
     listing,
     report,
+    robustness,
+    schema,
     sim,
     status,
     train,
@@ -50,7 +51,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _ran(
-    version: bool = typer.Option(False, "--version", help="Print the version and leave.", callback=_print_version),
+    version: bool = typer.Option(False, "--version", help="Print the version and exit.", callback=_print_version),
 ) -> None:
     """Simulate, train and compare receivers on a 3GPP link."""
 
@@ -62,7 +63,8 @@ app.command("status")(status.status)
 app.command("calibrate")(calibrate.calibrate)
 app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
-app.command("generalise")(generalise.generalise)
+app.command("robustness")(robustness.robustness)
+app.command("generalise", hidden=True)(robustness.robustness)  # the name of the verb up to version 0.1
 app.command("adapt")(adapt.adapt)
 app.command("beams")(beams.beams)
 app.command("csi")(csi.csi)
@@ -70,6 +72,7 @@ app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.command("decode")(decode.decode)
 app.add_typer(export.app, name="export")
+app.command("schema")(schema.schema)
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -15,11 +15,11 @@ def report(
         typer.Option(help="Folder of the report. [default: the run's folder; runs/report for several runs]"),
     ] = None,
     merge: Annotated[
-        bool, typer.Option("--merge", help="Runs of one link with different receivers as one: gains are paired.")
+        bool, typer.Option("--merge", help="Merge runs of one link with different receivers; gains are paired.")
     ] = False,
     all_receivers: Annotated[
         bool,
-        typer.Option("--all-receivers", help="With receivers that were removed from a run, or were others by then."),
+        typer.Option("--all-receivers", help="Include receivers that were removed from a run or changed since."),
     ] = False,
     ebn0_offset: Annotated[
         float | None,

@@ -23,15 +23,17 @@ def sim(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME]")] = None,
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed, instead of the experiment's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed that replaces the experiment's.")] = None,
     chunk_slots: Annotated[
-        int | None, typer.Option(min=1, help="Slots simulated per transaction. [default: about 1.5 s worth]")
+        int | None, typer.Option(min=1, help="Slots per chunk, the unit that is stored. [default: about 1.5 s]")
     ] = None,
     device: Annotated[str, typer.Option(help="Where to simulate: cpu, cuda, cuda:1, ...")] = "cpu",
     cluster: ClusterOption = None,
     replay: Annotated[
-        str | None, typer.Option(metavar="KEY", help="Simulate only the drop that a stopped run named.")
+        str | None, typer.Option(metavar="KEY", help="Repeat only the drop whose key a stopped run printed.")
     ] = None,
 ) -> None:
     """Simulate an experiment into a run folder and report on it; with a block `sweep` over values of its keys.

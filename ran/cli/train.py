@@ -20,12 +20,13 @@ def train(
     ] = None,
     init: Annotated[
         str | None,
-        typer.Option(metavar="WEIGHTS", help="Begin with these weights: a shipped name, or a .safetensors file."),
+        typer.Option(metavar="WEIGHTS", help="Weights to start from: a shipped name, or a .safetensors file."),
     ] = None,
     finish: Annotated[
-        bool, typer.Option("--finish", help="Train no further: write the weights of the last checkpoint.")
+        bool,
+        typer.Option("--finish", help="Train no further: write the best weights so far (the last without validation)."),
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write logs for TensorBoard besides.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
 ) -> None:
     """Train a neural receiver by a recipe; write its weights and model card.
 

@@ -58,7 +58,7 @@ class BeamParity:
 
 @dataclass(frozen=True)
 class BeamOutcome:
-    """folder: the export, or where it was put aside. latency: batch 1, in torch before export and of the file."""
+    """folder: the export, or its rejected files. latency: batch 1, in torch before export and of the file."""
 
     folder: Path
     parities: tuple[BeamParity, ...]

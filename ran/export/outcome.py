@@ -79,7 +79,7 @@ class FileOutcome:
 
 @dataclass(frozen=True)
 class Outcome:
-    """folder: the export, or where its files were put aside."""
+    """folder: the export, or that of its rejected files."""
 
     request: Request
     folder: Path

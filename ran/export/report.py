@@ -84,7 +84,7 @@ def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
         b = file.bler
         lines += [
             "",
-            f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, the same drops for all: {b.before} with the "
+            f"Blocks in error of {b.num_blocks} at {b.esn0_db:g} dB, on common random numbers: {b.before} with the "
             f"receiver before export, {b.module} with the exported module in torch, {b.after} with the file. "
             f"{b.other_decisions} of {b.num_slots} slots decode otherwise with the file than with the module.",
         ]

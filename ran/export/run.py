@@ -199,7 +199,7 @@ def _measure_loss(
     say: Say,
 ) -> None:
     """SNR loss of the smaller file, which is a problem above the limit."""
-    say(f"{found.name}: measuring what {request.dtype} costs")
+    say(f"{found.name}: measuring the loss of {request.dtype}")
     sized = experiment.model_copy(update={"carrier": link.config.carrier})
     with tempfile.TemporaryDirectory() as folder:
         # the same folder: more slots go on from those that are there

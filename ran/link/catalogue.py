@@ -102,15 +102,10 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
             hint = f"; did you mean {match!r}?" if match else ""
             allowed = ", ".join(known) or "no options"
             raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}{hint}")
-    hints = inspect.get_annotations(inspect.getattr_static(cls, "__init__"), eval_str=True)
-    fields: dict[str, Any] = {
-        name: (hints.get(name, Any), ... if p.default is p.empty else p.default) for name, p in known.items()
-    }
     if cls.__module__.partition(".")[0] in _OURS:
         check_limits(given, path)
-    model = create_model("Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
     try:
-        checked = _checked(model, given)
+        checked = _checked(options_model(cls, preset), given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
@@ -125,6 +120,17 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
         raise
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
+
+
+def options_model(cls: type, preset: Iterable[str] = ()) -> type[BaseModel]:
+    """A model of the options of a class by the type hints of its constructor, without those in `preset`."""
+    hints = inspect.get_annotations(inspect.getattr_static(cls, "__init__"), eval_str=True)
+    fields: dict[str, Any] = {
+        name: (hints.get(name, Any), ... if p.default is p.empty else p.default)
+        for name, p in options(cls).items()
+        if name not in preset
+    }
+    return create_model("Options", __config__=ConfigDict(extra="forbid", allow_inf_nan=False), **fields)
 
 
 def _checked(model: type[BaseModel], given: dict[str, Any]) -> BaseModel:

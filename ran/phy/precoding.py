@@ -105,7 +105,7 @@ class TypeOne(Csi, Panel):
 
 
 class Random(Config):
-    """Another orthonormal matrix in every PRG and slot, uniformly distributed: what no knowledge of the channel costs.
+    """Another orthonormal matrix in every PRG and slot, uniformly distributed: the baseline without channel knowledge.
 
     num_tx_ant: transmit antennas.
     """

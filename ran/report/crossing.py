@@ -1,7 +1,7 @@
 """SNR at which the measured curves of a run meet a target BLER, and paired gains between them.
 
 How curves are interpolated, and where intervals come from: `ran.stats.crossing` and `ran.stats.resampling`. Blocks of
-one drop stay together, and because all receivers met the same drops, what they share cancels out of the gain between
+one drop stay together, and because all receivers share random numbers, what is common cancels out of the gain between
 them.
 """
 

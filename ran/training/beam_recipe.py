@@ -18,8 +18,8 @@ class BeamSchedule(Config):
     label_db: the label is a softmax over Set A in which so much less power divides the probability by e.
     rsrp_weight: weight of the error of the predicted powers, 1/dB, beside the cross-entropy; beams count by how near to
         the best they are.
-    validate_every: look at the held-out drops every so many steps; 0 is never. The weights are then those of the look
-        with the least cross-entropy.
+    validate_every: steps between validations on the held-out drops; 0 is never. The weights are then those of the
+        checkpoint with the lowest cross-entropy.
     """
 
     steps: Annotated[int, Field(ge=1, le=MOST_STEPS)]

@@ -135,7 +135,7 @@ def _measured(name: str, results: RunResults) -> dict[str, Any]:
 
 
 def add_matrix(card_path: Path, matrix: dict[str, Any]) -> None:
-    """Put the matrix of `ran generalise` into a card, NAME.json and NAME.md."""
+    """Put the matrix of `ran robustness` into a card, NAME.json and NAME.md."""
     card = json.loads(card_path.read_text())
     card["generalisation"] = matrix
     write_text(card_path, json.dumps(card, indent=1) + "\n")
@@ -193,8 +193,8 @@ def card_text(card: dict[str, Any]) -> str:
 
 
 def _matrix(matrix: dict[str, Any]) -> list[str]:
-    """What `ran generalise` found, and the limits that it showed."""
-    lines = ["", f"## Generalisation: `{matrix['command']}`", "", *(f"{line}." for line in matrix["summary"]), ""]
+    """What `ran robustness` found, and the limits that it showed."""
+    lines = ["", f"## Robustness: `{matrix['command']}`", "", *(f"{line}." for line in matrix["summary"]), ""]
     lines += ["Es/N0 at 10 % BLER and gains in dB, paired, with 95 % intervals.", "", *_table(matrix["rows"])]
     if matrix["limits"]:
         lines += ["", "Limits seen there:", "", *(f"- {limit}" for limit in matrix["limits"])]

@@ -86,7 +86,7 @@ class Trainer(Training):
         }
 
     def looks(self) -> list[dict[str, float]]:
-        """One look per held-out part."""
+        """One validation per held-out part."""
         return [dict(vars(look)) for look in self.validation(self.model)]
 
     def score_of(self, looks: list[dict[str, float]]) -> float:
@@ -101,7 +101,7 @@ class Trainer(Training):
         return bool(self.recipe.schedule.validate_every) and any(part.guard for part in self.recipe.validation)
 
     def holds(self, looks: list[dict[str, float]]) -> bool:
-        """Whether a look has lost nothing on the slots that guard, which are the same in every look."""
+        """Whether a validation has lost nothing on the guard slots, which are the same every time."""
         limit = 1 + self.recipe.guard_tolerance
         parts = zip(looks, self.first_look or [], self.recipe.validation, strict=True)
         return all(look[self.score] <= limit * first for look, first, part in parts if part.guard)

@@ -30,11 +30,11 @@ class Schedule(Config):
         passes, for models that state a channel.
     snr_bonus_db, snr_bonus_steps: the slots of the first steps are this much stronger than drawn, fading linearly to
         nothing: a curriculum.
-    validate_every: look at the recipe's `validation` every so many steps; 0 is never. The weights are then those of
-        the look with the least bit cross-entropy.
+    validate_every: steps between validations on the recipe's `validation` slots; 0 is never. The weights are then those
+        of the checkpoint with the lowest bit cross-entropy.
     draws_per_step: configurations drawn for each step, `batch_slots` slots of each; their gradients are averaged.
     loss: "mean" bit cross-entropy of the slots; or "log", the mean of its logarithm (above 0.1 nat), in which a slot
-        counts by what of its loss goes: slots in deep fades, which no receiver saves, do not drown the others.
+        counts by the relative change of its loss: slots in deep fades, which no receiver decodes, do not dominate.
     precision: of the networks' arithmetic. compile: by torch.compile. Where neither changes, nor the machine, the
         weights do not.
     """
@@ -88,13 +88,13 @@ class Recipe(Config):
     offsets: timing and frequency offsets put on the slots.
     replay: slots of another recipe among those of this one, see `Replay`.
     validation: held-out slots, see `schedule.validate_every`. Where some of them are `guard`, the weights are those of
-        the look that is best on the others among the looks that do not lose on these; without such a look there are
-        none.
-    guard_tolerance: by what share the bit cross-entropy may rise on every `guard` over the first look, to count as not
-        losing.
+        the best checkpoint on the others among those that do not lose on these; without such a checkpoint no weights
+        are written.
+    guard_tolerance: relative increase of the bit cross-entropy over the first validation that every `guard` may have
+        without counting as a loss.
     init: weights to begin with, a shipped name or a .safetensors file, of the same architecture; by default none.
     model: architecture and its options, {"name": "hybrid", ...}.
-    limits: where the weights are known to be no good, for the model card.
+    limits: where the weights are known not to work, for the model card.
     bits_per_symbol, num_layers: what the weights may be used for; goes into the model card.
     evaluate: experiments whose curves go into the model card, with changes after a blank: "NAME a.b=c d=e".
     """

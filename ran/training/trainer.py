@@ -72,9 +72,9 @@ class Training(ABC):
         )
         self.step = 0
         self.seconds = 0.0
-        #: Step, score and average weights of the best look at the held-out part.
+        #: Step, score and average weights of the best validation.
         self.best: dict[str, Any] | None = None
-        #: The score of the first look, part by part.
+        #: The score of the first validation, part by part.
         self.first_look: list[float] | None = None
 
     @abstractmethod
@@ -94,7 +94,7 @@ class Training(ABC):
         return sum(look[self.score] for look in looks) / len(looks)
 
     def holds(self, looks: list[dict[str, float]]) -> bool:
-        """Whether a look has lost nothing that may not be lost."""
+        """Whether a validation keeps all guards."""
         return True
 
     @property
@@ -103,7 +103,7 @@ class Training(ABC):
         return False
 
     def of_board(self, part: int, look: Mapping[str, float]) -> dict[str, float]:
-        """What the board gets of a look."""
+        """What the TensorBoard log gets of a validation."""
         return {f"{name}_{part}": value for name, value in look.items()}
 
     @property
@@ -148,7 +148,7 @@ class Training(ABC):
         return StepLog(self.out / "validation.csv", self.validation_fields)
 
     def result(self) -> tuple[dict[str, Tensor], int]:
-        """The weights to keep, and the step that they are from: of the best look, or the last average."""
+        """The weights to keep, and the step that they are from: of the best validation, or the last average."""
         return (self.average, self.step) if self.best is None else (self.best["average"], self.best["step"])
 
     def validate(self) -> None:

@@ -71,7 +71,7 @@ def test_page_shows_target_verdict_floor_and_parity() -> None:
         "3.00",
     ]
     assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
-    for text in ("ours 5, Sionna 48: as it should be", "a CPU", "ran6g 0", "boxplus", "a note", "(picture.png)"):
+    for text in ("ours 5, Sionna 48: parity holds", "a CPU", "ran6g 0", "boxplus", "a note", "(picture.png)"):
         assert text in page
 
 
@@ -87,7 +87,7 @@ def test_verdict_names_the_part_that_is_missed(ours: float, ratio: float, text: 
 def test_a_wrong_result_is_not_hidden() -> None:
     (row,) = result().rows
     wrong = replace(row, parity=Parity("bits differ", False))
-    assert "bits differ: **WRONG**" in as_markdown(result(rows=(wrong,)), None)
+    assert "bits differ: **parity fails**" in as_markdown(result(rows=(wrong,)), None)
 
 
 def test_json_holds_every_figure(tmp_path: Path) -> None:

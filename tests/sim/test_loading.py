@@ -70,7 +70,7 @@ def test_labels_in_words_are_taken(label: str) -> None:
     assert ReceiverBlock(name="blind", label=label).title == label
 
 
-@pytest.mark.parametrize("command", [["conformance", "--table", "8.2.1.2-4-row4"], ["generalise"]])
+@pytest.mark.parametrize("command", [["conformance", "--table", "8.2.1.2-4-row4"], ["robustness"]])
 def test_labels_of_the_command_line_stay_in_the_run_folder(
     tmp_path: Path, command: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:

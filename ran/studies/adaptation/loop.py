@@ -1,4 +1,4 @@
-"""The loops of link adaptation, played on tables of what every MCS does in every slot."""
+"""The loops of link adaptation, evaluated on tables of what every MCS does in every slot."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ class Series:
     """The series of an experiment. All MCS of a slot meet the same channel, noise and receivers.
 
     So what one MCS makes of a slot can be held against what another would have, and a rule that chooses between them
-    can be played on the tables afterwards.
+    can be evaluated on the tables afterwards.
     """
 
     def __init__(self, experiment: AdaptationExperiment) -> None:

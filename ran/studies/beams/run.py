@@ -144,7 +144,7 @@ def link_rate(experiment: BeamExperiment) -> LinkRate:
 
 
 def costs_of(experiment: BeamExperiment, every: int = 1) -> Costs:
-    """What measuring costs in the experiment; every: as in `Setting`."""
+    """Overhead of measuring in the experiment; every: as in `Setting`."""
     symbol_ms = 15 / experiment.radio.subcarrier_spacing_khz / 14
     default = 1.0 if experiment.task == "pairs" else float(experiment.terminal.num_beams)
     return Costs(

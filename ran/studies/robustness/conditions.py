@@ -79,7 +79,7 @@ class Conditions(Config):
     def experiment(self, condition: Condition, receiver: Mapping[str, Any], max_slots: int) -> Experiment:
         """The search of a receiver's 10 % BLER under a condition, with at most so many slots at a point.
 
-        All receivers of a condition meet the same drops, in whatever run: gains between them are paired.
+        All receivers of a condition share common random numbers, in whatever run: gains between them are paired.
         """
         low, high = condition.range_db or self.range_db
         slots = max(_PROBE_SLOTS, round(max_slots * condition.share_of_slots))

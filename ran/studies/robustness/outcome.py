@@ -1,4 +1,4 @@
-"""What receivers came to under a condition: Es/N0 at 10 % BLER, gains, and whether one is worse than it may be."""
+"""Results of receivers under a condition: Es/N0 at 10 % BLER, gains, and whether one is worse than it may be."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _verdict(
 
 
 def _stays_above(points: tuple[PointResult, ...], other_db: float | None, by_db: float) -> bool:
-    """Whether a receiver is above 10 % at an Es/N0 that is so much higher than where the other is surely below."""
+    """Whether a receiver is above 10 % at an Es/N0 so much higher than where the other is significantly below."""
     if other_db is None or not points:
         return False
     last = points[-1]

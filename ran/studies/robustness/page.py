@@ -63,9 +63,9 @@ def summaries(outcomes: Sequence[Outcome]) -> list[str]:
         own = [outcome for outcome in outcomes if outcome.receiver == receiver]
         counts = Counter(outcome.verdict for outcome in own)
         worse = [outcome.condition.title for outcome in own if outcome.verdict == "worse"]
-        parts = [f"never surely worse than {FLOOR} by more than {ALLOWED_DB:g} dB"]
+        parts = [f"nowhere significantly worse than {FLOOR} (by more than {ALLOWED_DB:g} dB)"]
         if worse:
-            parts = [f"worse than {FLOOR} by more than {ALLOWED_DB:g} dB on {', '.join(worse)}"]
+            parts = [f"significantly worse than {FLOOR} (by more than {ALLOWED_DB:g} dB) on {', '.join(worse)}"]
         parts += [f"{counts[v]} {v}" for v in ("not worse", "undecided", "refused") if counts[v]]
         gains = [outcome.gain.value for outcome in own if outcome.gain.value is not None]
         if gains:

@@ -105,7 +105,7 @@ def test_half_the_measurements_in_time_are_compared_over_the_same_drops(tmp_path
     assert half.against_own["top1"].value == half.against_own["loss_db_k1"].value == 0
     assert half.values["overhead_k1"].value == pytest.approx(full.values["overhead_k1"].value / 2)
     page = write_results(results, tmp_path).read_text()
-    assert "Settings over the same drops" in page
+    assert "Settings, on common random numbers" in page
     assert "8 fixed, every 120 ms" in page
     # two predictors, three settings: settings are rows; four predictors: columns
     top1 = compared(results)[0]

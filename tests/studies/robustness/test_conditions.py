@@ -88,7 +88,7 @@ conditions:
 def test_bad_conditions_are_refused_in_one_line(text, says, tmp_path, capsys):
     file = tmp_path / "own.yaml"
     file.write_text(text)
-    arguments = ["generalise", "--conditions", str(file), "--receiver", "blind", "--out", str(tmp_path / "out")]
+    arguments = ["robustness", "--conditions", str(file), "--receiver", "blind", "--out", str(tmp_path / "out")]
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert says in error
@@ -106,13 +106,13 @@ def test_bad_conditions_are_refused_in_one_line(text, says, tmp_path, capsys):
     ],
 )
 def test_bad_arguments_are_refused(arguments, says, tmp_path, capsys):
-    assert main(["generalise", *arguments, "--out", str(tmp_path / "out")]) == 2
+    assert main(["robustness", *arguments, "--out", str(tmp_path / "out")]) == 2
     assert says in capsys.readouterr().err
 
 
 def test_a_folder_of_something_else_is_refused(tmp_path, capsys):
     (tmp_path / "notes.txt").write_text("mine")
-    arguments = ["generalise", "--condition", "tdl-b", "--receiver", "blind", "--out", str(tmp_path)]
+    arguments = ["robustness", "--condition", "tdl-b", "--receiver", "blind", "--out", str(tmp_path)]
     assert main(arguments) == 2
     assert "is no folder of a study" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -186,8 +186,8 @@ def test_files(outcomes, folder):
 
 def test_summaries_name_what_is_worse(outcomes):
     lines = {line.partition(",")[0]: line for line in summaries(outcomes)}
-    assert "worse than ls-linear by more than 0.1 dB on One & only, Two" in lines["worse"]
-    assert "never surely worse" in lines["better"]
+    assert "significantly worse than ls-linear (by more than 0.1 dB) on One & only, Two" in lines["worse"]
+    assert "nowhere significantly worse" in lines["better"]
     assert "1 not worse; 1 refused" in lines["refuses"]
 
 
@@ -206,13 +206,13 @@ def test_a_card_gets_the_matrix_and_its_limits(outcomes, tmp_path):
     }
     path = tmp_path / "tiny.json"
     path.write_text(json.dumps(card))
-    add_matrix(path, matrix(outcomes, "worse", "ran generalise --receiver worse"))
+    add_matrix(path, matrix(outcomes, "worse", "ran robustness --receiver worse"))
     text = path.with_suffix(".md").read_text()
-    assert "## Generalisation: `ran generalise --receiver worse`" in text
+    assert "## Robustness: `ran robustness --receiver worse`" in text
     assert "- One & only: worse than ls-linear by more than 0.1 dB" in text
-    add_matrix(path, matrix(outcomes, "better", "ran generalise --receiver better"))
+    add_matrix(path, matrix(outcomes, "better", "ran robustness --receiver better"))
     text = path.with_suffix(".md").read_text()
-    assert text.count("## Generalisation") == 1
+    assert text.count("## Robustness") == 1
     assert "Limits seen there" not in text
     assert str(of(outcomes, "better").gain) in text
 
@@ -221,14 +221,14 @@ def test_command_with_a_card(tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for suffix in (".safetensors", ".json"):
         shutil.copy(card_path("pusch-hybrid").with_suffix(suffix), tmp_path / f"mine{suffix}")
-    command = ["generalise", "--condition", "prb-1", "--condition", "users-4", "--receiver", "mine.safetensors"]
+    command = ["robustness", "--condition", "prb-1", "--condition", "users-4", "--receiver", "mine.safetensors"]
     status = main([*command, "--slots", "16", "--workers", "1", "--out", "out", "--write-card"])
     printed = capsys.readouterr().out
     # sixteen slots may say anything about one PRB, but the exit status and the summary say the same
     assert status == int("mine, 2 conditions: worse than" in printed)
     assert "4 users QPSK" in printed
     card = (tmp_path / "mine.md").read_text()
-    assert "## Generalisation: `ran generalise --receiver mine.safetensors --slots 16" in card
+    assert "## Robustness: `ran robustness --receiver mine.safetensors --slots 16" in card
     assert "4 users QPSK: refused" in card
     assert "| 1 PRB |" in card
     assert load_weights(str(tmp_path / "mine.safetensors")).card["generalisation"]["rows"][0]["slots"] >= 16

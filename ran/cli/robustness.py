@@ -1,4 +1,4 @@
-"""`ran generalise`: receivers on channels, bandwidths and radios that they were not made for."""
+"""`ran robustness`: receivers on channels, bandwidths and radios that they were not designed for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ran.studies.robustness.outcome import Outcome
 
 
-def generalise(
+def robustness(
     receivers: Annotated[
         list[str] | None,
         typer.Option(
@@ -30,20 +30,27 @@ def generalise(
         typer.Option("--condition", metavar="NAME", help="A condition or a group of them. [default: all]"),
     ] = None,
     file: Annotated[
-        Path | None, typer.Option("--conditions", help="Own conditions, in the form of ran/studies/robustness's file.")
+        Path | None,
+        typer.Option(
+            "--conditions",
+            help="Conditions of your own, in a file of the form of ran/studies/robustness/conditions.yaml.",
+        ),
     ] = None,
-    slots: Annotated[int, typer.Option(min=16, max=1_000_000, help="Slots at most for a point.")] = 192,
+    slots: Annotated[int, typer.Option(min=16, max=1_000_000, help="Most slots per point.")] = 192,
     write_card: Annotated[
-        bool, typer.Option("--write-card", help="Write the matrix into the model cards of the trained weights.")
+        bool, typer.Option("--write-card", help="Write the results into the model cards of the weights.")
     ] = False,
-    out: Annotated[Path, typer.Option(help="Folder.")] = Path("runs/generalisation"),
-    workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/robustness"),
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+    ] = None,
     cluster: ClusterOption = None,
 ) -> None:
     """Find each receiver's Es/N0 at 10 % BLER under many conditions, and its gain over lmmse.
 
-    Exit status 1 when a receiver is worse than ls-linear by more than 0.1 dB somewhere. Interrupt it at any time: the
-    same command resumes, also with more receivers, which then meet the same drops.
+    All receivers are compared on common random numbers. The exit status is 1 when one of them is significantly worse
+    than ls-linear under any condition, by more than 0.1 dB. Interrupt it at any time: the same command resumes, also
+    with more receivers.
     """
     from ran.cli.progress import ProgressLine
     from ran.sim.simulation import build_simulation
@@ -93,7 +100,7 @@ def _write_cards(
     if not models:
         raise InputError("--write-card: got no trained weights; allowed: with weights among the receivers")
     for block in models:
-        command = ["ran generalise", f"--receiver {Path(block['weights']).name}", f"--slots {slots}"]
+        command = ["ran robustness", f"--receiver {Path(block['weights']).name}", f"--slots {slots}"]
         command += [f"--condition {name}" for name in chosen] + ([f"--conditions {file.name}"] if file else [])
         title = ReceiverBlock.model_validate(block).title
         path = card_path(block["weights"])

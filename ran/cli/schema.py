@@ -1,0 +1,27 @@
+"""`ran schema`: the JSON schema of experiment files, for editors and programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+
+def schema(
+    kind: Annotated[
+        str,
+        typer.Argument(
+            metavar="[KIND]",
+            help="experiment (with sweep), adaptation, beams, recipe, beam-recipe, conditions or sweep.",
+        ),
+    ] = "experiment",
+) -> None:
+    """Print the JSON schema of a kind of file, with the options of every channel, impairment and receiver.
+
+    `ran schema > experiment.schema.json`, and `# yaml-language-server: $schema=experiment.schema.json` in the first
+    line of an experiment: editors then complete its keys and check their values.
+    """
+    from ran.reference.schema import schema as schema_of
+
+    print(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))

@@ -1,0 +1,164 @@
+"""JSON schema of the files that commands read, with the options of every channel, impairment and receiver.
+
+Editors complete and check experiment files by it; what pydantic alone cannot say, such as the short forms of blocks, is
+added here. The schema is never stricter than the loader, which also checks how keys fit together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+from ran.errors import unknown_name
+from ran.reference.docstring import first_line
+from ran.reference.kinds import KINDS, explained_by, registries
+from ran.reference.options import option_keys, option_schema
+from ran.reference.text import key_texts, model_classes
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+#: Files in place of a name, whose options are their own matter.
+_FILES = {"receivers": r"\.(onnx|tflite)$|\.py:\w+$", "beam-predictors": r"\.py:\w+$"}
+#: Which registry a field that holds blocks {name: ..., options} takes them from.
+_BLOCKS = {
+    "channel": "channels",
+    "receivers": "receivers",
+    "predictors": "beam-predictors",
+    "transmit_impairments": "impairments",
+    "receive_impairments": "impairments",
+}
+_LABELLED = ("receivers", "beam-predictors")
+_MEAN_POWER = {
+    "type": "object",
+    "properties": {"mean_power": {"type": "number"}},
+    "required": ["mean_power"],
+    "additionalProperties": False,
+}
+#: Short forms that the loader takes besides what the models say, by field.
+_SHORT: dict[str, list[dict[str, Any]]] = {
+    "esn0_db": [{"const": "auto"}],
+    "auto": [{"type": "null"}],
+    "constellation": [{"type": "string"}, _MEAN_POWER],
+    "tx_power_dbm": [{"type": "number"}],
+    "timing_offset_s": [{"type": "number"}],
+    "cfo_hz": [{"type": "number"}],
+    "precoding": [{"type": "string"}],
+}
+
+
+def schema(kind: str = "experiment") -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of a kind of file, a name of `KINDS`. `InputError` for another name."""
+    if kind not in KINDS:
+        raise unknown_name("KIND", kind, KINDS)
+    model = KINDS[kind].model()
+    found = model.model_json_schema()
+    definitions: dict[str, Any] = found.setdefault("$defs", {})
+    used: set[str] = set()
+    for part in [found, *definitions.values()]:
+        _complete(part, used)
+    for registry in sorted(used):
+        definitions.update(_registry(registry))
+    if "sweep" in KINDS[kind].also:
+        _add_sweep(found)
+    if "base" in KINDS[kind].also:
+        # what the base has needs not be given again
+        found["properties"]["base"] = {"type": "string", "description": KINDS[kind].also["base"]}
+        found.pop("required", None)
+    if KINDS[kind].named_by_file:
+        found["required"] = [name for name in found.get("required", ()) if name != "name"]
+    _explain(found, model)
+    return {"$schema": DIALECT, "title": f"ran6g: {KINDS[kind].title.lower()}", **_without_title(found)}
+
+
+def _complete(part: dict[str, Any], used: set[str]) -> None:
+    """Blocks by name, and short forms, of the fields of one model."""
+    properties = part.get("properties", {})
+    for name, node in properties.items():
+        if name in _BLOCKS and _holds_blocks(node):
+            registry = _BLOCKS[name]
+            used.add(registry)
+            one: dict[str, Any] = {"$ref": f"#/$defs/{registry}"}
+            several: dict[str, Any] = {"type": "array", "items": one}
+            forms: list[dict[str, Any]] = {"channel": [one, several]}.get(name, [several])
+            kept = {key: node[key] for key in ("default", "description", "allowed") if key in node}
+            properties[name] = {**kept, "anyOf": forms} if len(forms) > 1 else {**kept, **forms[0]}
+        elif name in _SHORT:
+            kept = {key: node[key] for key in ("default", "description", "allowed") if key in node}
+            rest: dict[str, Any] = {key: value for key, value in node.items() if key not in kept and key != "title"}
+            properties[name] = {**kept, "anyOf": [rest, *_SHORT[name]]}
+
+
+def _holds_blocks(node: Mapping[str, Any]) -> bool:
+    return "Block" in str(node) or node.get("type") == "array"
+
+
+def _registry(registry: str) -> dict[str, Any]:
+    """A definition per class of a registry, and one of all: a name, or a block with the options of its class."""
+    classes = registries()[registry]
+    definitions: dict[str, Any] = {}
+    blocks: list[dict[str, Any]] = []
+    for name, cls in classes.items():
+        options = option_schema(cls)
+        texts = {key.path: key.text for key in option_keys(cls, explained_by(cls))}
+        for key, node in options.get("properties", {}).items():
+            if texts.get(key):
+                node["description"] = texts[key]
+        own = options.pop("$defs", {})
+        definitions.update(own)
+        label = {"label": {"type": ["string", "null"], "description": "Names it in results."}}
+        definition: dict[str, Any] = {
+            "type": "object",
+            "description": first_line(cls),
+            "properties": {
+                "name": {"const": name},
+                **options.get("properties", {}),
+                **(label if registry in _LABELLED else {}),
+            },
+            "required": ["name", *options.get("required", [])],
+            "additionalProperties": False,
+        }
+        definitions[f"{registry}/{name}"] = definition
+        blocks.append({"$ref": f"#/$defs/{registry}~1{name}"})
+    pattern = _FILES.get(registry)
+    names: list[dict[str, Any]] = [{"enum": [name for name, cls in classes.items() if not _needs(cls)]}]
+    if pattern:
+        names.append({"type": "string", "pattern": pattern})
+        named = {"name": {"type": "string", "pattern": pattern}}
+        of_file: dict[str, Any] = {"type": "object", "properties": named, "required": ["name"]}
+        blocks.append(of_file)
+    definitions[registry] = {"anyOf": [*names, *blocks]}
+    return definitions
+
+
+def _needs(cls: type) -> bool:
+    """Whether a class has options without defaults, so that its name alone is not enough."""
+    return any(key.default is None for key in option_keys(cls))
+
+
+def _add_sweep(found: dict[str, Any]) -> None:
+    sweep = KINDS["sweep"].model()
+    found["properties"]["sweep"] = {"$ref": "#/$defs/Sweep"}
+    block = sweep.model_json_schema()
+    found["$defs"].update(block.pop("$defs", {}))
+    found["$defs"]["Sweep"] = block
+
+
+def _explain(found: dict[str, Any], model: type[BaseModel]) -> None:
+    """What pages say of every key, as its description."""
+    classes = model_classes(model) | model_classes(KINDS["sweep"].model())
+    for name, part in [(model.__name__, found), *found["$defs"].items()]:
+        properties = part.get("properties", {})
+        said = key_texts(classes[name], properties) if name in classes else {}
+        for key, node in properties.items():
+            if said.get(key):
+                node.setdefault("description", said[key])
+
+
+def _without_title(node: Any) -> Any:
+    """Without the titles that pydantic makes of names; they say nothing."""
+    if isinstance(node, dict):
+        return {
+            key: _without_title(value) for key, value in node.items() if key != "title" or not isinstance(value, str)
+        }
+    return [_without_title(item) for item in node] if isinstance(node, list) else node

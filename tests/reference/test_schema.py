@@ -1,0 +1,94 @@
+"""The JSON schema takes every experiment that ships and refuses what the loader refuses."""
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from ran.cli.main import main
+from ran.config.yaml_file import read_mapping
+from ran.errors import InputError
+from ran.reference.schema import schema
+from ran.sim.experiment import built_in_experiments
+from ran.studies.adaptation.experiment import built_in_experiments as adaptations
+from ran.studies.beams.experiment import built_in_experiments as beam_experiments
+from ran.training.catalogue import recipe_names
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def validator(kind):
+    found = schema(kind)
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found)
+
+
+@pytest.fixture(scope="module")
+def experiments():
+    return validator("experiment")
+
+
+def test_every_experiment_that_ships_fits(experiments):
+    for name, path in {**built_in_experiments(), "sweep": ROOT / "examples/sweep.yaml"}.items():
+        assert [error.message for error in experiments.iter_errors(read_mapping(path))] == [], name
+    for kind, found in (("adaptation", adaptations()), ("beams", beam_experiments())):
+        checked = validator(kind)
+        for name, path in found.items():
+            assert [error.message for error in checked.iter_errors(read_mapping(path))] == [], name
+
+
+def test_every_recipe_that_ships_fits():
+    checked = {kind: validator(kind) for kind in ("recipe", "beam-recipe")}
+    folder = ROOT / "ran/training/recipes"
+    for name in recipe_names():
+        values = read_mapping(folder / f"{name}.yaml")
+        kind = "beam-recipe" if "worlds" in values else "recipe"
+        assert [error.message for error in checked[kind].iter_errors(values)] == [], name
+
+
+LINK = {"name": "x", "channel": "awgn", "receivers": ["ls-linear"], "esn0_db": [0]}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"channel": {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 5}},
+        {"channel": ["awgn", "rayleigh-block"], "users": {"num_users": 2}},
+        {"receivers": ["mine.py:Mine", {"name": "model.onnx", "contract": "generic"}]},
+        {"esn0_db": "auto"},
+        {"esn0_db": {"start": 0, "stop": 3}},
+        {"waveform": {"receive_impairments": [{"name": "dc-offset", "level_db": -30}, "iq-imbalance"], "cfo_hz": 100}},
+        {"sweep": {"grid": {"pusch.mcs_index": [3, 4]}}},
+    ],
+)
+def test_short_forms_fit(experiments, change):
+    assert [error.message for error in experiments.iter_errors({**LINK, **change})] == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"chanel": "awgn"},
+        {"channel": "tdl"},  # it needs a profile
+        {"channel": {"name": "tdl", "profile": "A", "delay_spread": 30}},
+        {"channel": {"name": "hst", "scenario": "1-NR350", "max_doppler_hz": -1}},
+        {"receivers": [{"name": "blind", "detector": "zf"}]},
+        {"receivers": ["bland"]},
+        {"waveform": {"transmit_impairments": [{"name": "rapp", "input_back_off_db": 1000}]}},
+        {"carrier": {"num_prb": 276}},
+        {"harq": {"rv": [4]}},
+        {"sweep": {"gird": {}}},
+    ],
+)
+def test_what_the_loader_refuses_does_not_fit(experiments, change):
+    assert list(experiments.iter_errors({**LINK, **change}))
+
+
+def test_the_command_prints_it(capsys):
+    assert main(["schema", "beams"]) == 0
+    assert json.loads(capsys.readouterr().out) == schema("beams")
+    assert main(["schema", "beam"]) == 2
+    assert "did you mean" in capsys.readouterr().err
+    with pytest.raises(InputError, match="allowed"):
+        schema("nothing")
