@@ -101,6 +101,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if _is_stop(error):
             return _complain("stopped", error, 1)
+        if refusal := _in_user_code(error):
+            return _complain("error", refusal, 2)
         raise
     if status == _INTERRUPTED:  # typer turns KeyboardInterrupt into this
         return _complain("stopped", "the same command resumes", _INTERRUPTED)
@@ -112,6 +114,12 @@ def _is_stop(error: Exception) -> bool:
     from ran.sim.executor import RunStopped
 
     return isinstance(error, RunStopped)
+
+
+def _in_user_code(error: Exception) -> Exception | None:
+    from ran.registry.user_file import refusal_of_user_code
+
+    return refusal_of_user_code(error)
 
 
 def _complain(kind: str, text: object, status: int) -> int:

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 import numpy as np
 
 from ran.errors import InputError
+from ran.registry.user_file import refusal_of_user_code
 from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
 from ran.sim.segment import Segment
@@ -80,8 +81,9 @@ def work(connection: Connection, build: Build, experiment: Experiment) -> None:
             _tell(connection, simulate_chunk(built.of(own), own, chunk))
     except InputError as error:
         _tell(connection, Refused(str(error)))
-    except Exception:
-        _tell(connection, Crashed(traceback.format_exc()))
+    except Exception as error:
+        refusal = refusal_of_user_code(error)
+        _tell(connection, Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
 
 
 class Simulations:

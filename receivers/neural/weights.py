@@ -7,12 +7,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from receivers.neural.shown_range import trained_snr_db
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 _SHIPPED = Path(__file__).parent.parent / "weights"
 
@@ -109,4 +109,6 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
             f"weights: {path.name} has SHA-256 {digest[:16]}..., its model card says {str(expected)[:16]}...; "
             "allowed: the file that the card describes"
         )
+    from safetensors.torch import load  # torch takes a while to import, and cards need none
+
     return Weights(path.stem, digest, load(data), card)
