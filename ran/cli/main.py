@@ -15,6 +15,7 @@ from ran.cli import (
     beams,
     bench,
     calibrate,
+    check,
     conformance,
     data,
     doctor,
@@ -66,6 +67,7 @@ app.command("beams")(beams.beams)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.add_typer(export.app, name="export")
+app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

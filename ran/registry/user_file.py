@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import sys
 import traceback
 from pathlib import Path
 from types import ModuleType
 
-from ran.errors import InputError, bad_value
+from ran.errors import InputError
+from receivers.user_module import PREFIX, imported
 
 
 def load_module(location: Path, path: str) -> ModuleType:
-    """The module in a file, imported once for one content. path: of the option that names it.
+    """`receivers.user_module.imported` of a file. path: of the option that names it.
 
-    `InputError` with file and line number where it cannot be imported. Modules beside it can be imported by it.
+    `InputError` with file and line number where it cannot be imported.
     """
-    module_name = (
-        "ran_user_" + hashlib.sha256(str(location.resolve()).encode() + location.read_bytes()).hexdigest()[:16]
-    )
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, location)
-    if spec is None or spec.loader is None:
-        raise bad_value(f"{path}.name", str(location), "a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        return imported(location)
     except Exception as error:
-        del sys.modules[module_name]
         raise InputError(
             f"{path}.name: {location} cannot be imported: {type(error).__name__}: {error}{at_line(error, location)}"
         ) from error
-    return module
 
 
 def at_line(error: BaseException, location: Path) -> str:
@@ -44,7 +31,7 @@ def at_line(error: BaseException, location: Path) -> str:
     lines = [
         frame.lineno
         for frame in traceback.extract_tb(error.__traceback__)
-        if frame.lineno is not None and Path(frame.filename) == location
+        if frame.lineno is not None and Path(frame.filename) == location.resolve()
     ]
     return f", line {lines[-1]}" if lines else ""
 
@@ -54,7 +41,7 @@ def place_in_user_code(error: BaseException) -> str | None:
     files = {
         module.__file__
         for name, module in list(sys.modules.items())
-        if name.startswith("ran_user_") and getattr(module, "__file__", None)
+        if name.startswith(PREFIX) and getattr(module, "__file__", None)
     }
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if frame.filename in files:

@@ -10,6 +10,7 @@ from ran.config.overrides import apply_overrides
 from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
+from ran.sim.loading import absolute_files
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.distribution import merge
 from ran.training.recipe import Recipe
@@ -40,6 +41,10 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Be
             raise unknown_name("base", str(base), recipe_names())
         mapping = merge(read_mapping(_built_in(base)), mapping)
     changed = apply_overrides(mapping, overrides)
+    if isinstance(changed.get("model"), dict):
+        # a user's class is beside the recipe
+        folder = Path.cwd() if name_or_path in recipe_names() else path.resolve().parent
+        changed["model"] = absolute_files(changed["model"], folder)
     return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))
 
 

@@ -25,6 +25,7 @@ class Weights:
     sha256: str
     tensors: dict[str, Tensor]
     card: dict[str, Any]
+    folder: Path = _SHIPPED
 
     def model(self, asked: str, architectures: Mapping[str, type[nn.Module]]) -> nn.Module:
         """The model that the card names, with these tensors, for inference. `ValueError` where they do not fit it.
@@ -33,9 +34,12 @@ class Weights:
         """
         options = dict(self.card["architecture"])
         kind = options.pop("name")
-        if kind not in architectures:
+        if kind in architectures:
+            model = architectures[kind](**options)
+        elif "architecture_files" in self.card:
+            model = self._own_architecture(kind, asked)(**options)
+        else:
             raise ValueError(f"weights: architecture {kind!r} of {asked!r}; allowed: {', '.join(architectures)}")
-        model = architectures[kind](**options)
         try:
             model.load_state_dict(self.tensors)
         except RuntimeError as error:
@@ -45,6 +49,21 @@ class Weights:
             setattr(model, "highest_snr_db", trained_snr_db(self.card.get("training", {})))  # noqa: B010 - a plain number
         return model.eval()
 
+    def _own_architecture(self, kind: str, asked: str) -> type[nn.Module]:
+        """A user's class, FILE.py:Class beside the weights; `ValueError` where it is not the one that was trained."""
+        from receivers.user_module import imported
+
+        for file, expected in self.card["architecture_files"].items():
+            path = self.folder / file
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise ValueError(
+                    f"weights: {asked!r} was trained with another {file} than is beside it; allowed: the file that "
+                    "`ran train` put there"
+                )
+        file, _, name = kind.rpartition(":")
+        found: type[nn.Module] = getattr(imported(self.folder / file), name)
+        return found
+
     @property
     def fingerprint(self) -> str:
         """What the model's numbers depend on: the SHA-256 of the tensors, and one of what the card says of the model.
@@ -53,6 +72,8 @@ class Weights:
         its curves and texts do not enter.
         """
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
+        if "architecture_files" in self.card:
+            about["architecture_files"] = self.card["architecture_files"]
         about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))
         return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -111,4 +132,4 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
         )
     from safetensors.torch import load  # torch takes a while to import, and cards need none
 
-    return Weights(path.stem, digest, load(data), card)
+    return Weights(path.stem, digest, load(data), card, path.parent)
