@@ -19,7 +19,7 @@ def train(
     device: str = "cpu",
     workers: int = 1,
 ) -> Path:
-    """Train a recipe in the folder `out`, or go on there; returns the weights, for `{"name": "neural", "weights": ...}`.
+    """Train a recipe in the folder `out`, or go on there; returns the weights, for the receiver `neural`.
 
     recipe: name of a built-in one (`ran list recipes`) or a YAML file. set: changes by path, such as
     {"schedule.steps": 100}. workers: processes that simulate the experiments of the model card.

@@ -69,7 +69,7 @@ def _power(channel: Channel) -> str:
     h = channel.response(_generators(range(_DRAWS)), *_ANTENNAS, _TIMES_S[:1], _FREQUENCIES_HZ[:1])
     power = h.abs().square().double().flatten(1)
     # gains are at most exponentially distributed where nothing is known of them
-    deviation = np.maximum(power.std(0), 1.0) / _DRAWS**0.5
+    deviation = power.std(0).clamp(min=1.0) / _DRAWS**0.5
     off = ((power.mean(0) - 1).abs() / deviation).max()
     mean = float(power.mean())
     return "" if off < _DEVIATIONS else f"mean power per antenna pair: got {mean:.3f}; allowed: 1"

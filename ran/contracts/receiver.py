@@ -57,7 +57,7 @@ def _level(receiver: Receiver) -> str:
         scaled = replace(seen, y=seen.y * level, noise_var=(seen.noise_var.double() * level**2).float())
         changed = float(((_llr(receiver, scaled) < 0) != expected).float().mean())
         if changed > 0.01:
-            return f"{changed:.0%} of the decisions change when grid and noise are {level:g} times as strong; allowed: none"
+            return f"{changed:.0%} of the decisions change at a level of {level:g}; allowed: none"
     return ""
 
 
