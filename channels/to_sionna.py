@@ -10,7 +10,7 @@ from torch import Tensor
 from channels.interface import Channel
 
 
-class AsSionnaModel(ChannelModel):  # type: ignore[misc]
+class AsSionnaModel(ChannelModel):
     """A channel of ours as a `sionna.phy.channel.ChannelModel`, for `OFDMChannel`, `TimeChannel` and their like.
 
     channel: any model of `channels`. num_rx_ant, num_tx_ant: of the one receiver and the one transmitter.

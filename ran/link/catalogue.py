@@ -69,7 +69,7 @@ def _plain(value: Any) -> Any:
 def _shipped(name: str) -> type | None:
     """The shipped channel or receiver of that name."""
     if name in CHANNEL_PATHS:
-        return find_class(CHANNEL, name)  # type: ignore[no-any-return]
+        return find_class(CHANNEL, name)
     return find_class(RECEIVER, name) if name in RECEIVER_PATHS else None
 
 
