@@ -14,7 +14,8 @@ from ran.link.user_source import source_digest
 def package(tmp_path, monkeypatch):
     """A distribution on the path, as pip would have left it."""
     (tmp_path / "acme_radio.py").write_text(
-        'from channels import RayleighBlock\nclass Acme(RayleighBlock):\n    """Channel of a package."""\n    name = "acme"\n'
+        "from channels import RayleighBlock\n"
+        'class Acme(RayleighBlock):\n    """Channel of a package."""\n    name = "acme"\n'
     )
     about = tmp_path / "acme_radio-1.0.dist-info"
     about.mkdir()
