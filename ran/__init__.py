@@ -1,6 +1,42 @@
 """ran6g: simulate, train, compare, export and verify receivers on a 3GPP link.
 
-Nothing heavy is imported here; take what you need from ``ran.phy``, ``ran.link``, ``ran.sim``, ...
+`ran.simulate`, `ran.load`, `ran.train`, `ran.export_model`, `ran.Experiment` and `ran.Results` are the public API;
+nothing heavy is imported before one of them is used.
 """
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ran.api.models import export_model, train
+    from ran.api.results import Results
+    from ran.api.simulate import load, simulate
+    from ran.errors import InputError
+    from ran.sim.experiment import Experiment
+
 __version__ = "0.1.0"
+
+_HOMES = {
+    "Experiment": "ran.sim.experiment",
+    "InputError": "ran.errors",
+    "Results": "ran.api.results",
+    "export_model": "ran.api.models",
+    "load": "ran.api.simulate",
+    "simulate": "ran.api.simulate",
+    "train": "ran.api.models",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+__all__ = ["Experiment", "InputError", "Results", "__version__", "export_model", "load", "simulate", "train"]

@@ -1,15 +1,94 @@
-"""The examples do what they say."""
-
-from __future__ import annotations
+"""The examples: classes that a user brings, and what comes out of them."""
 
 import csv
+import json
 import runpy
 from pathlib import Path
 
+import numpy as np
+import pytest
+import torch
+
+import ran
+from ran.contracts import check_class
 from ran.sim.experiment import Experiment
 from ran.studies.sweep.request import SweepRequest, load_any
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
+LINK = {"carrier": {"num_prb": 6}, "num_rx_ant": 2, "pusch": {"mcs_index": 4}, "stopping": {"max_slots": 128}}
+
+
+@pytest.mark.parametrize("name", ["my_channel.py:TwoPaths", "my_receiver.py:PrbAverage", "my_net.py:MyNet"])
+def test_the_examples_keep_the_contract(name):
+    _, findings = check_class(name, base_dir=EXAMPLES)
+    assert findings
+    assert [finding for finding in findings if finding.problem] == []
+
+
+def test_a_channel_and_a_receiver_of_ones_own_in_one_experiment():
+    found = ran.simulate(
+        {
+            **LINK,
+            "channel": {"name": f"{EXAMPLES / 'my_channel.py'}:TwoPaths", "delay_ns": 100.0},
+            "receivers": ["lmmse", {"name": f"{EXAMPLES / 'my_receiver.py'}:PrbAverage"}],
+            "esn0_db": [-4.0, 12.0],
+        }
+    )
+    bler = {(p.receiver, p.esn0_db): p.bler for p in found.runs[0].points}
+    assert bler["PrbAverage", 12.0] < 0.2 < bler["PrbAverage", -4.0]
+    assert bler["lmmse", -4.0] < bler["PrbAverage", -4.0]
+
+
+def test_a_network_of_ones_own_is_trained_and_simulated(tmp_path):
+    changes = {"schedule.steps": 40, "schedule.batch_slots": 8}
+    weights = ran.train(EXAMPLES / "my_net.yaml", tmp_path / "net", changes)
+    log = (weights.parent / "train.csv").read_text().splitlines()
+    column = log[0].split(",").index("bit_cross_entropy")
+    assert float(log[-1].split(",")[column]) < float(log[1].split(",")[column])
+    mine = {"name": "neural", "weights": str(weights), "label": "mine"}
+    channel = {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 10}
+    values = {**LINK, "num_rx_ant": 1, "channel": channel, "receivers": ["ls-linear", mine], "esn0_db": [20.0]}
+    found = ran.simulate(values, {"stopping.max_slots": 16})
+    assert found.receivers == ("ls-linear", "mine")
+    assert {p.receiver: p.drops for p in found.runs[0].points}["mine"] == 16
+    # what it computes is its source too: weights beside another source are refused
+    card = json.loads(weights.with_suffix(".json").read_text())
+    assert set(card["architecture_files"]) == {"my_net.py"}
+    (weights.parent / "my_net.py").write_text((EXAMPLES / "my_net.py").read_text() + "\n")
+    with pytest.raises(ran.InputError, match=r"trained with another my_net\.py"):
+        ran.simulate(values)
+
+
+def test_a_sionna_channel_in_our_link_loses_as_many_blocks_as_ours():
+    values = {**LINK, "receivers": ["perfect-csi"], "esn0_db": [-2.0]}
+    doppler_hz = 1.0 * 3.5e9 / 299792458
+    ours = {"name": "tdl", "profile": "A", "delay_spread_ns": 100, "max_doppler_hz": doppler_hz}
+    theirs = {"name": f"{EXAMPLES / 'sionna_channel.py'}:SionnaTdl"}
+    found = [ran.simulate({**values, "channel": c}).runs[0].points[0] for c in (ours, theirs)]
+    assert found[1].drops == 128
+    a, b = (point.bler for point in found)
+    assert a > 0.02
+    # the difference of two independent shares of 128 blocks each, within three standard deviations
+    share = (a + b) / 2
+    assert abs(a - b) < 3 * (2 * share * (1 - share) / 128) ** 0.5
+
+
+def test_our_channel_in_a_link_of_sionna_has_our_response():
+    from sionna.phy.channel import cir_to_ofdm_channel
+
+    from channels import Tdl
+    from channels.to_sionna import AsSionnaModel
+
+    tdl = Tdl("A", delay_spread_ns=100, max_doppler_hz=50)
+    model = AsSionnaModel(tdl, num_rx_ant=2, num_tx_ant=1, seed=5)
+    rate, frequencies = 1 / 35.7e-6, (np.arange(72) - 35.5) * 30e3
+    a, tau = model(3, 14, rate)
+    assert a.shape[:5] == (3, 1, 2, 1, 1)
+    theirs = cir_to_ofdm_channel(torch.from_numpy(frequencies).float(), a, tau)[:, 0, :, 0]
+    generators = [np.random.Generator(np.random.Philox(key=[5, drop])) for drop in range(3)]
+    ours = tdl.response(generators, 2, 1, np.arange(14) / rate, frequencies)
+    torch.testing.assert_close(theirs, ours, atol=2e-3, rtol=1e-3)
+    assert not torch.equal(model(3, 14, rate)[0], a)  # other drops the next time
 
 
 def test_a_study_in_one_file(tmp_path: Path) -> None:

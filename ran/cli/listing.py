@@ -16,7 +16,7 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, architectures, weights, recipes or (export) targets.",
         ),
     ],
 ) -> None:
@@ -31,6 +31,7 @@ def list_(
         "beam-predictors": _beam_predictors,
         "csi-experiments": _csi_experiments,
         "csi-feedback": _csi_feedback,
+        "architectures": _architectures,
         "weights": _weights,
         "recipes": _recipes,
         "targets": _targets,
@@ -62,9 +63,7 @@ def _impairments() -> dict[str, str]:
 
 
 def _experiments() -> dict[str, str]:
-    from ran.sim.experiment import built_in_experiments, load
-
-    return {name: load(path).description for name, path in built_in_experiments().items()}
+    return _described("ran.experiments")
 
 
 def _adaptations() -> dict[str, str]:
@@ -98,6 +97,12 @@ def _csi_feedback() -> dict[str, str]:
     return {name: (cls.__doc__ or "").split("\n")[0] for name, cls in FEEDBACK.items()}
 
 
+def _architectures() -> dict[str, str]:
+    from ran.registry import KINDS, descriptions
+
+    return descriptions(KINDS["architectures"])
+
+
 def _weights() -> dict[str, str]:
     """Trained weights that ship with the package, and what their model cards say of them."""
     from receivers.neural.weights import shipped_weights
@@ -106,9 +111,15 @@ def _weights() -> dict[str, str]:
 
 
 def _recipes() -> dict[str, str]:
-    from ran.training.catalogue import load_recipe, recipe_names
+    return _described("ran.training.recipes")
 
-    return {name: load_recipe(name).description for name in recipe_names()}
+
+def _described(package: str) -> dict[str, str]:
+    """Name and description of the YAML files that a package ships; they are ours, so nothing is checked."""
+    from ran.config.yaml_file import read_mapping
+    from ran.sim.loading import shipped
+
+    return {name: str(read_mapping(path).get("description", "")) for name, path in shipped(package).items()}
 
 
 def _targets() -> dict[str, str]:

@@ -15,6 +15,7 @@ from ran.cli import (
     beams,
     bench,
     calibrate,
+    check,
     conformance,
     csi,
     data,
@@ -73,6 +74,7 @@ app.add_typer(data.app, name="data")
 app.command("decode")(decode.decode)
 app.add_typer(export.app, name="export")
 app.command("schema")(schema.schema)
+app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
@@ -108,6 +110,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if _is_stop(error):
             return _complain("stopped", error, 1)
+        if refusal := _in_user_code(error):
+            return _complain("error", refusal, 2)
         raise
     if status == _INTERRUPTED:  # typer turns KeyboardInterrupt into this
         return _complain("stopped", "the same command resumes", _INTERRUPTED)
@@ -119,6 +123,12 @@ def _is_stop(error: Exception) -> bool:
     from ran.sim.executor import RunStopped
 
     return isinstance(error, RunStopped)
+
+
+def _in_user_code(error: Exception) -> Exception | None:
+    from ran.registry.user_file import refusal_of_user_code
+
+    return refusal_of_user_code(error)
 
 
 def _complain(kind: str, text: object, status: int) -> int:

@@ -2,49 +2,47 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import inspect
-import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
-from channels import CHANNELS, Channel
-from channels.impairments import IMPAIRMENTS, Impairment
+from channels import CHANNEL_PATHS
 from ran.config.limits import check_limits
 from ran.config.strict import strictly
-from ran.errors import InputError, bad_value, nearest, unknown_name
+from ran.errors import InputError, bad_value, nearest
 from ran.link.user_source import named_files_digest, source_digest
-from receivers import RECEIVERS, OnnxReceiver, Receiver
+from ran.registry.kinds import CHANNEL, IMPAIRMENT, RECEIVER
+from ran.registry.lookup import described, descriptions, find_class, names
+from receivers import RECEIVER_PATHS
 
-#: How receivers from files are named.
-_FROM_FILES = ("FILE.py:ClassName", "FILE.onnx", "FILE.tflite")
+if TYPE_CHECKING:
+    from channels import Channel
+    from channels.impairments import Impairment
+    from receivers import Receiver
+
+#: How models in files are named as receivers.
+_MODEL_FILES = ("FILE.onnx", "FILE.tflite")
 #: Packages whose options have limits; a user's own class knows its own.
 _OURS = ("channels", "receivers")
 
 
-def _first_line(cls: type) -> str:
-    return (inspect.getdoc(cls) or "").split("\n")[0]
-
-
 def channel_catalogue() -> dict[str, str]:
     """Name and one-line description of every channel model."""
-    return {name: _first_line(cls) for name, cls in CHANNELS.items()}
+    return descriptions(CHANNEL)
 
 
 def impairment_catalogue() -> dict[str, str]:
     """Name and one-line description of every impairment of a radio."""
-    return {name: _first_line(cls) for name, cls in IMPAIRMENTS.items()}
+    return descriptions(IMPAIRMENT)
 
 
 def receiver_catalogue() -> dict[str, str]:
     """Name and one-line description of every receiver, and of a model file as one."""
-    return {name: _first_line(cls) for name, cls in RECEIVERS.items()} | {
-        file: _first_line(OnnxReceiver) for file in ("FILE.onnx", "FILE.tflite")
+    return descriptions(RECEIVER) | {
+        file: described("receivers.onnx.receiver:OnnxReceiver") for file in ("FILE.onnx", "FILE.tflite")
     }
 
 
@@ -68,9 +66,16 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
+def _shipped(name: str) -> type | None:
+    """The shipped channel or receiver of that name."""
+    if name in CHANNEL_PATHS:
+        return find_class(CHANNEL, name)
+    return find_class(RECEIVER, name) if name in RECEIVER_PATHS else None
+
+
 def without_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
     """A channel's block without the options that say what they would be anyway: one spelling of one channel."""
-    cls = CHANNELS.get(str(block.get("name")))
+    cls = _shipped(str(block.get("name")))
     defaults = {} if cls is None else _defaults(cls)
     return {key: v for key, v in block.items() if not (key in defaults and _same(v, defaults[key]))}
 
@@ -82,8 +87,7 @@ def _same(a: Any, b: Any) -> bool:
 
 def with_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
     """The block of a shipped channel or receiver with every option; blocks of a user's class as they are."""
-    name = str(block.get("name"))
-    cls: type | None = CHANNELS.get(name) or RECEIVERS.get(name)
+    cls = _shipped(str(block.get("name")))
     return {**({} if cls is None else _defaults(cls)), **block}
 
 
@@ -148,22 +152,35 @@ def _name_of(block: Mapping[str, Any], path: str, choices: Iterable[str]) -> str
     return name
 
 
-def build_channel(block: Mapping[str, Any], path: str = "channel") -> Channel:
-    """Channel model from a block {"name": ..., **options}; `InputError` names the key and what is allowed."""
-    name = _name_of(block, path, CHANNELS)
-    if name not in CHANNELS:
-        raise unknown_name(f"{path}.name", name, CHANNELS)
-    channel: Channel = construct(CHANNELS[name], block, path)
+def build_channel(block: Mapping[str, Any], path: str = "channel", base_dir: Path | None = None) -> Channel:
+    """Channel model from a block {"name": ..., **options}; `InputError` names the key and what is allowed.
+
+    A name is a shipped one, FILE.py:Class (relative to base_dir), or an entry point of the group `ran6g.channels`.
+    """
+    name = _name_of(block, path, names(CHANNEL))
+    channel: Channel = construct(find_class(CHANNEL, name, base_dir, path), block, path)
     return channel
 
 
 def channel_fingerprint(block: Mapping[str, Any]) -> str | None:
-    """Hash of the data that a channel model reads from a file, None for a model that is all in its options."""
-    cls = CHANNELS.get(str(block.get("name")))
-    if cls is None or not hasattr(cls, "fingerprint"):
+    """Hash of what a channel model is beyond its options: the data that it reads from a file, and of a user's class its
+    source. None for a shipped model that is all in its options."""
+    name = str(block.get("name"))
+    try:
+        cls = find_class(CHANNEL, name, path="channel")
+    except InputError:
         return None
-    channel: Any = build_channel(block)
-    return str(channel.fingerprint())
+    own = str(construct(cls, block, "channel").fingerprint()) if hasattr(cls, "fingerprint") else ""
+    if name in CHANNEL_PATHS:
+        return own or None
+    return _user_fingerprint(cls, block, Path.cwd()) + own
+
+
+def _user_fingerprint(cls: type, block: Mapping[str, Any], folder: Path) -> str:
+    """Hash of a user's class, the modules beside it that it imports, and the files that its options name."""
+    source = inspect.getsourcefile(cls)
+    given = {key: value for key, value in block.items() if key != "name"}
+    return (source_digest(Path(source)) if source else "") + named_files_digest(given, folder)
 
 
 def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[Impairment, ...]:
@@ -171,53 +188,27 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
     built = []
     for index, block in enumerate(blocks):
         at = f"{path}[{index}]"
-        name = _name_of(block, at, IMPAIRMENTS)
-        if name not in IMPAIRMENTS:
-            raise unknown_name(f"{at}.name", name, IMPAIRMENTS)
-        built.append(construct(IMPAIRMENTS[name], block, at))
+        name = _name_of(block, at, names(IMPAIRMENT))
+        built.append(construct(find_class(IMPAIRMENT, name, path=at), block, at))
     return tuple(built)
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
     """Receiver class by name, or from a file: "model.onnx", "model.tflite", "my_receiver.py:MyReceiver" (base_dir)."""
-    if name in RECEIVERS:
-        return RECEIVERS[name]
     if name.endswith((".onnx", ".tflite")):
+        from receivers import OnnxReceiver
+
         return OnnxReceiver
-    file, separator, class_name = name.rpartition(":")
-    if not (separator and file.endswith(".py")):
-        raise unknown_name(f"{path}.name", name, [*RECEIVERS, *_FROM_FILES])
-    location = (base_dir or Path.cwd()) / file
-    if not location.is_file():
-        raise bad_value(f"{path}.name", name, f"a file that exists; there is no {location}")
-    cls = getattr(_load(location, path), class_name, None)
-    if not (inspect.isclass(cls) and issubclass(cls, Receiver)):
-        raise bad_value(f"{path}.name", name, f"a subclass of receivers.Receiver defined in {file}")
+    cls: type[Receiver] = find_class(RECEIVER, name, base_dir, path, _MODEL_FILES)
     return cls
-
-
-def _load(location: Path, path: str) -> ModuleType:
-    module_name = "ran_user_receiver_" + hashlib.sha256(location.read_bytes()).hexdigest()[:16]
-    if module_name in sys.modules:
-        return sys.modules[module_name]
-    spec = importlib.util.spec_from_file_location(module_name, location)
-    if spec is None or spec.loader is None:
-        raise bad_value(f"{path}.name", str(location), "a Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[module_name] = module
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        del sys.modules[module_name]
-        raise InputError(f"{path}.name: {location} cannot be imported: {type(error).__name__}: {error}") from error
-    return module
 
 
 def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path: str = "receivers") -> Receiver:
     """Receiver from a block {"name": ..., **options}; `InputError` names the key, the value and what is allowed."""
-    name = _name_of(block, path, RECEIVERS)
+    name = _name_of(block, path, names(RECEIVER))
     cls = receiver_class(name, base_dir, path)
-    preset = {"file": str((base_dir or Path.cwd()) / name)} if cls is OnnxReceiver else {}
+    is_model = name.endswith((".onnx", ".tflite"))
+    preset = {"file": str((base_dir or Path.cwd()) / name)} if is_model else {}
     receiver: Receiver = construct(cls, block, path, preset)
     return receiver
 
@@ -226,9 +217,6 @@ def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir:
     """What identifies a receiver beyond its options: its weights with their card, its source with the modules beside it
     when it comes from a user's file, and the content of files that options of such a receiver name."""
     name = str(block["name"])
-    if name in RECEIVERS or isinstance(receiver, OnnxReceiver):
+    if name in RECEIVER_PATHS or name.endswith((".onnx", ".tflite")):
         return receiver.fingerprint()
-    folder = base_dir or Path.cwd()
-    source = folder / name.rpartition(":")[0]
-    given = {key: value for key, value in block.items() if key != "name"}
-    return source_digest(source) + named_files_digest(given, folder) + receiver.fingerprint()
+    return _user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()

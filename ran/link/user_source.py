@@ -16,7 +16,7 @@ def source_digest(file: Path) -> str:
     Modules are looked for in the folder of the file alone; what is installed is named by its version elsewhere.
     """
     total = hashlib.sha256()
-    for path in _with_imports(file):
+    for path in source_files(file):
         # names and lengths too, so that no two sets of files look alike
         content = path.read_bytes()
         name = path.relative_to(file.parent).as_posix() if path != file else ""
@@ -24,7 +24,7 @@ def source_digest(file: Path) -> str:
     return total.hexdigest()
 
 
-def _with_imports(file: Path) -> list[Path]:
+def source_files(file: Path) -> list[Path]:
     """The file, then the modules beside it that it needs, by name."""
     found: set[Path] = set()
     waiting = [file]

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ran.phy.modulation import constellation
-
 #: What the mean power of the points may differ from 1.
 _POWER_TOLERANCE = 1e-3
 #: Least power of the mean of the points from which a slot without DM-RS can be received.
@@ -23,6 +21,8 @@ def shifted_qam(bits_per_symbol: int, power: object) -> tuple[tuple[float, float
     """QAM of TS 38.211 §5.1 around a real mean of that power, unit power in all; `ValueError` for another power."""
     if isinstance(power, bool) or not isinstance(power, int | float) or not 0 <= power < 1:
         raise ValueError(f"mean_power: got {power!r}; allowed: 0 or more, below 1")
+    from ran.phy.modulation import constellation  # torch takes a while to import
+
     points = np.sqrt(1 - power) * constellation(bits_per_symbol) + np.sqrt(power)
     return tuple((float(p.real), float(p.imag)) for p in points.astype(np.complex64))
 

@@ -45,6 +45,12 @@ class _Look:
 
 
 def bler_png(shown: Sequence[Curve], title: str) -> bytes:
+    """`bler_plot` as a file."""
+    with rc_context(STYLE):
+        return png_bytes(bler_plot(shown, title))
+
+
+def bler_plot(shown: Sequence[Curve], title: str) -> Figure:
     """BLER over Es/N0 on a logarithmic axis, with intervals; upper limits where no block failed."""
     with rc_context(STYLE):
         figure, axes = _axes(title, shown)
@@ -85,7 +91,7 @@ def bler_png(shown: Sequence[Curve], title: str) -> bytes:
                     color=look.color,
                 )
         _legend(figure, shown)
-        return png_bytes(figure)
+        return figure
 
 
 def throughput_png(shown: Sequence[Curve], title: str) -> bytes:

@@ -29,6 +29,20 @@ class WorkerCrashed(RuntimeError):
     """A bug: an exception in a worker. The message holds the worker's traceback."""
 
 
+#: Exit code of a worker that met the top level of a script without a guard.
+_UNGUARDED = 79
+
+
+def refuse_unguarded_script() -> None:
+    """Leave a worker process that is still importing the script of its parent: it starts the same run once more.
+
+    The parent then says what is wrong with the script; here nobody would see it.
+    """
+    # the mark by which multiprocessing itself refuses to start processes there
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        os._exit(_UNGUARDED)
+
+
 def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -72,6 +86,7 @@ class Pool(Generic[Work, Got]):
         self._busy: dict[Connection, Work] = {}
 
     def __enter__(self) -> Self:
+        refuse_unguarded_script()
         try:
             with _environment(ONE_THREAD), _interrupts_ignored():
                 for _ in range(self._count):
@@ -140,7 +155,8 @@ class Pool(Generic[Work, Got]):
         answered = []
         for ready in connection.wait(list(self._processes), timeout_s):
             worker = cast(Connection, ready)
-            answered.append((self._busy.pop(worker), cast(Got, outcome(self._answer(worker)))))
+            answer = self._answer(worker)  # first: a worker that ended without work is named too
+            answered.append((self._busy.pop(worker), cast(Got, outcome(answer))))
         return answered
 
     def _answer(self, worker: Connection) -> Any:
@@ -149,6 +165,11 @@ class Pool(Generic[Work, Got]):
         except (EOFError, ConnectionResetError):
             process = self._processes[worker]
             process.join(5)
+            if process.exitcode == _UNGUARDED:
+                raise InputError(
+                    f"workers: got {self._count} in a script that starts them at its top level, which every worker "
+                    'imports; allowed: workers=1, or the call below `if __name__ == "__main__":`'
+                ) from None
             raise RunStopped(
                 f"worker process {process.pid} {_how_it_ended(process.exitcode)}; "
                 "everything but its chunk is stored, the same command resumes"

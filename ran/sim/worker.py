@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from ran.errors import InputError
+from ran.registry.user_file import refusal_of_user_code
 from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
 from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
@@ -76,8 +77,9 @@ def work(connection: Connection, program: Program) -> None:
         _tell(connection, Refused(str(error)))
     except RunStopped as error:
         _tell(connection, Stopped(str(error)))
-    except Exception:
-        _tell(connection, Crashed(traceback.format_exc()))
+    except Exception as error:
+        refusal = refusal_of_user_code(error)
+        _tell(connection, Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from ran.config.overrides import apply_overrides
 from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
 from ran.errors import InputError, unknown_name
+from ran.sim.loading import absolute_files
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.distribution import merge
@@ -43,6 +44,10 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Be
             raise unknown_name("base", str(base), recipe_names())
         mapping = merge(read_mapping(_built_in(base)), mapping)
     changed = apply_overrides(mapping, overrides)
+    if isinstance(changed.get("model"), dict):
+        # a user's class is beside the recipe
+        folder = Path.cwd() if name_or_path in recipe_names() else path.resolve().parent
+        changed["model"] = absolute_files(changed["model"], folder)
     if "csi_drops" in mapping:
         return validate(CsiRecipe, changed, str(path))
     return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))

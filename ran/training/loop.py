@@ -17,6 +17,7 @@ from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
 from ran.training.trainer import Training
 from ran.training.validation import Validation
+from receivers.neural.receiver import passes_of
 
 # Cross-entropy in nats that counts as good: below, a slot is decoded anyway.
 _LOG_FLOOR = 0.1
@@ -74,7 +75,7 @@ class Trainer(Training):
         """Losses on the slots of a draw."""
         with torch.no_grad():
             observation, truth = self.slots(draw)
-        outputs = self.model(sent_with(points_of(self.model), observation, truth))
+        outputs = passes_of(self.model(sent_with(points_of(self.model), observation, truth)))
         return slot_loss(outputs, truth.coded_bits, truth.h, observation.noise_var, self.recipe.schedule)
 
     def logged(self, means: Mapping[str, float]) -> dict[str, float]:

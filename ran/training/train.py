@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,10 +16,13 @@ from torch import nn
 
 from ran.config.provenance import versions
 from ran.config.yaml_file import dump
-from ran.errors import InputError, unknown_name
+from ran.errors import InputError
 from ran.link import Link
 from ran.link.catalogue import build_channel, construct
+from ran.link.user_source import source_files
 from ran.phy.numerology import NUM_SYMBOLS_PER_SLOT
+from ran.registry.kinds import ARCHITECTURE
+from ran.registry.lookup import find_class
 from ran.sim.device import checked_device
 from ran.sim.experiment import load as load_experiment
 from ran.sim.files import write_text
@@ -32,7 +37,6 @@ from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
 from ran.training.validation import Validation
-from receivers.neural.receiver import ARCHITECTURES
 from receivers.neural.weights import load_weights
 
 #: Received grids and channels of a draw at most; what a network makes of them comes on top.
@@ -43,11 +47,10 @@ def build_model(recipe: Recipe) -> nn.Module:
     """The model that a recipe begins with; its weights depend on the recipe's seed alone, or are those of `init`."""
     options = dict(recipe.model)
     name = str(options.get("name", ""))
-    if name not in ARCHITECTURES:
-        raise unknown_name("model.name", name, ARCHITECTURES)
+    cls = find_class(ARCHITECTURE, name, path="model")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model: nn.Module = construct(ARCHITECTURES[name], options, "model")
+        model: nn.Module = construct(cls, options, "model")
     if recipe.init is not None:
         try:
             given = load_weights(recipe.init)
@@ -291,7 +294,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         "description": recipe.description,
         "licence": "Apache-2.0",
         "convolution_flops": convolution_flops(model, recipe.num_layers),
-        "architecture": recipe.model,
+        **_architecture(recipe, model, out),
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
         "training": {
@@ -312,6 +315,22 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         "measured": [],
     }
     write_weight_files(out, model, card)
+
+
+def _architecture(recipe: Recipe, model: nn.Module, out: Path) -> dict[str, Any]:
+    """What a card says of the architecture. A user's class is put beside the weights, with the modules that it imports
+    from its folder, so that they can be loaded wherever the folder is."""
+    source = inspect.getsourcefile(type(model))
+    if recipe.model["name"] in ARCHITECTURE.shipped or source is None:
+        return {"architecture": recipe.model}
+    files = {}
+    for file in source_files(Path(source)):
+        content, name = file.read_bytes(), file.relative_to(Path(source).parent).as_posix()
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_bytes(content)
+        files[name] = hashlib.sha256(content).hexdigest()
+    named = f"{Path(source).name}:{type(model).__name__}"
+    return {"architecture": {**recipe.model, "name": named}, "architecture_files": files}
 
 
 def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from ran.link import Link, LinkConfig
 from ran.phy.config import Config
 from ran.sim.experiment import EsN0Db
 from ran.training.constellation import points_of, sent_with
+from receivers.neural.receiver import passes_of
 
 _AT_ONCE = 8
 
@@ -71,7 +72,7 @@ class Validation:
             points = points_of(model)
             batch = link.batch(drops, part.esn0_db, self._seed, self._stream, with_channel=points is not None)
             sent = batch.observation if points is None else sent_with(points, batch.observation, batch.truth)
-            llr = model(sent)[-1][0]
+            llr = passes_of(model(sent))[-1][0]
             target = 1.0 - batch.coded_bits.float()
             entropy += float(nn.functional.binary_cross_entropy_with_logits(llr, target)) * len(drops)
             errors += int(link.count_errors(llr, batch).block_errors.sum())

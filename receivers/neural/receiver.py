@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -25,6 +27,12 @@ ARCHITECTURES: dict[str, type[nn.Module]] = {
 #: Grid positions (antennas x layers x REs) that go through the network together on a CPU.
 _POSITIONS_AT_ONCE = 2**16
 _MODULATION = {1: "pi/2-BPSK", 2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM", 10: "1024QAM"}
+
+
+def passes_of(output: Any) -> list[tuple[Tensor, Tensor | None]]:
+    """LLRs and channel estimates of the passes of an architecture. One that has a single pass and states no channel may
+    return its LLRs [batch, num_layers, num_data_re, bits_per_symbol] alone."""
+    return [(output, None)] if isinstance(output, Tensor) else output
 
 
 class NeuralReceiver(Receiver):
@@ -101,5 +109,4 @@ class NeuralReceiver(Receiver):
         if self.num_turbo:
             in_turns: Tensor = self.model.in_turns(observation, self.num_turbo)  # type: ignore[operator]
             return in_turns
-        llr: Tensor = self.model(observation)[-1][0]
-        return llr
+        return passes_of(self.model(observation))[-1][0]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: How far the SNR of a slot rises above the Es/N0 that it is drawn at, as few antennas and subcarriers fade together.
 #: Of 1,600 training slots of each of the shipped weights the strongest were 3 to 4 dB above their recipes' end.
@@ -48,6 +48,8 @@ class Shown:
 def shown_levels(noise_var: Tensor, power: Tensor, highest_snr_db: float) -> Shown:
     """noise_var and power, of the channel: of the same shape, linear. Within the range nothing is changed, not by a
     digit: `noise` and `power` are those given, `trust` is 1 and `added_error` 0."""
+    import torch  # takes a while, and model cards are read without
+
     noise = torch.maximum(noise_var, 10 ** (-highest_snr_db / 10) * power)
     return Shown(
         noise,

@@ -8,13 +8,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-from safetensors.torch import load
-from torch import Tensor, nn
+from typing import TYPE_CHECKING, Any
 
 from receivers.files import AllocationLimit, parse_json, read_bytes, read_json
 from receivers.neural.shown_range import trained_snr_db
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
 
 #: Bytes of a model besides what its file holds: tables and what is computed once.
 _UNTRAINED_BYTES = 64 * 2**20
@@ -38,6 +38,7 @@ class Weights:
     sha256: str
     tensors: dict[str, Tensor]
     card: dict[str, Any]
+    folder: Path = _SHIPPED
 
     def model(self, asked: str, architectures: Mapping[str, type[nn.Module]]) -> nn.Module:
         """The model that the card names, with these tensors, for inference. `ValueError` where they do not fit it.
@@ -46,14 +47,18 @@ class Weights:
         """
         options = dict(self.card["architecture"])
         kind = options.pop("name")
-        if kind not in architectures:
+        if kind in architectures:
+            build = architectures[kind]
+        elif "architecture_files" in self.card:
+            build = self._own_architecture(kind, asked)
+        else:
             raise ValueError(f"weights: architecture {kind!r} of {asked!r}; allowed: {', '.join(architectures)}")
         check_options(options, f"weights: architecture {kind!r} of {asked!r}")
         held = sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
         try:
             # what a card asks for is no larger than what the file holds, with room for what is not trained
             with AllocationLimit(4 * held + _UNTRAINED_BYTES):
-                model = architectures[kind](**options)
+                model = build(**options)
         except (ValueError, TypeError, RuntimeError, LookupError, ArithmeticError, AttributeError) as error:
             raise ValueError(f"weights: architecture {kind!r} of {asked!r}: {' '.join(str(error).split())}") from None
         try:
@@ -65,6 +70,21 @@ class Weights:
             setattr(model, "highest_snr_db", trained_snr_db(self.card.get("training", {})))  # noqa: B010 - a plain number
         return model.eval()
 
+    def _own_architecture(self, kind: str, asked: str) -> type[nn.Module]:
+        """A user's class, FILE.py:Class beside the weights; `ValueError` where it is not the one that was trained."""
+        from receivers.user_module import imported
+
+        for file, expected in self.card["architecture_files"].items():
+            path = self.folder / file
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != expected:
+                raise ValueError(
+                    f"weights: {asked!r} was trained with another {file} than is beside it; allowed: the file that "
+                    "`ran train` put there"
+                )
+        file, _, name = kind.rpartition(":")
+        found: type[nn.Module] = getattr(imported(self.folder / file), name)
+        return found
+
     @property
     def fingerprint(self) -> str:
         """What the model's numbers depend on: the SHA-256 of the tensors, and one of what the card says of the model.
@@ -73,6 +93,8 @@ class Weights:
         its curves and texts do not enter.
         """
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
+        if "architecture_files" in self.card:
+            about["architecture_files"] = self.card["architecture_files"]
         about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))
         return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
@@ -133,12 +155,14 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
             f"weights: {path.name} has SHA-256 {digest[:16]}..., its model card says {str(expected)[:16]}...; "
             "allowed: the file that the card describes"
         )
+    from safetensors.torch import load  # torch takes a while to import, and cards need none
+
     check_tensors(data, path.name)
     try:
         tensors = load(data)
     except Exception as error:  # safetensors and torch have classes of their own for what does not fit together
         raise ValueError(f"weights: {path.name} is damaged: {' '.join(str(error).split())}") from None
-    return Weights(path.stem, digest, tensors, card)
+    return Weights(path.stem, digest, tensors, card, path.parent)
 
 
 def check_options(options: Mapping[str, Any], source: str) -> None:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ran.errors import InputError, unknown_name
+from ran.errors import InputError
 from ran.link.catalogue import construct
-from receivers.beams import BEAM_PREDICTORS, BeamObservation, BeamPredictor
+from ran.registry.kinds import BEAM_PREDICTOR
+from ran.registry.lookup import descriptions, find_class
+
+if TYPE_CHECKING:
+    from receivers.beams import BeamObservation, BeamPredictor
 
 
 def predictor_catalogue() -> dict[str, str]:
     """Name and one-line description of every predictor."""
-    return {name: (inspect.getdoc(cls) or "").split("\n")[0] for name, cls in BEAM_PREDICTORS.items()}
+    return descriptions(BEAM_PREDICTOR)
 
 
 def build_predictor(block: Mapping[str, Any], path: str = "predictors") -> BeamPredictor:
     """Predictor from a block {"name": ..., **options}; `InputError` names the key, the value and what is allowed."""
     name = str(block.get("name"))
-    if name not in BEAM_PREDICTORS:
-        raise unknown_name(f"{path}.name", name, BEAM_PREDICTORS)
-    built: BeamPredictor = construct(BEAM_PREDICTORS[name], block, path)
+    built: BeamPredictor = construct(find_class(BEAM_PREDICTOR, name, path=path), block, path)
     return built
 
 

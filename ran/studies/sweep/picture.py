@@ -79,7 +79,13 @@ def _over(
 
 
 def all_curves(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, bytes]:
-    """BLER over SNR of every combination, a panel each, at most `MAX_CURVES`: `svg` and `png`."""
+    """`curves_figure` as files: `svg` and `png`."""
+    with rc_context(STYLE):
+        return _files(curves_figure(rows, axis))
+
+
+def curves_figure(rows: Sequence[Row], axis: tuple[str, str, str]) -> Figure:
+    """BLER over SNR of every combination, a panel each, at most `MAX_CURVES`."""
     titles = list(dict.fromkeys(row.part for row in rows if row.points))[:MAX_CURVES]
     with rc_context(STYLE):
         figure, panels = _panels(len(titles), sharey=True, sharex=True)
@@ -98,7 +104,7 @@ def all_curves(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, byt
             panel.set_xlabel(f"{axis[1]} [{axis[2]}]")
             panel.tick_params(labelbottom=True)
         _legend(figure, rows)
-        return _files(figure)
+        return figure
 
 
 def _curve(panel: Axes, row: Row, color: str, marker: str, dashed: bool) -> None:

@@ -17,6 +17,7 @@ from ran.link.constellation import with_points
 from ran.phy.config import Config
 from ran.sim.experiment import Experiment, built_in_experiments, with_absolute_files
 from ran.sim.loading import read_values
+from ran.sim.site_title import retitled
 from ran.studies.part import Part
 
 #: More would be a mistake more often than a wish, and every one is checked before anything is simulated.
@@ -78,13 +79,24 @@ class SweepRequest:
         self.parts = tuple(parts)
 
 
-def load_any(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment | SweepRequest:
+def load_any(
+    name_or_path: str | Path, overrides: Iterable[str] = (), changes: Mapping[str, Any] | None = None
+) -> Experiment | SweepRequest:
     """The experiment of that name or file, with `overrides` applied; a `SweepRequest` where it has a block `sweep`.
 
-    `InputError` in one line for everything that is wrong, in any combination.
+    changes: more of them, plain values by their path. `InputError` in one line for everything that is wrong, in any
+    combination.
     """
     values, folder = read_values(name_or_path, overrides, built_in_experiments())
-    source = str(name_or_path)
+    return request_of(values, folder, str(name_or_path), changes or {})
+
+
+def request_of(
+    given: Mapping[str, Any], folder: Path, source: str, changes: Mapping[str, Any]
+) -> Experiment | SweepRequest:
+    """`load_any` of the values that a file would hold. folder: of relative file names. source: of the values, for
+    messages."""
+    values = retitled(given, assigned(dict(given), changes, "set:"))
     if "sweep" not in values:
         experiment = validate(Experiment, with_points(values, folder), source)
         return with_absolute_files(experiment, folder)
