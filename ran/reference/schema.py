@@ -80,7 +80,7 @@ def _complete(part: dict[str, Any], used: set[str]) -> None:
             used.add(registry)
             one = {"$ref": f"#/$defs/{registry}"}
             several = {"type": "array", "items": one}
-            forms = {"channel": [one, several]}.get(name, [several])
+            forms: list[dict[str, Any]] = [one, several] if name == "channel" else [several]
             kept = {key: node[key] for key in ("default", "description", "allowed") if key in node}
             properties[name] = {**kept, "anyOf": forms} if len(forms) > 1 else {**kept, **forms[0]}
         elif name in _SHORT:
@@ -97,7 +97,7 @@ def _registry(registry: str) -> dict[str, Any]:
     """A definition per class of a registry, and one of all: a name, or a block with the options of its class."""
     classes = registries()[registry]
     definitions: dict[str, Any] = {}
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for name, cls in classes.items():
         options = option_schema(cls)
         texts = {key.path: key.text for key in option_keys(cls, explained_by(cls))}
@@ -124,8 +124,8 @@ def _registry(registry: str) -> dict[str, Any]:
     names: list[dict[str, Any]] = [{"enum": [name for name, cls in classes.items() if not _needs(cls)]}]
     if pattern:
         names.append({"type": "string", "pattern": pattern})
-        named = {"name": {"type": "string", "pattern": pattern}}
-        blocks.append({"type": "object", "properties": named, "required": ["name"]})
+        file: dict[str, Any] = {"type": "object", "required": ["name"]}
+        blocks.append({**file, "properties": {"name": {"type": "string", "pattern": pattern}}})
     definitions[registry] = {"anyOf": [*names, *blocks]}
     return definitions
 
