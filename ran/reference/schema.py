@@ -78,9 +78,9 @@ def _complete(part: dict[str, Any], used: set[str]) -> None:
         if name in _BLOCKS and _holds_blocks(node):
             registry = _BLOCKS[name]
             used.add(registry)
-            one: dict[str, Any] = {"$ref": f"#/$defs/{registry}"}
-            several: dict[str, Any] = {"type": "array", "items": one}
-            forms: list[dict[str, Any]] = {"channel": [one, several]}.get(name, [several])
+            one = {"$ref": f"#/$defs/{registry}"}
+            several = {"type": "array", "items": one}
+            forms: list[dict[str, Any]] = [one, several] if name == "channel" else [several]
             kept = {key: node[key] for key in ("default", "description", "allowed") if key in node}
             properties[name] = {**kept, "anyOf": forms} if len(forms) > 1 else {**kept, **forms[0]}
         elif name in _SHORT:
@@ -124,9 +124,8 @@ def _registry(registry: str) -> dict[str, Any]:
     names: list[dict[str, Any]] = [{"enum": [name for name, cls in classes.items() if not _needs(cls)]}]
     if pattern:
         names.append({"type": "string", "pattern": pattern})
-        named = {"name": {"type": "string", "pattern": pattern}}
-        of_file: dict[str, Any] = {"type": "object", "properties": named, "required": ["name"]}
-        blocks.append(of_file)
+        file: dict[str, Any] = {"type": "object", "required": ["name"]}
+        blocks.append({**file, "properties": {"name": {"type": "string", "pattern": pattern}}})
     definitions[registry] = {"anyOf": [*names, *blocks]}
     return definitions
 
