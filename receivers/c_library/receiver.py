@@ -28,8 +28,8 @@ class CLibrary(Receiver):
 
     algorithm: the receiver. detector: of several layers, "lmmse" or "ep"; None for the receiver's default.
     prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`.
-    num_threads: that share a slot. llr_format: numbers that LLRs pass through; int8 ones are LLRs times `llr_scale`,
-        rounded and held between -127 and 127.
+    num_threads: that share a slot. llr_format: numbers that LLRs pass through.
+    llr_scale: of int8 LLRs, which are LLRs times this, rounded and held between -127 and 127.
     """
 
     name = "c-library"
