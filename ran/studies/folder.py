@@ -216,8 +216,12 @@ def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
         if every:
             keys = sorted(key.removeprefix(_PART) for key in content.meta if key.startswith(_PART))
         return tuple(_loaded(path / STORE, content, key) for key in keys)
-    except KeyError as error:
-        raise InputError(f"{path / STORE}: damaged: {error}; allowed: the same command again, which mends it") from None
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"{path / STORE}: damaged: {type(error).__name__} {error}; allowed: a store that this version wrote"
+        ) from None
 
 
 def load_part(store: Store, key: str) -> PartResult:

@@ -193,6 +193,22 @@ def test_files_hold_every_point_and_gain(tmp_path: Path) -> None:
         assert (tmp_path / "out" / picture).stat().st_size > 1000
 
 
+def test_status_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_sweep(request(tmp_path), tmp_path / "out", workers=1, build=fake_link.build)
+    assert main(["status", str(tmp_path / "out")]) == 0
+    printed = capsys.readouterr().out
+    assert "sweep: 6 of 6 complete" in printed
+    assert "num_users 2, at_db 3" in printed
+    assert main(["status", str(tmp_path)]) == 2
+    store = Store(tmp_path / "out" / "results.sqlite")
+    part = next(key for key in store.meta() if key.startswith("part "))
+    store.set_meta({part: '{"title": "x", "facts": {}, "refused": {}, "run": {"tasks": "[[1]]"}}'})
+    store.close()
+    capsys.readouterr()
+    assert main(["status", str(tmp_path / "out")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
 def test_another_sweep_is_refused_and_more_of_it_is_welcome(tmp_path: Path) -> None:
     run_sweep(request(tmp_path), tmp_path / "out", workers=1, build=fake_link.build)
     before = (tmp_path / "out" / "results.sqlite").read_bytes()
