@@ -1,4 +1,4 @@
-"""Files of models: regular ones alone, of at most so many bytes, and no more memory than they account for.
+"""Files of models: regular ones alone, of at most so many bytes.
 
 The counterpart of `ran.config.doors`, which this package does not import.
 """
@@ -8,24 +8,14 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import torch
-from torch.overrides import TorchFunctionMode
 
 #: Largest file of weights or of a model.
 MOST_BYTES = 2 * 2**30
 #: Largest model card, and deepest nesting in it. The largest of ours has 66 kB.
 MOST_CARD_BYTES = 4 * 2**20
 MOST_DEPTH = 64
-#: Functions of torch that make a tensor of a size that they are told.
-_FACTORIES: frozenset[Callable[..., Any]] = frozenset(
-    (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.arange, torch.linspace, torch.eye)
-)
-#: What a tensor counts for at least: so does what python keeps of a layer.
-_LEAST_BYTES = 4096
 
 
 def read_bytes(path: Path, most_bytes: int = MOST_BYTES) -> bytes:
@@ -62,29 +52,6 @@ def parse_json(text: str | bytes) -> Any:
         if not level:
             return value
     raise ValueError(f"got more than {MOST_DEPTH} levels; allowed: up to {MOST_DEPTH}")
-
-
-class AllocationLimit(TorchFunctionMode):
-    """Within it, tensors of at most `most_bytes` bytes in all can be made by their size; `ValueError` for more.
-
-    A size is looked at before there is memory for it: torch computes what it would be on its device `meta`.
-    """
-
-    def __init__(self, most_bytes: int) -> None:
-        super().__init__()
-        self.most_bytes = most_bytes
-        self._used = 0
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        given = kwargs or {}
-        if func in _FACTORIES:
-            like = func(*args, **{**given, "device": "meta"})
-            self._used += max(_LEAST_BYTES, like.numel() * like.element_size())
-            if self._used > self.most_bytes:
-                raise ValueError(f"got a model of more than {self.most_bytes} bytes; allowed: up to that")
-        return func(*args, **given)
 
 
 def _check(path: Path, found: os.stat_result, most_bytes: int) -> None:

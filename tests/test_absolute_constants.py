@@ -22,6 +22,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "channels/arrays/rotation.py": (1, GEOMETRY),
     "channels/cdl.py": (2, UNIT),
     "channels/fading.py": (2, RATIO),
+    "channels/from_sionna.py": (1, UNIT),
     "channels/impairments/frequency_offset.py": (1, UNIT),
     "channels/impairments/interface.py": (1, NOTHING),
     "channels/impairments/metrics.py": (1, NOTHING),

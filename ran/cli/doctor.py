@@ -22,6 +22,7 @@ _PURPOSES = {
     "litert": "LiteRT exports",
     "ray": "runs on a cluster",
     "notebook": "notebooks",
+    "docs": "the documentation site",
 }
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _EXTRA = re.compile(r"""extra\s*==\s*['"]([^'"]+)['"]""")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from receivers.files import AllocationLimit, parse_json, read_bytes, read_json
+from receivers.files import parse_json, read_bytes, read_json
 from receivers.neural.shown_range import trained_snr_db
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Weights:
 
         asked: what the weights were asked for by.
         """
+        from receivers.allocation_limit import AllocationLimit  # torch takes a while to import, and cards need none
+
         options = dict(self.card["architecture"])
         kind = options.pop("name")
         if kind in architectures:

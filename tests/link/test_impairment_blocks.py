@@ -48,7 +48,10 @@ def test_every_impairment_can_be_written_in_a_file() -> None:
 @pytest.mark.parametrize(
     ("block", "message"),
     [
-        ({"name": "rap"}, "receive[1].name: got 'rap'; allowed: carrier-frequency-offset, converter, "),
+        (
+            {"name": "rap"},
+            "receive[1].name: got 'rap'; allowed: FILE.py:ClassName, carrier-frequency-offset, converter, ",
+        ),
         ({"name": "rapp"}, "receive[1].input_back_off_db: missing; 'rapp' needs it"),
         ({"name": "rapp", "back_off": 3}, "receive[1].back_off: unknown option of 'rapp'; allowed: input_back_off_db"),
         ({"name": "converter", "bits": 8.5}, "receive[1].bits: got 8.5; allowed: "),

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from receivers.files import MOST_BYTES, AllocationLimit, read_bytes
+from receivers.allocation_limit import AllocationLimit
+from receivers.files import MOST_BYTES, read_bytes
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import card_path, load_weights
 from receivers.onnx.receiver import OnnxReceiver

@@ -108,7 +108,7 @@ def build_rows(experiment: Experiment) -> Simulation:
 
 
 def test_rows_run_resume_and_are_reported(tmp_path: Path) -> None:
-    names = ["8.2.1.2-4-row1", "8.2.1.2-4-row19", "8.2.2.2-1"]
+    names = ["8.2.1.2-4-row1", "8.2.1.2-4-row19", "8.2.2.2-1-row1", "8.2.2.2-1-row2"]
     request = Request(select(names), ({"name": "one"},), max_slots=256)
     outcomes = run_rows(request, tmp_path / "out", workers=1, build=build_rows)
     assert [outcome.verdict for outcome in outcomes] == ["pass", "refused", "pass", "pass"]

@@ -26,7 +26,7 @@ stopping: {min_block_errors: 30, max_slots: 200}
 def command(tmp_path: Path, out: str, workers: int = 2) -> list[str]:
     file = tmp_path / "experiment.yaml"
     if not file.exists():
-        file.write_text(EXPERIMENT % 0.004)
+        file.write_text(EXPERIMENT % 0.01)
     return [
         *(sys.executable, str(PROGRAM), "sim", str(file), "--out", str(tmp_path / out)),
         *("--workers", str(workers), "--chunk-slots", "8"),
