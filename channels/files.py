@@ -10,6 +10,7 @@ import json
 import os
 import stat
 import struct
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Collection
@@ -40,6 +41,7 @@ DAMAGE = (
     OverflowError,
     zipfile.BadZipFile,
     zlib.error,
+    tokenize.TokenError,  # of the Python text that describes an array
     struct.error,
 )
 

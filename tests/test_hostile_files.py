@@ -29,6 +29,13 @@ from ran.datasets.hdf5_file import Hdf5File
 from ran.datasets.header import FORMAT, FORMAT_VERSION, Header, Table
 from ran.datasets.sigmf import Recording, read_sigmf, write_sigmf
 from ran.datasets.zarr_file import ZarrFile
+from ran.phy.config import Carrier, Pusch
+from ran.recordings.config import DecodeConfig
+from ran.recordings.data_lake import fapi_row, write_data_lake
+from ran.recordings.grids import write_grids
+from ran.recordings.packets import write_packets
+from ran.recordings.read import read as read_recording
+from ran.recordings.text import write_text_dump
 from ran.sim.npz_file import read_npz
 from ran.sim.store import Store
 from receivers.neural.receiver import NeuralReceiver
@@ -144,7 +151,7 @@ def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
     card = json.loads(shipped.read_text())
     kept = {key: card[key] for key in ("architecture", "bits_per_symbol", "num_layers", "sha256", "training")}
     weights.with_suffix(".json").write_text(json.dumps(kept))
-    return {
+    return recordings(folder / "recordings") | {
         "YAML": (yaml, read_mapping),
         "--set": (yaml, lambda p: apply_overrides({}, [f"a.b={p.read_bytes().decode(errors='replace')}"])),
         "JSON": (values, read_json),
@@ -165,6 +172,29 @@ def make(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
         "results.sqlite": (store, read_store),
         "model card": (weights.with_suffix(".json"), read_weights),
         "safetensors": (weights, read_weights),
+    }
+
+
+def recordings(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]:
+    """The same of `ran decode`: three slots of one PRB at two antennas in every format."""
+    config = DecodeConfig(carrier=Carrier(num_prb=1), num_rx_ant=2)
+    folder.mkdir()
+    generator = np.random.default_rng(1)
+    grids = generator.integers(-500, 500, (3, 2, 14, 12)) + 1j * generator.integers(-500, 500, (3, 2, 14, 12))
+    found: dict[str, tuple[Path, Callable[[Path], object]]] = {}
+    for suffix in (".npy", ".npz", ".mat", ".h5"):
+        write_grids(folder / f"grids{suffix}", grids)
+        found[f"grids {suffix}"] = (folder / f"grids{suffix}", lambda p: read_recording(p, config))
+    write_text_dump(folder / "dump.txt", grids, 9)
+    write_packets(folder / "packets.pcap", grids, [0, 1, 2], config.carrier, 9)
+    pytest.importorskip("pyarrow", reason="tables of the Data Lake need the extra aodt")
+    (folder / "lake").mkdir()
+    write_data_lake(folder / "lake", grids, [fapi_row(config.carrier, Pusch(), (0,), frame, b"") for frame in range(3)])
+    return found | {
+        "fronthaul text": (folder / "dump.txt", lambda p: read_recording(p, config)),
+        "fronthaul packets": (folder / "packets.pcap", lambda p: read_recording(p, config)),
+        "Data Lake fapi": (folder / "lake" / "fapi.parquet", lambda p: read_recording(p.parent, config)),
+        "Data Lake fh": (folder / "lake" / "fh.parquet", lambda p: read_recording(p.parent, config)),
     }
 
 

@@ -6,7 +6,6 @@ and a folder with arrays for each of them. Version 3 has MATLAB files per base s
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,9 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
 
-from channels.files import MOST_BYTES, MOST_TEXT_BYTES, check_regular, parse_json, read_arrays, read_bytes
+from channels.files import MOST_TEXT_BYTES, check_regular, parse_json, read_arrays, read_bytes
+from channels.matlab_file import read_matlab
 
 PARAMETERS = "params.json"
 ALLOWED = "a folder of DeepMIMO version 4, params.json with its arrays"
@@ -71,7 +70,8 @@ def read_array(path: Path, name: str, axes: int | None) -> NDArray[Any]:
     """An array of numbers with so many axes. `ValueError` in one line for anything else."""
     try:
         if path.suffix == ".mat":
-            array = _of_matlab(path, name)
+            check_regular(path)
+            array = read_matlab(path, [name])[name]
         else:
             array = read_arrays(path, [name])[name]
     except Exception as error:  # scipy tells damage by errors of every kind
@@ -79,16 +79,6 @@ def read_array(path: Path, name: str, axes: int | None) -> NDArray[Any]:
     if array.dtype.kind not in "fiu" or (axes is not None and array.ndim != axes):
         raise ValueError(f"{path}: got {array.dtype} {array.shape}; allowed: {ALLOWED}")
     return np.asarray(array)
-
-
-def _of_matlab(path: Path, name: str) -> NDArray[Any]:
-    """An array of a MATLAB file, whose size is looked at before it is unpacked."""
-    check_regular(path)
-    for found, shape, _ in whosmat(path):
-        # numbers of 16 bytes, the largest that there are
-        if found == name and math.prod(shape) * 16 > MOST_BYTES:
-            raise ValueError(f"claims an array of {shape}; allowed: up to {MOST_BYTES} bytes")
-    return np.asarray(loadmat(path, variable_names=[name])[name])
 
 
 def bad_folder(folder: Path, why: str) -> ValueError:

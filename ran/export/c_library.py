@@ -46,7 +46,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class LibraryOutcome:
-    """folder: the export, or where it was put aside.
+    """folder: the export, or where it went when it was rejected.
 
     latency: of a slot, the readable receiver and the library called from Python. built: names of the shared objects.
     harness: what the programs printed, "" where they could not be built here. work: the floor of a slot.

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ran.config.doors import check_regular
 from ran.errors import InputError, bad_value, nearest
 from ran.phy.config import Carrier, Dmrs, Pusch
 from ran.phy.dmrs import dmrs_symbols
@@ -25,6 +26,8 @@ from ran.recordings.slot import RecordedSlot, Recording
 if TYPE_CHECKING:
     import pyarrow
 
+#: Largest table that is read, packed and unpacked.
+_MOST_BYTES = 16 * 2**30
 #: Columns that decoding needs.
 NEEDED = {
     "fapi": (
@@ -93,7 +96,12 @@ def _table(path: Path, table: str) -> pyarrow.Table:
         from pyarrow import parquet
     except ImportError:
         raise InputError(f"{path}: needs pyarrow; allowed: with the extra aodt") from None
+    check_regular(path, _MOST_BYTES)
     try:
+        described = parquet.read_metadata(path)
+        unpacked = sum(described.row_group(i).total_byte_size for i in range(described.num_row_groups))
+        if unpacked > _MOST_BYTES:
+            raise InputError(f"{path}: got {unpacked} bytes unpacked; allowed: up to {_MOST_BYTES}")
         found = parquet.read_table(path)
     except (OSError, pyarrow.ArrowException) as error:
         why = " ".join(str(error).split())[:120]

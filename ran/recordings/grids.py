@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from channels.files import MOST_BYTES, read_arrays
+from channels.matlab_file import IsHdf5, read_matlab
+from ran.config.doors import check_regular
 from ran.errors import InputError, bad_value, unknown_name
 from ran.recordings.config import DecodeConfig
 from ran.recordings.slot import RecordedSlot, Recording
@@ -45,23 +48,31 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays of a file by name."""
+    check_regular(path, MOST_BYTES)
     try:
         if path.suffix == ".npy":
-            return {path.stem: np.load(path, allow_pickle=False)}
+            # mapped first: a size that the file does not hold is refused before there is memory for it
+            return {path.stem: np.array(np.load(path, mmap_mode="r", allow_pickle=False))}
         if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return {name: file[name] for name in file.files}
-        if path.suffix == ".mat":
-            try:
-                from scipy.io import loadmat
-
-                return {k: v for k, v in loadmat(path).items() if isinstance(v, np.ndarray) and not k.startswith("__")}
-            except NotImplementedError:
-                return _hdf5(path, turned=True)  # version 7.3
-        return _hdf5(path, turned=False)
-    except (OSError, ValueError, KeyError, EOFError) as error:
-        why = " ".join(str(error).split())
+            return read_arrays(path)
+        return _matlab(path) if path.suffix == ".mat" else _hdf5(path, turned=False)
+    except InputError:
+        raise
+    except Exception as error:  # scipy and h5py tell damage by errors of every kind
+        why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read: {why}; allowed: {', '.join(SUFFIXES)}") from None
+
+
+def _matlab(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        return read_matlab(path, most_bytes=MOST_BYTES)
+    except IsHdf5:
+        return _hdf5(path, turned=True)
+
+
+def _check_total(unpacked: int) -> None:
+    if unpacked > MOST_BYTES:
+        raise ValueError(f"got {unpacked} bytes unpacked; allowed: up to {MOST_BYTES}")
 
 
 def _hdf5(path: Path, turned: bool) -> dict[str, NDArray[Any]]:
@@ -69,9 +80,13 @@ def _hdf5(path: Path, turned: bool) -> dict[str, NDArray[Any]]:
     import h5py
 
     found: dict[str, NDArray[Any]] = {}
+    total = 0
 
     def take(name: str, item: Any) -> None:
+        nonlocal total
         if isinstance(item, h5py.Dataset) and not name.startswith("#"):
+            total += item.size * item.dtype.itemsize
+            _check_total(total)
             value = item[()]
             if isinstance(value, np.ndarray):
                 names = value.dtype.names

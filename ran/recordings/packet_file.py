@@ -6,20 +6,20 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from ran.config.doors import read_bytes
 from ran.errors import InputError
 
 _PCAP = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">"}
 _PCAPNG = b"\x0a\x0d\x0d\x0a"
 _ETHERNET = 1
 _LARGEST = 1 << 24
+#: Largest capture that is read; it is held in memory.
+_MOST_BYTES = 4 * 2**30
 
 
 def packets(path: Path) -> tuple[list[bytes], str | None]:
     """Ethernet frames of a capture in order, and what is wrong with its end, None when it is whole."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    raw = read_bytes(path, _MOST_BYTES)
     if raw[:4] in _PCAP:
         return _collect(path, _pcap(path, raw, _PCAP[raw[:4]]))
     if raw[:4] == _PCAPNG:

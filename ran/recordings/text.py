@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ran.config import doors
 from ran.errors import InputError, bad_value
 from ran.recordings.block_floating_point import bytes_per_prb, compress, decompress
 from ran.recordings.config import DecodeConfig, Fronthaul
 from ran.recordings.slot import RecordedSlot, Recording
 
+#: Largest dump that is read.
+_MOST_BYTES = 2**30
 _COMMENT = re.compile(r"(#|//|%|;).*$")
 _SEPARATORS = re.compile(r"0[xX]|[\s,:_\-'\"\[\]]")
 
@@ -24,11 +27,7 @@ def read_text(path: Path, config: DecodeConfig) -> Recording:
 
     Lines that are no whole PRBs are reported, and the slots that they belong to are left out.
     """
-    try:
-        lines = path.read_text(encoding="utf-8", errors="strict").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not text"
-        raise InputError(f"{path}: cannot be read: {why}; allowed: hexadecimal text") from None
+    lines = doors.read_text(path, _MOST_BYTES, "hexadecimal text").splitlines()
     rows: list[tuple[int, bytes | None]] = []
     for number, line in enumerate(lines, 1):
         digits = _SEPARATORS.sub("", _COMMENT.sub("", line))

@@ -1,4 +1,4 @@
-"""The pages of every room: their templates and the style that they share."""
+"""The pages of every package: their templates and the style that they share."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from markupsafe import Markup
 from ran.stats import Notation, percent
 
 
-def page_template(room: str) -> Template:
+def page_template(package: str) -> Template:
     """The template page.html.j2 of a package, such as "ran.report". A name that is not given is an error there."""
     environment = Environment(
-        loader=DictLoader({"page": _text(room, "page.html.j2")}),
+        loader=DictLoader({"page": _text(package, "page.html.j2")}),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -31,5 +31,5 @@ def page_part(name: str) -> Markup:
     return Markup(_text("ran.report", name))
 
 
-def _text(room: str, name: str) -> str:
-    return files(room).joinpath(name).read_text(encoding="utf-8")
+def _text(package: str, name: str) -> str:
+    return files(package).joinpath(name).read_text(encoding="utf-8")

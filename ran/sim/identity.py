@@ -98,7 +98,7 @@ def filled_in(experiment: Experiment) -> dict[str, Any]:
 
 
 def scenario_id(experiment: Experiment, esn0_db: float) -> str:
-    """Names the physics of one SNR point, without receivers and decoder: they all meet the same drops."""
+    """Names the physics of one SNR point, without receivers and decoder, which share its random numbers."""
     return _scenario_id(experiment, physics(experiment), esn0_db)
 
 

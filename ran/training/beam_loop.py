@@ -33,7 +33,7 @@ def beam_loss(prediction: BeamPrediction, truth: BeamTruth, s: BeamSchedule) -> 
 
 
 class BeamTrainer(Training):
-    """Training of a beam predictor on kept drops."""
+    """Training of a beam predictor on cached drops."""
 
     log_fields = ("step", "loss", "cross_entropy", "error_db", "learning_rate", "drops", "seconds")
     validation_fields = ("step", "part", "cross_entropy", "top1")

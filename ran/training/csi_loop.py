@@ -23,7 +23,7 @@ _AT_ONCE = 256
 
 
 class CsiTrainer(Training):
-    """Training of a refinement on kept drops."""
+    """Training of a refinement on cached drops."""
 
     log_fields = ("step", "loss", "sgcs", "learning_rate", "drops", "seconds")
     validation_fields = ("step", "part", "lost_sgcs", "sgcs")

@@ -34,8 +34,15 @@ def command(tmp_path: Path, out: str, workers: int = 2) -> list[str]:
 
 
 def start(arguments: list[str]) -> subprocess.Popen[str]:
-    """In a process group of its own, as a shell would start it, so that Ctrl-C can be sent to all of it."""
-    return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    """In a process group of its own, as a shell would start it, so that Ctrl-C can be sent to all of it.
+
+    Where the tests themselves run in the background of a script, they ignore Ctrl-C, and what they start would, too.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0)
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:

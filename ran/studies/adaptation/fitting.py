@@ -1,4 +1,4 @@
-"""Make the package data of this room: `python -m ran.studies.adaptation.fitting reference|coefficients [--out
+"""Make the data of this package: `python -m ran.studies.adaptation.fitting reference|coefficients [--out
 FOLDER]`."""
 
 from __future__ import annotations

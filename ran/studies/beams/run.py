@@ -1,4 +1,4 @@
-"""Running a beam experiment: every predictor meets the same drops, measurements and noise, in every setting."""
+"""Running a beam experiment: all predictors and settings share drops, measurements and noise."""
 
 from __future__ import annotations
 

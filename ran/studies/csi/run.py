@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
-import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ran.errors import InputError
 from ran.sim.executor import ONE_THREAD, available_cores
 from ran.sim.files import write_text
 from ran.sim.identity import digest, first_difference
+from ran.sim.npz_file import read_npz
 from ran.sim.run_folder import claim_folder
 from ran.studies.beams.link_rate import LinkRate
 from ran.studies.csi.experiment import CsiExperiment
@@ -242,11 +242,7 @@ def _save(out: Path, block: int, own: list[Point], values: dict[str, np.ndarray]
 
 def _load(out: Path, block: int, own: list[Point]) -> dict[str, np.ndarray] | None:
     """A chunk, or None where it is missing or damaged."""
-    try:
-        with np.load(_path(out, block, own), allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
-        return None
+    return read_npz(_path(out, block, own))
 
 
 def _collected(experiment: CsiExperiment, out: Path, own: list[Point], blocks: range) -> tuple[PointOutcome, ...]:
