@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ran.report.crossing import Crossings, reference_receiver
-from ran.stats import Estimate, percent
+from ran.report.verdict import verdict
+from ran.stats import Estimate, Notation, percent
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
 
 TARGET_BLERS = (0.1, 0.01)
+_DB, _GAIN = Notation(), Notation(signed=True)
 
 
 @dataclass(frozen=True)
@@ -110,31 +112,48 @@ def reasons(rows: Sequence[SummaryRow]) -> list[str]:
 
 
 def findings(rows: Sequence[SummaryRow], what: str = "Es/N0") -> list[str]:
-    """What the rows say in plain sentences, one for each receiver that is compared with the reference."""
+    """What the rows say in plain sentences, one for each receiver that is compared with the reference.
+
+    Each target BLER has its gain with the paired interval and what that decides; a difference that the interval does
+    not hold is undecided.
+    """
     reference = next((row for row in rows if row.is_reference), None)
+    genie = next((row for row in rows if row.is_genie), None)
     if reference is None:
         return []
     sentences = []
     for row in rows:
         if row.is_reference or row.is_genie:
             continue
-        for target, gain, loss in zip(row.target_blers, row.gains, row.losses, strict=True):
-            if not gain.is_known:
-                continue
-            sentence = f"{row.receiver} {_compared(gain, reference.receiver, what)} at {percent(target)} BLER"
-            if loss.value is not None:
-                genie = next(r.receiver for r in rows if r.is_genie)
-                sentence += f", and is {loss.value:.2f} dB away from {genie}"
-            sentences.append(sentence + ".")
-            break
+        clauses = [
+            _clause(gain, reference.receiver, what, target, is_first=False)
+            for target, gain in zip(row.target_blers, row.gains, strict=True)
+            if gain.is_known
+        ]
+        if not clauses:
+            continue
+        first = next(i for i, gain in enumerate(row.gains) if gain.is_known)
+        clauses[0] = _clause(row.gains[first], reference.receiver, what, row.target_blers[first], is_first=True)
+        loss = row.losses[first]
+        if genie is not None and loss.is_known:
+            clauses[0] += f", {_DB.value(loss)} dB {_DB.interval(loss)} from {genie.receiver}"
+        sentences.append(f"{row.receiver} {'; '.join(clauses)}.")
     return sentences
 
 
-def _compared(gain: Estimate, reference: str, what: str) -> str:
-    if gain.value is None:
-        return f"cannot be compared with {reference}"
-    if gain.is_above(0):
-        return f"needs {gain.value:.2f} dB less {what} than {reference}"
-    if gain.is_below(0):
-        return f"needs {-gain.value:.2f} dB more {what} than {reference}"
-    return f"cannot be told apart from {reference} (gain {gain} dB)"
+def _clause(gain: Estimate, reference: str, what: str, target: float, is_first: bool) -> str:
+    """A gain at a target BLER in words, with its interval; the first clause of a sentence names what is compared."""
+    at, decided = f"at {percent(target)} BLER", verdict(gain)
+    if decided == "undecided":
+        told = f"cannot be told apart from {reference}" if is_first else "undecided"
+        return f"{told} {at}: gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}" + (", undecided" if is_first else "")
+    less = gain if decided == "better" else _negated(gain)
+    direction = "less" if decided == "better" else "more"
+    told = f"needs {_DB.value(less)} dB {_DB.interval(less)} {direction}"
+    return f"{told} {what} than {reference} {at}: {decided}" if is_first else f"{told[6:]} {at}: {decided}"
+
+
+def _negated(gain: Estimate) -> Estimate:
+    """The same as a loss."""
+    value, low, high = (None if number is None else -number for number in gain.numbers)
+    return replace(gain, value=value, low=high, high=low)

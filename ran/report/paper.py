@@ -1,0 +1,60 @@
+"""A folder for a paper: every figure as PDF, SVG and PNG in one and two columns, with captions, tables and curves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from ran.errors import InputError
+from ran.report.figures import PAPER, Form, Kind, as_file
+from ran.report.html import write_whole
+from ran.report.tables import LabelledRun, latex, latex_table, mat_bytes, tidy_csv
+
+_KINDS: tuple[Kind, ...] = ("pdf", "svg", "png")
+
+
+def write_paper(
+    draw: Callable[[Form], Mapping[str, Figure]],
+    captions: Mapping[str, str],
+    runs: Sequence[LabelledRun],
+    out: Path,
+) -> Path:
+    """Write figures, figures.tex, table.tex, curves.csv and curves.mat into a folder, made if need be; returns it.
+
+    draw: all figures by name, for a width. captions: of each, in plain words. runs: of the tables, with points.
+    InputError where the folder cannot be written.
+    """
+    files: dict[str, bytes] = {
+        "table.tex": latex_table(runs).encode(),
+        "curves.csv": tidy_csv(runs).encode(),
+        "curves.mat": mat_bytes(runs),
+        "figures.tex": figures_tex(captions).encode(),
+    }
+    for width, form in PAPER.items():
+        for name, figure in draw(form).items():
+            for kind in _KINDS:
+                files[f"{name}-{width}.{kind}"] = as_file(figure, kind, form.png_dpi)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, content in files.items():
+            write_whole(out / name, content)
+    except OSError as error:
+        raise InputError(f"--paper: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
+    return out
+
+
+def figures_tex(captions: Mapping[str, str]) -> str:
+    """A figure environment per picture, one column wide; figure* and -2col for both columns."""
+    lines = ["% needs \\usepackage{graphicx}; for both columns figure*, \\textwidth and -2col"]
+    for name, caption in captions.items():
+        lines += [
+            r"\begin{figure}",
+            r"\centering",
+            rf"\includegraphics[width=\columnwidth]{{{name}-1col.pdf}}",
+            rf"\caption{{{latex(caption)}}}",
+            rf"\label{{fig:{name}}}",
+            r"\end{figure}",
+        ]
+    return "\n".join([*lines, ""])
