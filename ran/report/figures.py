@@ -172,7 +172,8 @@ def lines_figure(lines: Sequence[Line], x_title: str, y_title: str, share: bool 
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
         own = sorted({x for line in lines for x in line.x})
         # values of their own as labels, unless they would lie on one another
-        if len(own) <= 8 and (len(own) < 2 or np.diff(own).min() > 0.06 * (own[-1] - own[0])):
+        are_short = all(len(f"{x:g}") <= 4 for x in own)
+        if are_short and len(own) <= 8 and (len(own) < 2 or np.diff(own).min() > 0.06 * (own[-1] - own[0])):
             axes.set_xticks(own, [f"{x:g}" for x in own])
         return figure
 

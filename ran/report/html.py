@@ -29,7 +29,8 @@ from ran.stats import LEVEL, percent
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
 
-_DESCRIPTIONS = {
+#: Of every figure, in words.
+DESCRIPTIONS = {
     "bler": "Block error rate over SNR",
     "throughput": "Throughput over SNR",
     "harq": "Block error rate after every transmission",
@@ -49,7 +50,7 @@ def write_report(runs: Sequence[RunResults], out: Path, esn0_less_ebn0_db: float
     check_runs(runs)
     page = page_path(out)
     figures = report_figures(runs)
-    pictures = {name: Picture.of(figure, name, _DESCRIPTIONS[name]) for name, figure in figures.items()}
+    pictures = {name: Picture.of(figure, name, DESCRIPTIONS[name]) for name, figure in figures.items()}
     try:
         page.parent.mkdir(parents=True, exist_ok=True)
         for name, figure in figures.items():

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
 from ran.errors import InputError
+from ran.report.facts import figure_caption
 from ran.report.figures import PAPER, Form, Kind, as_file
-from ran.report.html import write_whole
+from ran.report.html import DESCRIPTIONS, report_figures, write_whole
 from ran.report.tables import LabelledRun, latex, latex_table, mat_bytes, tidy_csv
+
+if TYPE_CHECKING:
+    from ran.sim.results import RunResults
 
 _KINDS: tuple[Kind, ...] = ("pdf", "svg", "png")
 
@@ -43,6 +48,13 @@ def write_paper(
     except OSError as error:
         raise InputError(f"--paper: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
     return out
+
+
+def write_run_paper(runs: Sequence[RunResults], out: Path) -> Path:
+    """`write_paper` of the figures of a report; every caption names the link."""
+    link = figure_caption(runs)
+    captions = {name: f"{DESCRIPTIONS[name]}. {link} Bars: 95 % intervals." for name in report_figures(runs)}
+    return write_paper(lambda form: report_figures(runs, form), captions, LabelledRun.of(runs), out)
 
 
 def figures_tex(captions: Mapping[str, str]) -> str:

@@ -123,34 +123,45 @@ def findings(rows: Sequence[SummaryRow], what: str = "Es/N0") -> list[str]:
         return []
     sentences = []
     for row in rows:
-        if row.is_reference or row.is_genie:
+        known = [(target, gain, loss) for target, gain, loss in zip(*_of(row), strict=True) if gain.is_known]
+        if row.is_reference or row.is_genie or not known:
             continue
-        clauses = [
-            _clause(gain, reference.receiver, what, target, is_first=False)
-            for target, gain in zip(row.target_blers, row.gains, strict=True)
-            if gain.is_known
-        ]
-        if not clauses:
-            continue
-        first = next(i for i, gain in enumerate(row.gains) if gain.is_known)
-        clauses[0] = _clause(row.gains[first], reference.receiver, what, row.target_blers[first], is_first=True)
-        loss = row.losses[first]
+        clauses = [_first(known[0][1], reference.receiver, what, known[0][0])]
+        clauses += [_next(gain, target) for target, gain, _ in known[1:]]
+        target, _, loss = known[0]
         if genie is not None and loss.is_known:
-            clauses[0] += f", {_DB.value(loss)} dB {_DB.interval(loss)} from {genie.receiver}"
+            clauses.append(f"{_DB.value(loss)} dB {_DB.interval(loss)} from {genie.receiver} at {percent(target)} BLER")
         sentences.append(f"{row.receiver} {'; '.join(clauses)}.")
     return sentences
 
 
-def _clause(gain: Estimate, reference: str, what: str, target: float, is_first: bool) -> str:
-    """A gain at a target BLER in words, with its interval; the first clause of a sentence names what is compared."""
-    at, decided = f"at {percent(target)} BLER", verdict(gain)
+def _of(row: SummaryRow) -> tuple[tuple[float, ...], tuple[Estimate, ...], tuple[Estimate, ...]]:
+    return row.target_blers, row.gains, row.losses
+
+
+def _first(gain: Estimate, reference: str, what: str, target: float) -> str:
+    """A gain at a target BLER in words, with its interval, and what that decides."""
+    decided, at = verdict(gain), f"at {percent(target)} BLER"
     if decided == "undecided":
-        told = f"cannot be told apart from {reference}" if is_first else "undecided"
-        return f"{told} {at}: gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}" + (", undecided" if is_first else "")
-    less = gain if decided == "better" else _negated(gain)
-    direction = "less" if decided == "better" else "more"
-    told = f"needs {_DB.value(less)} dB {_DB.interval(less)} {direction}"
-    return f"{told} {what} than {reference} {at}: {decided}" if is_first else f"{told[6:]} {at}: {decided}"
+        return (
+            f"cannot be told apart from {reference} {at}: gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}, undecided"
+        )
+    return f"needs {_less_or_more(gain)} {what} than {reference} {at}: {decided}"
+
+
+def _next(gain: Estimate, target: float) -> str:
+    """The same at another target, in fewer words."""
+    decided, at = verdict(gain), f"at {percent(target)} BLER"
+    if decided == "undecided":
+        return f"{at} gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}: undecided"
+    return f"{at} {_less_or_more(gain)}: {decided}"
+
+
+def _less_or_more(gain: Estimate) -> str:
+    if gain.is_above(0):
+        return f"{_DB.value(gain)} dB {_DB.interval(gain)} less"
+    loss = _negated(gain)
+    return f"{_DB.value(loss)} dB {_DB.interval(loss)} more"
 
 
 def _negated(gain: Estimate) -> Estimate:

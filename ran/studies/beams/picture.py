@@ -11,7 +11,7 @@ from ran.report.figures import escape_math, new_figure, style
 from ran.report.palette import COLORS_LIGHT, EDGE, FAINT, MARK, TEXT, color_of
 from ran.studies.beams.run import BeamResults
 
-#: From the rim of a pattern to its middle, and from full colour to none in a map, dB.
+#: From the top of a pattern to its bottom, and from full colour to none in a map, dB.
 RANGE_DB = 30.0
 
 
@@ -49,18 +49,17 @@ def map_strengths(values_dbm: np.ndarray) -> np.ndarray:
 def pattern_figure(results: BeamResults) -> Figure:
     """Patterns over azimuth, in the best beam's row, of the row's beams, of the best and of the strongest measured one.
 
-    Power gain of isotropic elements in dB, 30 dB from the rim to the middle; boresight is up.
+    Power gain of isotropic elements, of all of them in phase; boresight is 0 degrees.
     """
     with style():
-        figure = new_figure(6.0, 3.3)
-        axes = figure.add_subplot(projection="polar")
-        for beam, azimuth, gains_db, kind in patterns(results):
-            look = {"row": (FAINT, 0.8), "measured": (color_of(1), 1.8), "best": (color_of(0), 1.8)}[kind]
-            axes.plot(azimuth, gains_db, color=look[0], linewidth=look[1], label=f"{kind} {beam}")
-        axes.set_theta_zero_location("N")
-        axes.set_theta_direction(-1)
-        axes.set(thetamin=-90, thetamax=90, rmin=-RANGE_DB, rmax=0)
-        axes.set_rgrids([-20, -10, 0], labels=["-20", "-10", "0 dB"], angle=-90)
+        figure = new_figure(6.6, 3.0)
+        axes = figure.add_subplot()
+        for _, azimuth, gains_db, kind in patterns(results):
+            color, width = {"row": (FAINT, 0.8), "measured": (color_of(1), 1.8), "best": (color_of(0), 1.8)}[kind]
+            axes.plot(np.rad2deg(azimuth), gains_db, color=color, linewidth=width)
+        axes.set(xlabel="Azimuth [°]", ylabel="Gain, of the panel's most [dB]", xlim=(-90, 90), ylim=(-RANGE_DB, 1))
+        axes.set_xticks(range(-90, 91, 30))
+        axes.grid(True)
         return figure
 
 

@@ -148,8 +148,8 @@ def _range(low: int, high: int) -> str:
 
 
 def _cell(value: Value, shown: str) -> dict[str, str]:
-    interval = "" if value.low == value.high else f"{shown.format(value.low)} to {shown.format(value.high)}"
-    return {"value": shown.format(value.value), "interval": interval}
+    number, low, high = (shown.format(end).replace("-", "−") for end in (value.value, value.low, value.high))
+    return {"value": number, "interval": "" if value.low == value.high else f"[{low}, {high}]"}
 
 
 def places(results: CsiResults) -> dict[str, int | None]:

@@ -23,7 +23,7 @@ def gains_figure(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], recei
     low = max(min([*ends, -0.5]) - 0.1, -FARTHEST_DB)
     high = min(max([*ends, 0.5]) + 0.1, FARTHEST_DB)
     with style():
-        figure = new_figure(7.6, 0.8 + 0.27 * max(len(lines), 1))
+        figure = new_figure(9.6, 0.8 + 0.27 * max(len(lines), 1))
         axes = figure.add_subplot()
         axes.axvline(0, color=LEVEL, linewidth=1)
         for place, receiver in enumerate(receivers):

@@ -8,13 +8,17 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from ran.errors import bad_value
+from ran.report.facts import figure_caption
 from ran.report.figures import PAGE as PAGE_FORM
 from ran.report.figures import Form, Picture, as_file
 from ran.report.html import write_whole
+from ran.report.paper import write_paper
 from ran.report.summary import TARGET_BLERS
+from ran.report.tables import LabelledRun
 from ran.report.template import page_template
 from ran.report.verdict import tally
-from ran.sim.files import write_text
+from ran.sim.files import make_folder, write_text
 from ran.stats import Notation, percent
 from ran.studies.part import PartResult
 from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, axis_key, curves_figure, over_key
@@ -28,6 +32,7 @@ _DESCRIPTIONS = {"sweep": "SNR at the target BLER over a swept key", "curves": "
 
 def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: Path) -> Path:
     """Write sweep.csv, sweep.json, pictures as SVG and PNG, and report.html; returns the path of the page."""
+    make_folder(out)
     rows = rows_of(parts)
     write_text(out / CSV, as_csv(rows))
     write_text(out / JSON, as_json(name, rows))
@@ -47,6 +52,22 @@ def sweep_figures(parts: Sequence[PartResult], form: Form = PAGE_FORM) -> dict[s
         return {}
     axis = next(part.results for part in parts if part.results).experiment.point_axis
     return {"sweep": over_key(rows, axis, form), "curves": curves_figure(rows, axis, form)}
+
+
+def write_sweep_paper(parts: Sequence[PartResult], out: Path) -> Path:
+    """The folder of `ran.report.paper.write_paper` for both figures; InputError where no combination has a point."""
+    runs = [
+        LabelledRun(part.results.experiment.name, part.results, part.facts)
+        for part in parts
+        if part.results is not None and part.results.points
+    ]
+    if not runs:
+        raise bad_value("combinations with points", "none", "one or more; simulate the sweep first")
+    link = figure_caption([runs[0].run])
+    captions = {
+        name: f"{text}. Of the first combination: {link} Bars: 95 % intervals." for name, text in _DESCRIPTIONS.items()
+    }
+    return write_paper(lambda form: sweep_figures(parts, form), captions, runs, out)
 
 
 def findings(rows: Sequence[Row]) -> list[str]:
