@@ -76,8 +76,8 @@ class Form:
 
 #: Pages; and one and both columns of IEEE's two-column format (3.5 and 7.16 inches).
 PAGE = Form()
-ONE_COLUMN = Form(3.5, 7.5, False, 1, 600)
-TWO_COLUMNS = Form(7.16, 8.5, False, 3, 600)
+ONE_COLUMN = Form(3.5, 7.5, False, 1, 300)
+TWO_COLUMNS = Form(7.16, 8.5, False, 3, 300)
 PAPER: Mapping[str, Form] = {"1col": ONE_COLUMN, "2col": TWO_COLUMNS}
 
 

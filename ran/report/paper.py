@@ -28,23 +28,22 @@ def write_paper(
 ) -> Path:
     """Write figures, figures.tex, table.tex, curves.csv and curves.mat into a folder, made if need be; returns it.
 
-    draw: all figures by name, for a width. captions: of each, in plain words. runs: of the tables, with points.
+    draw: all figures by name, for a width. captions: of every figure that may be drawn, in plain words.
+    runs: of the tables, with points.
     InputError where the folder cannot be written.
     """
-    files: dict[str, bytes] = {
-        "table.tex": latex_table(runs).encode(),
-        "curves.csv": tidy_csv(runs).encode(),
-        "curves.mat": mat_bytes(runs),
-        "figures.tex": figures_tex(captions).encode(),
-    }
-    for width, form in PAPER.items():
-        for name, figure in draw(form).items():
-            for kind in _KINDS:
-                files[f"{name}-{width}.{kind}"] = as_file(figure, kind, form.png_dpi)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            write_whole(out / name, content)
+        drawn = []
+        for width, form in PAPER.items():
+            for name, figure in draw(form).items():
+                drawn.append(name)
+                for kind in _KINDS:
+                    write_whole(out / f"{name}-{width}.{kind}", as_file(figure, kind, form.png_dpi))
+        write_whole(out / "figures.tex", figures_tex({name: captions[name] for name in dict.fromkeys(drawn)}).encode())
+        write_whole(out / "table.tex", latex_table(runs).encode())
+        write_whole(out / "curves.csv", tidy_csv(runs).encode())
+        write_whole(out / "curves.mat", mat_bytes(runs))
     except OSError as error:
         raise InputError(f"--paper: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
     return out
@@ -53,7 +52,7 @@ def write_paper(
 def write_run_paper(runs: Sequence[RunResults], out: Path) -> Path:
     """`write_paper` of the figures of a report; every caption names the link."""
     link = figure_caption(runs)
-    captions = {name: f"{DESCRIPTIONS[name]}. {link} Bars: 95 % intervals." for name in report_figures(runs)}
+    captions = {name: f"{text}. {link} Bars: 95 % intervals." for name, text in DESCRIPTIONS.items()}
     return write_paper(lambda form: report_figures(runs, form), captions, LabelledRun.of(runs), out)
 
 
