@@ -10,7 +10,7 @@ import base64
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -92,7 +92,7 @@ class Line:
     y: Sequence[float]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
-    is_ideal: bool = False
+    is_ideal: bool = field(default=False, kw_only=True)
 
 
 @dataclass(frozen=True)
