@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from ran.registry import KINDS
+from ran.registry.lookup import described
 from ran.report.curves import run_labels
 
 if TYPE_CHECKING:
@@ -33,6 +35,22 @@ def figure_caption(runs: Sequence[RunResults]) -> str:
         sentence = f"{', '.join(shown)}; {count} drops per point."
         sentences.append(f"{label}: {sentence}" if len(runs) > 1 else sentence)
     return " ".join(sentences)
+
+
+def receiver_words(run: RunResults) -> dict[str, str]:
+    """What each receiver with points is, by its title: the first sentence of its class, and its weights or file.
+
+    Of a class of a user's own only the place is known, since a report is made from the store alone.
+    """
+    with_points = {point.receiver for point in run.points}
+    words = {}
+    for receiver in run.experiment.receivers:
+        if receiver.title in with_points:
+            place = KINDS["receivers"].shipped.get(receiver.name)
+            told = described(place) if place else receiver.name
+            weights = receiver.block().get("weights")
+            words[receiver.title] = f"{told} Weights: {weights}." if weights else told
+    return words
 
 
 def link_facts(settings: dict[str, Any]) -> dict[str, str]:

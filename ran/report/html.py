@@ -14,7 +14,7 @@ from ran.config.yaml_file import dump
 from ran.errors import InputError, bad_value
 from ran.report.budget import budget_figures, budget_plot, budget_view
 from ran.report.curves import curves, run_labels
-from ran.report.facts import figure_caption, link_facts
+from ran.report.facts import figure_caption, link_facts, receiver_words
 from ran.report.figures import PAGE, Form, Picture, as_file, data_address
 from ran.report.harq import harq_plot
 from ran.report.palette import swatch
@@ -113,6 +113,7 @@ def _page(runs: Sequence[RunResults], pictures: dict[str, Picture], esn0_less_eb
         figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown), **budget_figures(runs)},
         axis=runs[0].experiment.point_axis,
         caption=figure_caption(runs),
+        receivers={title: words for run in runs for title, words in receiver_words(run).items()},
         gains=throughput_gains(runs),
         confidence=percent(LEVEL),
         figure_script=page_part("page.js"),

@@ -19,8 +19,11 @@ import synthetic_runs as synthetic
 from ran.errors import InputError
 from ran.link.snr import ebn0_db
 from ran.phy.pusch import PuschGrid
+from ran.registry import KINDS
+from ran.registry.lookup import described
 from ran.report import summary_table, write_report
 from ran.report.curves import curves, esn0_range
+from ran.report.facts import receiver_words
 from ran.report.plot import bler_figure, throughput_figure
 from ran.report.summary import ebn0_offset_db, findings
 from ran.report.tables import LabelledRun, latex_table, tidy_csv
@@ -121,6 +124,19 @@ def test_page_tells_all_of_the_run(page):
     for term in ("Es/N0", "Drop", "Interval", "Genie", "Gain"):
         assert term in text
     assert "not finished" not in text
+
+
+def test_receivers_are_described_in_words():
+    run = make_run()
+    blocks = [{"name": "lmmse", "label": "ls-linear"}, {"name": "neural", "weights": "pusch-realtime"}]
+    blocks += [{"name": "mine.py:Own", "label": "perfect-csi"}, {"name": "blind"}]
+    settings = run.experiment.resolved() | {"receivers": blocks}
+    words = receiver_words(replace(run, experiment=type(run.experiment).model_validate(settings)))
+    assert list(words) == ["ls-linear", "neural", "perfect-csi"]
+    assert words["ls-linear"] == described(KINDS["receivers"].shipped["lmmse"])
+    assert "MMSE" in words["ls-linear"]
+    assert words["neural"].endswith("Weights: pusch-realtime.")
+    assert words["perfect-csi"] == "mine.py:Own"
 
 
 def test_ebn0_is_esn0_by_a_constant():
