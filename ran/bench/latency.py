@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 
-from ran.bench.machine import cpu_name
 from ran.bench.runtimes import RUNTIMES, in_runtime
 from ran.bench.work import gemm_flops_per_s, product_flops
+from ran.config.host import cpu_model
 from ran.config.yaml_file import parse
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link, LinkConfig
@@ -229,7 +229,7 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
     lines = [
         "# Latency",
         "",
-        f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
+        f"{cpu_model()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
         "Milliseconds: median / 99 % / 99.9 % of the slots; on a core: the median without waiting for one.",
         "",
         "Operations: of convolutions and matrix products. Peak: what a float32 matrix product reached beside.",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+_PAPER = "paper"
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
@@ -27,6 +29,13 @@ def report(
             min=-60, max=60, help="Es/N0 less Eb/N0 in dB, to compare with figures that count Eb/N0 in another way."
         ),
     ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper",
+            help="Also write the folder paper: figures as PDF, SVG and PNG for one and two columns, LaTeX, CSV, MAT.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission.
 
@@ -49,6 +58,10 @@ def report(
         page = write_sweep(name, description, parts, out or runs[0])
         print_sweep(name, parts)
         print(f"report: {page}")
+        if paper:
+            from ran.studies.sweep.page import write_sweep_paper
+
+            print(f"paper: {write_sweep_paper(parts, page.parent / _PAPER)}")
         return
     results = [load_results(run, all_receivers) for run in runs]
     if merge:
@@ -60,3 +73,7 @@ def report(
         print_summary(result, ebn0_offset)
     print_throughput_gains(results)
     print(f"report: {page}")
+    if paper:
+        from ran.report.paper import write_run_paper
+
+        print(f"paper: {write_run_paper(results, page.parent / _PAPER)}")

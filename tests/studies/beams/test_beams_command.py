@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,11 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     refused = [r for r in found["results"] if "refusal" in r]
     assert {(r["predictor"], r["set_b"]["pattern"]) for r in refused} == {("kalman", "wide")}
     page = (out / "beams.html").read_text()
-    assert page.count("<svg") > 10
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    figures = 3 + 2 * 2 + 2 + 2  # over K; top-1 and loss for two patterns; top-1 and failures over speed; calibration
+    assert page.count("data-png=") == figures + 1  # and the pattern; a map has nothing to save
+    assert page.count("<svg") == figures + 1 + len(CLASSICAL)  # the truth, and what all but the genie said
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert len(page) < 2e6
     before = (out / "beams.json").read_bytes()
     assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert (out / "beams.json").read_bytes() == before
