@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.cluster_option import ClusterOption, job_workers_of
+
 if TYPE_CHECKING:
     from ran.studies.csi.run import CsiResults
 
@@ -21,21 +23,25 @@ def csi(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Report the downlink channel by codebooks, transforms and learned models: SGCS and throughput over payload.
 
-    Interrupt it at any time: the same command resumes.
+    Interrupt it at any time: the same command resumes. More drops and other feedback go on in the same folder.
     """
     from ran.studies.csi.experiment import load
 
     loaded = load(experiment, overrides or [])
     from ran.cli.progress import ProgressLine
+    from ran.studies.csi.feedback_jobs import CsiWorker, named
     from ran.studies.csi.page import write_results
     from ran.studies.csi.run import run_experiment
+    from ran.studies.job import JobProgram
 
     folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener:
-        results = run_experiment(loaded, folder, workers, listener.say)
+    program = JobProgram(CsiWorker, loaded, named)
+    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
+        results = run_experiment(loaded, folder, workers, listener=listener, executor=far)
         page = write_results(results, folder)
     _print_table(results)
     print(f"report: {page}")

@@ -24,6 +24,8 @@ from ran.studies.part import Part, PartResult
 _KIND, _ORDER, _PART = "study", "parts", "part "
 #: Of a study made of jobs: what all of its results depend on.
 _IDENTITY = "jobs_identity"
+#: Of a study made of jobs: what a report of the last request is made from, beside the results.
+_DESCRIBED = "jobs_request"
 
 
 #: A part, its simulation (None where no receiver takes it), the `receiver_identity` of its receivers by title, and the
@@ -79,9 +81,9 @@ class StudyFolder:
                 "or another folder by --out"
             )
 
-    def claim_jobs(self, identity: Mapping[str, Any]) -> None:
-        """Write down what all results of the study's jobs depend on."""
-        self.store.set_meta({_IDENTITY: json.dumps(identity)})
+    def claim_jobs(self, identity: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+        """Write down what all results of the study's jobs depend on, and what a report of this request is made from."""
+        self.store.set_meta({_IDENTITY: json.dumps(identity), _DESCRIBED: json.dumps(described)})
 
     def describe(self, parts: Iterable[Described]) -> None:
         """Write down the parts of a request.

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +37,8 @@ class JobStudy:
     named: from the request to plain values that tell whether another machine would name its results by the same keys
     and identity: versions and contents of files; pickled.
     stages: plans, one after the other; a plan is asked again when workers run out of jobs. pages: names of the
-    files that the study writes into its folder.
+    files that the study writes into its folder. described: what a report of the request is made from, beside the
+    results: plain values, written into the store.
     """
 
     kind: str
@@ -47,6 +48,7 @@ class JobStudy:
     named: Callable[[Any], Mapping[str, Any]]
     stages: Sequence[Plan]
     pages: tuple[str, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def program(self) -> JobProgram:
@@ -118,7 +120,7 @@ def run_jobs(
         prefix = digest(study.identity)[:16] + " "
         stored = folder.content.jobs or {}
         known = {key.removeprefix(prefix): load(blob) for key, blob in stored.items() if key.startswith(prefix)}
-        folder.claim_jobs(study.identity)
+        folder.claim_jobs(study.identity, study.described)
         driver = _Driver(study, folder.store, known, listener, before, prefix)
         count = workers or available_cores()
         if executor is not None:
