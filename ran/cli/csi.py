@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.cluster_option import ClusterOption, job_workers_of
+from ran.cli.cluster_option import ClusterOption
 
 if TYPE_CHECKING:
     from ran.studies.csi.run import CsiResults
@@ -29,25 +29,13 @@ def csi(
 
     Interrupt it at any time: the same command resumes. More drops and other feedback go on in the same folder.
     """
-    from ran.studies.csi.experiment import load
+    from ran.cli.job_study import run_study
 
-    loaded = load(experiment, overrides or [])
-    from ran.cli.progress import ProgressLine
-    from ran.studies.csi.feedback_jobs import CsiWorker, named
-    from ran.studies.csi.page import write_results
-    from ran.studies.csi.run import run_experiment
-    from ran.studies.job import JobProgram
-
-    folder = out or Path("runs") / loaded.name
-    program = JobProgram(CsiWorker, loaded, named)
-    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
-        results = run_experiment(loaded, folder, workers, listener=listener, executor=far)
-        page = write_results(results, folder)
-    _print_table(results)
-    print(f"report: {page}")
+    run_study("CSI study", experiment, overrides, out, workers, cluster)
 
 
-def _print_table(results: CsiResults) -> None:
+def print_results(results: CsiResults) -> None:
+    """The table of a study in the terminal."""
     from rich.console import Console
     from rich.table import Table
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, model_validator
 
+from ran.config.validation import validate
+from ran.link.constellation import with_points
 from ran.phy.config import Config
 from ran.phy.mcs import num_mcs
 from ran.sim.experiment import Experiment, SnrAuto, SnrRequirement, with_absolute_files
 from ran.sim.loading import load_as, shipped
-from ran.studies.adaptation.effective import Mapping
+from ran.studies.adaptation import effective
 
 OffsetDb = Annotated[float, Field(ge=-100, le=100)]
 
@@ -56,7 +58,7 @@ class Adaptation(Config):
     warm_up_slots: Annotated[int, Field(ge=0, le=10_000)] = 20
     delay_slots: Annotated[int, Field(ge=0, le=10_000)] = 4
     target_bler: Annotated[float, Field(ge=1e-4, le=0.9)] = 0.1
-    mappings: Annotated[tuple[Mapping, ...], Field(min_length=1)] = ("eesm", "miesm")
+    mappings: Annotated[tuple[effective.Mapping, ...], Field(min_length=1)] = ("eesm", "miesm")
     olla: OuterLoop = OuterLoop()
 
     @model_validator(mode="after")
@@ -115,3 +117,8 @@ def built_in_experiments() -> dict[str, Path]:
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> AdaptationExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
     return with_absolute_files(*load_as(AdaptationExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> AdaptationExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(AdaptationExperiment, with_points(values, folder), source), folder)

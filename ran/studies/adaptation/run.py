@@ -16,7 +16,7 @@ from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, digest, receiver_identity
 from ran.studies import job as studies
 from ran.studies.adaptation.experiment import AdaptationExperiment
-from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, Series, series_physics
+from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, McsBlocks, Series, series_physics
 from ran.studies.adaptation.window import Window
 from ran.studies.folder import check_folder
 from ran.studies.jobs import JobListener, JobStudy, Silent, run_jobs
@@ -59,20 +59,48 @@ def run_tables(
     listener = listener or Silent()
     check_folder(out, KIND, PAGES)
     series = Series(experiment)
-    told = listener
-    progress = _Progress(experiment, series, listener)
-    known = run_jobs(
-        JobStudy(KIND, experiment, build_worker, identity_of(experiment), named, (progress.missing,), PAGES),
-        out,
-        workers=workers,
-        listener=listener,
-        executor=executor,
-        here=TableWorker(series),
-        before=lambda: series.warm_up(told.say),
-    )
+    known = run_jobs(_study(series, listener), out, workers=workers, listener=listener, executor=executor)
+    return series, points_of(experiment, series, receiver_ids(experiment, series), known)
+
+
+def write_experiment(experiment: AdaptationExperiment, out: Path) -> None:
+    """Write the experiment with its defaults filled in into the folder."""
     text = dump(experiment.resolved(), allow_unicode=True, width=120)
     write_text(out / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
-    return series, tuple(point.result(known) for point in progress.points)
+
+
+def table_study(experiment: AdaptationExperiment, listener: JobListener) -> JobStudy:
+    """The jobs of an experiment. `InputError` for what does not fit together."""
+    return _study(Series(experiment), listener)
+
+
+def _study(series: Series, listener: JobListener) -> JobStudy:
+    experiment = series.experiment
+    progress = _Progress(experiment, series, listener)
+    receivers = {
+        title: {"id": name, "needs_truth": series.receivers[title].needs_truth}
+        for title, name in receiver_ids(experiment, series).items()
+    }
+    return JobStudy(
+        KIND,
+        experiment,
+        build_worker,
+        identity_of(experiment),
+        named,
+        (progress.missing,),
+        PAGES,
+        {"experiment": experiment.resolved(), "receivers": receivers},
+        TableWorker(series),
+        lambda: series.warm_up(listener.say),
+    )
+
+
+def points_of(
+    experiment: AdaptationExperiment, blocks: McsBlocks, receivers: Mapping[str, str], known: studies.Results
+) -> tuple[Point, ...]:
+    """The tables of every SNR, from results of the jobs. receivers: `receiver_ids`. `KeyError` where some are
+    missing."""
+    return tuple(_Point(experiment, blocks, esn0_db, receivers).result(known) for esn0_db in experiment.snr_grid)
 
 
 def build_worker(experiment: AdaptationExperiment) -> TableWorker:
@@ -162,12 +190,12 @@ class _Point:
     """What is needed of one SNR. known: results of jobs, by key."""
 
     def __init__(
-        self, experiment: AdaptationExperiment, series: Series, esn0_db: float, receivers: Mapping[str, str]
+        self, experiment: AdaptationExperiment, blocks: McsBlocks, esn0_db: float, receivers: Mapping[str, str]
     ) -> None:
-        self.experiment, self.series, self.esn0_db = experiment, series, esn0_db
+        self.experiment, self.blocks, self.esn0_db = experiment, blocks, esn0_db
         self._receivers = receivers
         gain_db = 10 * np.log10(experiment.num_rx_ant / experiment.uplink.num_layers)
-        middles = [series.code_blocks(m).snr_db(0.5) for m in range(experiment.num_mcs)]
+        middles = [blocks.code_blocks(m).snr_db(0.5) for m in range(experiment.num_mcs)]
         start = int(np.sum(np.array(middles) < esn0_db + gain_db)) - 1
         self._window = Window(start, experiment.num_mcs, experiment.adaptation.target_bler / 10)
 
@@ -179,13 +207,13 @@ class _Point:
         return [Job(self.esn0_db, mcs_index, first) for mcs_index in mcs for first in self._starts]
 
     def _sinr_jobs(self, *bits_per_symbol: int) -> list[Job]:
-        mcs = [self.series.measured_mcs[bits] for bits in bits_per_symbol]
+        mcs = [self.blocks.measured_mcs[bits] for bits in bits_per_symbol]
         return [Job(self.esn0_db, mcs_index, first, of_sinr=True) for mcs_index in mcs for first in self._starts]
 
     def _modulations(self, known: studies.Results) -> list[int]:
         """Bits per symbol of the MCS in the window."""
         window = self.window(known)
-        return sorted({self.series.code_blocks(mcs_index).entry.bits_per_symbol for mcs_index in window})
+        return sorted({self.blocks.code_blocks(mcs_index).entry.bits_per_symbol for mcs_index in window})
 
     def _is_there(self, job: Job, known: studies.Results) -> bool:
         return all(_key(job, receiver_id) in known for receiver_id in self._receivers.values())
@@ -196,7 +224,7 @@ class _Point:
         for mcs_index in range(self.experiment.num_mcs):
             if all(self._is_there(job, known) for job in self._jobs(mcs_index)):
                 arrived = self._whole(self._jobs(mcs_index), known)
-                found[mcs_index] = tuple(float(1 - arrived[title].mean()) for title in self.series.receivers)
+                found[mcs_index] = tuple(float(1 - arrived[title].mean()) for title in self._receivers)
         return found
 
     def _whole(self, jobs: list[Job], known: studies.Results) -> Table:
@@ -221,6 +249,6 @@ class _Point:
         return Point(
             self.esn0_db,
             window,
-            {title: {bits: table[title] for bits, table in sinr.items()} for title in self.series.receivers},
-            {title: np.stack([table[title] for table in of_mcs], axis=-1) for title in self.series.receivers},
+            {title: {bits: table[title] for bits, table in sinr.items()} for title in self._receivers},
+            {title: np.stack([table[title] for table in of_mcs], axis=-1) for title in self._receivers},
         )

@@ -44,7 +44,36 @@ class Job:
         return f"{self.esn0_db:+.6g}dB-{what}-series{self.first_series}"
 
 
-class Series:
+class McsBlocks:
+    """What every MCS of an experiment sends in a slot."""
+
+    def __init__(self, experiment: AdaptationExperiment) -> None:
+        self.experiment = experiment
+        self._blocks: dict[int, TransportBlock] = {}
+
+    @cached_property
+    def measured_mcs(self) -> dict[int, int]:
+        """The MCS whose slots SINRs are measured on, by bits per symbol: the lowest of each modulation."""
+        found: dict[int, int] = {}
+        for mcs_index in range(self.experiment.num_mcs):
+            found.setdefault(self.code_blocks(mcs_index).entry.bits_per_symbol, mcs_index)
+        return found
+
+    def transport_block(self, mcs_index: int) -> TransportBlock:
+        """What an MCS sends in a slot."""
+        if mcs_index not in self._blocks:
+            grid = PuschGrid.build(self.experiment.carrier, self._pusch(mcs_index), self.experiment.users)
+            self._blocks[mcs_index] = grid.transport_block
+        return self._blocks[mcs_index]
+
+    def code_blocks(self, mcs_index: int) -> CodeBlocks:
+        return CodeBlocks.of(self.transport_block(mcs_index))
+
+    def _pusch(self, mcs_index: int) -> Pusch:
+        return self.experiment.uplink.model_copy(update={"mcs_index": mcs_index})
+
+
+class Series(McsBlocks):
     """The series of an experiment. All MCS of a slot meet the same channel, noise and receivers.
 
     So what one MCS makes of a slot can be held against what another would have, and a rule that chooses between them
@@ -53,9 +82,8 @@ class Series:
 
     def __init__(self, experiment: AdaptationExperiment) -> None:
         """`InputError` for what does not fit together."""
-        self.experiment = experiment
+        super().__init__(experiment)
         self._links: dict[int, Link] = {}
-        self._blocks: dict[int, TransportBlock] = {}
         self.receivers: dict[str, Receiver] = {}
         self.fingerprints: dict[str, str] = {}
         first, last = self.link(0), self.link(experiment.num_mcs - 1)
@@ -65,14 +93,6 @@ class Series:
                 link.check_receiver(block.title, receiver)
             self.receivers[block.title] = receiver
             self.fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
-
-    @cached_property
-    def measured_mcs(self) -> dict[int, int]:
-        """The MCS whose slots SINRs are measured on, by bits per symbol: the lowest of each modulation."""
-        found: dict[int, int] = {}
-        for mcs_index in range(self.experiment.num_mcs):
-            found.setdefault(self.code_blocks(mcs_index).entry.bits_per_symbol, mcs_index)
-        return found
 
     def link(self, mcs_index: int) -> Link:
         """The link with an MCS, over all slots of a series."""
@@ -87,19 +107,6 @@ class Series:
             )
             self._links[mcs_index] = Link(config, experiment.decoder)
         return self._links[mcs_index]
-
-    def transport_block(self, mcs_index: int) -> TransportBlock:
-        """What an MCS sends in a slot."""
-        if mcs_index not in self._blocks:
-            grid = PuschGrid.build(self.experiment.carrier, self._pusch(mcs_index), self.experiment.users)
-            self._blocks[mcs_index] = grid.transport_block
-        return self._blocks[mcs_index]
-
-    def code_blocks(self, mcs_index: int) -> CodeBlocks:
-        return CodeBlocks.of(self.transport_block(mcs_index))
-
-    def _pusch(self, mcs_index: int) -> Pusch:
-        return self.experiment.uplink.model_copy(update={"mcs_index": mcs_index})
 
     def warm_up(self, say: Callable[[str], None]) -> None:
         """Compile what has to be compiled."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
 from ran.errors import unknown_name
 from ran.phy.config import Config
 from ran.sim.experiment import Block, ReceiverBlock
@@ -301,7 +302,16 @@ def built_in_experiments() -> dict[str, Path]:
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> BeamExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    experiment, folder = load_as(BeamExperiment, name_or_path, overrides, built_in_experiments())
+    return with_absolute_files(*load_as(BeamExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> BeamExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(BeamExperiment, values, source), folder)
+
+
+def with_absolute_files(experiment: BeamExperiment, folder: Path) -> BeamExperiment:
+    """The experiment with its relative file names taken relative to `folder`."""
     predictors = tuple(
         PredictorBlock.model_validate(absolute_files(predictor.model_dump(), folder))
         for predictor in experiment.predictors

@@ -64,9 +64,13 @@ class PredictorOutcomes:
     drop's first decision and time of the horizon. refusal: why there is nothing, else None.
     """
 
-    refusal: str | None
     arrays: Sequence[Arrays]
     top_k: tuple[int, ...]
+
+    @property
+    def refusal(self) -> str | None:
+        text = self.arrays[0].get("refusal")
+        return None if text is None else text.tobytes().decode()
 
     @cached_property
     def outcomes(self) -> Outcomes:
@@ -122,14 +126,34 @@ class BeamRequest:
     def study(self) -> JobStudy:
         """The jobs, drops first."""
         stages = (self._drops, self._evaluations)
-        return JobStudy(KIND, self.experiment, BeamWorker, identity_of(self.world), named, stages, PAGES)
+        identity = identity_of(self.world)
+        return JobStudy(KIND, self.experiment, BeamWorker, identity, named, stages, PAGES, self.described, self.worker)
 
-    def found(self, setting: Setting, title: str, known: Results) -> PredictorOutcomes:
-        """What the jobs of a predictor in a setting brought."""
-        arrays = [known[self._key(place)] for place in self._places(setting, title)]
-        text = arrays[0].get("refusal")
-        reason = None if text is None else text.tobytes().decode()
-        return PredictorOutcomes(reason, arrays, tuple(sorted({1, *self.experiment.evaluation.top_k})))
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What a report is made from, beside the results of the jobs: plain values."""
+        found: dict[str, Any] = {
+            "experiment": self.experiment.resolved(),
+            "notes": list(self.world.source.notes),
+            "carrier_frequency_hz": self.world.source.carrier_frequency_hz,
+            "settings": [],
+            "predictors": {
+                title: {"needs_truth": p.needs_truth, "sounds": p.sounds, "fingerprint": p.fingerprint()}
+                for title, p in self.predictors.items()
+            },
+        }
+        for setting in self.settings:
+            keys = {title: [self._key(place) for place in self._places(setting, title)] for title in self.predictors}
+            found["settings"].append(
+                {
+                    "set_b": setting.set_b.model_dump(mode="json"),
+                    "speed_kmh": setting.speed_kmh,
+                    "every": setting.every,
+                    "scenario_id": self.worker.world(setting.speed_kmh).scenario_id,
+                    "keys": keys,
+                }
+            )
+        return found
 
     def _places(self, setting: Setting, title: str) -> list[Evaluation]:
         count = self.experiment.num_drops
@@ -240,6 +264,7 @@ class BeamWorker:
             if speed_kmh != experiment.speed_kmh:
                 experiment = BeamExperiment.model_validate({**experiment.resolved(), "speed_kmh": speed_kmh})
             self._worlds[speed_kmh] = BeamWorld(experiment)
+            self._worlds[speed_kmh].source  # noqa: B018 - refuses channels that cannot be built
         return self._worlds[speed_kmh]
 
     def work(self, job: Job) -> Results:

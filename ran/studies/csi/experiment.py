@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
 from ran.phy.config import Config
 from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.subbands import pmi_units
@@ -217,7 +218,16 @@ def built_in_experiments() -> dict[str, Path]:
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> CsiExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    experiment, folder = load_as(CsiExperiment, name_or_path, overrides, built_in_experiments())
+    return with_absolute_files(*load_as(CsiExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> CsiExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(CsiExperiment, values, source), folder)
+
+
+def with_absolute_files(experiment: CsiExperiment, folder: Path) -> CsiExperiment:
+    """The experiment with its relative file names taken relative to `folder`."""
     feedback = tuple(
         FeedbackBlock.model_validate(absolute_files(block.model_dump(), folder)) for block in experiment.feedback
     )

@@ -36,9 +36,10 @@ class TrainingDrops:
 
 @dataclass(frozen=True)
 class Fit:
-    """What is fitted, for the cache: the feedback of some points, or the predictor of one."""
+    """What is fitted, for the cache: the feedback of some points, or the predictor of one. names: of these points."""
 
     points: tuple[int, ...]
+    names: tuple[str, ...]
     predictor: bool = False
 
 
@@ -64,7 +65,7 @@ class CsiRequest:
         """The jobs: what is fitted first."""
         stages = (self._drops, self._fits, self._blocks)
         identity = identity_of(self.world)
-        return JobStudy(KIND, self.experiment, CsiWorker, identity, named, stages, PAGES, self.described)
+        return JobStudy(KIND, self.experiment, CsiWorker, identity, named, stages, PAGES, self.described, self.worker)
 
     @cached_property
     def described(self) -> dict[str, Any]:
@@ -103,9 +104,12 @@ class CsiRequest:
                 groups.setdefault(group, []).append(number)
             if not point.has_predictor(self.world):
                 predictor.append(number)
-        found = [Job((), Fit(tuple(numbers)), f"fitting {group}") for group, numbers in groups.items()]
+        found = [
+            Job((), Fit(tuple(numbers), tuple(self._point_ids[n] for n in numbers)), f"fitting {group}")
+            for group, numbers in groups.items()
+        ]
         if predictor:
-            found.append(Job((), Fit((predictor[0],), predictor=True), "fitting the linear predictor"))
+            found.append(Job((), Fit((predictor[0],), ("linear predictor",), True), "fitting the linear predictor"))
         return found
 
     def _drops(self, known: Results) -> list[Job]:

@@ -45,7 +45,7 @@ def run_experiment(
     Arguments and errors as of `ran.studies.jobs.run_jobs`.
     """
     request = CsiRequest(experiment)
-    known = run_jobs(request.study(), out, workers=workers, listener=listener, executor=executor, here=request.worker)
+    known = run_jobs(request.study(), out, workers=workers, listener=listener, executor=executor)
     return results_of(request.described, known)
 
 

@@ -150,7 +150,7 @@ def test_figures_are_in_order():
     assert 0 < loss[0] < loss[1]
 
 
-def test_the_command_writes_page_table_and_values(capsys):
+def test_the_command_writes_page_table_and_values(capsys, monkeypatch):
     assert main(["csi", "small.yaml", "--out", "run", "--workers", "1", "--set", "num_drops=8"]) == 0
     assert "enhanced-type-two 5" in capsys.readouterr().out
     page = Path("run/csi.html").read_text()
@@ -163,6 +163,11 @@ def test_the_command_writes_page_table_and_values(capsys):
     shown = plain["results"][1]["values"]["sgcs"]
     assert float(value["value"]) == pytest.approx(shown["value"], rel=1e-5)
     assert shown["low"] < shown["value"] < shown["high"]
+    # from the store alone: no channel and no drop
+    monkeypatch.setattr("ran.studies.csi.world.build_channel", None)
+    assert main(["report", "run", "--out", "again"]) == 0
+    for name in ("csi.json", "csi.csv", "csi.html"):
+        assert Path("again", name).read_bytes() == Path("run", name).read_bytes()
 
 
 @pytest.mark.parametrize(
