@@ -21,7 +21,7 @@ from ran.link.harq import run_processes
 from ran.link.link_budget import Received, check_link_budget, received
 from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
-from ran.link.outcomes import DropOutcomes, compare
+from ran.link.outcomes import compare, counts_of
 from ran.link.parts import cuts, receive_in_parts
 from ran.link.snr import noise_var
 from ran.link.streams import stream
@@ -34,6 +34,7 @@ from ran.phy.config import Decoder
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.numerology import slot_start_s, symbol_times_s
 from ran.phy.shared_grid import SharedGrid
+from ran.stats.counts import Counts
 from receivers import Receiver, SlotObservation
 
 #: Symbol of a slot at which the transmitter learns the channel.
@@ -451,13 +452,13 @@ class Link:
                 return receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts)
             return receiver(batch.observation, truth)
 
-    def count_errors(self, llr: Tensor, batch: SlotBatch) -> DropOutcomes:
+    def count_errors(self, llr: Tensor, batch: SlotBatch) -> Counts:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""
         grid, how = self.grid, (self.decoder.num_iterations, self.decoder.precision)
         # a GPU decodes what it holds
         decisions = grid.decode_blocks(llr, *how) if llr.is_cuda else grid.decode_blocks(llr.numpy(), *how)
         wrong, failed = compare(self.grid, decisions, batch.transport_blocks)
-        return DropOutcomes.of_failures(failed[:, None], wrong.sum(-1), self.has_two_codewords)
+        return counts_of(failed[:, None], wrong.sum(-1), self.has_two_codewords, batch.received)
 
     def warm_up(self, receivers: Mapping[str, Receiver]) -> None:
         """Make the processor's kernels ready that these receivers on this link need.
@@ -471,7 +472,7 @@ class Link:
 
     def simulate(
         self, receivers: Mapping[str, Receiver], drops: range, esn0_db: float, seed: int, scenario_id: str
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """Outcomes of every receiver on the same drops.
 
         drops: must start at a multiple of `batch_drops`. `NonFiniteError` when a NaN or an infinity appears.
@@ -480,7 +481,7 @@ class Link:
         size = self.batch_drops
         if drops.step != 1 or drops.start % size:
             raise InputError(f"drops: got {drops}; allowed: consecutive drops from a multiple of {size}")
-        parts: dict[str, list[DropOutcomes]] = {label: [] for label in receivers}
+        parts: dict[str, list[Counts]] = {label: [] for label in receivers}
         with_channel = any(receiver.needs_truth for receiver in receivers.values())
         with torch.inference_mode():
             for start in range(drops.start, drops.stop, size):
@@ -490,7 +491,7 @@ class Link:
                 keep = min(size, drops.stop - start)
                 for label, outcome in outcomes.items():
                     parts[label].append(outcome.first(keep))
-        return {label: DropOutcomes.joined(part) for label, part in parts.items()}
+        return {label: Counts.joined(part) for label, part in parts.items()}
 
     def _outcomes(
         self,
@@ -500,7 +501,7 @@ class Link:
         seed: int,
         scenario_id: str,
         with_channel: bool,
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """Outcomes of every receiver on one batch of drops."""
 
         def transmit(attempt: int, places: list[int]) -> SlotBatch:
@@ -516,7 +517,7 @@ class Link:
                 llr = self.receive(receiver, batch, label)
                 check_finite(llr, f"the LLRs of {label}", indices)
                 found[label] = self.count_errors(llr, batch)
-            return _with_received(found, batch.received)
+            return found
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
             llr = self.receive(receivers[label], batch, label)
@@ -524,10 +525,5 @@ class Link:
             return llr
 
         grids = self.transmitter.grids
-        found = run_processes(receivers, len(indices), grids, self.decoder, transmit, receive)
-        return _with_received(found, self.received(indices, esn0_db, seed, scenario_id))
-
-
-def _with_received(found: dict[str, DropOutcomes], state: Received | None) -> dict[str, DropOutcomes]:
-    """Outcomes with the large-scale state of the users of the same drops."""
-    return found if state is None else {label: outcome.with_received(state) for label, outcome in found.items()}
+        state = self.received(indices, esn0_db, seed, scenario_id)
+        return run_processes(receivers, len(indices), grids, self.decoder, transmit, receive, state)

@@ -53,7 +53,7 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
             if isinstance(answer, NonFinite):
                 outcomes.append(Outcome(title, answer.drop, non_finite=answer.stage))
             else:
-                found, place = answer.outcomes[title], drop - first
+                found, place = answer.outcomes[title].counts, drop - first
                 errors = int(found.block_errors[place]), int(found.bit_errors[place])
                 outcomes.append(Outcome(title, drop, *errors))
     blocks = link.blocks_per_drop

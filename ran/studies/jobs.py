@@ -20,9 +20,10 @@ from safetensors.numpy import load, save
 
 from ran.sim.executor import Pool, available_cores
 from ran.sim.identity import digest
+from ran.sim.in_process import InThisProcess
 from ran.sim.store import Store
 from ran.studies.folder import StudyFolder
-from ran.studies.job import Arrays, InThisProcess, Job, JobProgram, JobWorker, JobWorkers, Results
+from ran.studies.job import Arrays, Job, JobProgram, JobWorker, JobWorkers, Results
 
 #: The jobs that are missing, most urgent first, given the results that are there.
 Plan = Callable[[Results], Iterable[Job]]
@@ -115,7 +116,7 @@ def run_jobs(
     """
     listener = listener or Silent()
     if out is None:
-        return _Driver(study, None, {}, listener).run(nullcontext(InThisProcess(study.worker())))
+        return _Driver(study, None, {}, listener).run(nullcontext(InThisProcess(study.worker().work, one_thread=False)))
     with StudyFolder(Path(out), study.kind, study.identity, study.pages) as folder:
         for line in folder.news:
             listener.say(f"warning: {line}")
@@ -128,7 +129,7 @@ def run_jobs(
         if executor is not None:
             return driver.run(nullcontext(executor))
         if count == 1:
-            return driver.run(_alone(study.worker()))
+            return driver.run(nullcontext(InThisProcess(study.worker().work)))
         return driver.run(_started(study.program, count, listener))
 
 
@@ -148,19 +149,6 @@ def _started(program: JobProgram, count: int, listener: JobListener) -> Iterator
     pool: Pool[Job, Results] = Pool(program, count)
     with pool:
         yield pool
-
-
-@contextmanager
-def _alone(worker: JobWorker) -> Iterator[JobWorkers]:
-    """This process with one thread, as every worker has: sums are then always taken in the same order."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield InThisProcess(worker)
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Driver:

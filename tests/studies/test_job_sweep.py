@@ -68,11 +68,11 @@ def test_a_sweep_is_one_folder_with_a_report_of_all(
     # each is what it is alone, down to its page
     Path("alone.yaml").write_text(yaml.safe_dump({**CSI, "speed_kmh": 60, "num_drops": 40}))
     assert main(["csi", "alone.yaml", "--out", "alone", "--workers", "1"]) == 0
-    own = Path("out/speed_kmh=60,num_drops=40")
+    own = Path("out/speed_kmh=60_num_drops=40")
     assert (own / "csi.csv").read_bytes() == Path("alone/csi.csv").read_bytes()
     assert (own / "csi.html").read_bytes() == Path("alone/csi.html").read_bytes()
     page = Path("out/sweep.html").read_text()
-    assert 'href="speed_kmh=60,num_drops=40/csi.html"' in page
+    assert 'href="speed_kmh=60_num_drops=40/csi.html"' in page
     assert "SGCS" in page
     # another combination joins: of the rest nothing is computed again
     once, worked = CsiWorker.work, []
@@ -83,7 +83,7 @@ def test_a_sweep_is_one_folder_with_a_report_of_all(
 
 
 def test_what_combinations_share_is_done_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    transform = [{"name": "transform", "num_bits": bits} for bits in (8, 16)]
+    transform = [{"name": "transform", "label": f"transform {bits}", "num_bits": bits} for bits in (8, 16)]
     file = written(grid={"feedback": [["ideal", transform[0]], [transform[0], transform[1]]]})
     once, worked = CsiWorker.work, []
     monkeypatch.setattr(CsiWorker, "work", lambda self, job: worked.append(job.work) or once(self, job))
@@ -92,7 +92,7 @@ def test_what_combinations_share_is_done_once(monkeypatch: pytest.MonkeyPatch) -
     stored = len(rows(Path("out")))
     assert stored == 3  # three points, each of one block
     found = table(Path("out/sweep.csv"))
-    shared = [row["value"] for row in found if row["feedback"] == "transform 8" and row["figure"] == "sgcs"]
+    shared = [row["value"] for row in found if row["feedback"] == "transform 8 8" and row["figure"] == "sgcs"]
     assert len(shared) == 2
     assert len(set(shared)) == 1
 
