@@ -7,7 +7,7 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.recordings.decode import SlotResult
+from ran.recordings.slot_result import SlotResult
 from ran.report.curves import COLORS_LIGHT
 from ran.report.picture import STYLE, png_bytes
 

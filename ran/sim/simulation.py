@@ -112,18 +112,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         )
     resolved = experiment.resolved()
     try:
-        config = LinkConfig(
-            carrier=experiment.carrier,
-            pusch=experiment.pusch,
-            pdsch=experiment.pdsch,
-            users=experiment.users,
-            precoding=experiment.precoding,
-            num_rx_ant=experiment.num_rx_ant,
-            channel=resolved["channel"],
-            harq=experiment.harq,
-            waveform=experiment.waveform,
-            link_budget=experiment.link_budget,
-        )
+        config = LinkConfig(**experiment.physics, channel=resolved["channel"])
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None
     link = Link(config, experiment.decoder, device)

@@ -135,7 +135,7 @@ def test_kinds_of_the_prefix() -> None:
         return Segment(first, Counts.of(np.zeros(4), np.zeros(4)), kind)
 
     known = TaskOutcomes([part(0, "a"), part(4, "b"), part(8, "a"), part(16, "c")])
-    assert len(known.block_errors) == 12
+    assert known.counts.drops == 12
     assert known.processors(4) == ("a",)
     assert known.processors(5) == ("a", "b")
     assert known.processors(100) == ("a", "b")

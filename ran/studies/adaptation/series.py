@@ -98,13 +98,9 @@ class Series(McsBlocks):
         """The link with an MCS, over all slots of a series."""
         if mcs_index not in self._links:
             experiment = self.experiment
-            config = LinkConfig(
-                carrier=experiment.carrier,
-                pusch=self._pusch(mcs_index),
-                num_rx_ant=experiment.num_rx_ant,
-                channel=experiment.resolved()["channel"],
-                num_slots=experiment.adaptation.num_slots,
-            )
+            asked = {**experiment.physics, "pusch": self._pusch(mcs_index)}
+            channel, num_slots = experiment.resolved()["channel"], experiment.adaptation.num_slots
+            config = LinkConfig(**asked, channel=channel, num_slots=num_slots)
             self._links[mcs_index] = Link(config, experiment.decoder)
         return self._links[mcs_index]
 
