@@ -41,7 +41,7 @@ def print_results(results: CsiResults) -> None:
 
     from ran.studies.csi.page import column_titles, rows
 
-    table = Table(title=f"{results.experiment.name}: {results.experiment.num_drops} drops", title_justify="left")
+    table = Table(title=f"{results.experiment.name}: {results.num_drops} drops", title_justify="left")
     for number, title in enumerate(("feedback", *column_titles(results))):
         table.add_column(title, justify="left" if number == 0 else "right")
     for row in rows(results):

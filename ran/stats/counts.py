@@ -42,9 +42,10 @@ class Counts:
         received = np.asarray(self.received, np.float32)
         if not received.size:
             received = np.zeros((drops, 0, NUM_RECEIVED), np.float32)
-        for name, values in {**counters, "received": received}.items():
-            if len(values) != drops:
-                raise ValueError(f"{name}: got {len(values)} drops; allowed: {drops}, as errors has")
+        lengths = {**{name: len(values) for name, values in counters.items()}, "received": len(received)}
+        for name, length in lengths.items():
+            if length != drops:
+                raise ValueError(f"{name}: got {length} drops; allowed: {drops}, as errors has")
         object.__setattr__(self, "errors", errors)
         object.__setattr__(self, "counters", counters)
         object.__setattr__(self, "received", received)

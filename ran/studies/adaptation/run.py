@@ -14,6 +14,7 @@ from ran import __version__
 from ran.config.yaml_file import dump
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, digest, receiver_identity
+from ran.stats import student_mean
 from ran.studies import job as studies
 from ran.studies.adaptation.experiment import AdaptationExperiment
 from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, McsBlocks, Series, series_physics
@@ -100,7 +101,7 @@ def points_of(
 ) -> tuple[Point, ...]:
     """The tables of every SNR, from results of the jobs. receivers: `receiver_ids`. `KeyError` where some are
     missing."""
-    return tuple(_Point(experiment, blocks, esn0_db, receivers).result(known) for esn0_db in experiment.snr_grid)
+    return tuple(_GrowingPoint(experiment, blocks, snr, receivers).result(known) for snr in experiment.snr_grid)
 
 
 def build_worker(experiment: AdaptationExperiment) -> TableWorker:
@@ -155,7 +156,7 @@ class _Progress:
     def __init__(self, experiment: AdaptationExperiment, series: Series, listener: JobListener) -> None:
         self._listener = listener
         self._receivers = receiver_ids(experiment, series)
-        self.points = [_Point(experiment, series, esn0_db, self._receivers) for esn0_db in experiment.snr_grid]
+        self.points = [_GrowingPoint(experiment, series, snr, self._receivers) for snr in experiment.snr_grid]
         self._open: set[float] = set()
 
     def missing(self, known: studies.Results) -> Iterable[studies.Job]:
@@ -184,6 +185,61 @@ class _Progress:
 
 def _key(table: Job, receiver_id: str) -> str:
     return f"{table.name} {receiver_id}"
+
+
+class _GrowingPoint:
+    """One SNR with as many series as the stopping rule asks for."""
+
+    def __init__(
+        self, experiment: AdaptationExperiment, blocks: McsBlocks, esn0_db: float, receivers: Mapping[str, str]
+    ) -> None:
+        self.esn0_db = esn0_db
+        self._half_width = experiment.adaptation.relative_half_width
+        most = experiment.adaptation.num_series
+        counts = [most]
+        if self._half_width is not None:
+            counts = [*range(SERIES_PER_TABLE, most, SERIES_PER_TABLE), most]
+        self._steps = [_Point(_with_series(experiment, count), blocks, esn0_db, receivers) for count in counts]
+        self._enough: dict[int, bool] = {}
+
+    def _now(self, known: studies.Results) -> _Point:
+        """With the fewest series that are enough, or whose tables are missing."""
+        for number, point in enumerate(self._steps[:-1]):
+            if number not in self._enough:
+                if point.missing(known):
+                    return point
+                widest = max(throughput_half_widths(point.result(known), point.blocks, point.experiment))
+                self._enough[number] = self._half_width is not None and widest <= self._half_width
+            if self._enough[number]:
+                return point
+        return self._steps[-1]
+
+    def missing(self, known: studies.Results) -> list[Job]:
+        return self._now(known).missing(known)
+
+    def window(self, known: studies.Results) -> range:
+        return self._now(known).window(known)
+
+    def result(self, known: studies.Results) -> Point:
+        return self._now(known).result(known)
+
+
+def _with_series(experiment: AdaptationExperiment, count: int) -> AdaptationExperiment:
+    adaptation = experiment.adaptation.model_copy(update={"num_series": count})
+    return experiment.model_copy(update={"adaptation": adaptation})
+
+
+def throughput_half_widths(point: Point, blocks: McsBlocks, experiment: AdaptationExperiment) -> list[float]:
+    """Of every receiver, half the 95 % interval of its throughput with the best fixed MCS, as a share of it; infinite
+    where nothing arrives. Series are the independent units."""
+    bits = np.array([blocks.transport_block(m).tb_size for m in point.window], np.int64)
+    found = []
+    for arrived in point.arrived.values():
+        delivered = (arrived[:, experiment.adaptation.warm_up_slots :] * bits).sum(1)
+        rate = student_mean(delivered[:, delivered.sum(0).argmax()].astype(float))
+        half = rate.half_width
+        found.append(half / rate.known if half is not None and rate.known > 0 else np.inf)
+    return found
 
 
 class _Point:

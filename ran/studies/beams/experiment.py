@@ -180,15 +180,25 @@ class PredictorBlock(ReceiverBlock):
     """A predictor by name, with its options beside the name; `label` names it in results."""
 
 
+class Stopping(Config):
+    """When fewer drops than num_drops are enough; looked at after every 1024 drops.
+
+    top1_half_width: so narrow is the 95 % interval of the Top-1 accuracy of every predictor in the experiment's own
+    setting, to either side, as a share; null: all drops are evaluated.
+    """
+
+    top1_half_width: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class BeamExperiment(Config):
     """What `ran beams` runs. Immutable; written to the run folder with every default filled in.
 
     task: "tx" to choose transmit beams, each received with the user's best beam for it; "pairs" to choose both.
     speed_kmh: of the users. position_error_m: standard deviation per axis of positions that users report; null: none
-    are reported. num_drops are evaluated; predictors that learn a site see num_fit_drops others.
+    are reported. num_drops are evaluated at most; predictors that learn a site see num_fit_drops others.
     """
 
-    younger_fields = ()
+    younger_fields = ("stopping",)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     description: str = ""
@@ -208,6 +218,7 @@ class BeamExperiment(Config):
     ]
     evaluation: Evaluation = Evaluation()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
+    stopping: Stopping = Stopping()
     num_fit_drops: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 

@@ -229,7 +229,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
         "A pair costs"
         if pairs
         else "A beam costs": f"{_number(costs.symbols_per_beam, 'symbol')} of {costs.symbol_ms * 1e3:.1f} µs",
-        "Drops": f"{experiment.num_drops}, {decisions} each, seed {experiment.seed}",
+        "Drops": f"{results.num_drops}, {decisions} each, seed {experiment.seed}",
     }
 
 

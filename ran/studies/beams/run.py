@@ -14,7 +14,7 @@ from ran.stats import Estimate, normal_mean, paired_difference
 from ran.studies.beams.experiment import BeamExperiment, SetB
 from ran.studies.beams.link_rate import LinkRate
 from ran.studies.beams.metrics import Costs, mean, reliability, rsrp_calibration, share, summary
-from ran.studies.beams.outcome_jobs import BeamRequest, PredictorOutcomes
+from ran.studies.beams.outcome_jobs import BeamRequest, PredictorOutcomes, parts_that_count
 from ran.studies.beams.setting import Setting
 from ran.studies.beams.world import BeamWorld
 from ran.studies.job import JobWorkers, Results
@@ -86,6 +86,12 @@ class BeamResults:
     def of(self, setting: Setting) -> tuple[Result, ...]:
         return tuple(result for result in self.results if result.setting == setting and result.refusal is None)
 
+    @property
+    def num_drops(self) -> int:
+        """Drops that were evaluated."""
+        per_drop = self.of(self.settings[0])[0].per_drop
+        return self.experiment.num_drops if per_drop is None else len(per_drop.top1)
+
 
 def run_experiment(
     experiment: BeamExperiment,
@@ -113,12 +119,13 @@ def results_of(described: Mapping[str, Any], known: Results) -> BeamResults:
     results: list[Result] = []
     settings: list[Setting] = []
     own: dict[str, PredictorOutcomes] = {}
+    used = parts_that_count(experiment, described["settings"][0]["keys"], known)
     for of_setting in described["settings"]:
         set_b = SetB.model_validate(of_setting["set_b"])
         setting = Setting(set_b, of_setting["speed_kmh"], of_setting["every"])
         settings.append(setting)
         for title, predictor in described["predictors"].items():
-            found = PredictorOutcomes([known[key] for key in of_setting["keys"][title]], top_k)
+            found = PredictorOutcomes([known[key] for key in of_setting["keys"][title][:used]], top_k)
             if setting == settings[0]:
                 own[title] = found
             if found.refusal is None:

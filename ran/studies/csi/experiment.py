@@ -139,6 +139,16 @@ class Throughput(Config):
     snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (-10.0, 0.0, 10.0)
 
 
+class Stopping(Config):
+    """When fewer drops than num_drops are enough.
+
+    sgcs_half_width: so narrow is the 95 % interval of the mean SGCS of every way to report, to either side; null: all
+    drops are evaluated.
+    """
+
+    sgcs_half_width: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class FeedbackBlock(Block):
     """A way to report, by its name, with its options; `label` for tables and figures."""
 
@@ -153,8 +163,10 @@ class CsiExperiment(Config):
     """A comparison of ways to report the channel.
 
     channel: model and options. num_layers: whose precoders are reported, each judged by itself. feedback: who is
-    compared. num_drops: users that are evaluated. num_fit_drops: others, to which challengers are fitted.
+    compared. num_drops: users that are evaluated at most. num_fit_drops: others, to which challengers are fitted.
     """
+
+    younger_fields = ("stopping",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -169,6 +181,7 @@ class CsiExperiment(Config):
     feedback: Annotated[tuple[FeedbackBlock, ...], Field(min_length=1)]
     throughput: Throughput = Throughput()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
+    stopping: Stopping = Stopping()
     num_fit_drops: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,6 +17,7 @@ from ran.studies.csi.point import points
 from ran.studies.csi.world import BLOCK, CsiWorld
 from ran.studies.job import Arrays, Job, Results
 from ran.studies.jobs import JobStudy
+from ran.studies.stopping import is_narrow, parts_ahead, parts_used
 
 KIND = "CSI study"
 #: What the study writes into its folder beside the store.
@@ -79,7 +80,7 @@ class CsiRequest:
     def _blocks(self, known: Results) -> list[Job]:
         """A job per block: points share its drops, and the codebook's reports that some of them refine."""
         found = []
-        for place, (number, num_drops) in enumerate(blocks_of(self.experiment.num_drops)):
+        for place, (number, num_drops) in enumerate(self._wanted_blocks(known)):
             wanted: dict[str, int] = {}
             for point in range(len(self.points)):
                 key = self._keys(point)[place]
@@ -90,6 +91,13 @@ class CsiRequest:
                 work = Block(number, num_drops, tuple(wanted.values()))
                 found.append(Job(tuple(wanted), work, f"drops {first + 1} to {first + num_drops}"))
         return found
+
+    def _wanted_blocks(self, known: Results) -> list[tuple[int, int]]:
+        """The blocks that count, as far as the stopping rule can tell."""
+        blocks = blocks_of(self.experiment.num_drops)
+        keys = [self._keys(number) for number in range(len(self.points))]
+        used = blocks_used(self.experiment, keys, known)
+        return blocks[: parts_ahead(known_blocks(keys, known), len(blocks)) if used is None else used]
 
     def _open(self, known: Results) -> list[int]:
         """Points that blocks are missing of."""
@@ -133,11 +141,29 @@ class CsiRequest:
         return [f"{name} {number} {num_drops}" for number, num_drops in blocks_of(self.experiment.num_drops)]
 
 
+def known_blocks(keys: Sequence[Sequence[str]], known: Results) -> int:
+    """Blocks from the first on that all points have. keys: of every point, of all blocks."""
+    blocks = list(zip(*keys, strict=True))
+    return next((i for i, of_block in enumerate(blocks) if any(key not in known for key in of_block)), len(blocks))
+
+
+def blocks_used(experiment: CsiExperiment, keys: Sequence[Sequence[str]], known: Results) -> int | None:
+    """Blocks that count, by the stopping rule; None where it cannot tell yet."""
+    half_width = experiment.stopping.sgcs_half_width
+    if half_width is None:
+        return len(keys[0])
+    count = known_blocks(keys, known)
+    narrow = [is_narrow([known[key]["sgcs"] for key in of_point[:count]], half_width) for of_point in keys]
+    return parts_used(narrow, len(keys[0]))
+
+
 def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome, ...]:
     """What became of every point, from results of the jobs. `KeyError` where one is missing."""
     found = []
+    keys = [point["keys"] for point in described["points"]]
+    used = blocks_used(CsiExperiment.model_validate(described["experiment"]), keys, known)
     for point in described["points"]:
-        parts = [known[key] for key in point["keys"]]
+        parts = [known[key] for key in point["keys"][:used]]
         values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if _COST not in name}
         cost = {name.removeprefix(_COST): int(parts[0][name][0]) for name in parts[0] if _COST in name}
         bits = values.pop("bits")

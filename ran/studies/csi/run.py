@@ -27,6 +27,11 @@ class CsiResults:
         return [o for o in self.outcomes if o.curve == title]
 
     @property
+    def num_drops(self) -> int:
+        """Drops that were evaluated."""
+        return len(self.outcomes[0].bits)
+
+    @property
     def curves(self) -> list[str]:
         return list(dict.fromkeys(o.curve for o in self.outcomes))
 
