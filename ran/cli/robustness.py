@@ -133,5 +133,5 @@ def print_results(outcomes: Sequence[Outcome]) -> None:
         table.add_row(condition.title, *cells)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=80 + 42 * len(receivers))).print(table)
-    for line in summaries(outcomes):
-        print(line)
+    for text in summaries(outcomes):
+        print(text)

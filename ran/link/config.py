@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -29,7 +29,7 @@ class LinkPhysics(Config):
         dBm, in place of Es/N0 in dB.
     """
 
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "link_budget")
+    younger_fields: ClassVar[tuple[str, ...]] = ("pusch", "pdsch", "precoding", "harq", "waveform", "link_budget")
 
     carrier: Carrier = Carrier()
     pdsch: Pdsch | None = None

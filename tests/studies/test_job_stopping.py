@@ -10,7 +10,7 @@ from beam_cases import experiment as beam_experiment
 
 from ran.stats import student_mean
 from ran.studies.adaptation.experiment import load
-from ran.studies.adaptation.outcome import ENVELOPE, outcomes
+from ran.studies.adaptation.outcome import outcomes
 from ran.studies.adaptation.run import run_tables
 from ran.studies.beams import outcome_jobs
 from ran.studies.beams.run import run_experiment as run_beams
@@ -92,7 +92,10 @@ def test_link_adaptation_stops(tmp_path: Path) -> None:
     for width in (1.0, 0.001):
         experiment = load(str(file), [f"adaptation.relative_half_width={width}"])
         series, points = run_tables(experiment, tmp_path / "out", workers=1)
-        found[width] = next(o for o in outcomes(experiment, series, points) if o.mode == ENVELOPE)
-    assert len(found[1.0].delivered_bits) == 16
-    assert len(found[0.001].delivered_bits) == 32
-    np.testing.assert_array_equal(found[0.001].delivered_bits[:16], found[1.0].delivered_bits)
+        found[width] = {o.mode: o.delivered_bits for o in outcomes(experiment, series, points)}
+    assert {len(bits) for bits in found[1.0].values()} == {16}
+    assert {len(bits) for bits in found[0.001].values()} == {32}
+    shared = [mode for mode in found[1.0] if mode.startswith("fixed") and mode in found[0.001]]
+    assert len(shared) > 2
+    for mode in shared:
+        np.testing.assert_array_equal(found[0.001][mode][:16], found[1.0][mode])

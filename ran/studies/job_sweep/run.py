@@ -237,7 +237,7 @@ class SweepWorker:
         if part < len(self._here) and (there := self._here[part]) is not None:
             return there
         build, request, _ = self._request.parts[part]
-        worker: JobWorker = self._built.pop(part, None) or build(request)
+        worker: JobWorker = self._built.pop(part) if part in self._built else build(request)
         self._built[part] = worker  # the one used last is the last one
         if len(self._built) > _MOST:
             del self._built[next(iter(self._built))]
