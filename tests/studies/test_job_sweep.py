@@ -38,7 +38,7 @@ def _alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def written(**sweep: object) -> str:
-    Path("case.yaml").write_text(yaml.safe_dump({**CSI, "sweep": sweep}))
+    Path("case.yaml").write_text(yaml.safe_dump({**CSI, "sweep": sweep}, sort_keys=False))
     return "case.yaml"
 
 
