@@ -21,21 +21,21 @@ def run_study(
 ) -> None:
     """Run an experiment, or a sweep of it, of the kind of that name; write its report, and print its table."""
     from ran.studies.job_sweep.run import JobSweep, load_any
-    from ran.studies.kind import study_kind
 
-    kind = study_kind(name)
-    assert kind is not None
-    loaded = load_any(kind, experiment, overrides or [])
+    loaded = load_any(name, experiment, overrides or [])
     from ran.cli.cluster_option import job_workers_of
     from ran.cli.progress import ProgressLine
     from ran.studies.folder import check_folder
     from ran.studies.job_sweep.page import write_sweep
     from ran.studies.job_sweep.run import results_of, study_of
     from ran.studies.jobs import run_jobs
+    from ran.studies.kind import study_kind
 
+    kind = study_kind(name)
+    assert kind is not None
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener:
-        study = study_of(loaded, listener) if isinstance(loaded, JobSweep) else kind.study(loaded, listener)
+        study = study_of(kind, loaded, listener) if isinstance(loaded, JobSweep) else kind.study(loaded, listener)
         check_folder(folder, study.kind, study.pages)
         with job_workers_of(cluster, study.program, workers) as far:
             known = run_jobs(study, folder, workers=workers, listener=listener, executor=far)

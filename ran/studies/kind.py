@@ -31,17 +31,14 @@ class StudyKind:
     from, of `JobStudy.described` and the results of its jobs; `KeyError` where some are missing. write: all files of
     the report into a folder; returns the page.
 
-    Only of studies whose experiments are files, which may hold a block `sweep`: built_in: names to files; validated:
-    from plain values, the folder of their relative files and their source for messages to an experiment; rows, shown:
-    figures of the results, and those that the page of a sweep shows: name, title and how it is written.
+    Only of studies whose experiments are files, which may hold a block `sweep`: rows, shown: figures of the results,
+    and those that the page of a sweep shows: name, title and how it is written.
     """
 
     name: str
     study: Callable[[Any, JobListener], JobStudy]
     results: Callable[[Mapping[str, Any], Results], Any]
     write: Callable[[Any, Path], Path]
-    built_in: Callable[[], Mapping[str, Path]] = dict
-    validated: Callable[[Mapping[str, Any], Path, str], Any] | None = None
     rows: Callable[[Any], Sequence[Row]] = lambda results: ()
     shown: Sequence[tuple[str, str, Notation]] = ()
 
@@ -52,6 +49,16 @@ _KINDS = {
     "beam study": "ran.studies.beams.kind",
     "calibration study": "ran.studies.calibration.kind",
     "CSI study": "ran.studies.csi.kind",
+}
+
+
+#: Modules of the experiments of kinds that have files, by the kind's name: `built_in_experiments`, names to files, and
+#: `validated`, from plain values, the folder of relative files and the source for messages to an experiment. They are
+#: imported without torch, so that a file that is wrong is refused at once.
+EXPERIMENTS = {
+    "link adaptation study": "ran.studies.adaptation.experiment",
+    "beam study": "ran.studies.beams.experiment",
+    "CSI study": "ran.studies.csi.experiment",
 }
 
 

@@ -114,23 +114,19 @@ def test_bad_sweeps_are_one_line(sweep: dict[str, object], message: str, capsys:
 
 
 def test_other_kinds_take_sweeps() -> None:
-    adapt = study_kind("link adaptation study")
-    assert adapt is not None
     Path("adapt.yaml").write_text(
         "name: small\nchannel: {name: tdl, profile: A}\nreceivers: [ls-linear]\nesn0_db: [4]\n"
         "sweep: {grid: {channel.max_doppler_hz: [20, 100], num_rx_ant: [2, 4]}}\n"
     )
-    sweep = load_any(adapt, "adapt.yaml")
+    sweep = load_any("link adaptation study", "adapt.yaml")
     assert isinstance(sweep, JobSweep)
     assert [(p.experiment.num_rx_ant, p.experiment.channel.block()["max_doppler_hz"]) for p in sweep.parts] == [
         (2, 20), (4, 20), (2, 100), (4, 100),
     ]  # fmt: skip
-    beams = study_kind("beam study")
-    assert beams is not None
-    sizes = load_any(beams, "beams-uma-30ghz", ["sweep={grid: {set_b.size: [4, 8]}}"])
+    sizes = load_any("beam study", "beams-uma-30ghz", ["sweep={grid: {set_b.size: [4, 8]}}"])
     assert [part.experiment.set_b.size for part in sizes.parts] == [4, 8]
     with pytest.raises(InputError, match=r"set_b\.size"):
-        load_any(beams, "beams-uma-30ghz", ["sweep={grid: {set_b.size: [4, 4000]}}"])
+        load_any("beam study", "beams-uma-30ghz", ["sweep={grid: {set_b.size: [4, 4000]}}"])
 
 
 def test_reports_of_unfinished_studies(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ran.stats import Notation
-from ran.studies.adaptation.experiment import built_in_experiments, validated
 from ran.studies.adaptation.page import Results, results_of, write_results
 from ran.studies.adaptation.run import KIND, table_study
 from ran.studies.kind import Row, StudyKind
@@ -25,8 +24,6 @@ STUDY = StudyKind(
     table_study,
     results_of,
     write_results,
-    built_in_experiments,
-    validated,
     rows,
     (
         ("throughput_mbps", "Mbit/s", Notation(2)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ran.stats import Notation
-from ran.studies.beams.experiment import built_in_experiments, validated
 from ran.studies.beams.outcome_jobs import KIND, BeamRequest
 from ran.studies.beams.page import write_results
 from ran.studies.beams.run import BeamResults, results_of
@@ -24,8 +23,6 @@ STUDY = StudyKind(
     lambda experiment, listener: BeamRequest(experiment).study(),
     results_of,
     write_results,
-    built_in_experiments,
-    validated,
     rows,
     (
         ("top1", "Top-1 %", Notation(1, scale=100)),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from ran.stats import Estimate, Notation, student_mean
-from ran.studies.csi.experiment import built_in_experiments, validated
 from ran.studies.csi.feedback_jobs import KIND, CsiRequest
 from ran.studies.csi.page import write_results
 from ran.studies.csi.run import CsiResults, results_of
@@ -26,8 +25,6 @@ STUDY = StudyKind(
     lambda experiment, listener: CsiRequest(experiment).study(),
     results_of,
     write_results,
-    built_in_experiments,
-    validated,
     rows,
     (("bits", "bits", Notation(0)), ("sgcs", "SGCS", Notation(4)), ("gcs", "GCS", Notation(4))),
 )

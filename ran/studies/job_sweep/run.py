@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from itertools import chain, zip_longest
-from pathlib import Path
 from typing import Any
 
 from ran.errors import InputError
 from ran.sim.loading import read_values
 from ran.studies.folder import JobsFound
 from ran.studies.job import Arrays, Job, JobWorker, Results
-from ran.studies.jobs import JobListener, JobStudy, JobWorkers, Plan, key_prefix, run_jobs, unpacked
-from ran.studies.kind import StudyKind, study_kind
+from ran.studies.jobs import JobListener, JobStudy, Plan, key_prefix, unpacked
+from ran.studies.kind import EXPERIMENTS, StudyKind, study_kind
 from ran.studies.sweep.request import combinations_of
 
 _SWEEP_OF = "sweep of a "
@@ -35,9 +35,8 @@ class JobPart:
 
 @dataclass(frozen=True)
 class JobSweep:
-    """An experiment of a kind with its sweep. keys: short names of the swept keys."""
+    """An experiment with its sweep. keys: short names of the swept keys."""
 
-    kind: StudyKind
     name: str
     description: str
     keys: tuple[str, ...]
@@ -65,35 +64,36 @@ class SweepFound:
     parts: tuple[PartFound, ...]
 
 
-def load_any(kind: StudyKind, name_or_path: str, overrides: Iterable[str] = ()) -> Any:
-    """The experiment of that name or file, with `overrides` applied; a `JobSweep` where it has a block `sweep`.
+def load_any(kind: str, name_or_path: str, overrides: Iterable[str] = ()) -> Any:
+    """The experiment of that name or file, with `overrides` applied; a `JobSweep` where it has a block `sweep`. kind:
+    its name, one of `ran.studies.kind.EXPERIMENTS`.
 
     `InputError` in one line for everything that is wrong, in any combination.
     """
-    if kind.validated is None:
-        raise ValueError(f"{kind.name}: has no experiment files")
-    values, folder = read_values(name_or_path, overrides, kind.built_in())
+    of_kind = import_module(EXPERIMENTS[kind])
+    values, folder = read_values(name_or_path, overrides, of_kind.built_in_experiments())
     if "sweep" not in values:
-        return kind.validated(values, folder, name_or_path)
+        return of_kind.validated(values, folder, name_or_path)
     keys, combinations = combinations_of(values, name_or_path)
     parts = tuple(
-        JobPart(one.key, one.title, one.facts, kind.validated(one.values, folder, one.source)) for one in combinations
+        JobPart(one.key, one.title, one.facts, of_kind.validated(one.values, folder, one.source))
+        for one in combinations
     )
     twice = {part.title for part in parts if sum(part.key == other.key for other in parts) > 1}
     if twice:
         raise InputError(f"{name_or_path}: sweep: got {sorted(twice)[0]!r} twice; allowed: every combination once")
     first = parts[0].experiment
-    return JobSweep(kind, first.name, first.description, tuple(keys.values()), parts)
+    return JobSweep(first.name, first.description, tuple(keys.values()), parts)
 
 
-def study_of(sweep: JobSweep, listener: JobListener) -> JobStudy:
+def study_of(kind: StudyKind, sweep: JobSweep, listener: JobListener) -> JobStudy:
     """The jobs of all combinations. Those of one stage take turns, so that an interrupted sweep is everywhere equally
     far; what combinations share is done once."""
     studies: list[JobStudy] = []
     for number, part in enumerate(sweep.parts, 1):
         listener.say(f"checking {number} of {len(sweep.parts)}: {part.title}")
         try:
-            studies.append(sweep.kind.study(part.experiment, listener))
+            studies.append(kind.study(part.experiment, listener))
         except InputError as error:
             raise InputError(f"{part.title}: {error}") from None
     stages = [_stage(studies, [p.title for p in sweep.parts], number) for number in range(len(studies[0].stages))]
@@ -114,10 +114,10 @@ def study_of(sweep: JobSweep, listener: JobListener) -> JobStudy:
     }
     request = SweepRequest(tuple((study.build, study.request, study.named) for study in studies))
     return JobStudy(
-        _SWEEP_OF + sweep.kind.name,
+        _SWEEP_OF + kind.name,
         request,
         SweepWorker,
-        {"sweep": sweep.kind.name},
+        {"sweep": kind.name},
         named,
         stages,
         PAGES,
@@ -125,24 +125,6 @@ def study_of(sweep: JobSweep, listener: JobListener) -> JobStudy:
         SweepWorker(request, [study.here for study in studies]),
         studies[0].before,
     )
-
-
-def run_sweep(
-    sweep: JobSweep,
-    out: Path,
-    *,
-    workers: int | None = None,
-    listener: JobListener,
-    study: JobStudy | None = None,
-    executor: JobWorkers | None = None,
-) -> SweepFound:
-    """Do what the folder `out` does not hold yet; study: `study_of`. Arguments as of `ran.studies.jobs.run_jobs`.
-
-    Combinations may be added to a folder; equal ones, and what they have in common, are taken from there.
-    """
-    study = study or study_of(sweep, listener)
-    known = run_jobs(study, out, workers=workers, listener=listener, executor=executor)
-    return results_of(sweep.kind, study.described, known)
 
 
 def results_of(kind: StudyKind, described: Mapping[str, Any], known: Results) -> SweepFound:
