@@ -157,7 +157,7 @@ def test_a_sweep_is_killed_three_times_and_resumed() -> None:
     """Three predictors' options by three speeds, two workers, against one worker that was left alone."""
     feedback = [["ideal"], ["type-one"], [{"name": "transform", "num_bits": 16}]]
     file = written(grid={"feedback": feedback, "speed_kmh": [3, 30, 120]})
-    command = ["csi", file, "--set", "num_drops=96", "--workers"]
+    command = ["csi", file, "--set", "num_drops=192", "--workers"]
     killed(["-m", "ran.cli.main", *command, "2", "--out", "out"], Path("out"), 3, 4)
     assert main([*command, "2", "--out", "out"]) == 0
     assert main([*command, "1", "--out", "whole"]) == 0

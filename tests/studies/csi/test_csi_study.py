@@ -116,7 +116,7 @@ def same(one: CsiResults, other: CsiResults) -> None:
 def test_killed_three_times_and_resumed():
     """Two workers, with something to fit, against one that was left alone."""
     feedback = "feedback=[ideal, {name: transform, num_bits: [16, 32], combination: 1}, {name: enhanced-type-two}]"
-    changes = ["num_drops=256", "throughput.num_users=[1]", feedback]
+    changes = ["num_drops=1280", "throughput.num_users=[1]", feedback]
     command = ["csi", "small.yaml", *(part for change in changes for part in ("--set", change))]
     out = Path("killed")
     killed(["-m", "ran.cli.main", *command, "--out", str(out), "--workers", "2"], out, 3, 4)
