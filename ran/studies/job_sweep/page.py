@@ -11,7 +11,7 @@ from ran import __version__
 from ran.errors import InputError
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
-from ran.stats import csv_cells
+from ran.stats import Estimate, Notation, csv_cells
 from ran.studies.job_sweep.run import PAGES, PartFound, SweepFound
 from ran.studies.sweep.request import shown
 
@@ -62,15 +62,18 @@ def lines(found: SweepFound) -> list[dict[str, Any]]:
                     "key": part.key,
                     "values": [shown(part.facts.get(key, "")) for key in found.keys],
                     "of": list(row.of.values()),
-                    "cells": [
-                        {"value": notation.value(row.figures[name]), "interval": notation.interval(row.figures[name])}
-                        if name in row.figures
-                        else {"value": "", "interval": ""}
-                        for name, _, notation in found.kind.shown
-                    ],
+                    "cells": [_cell(row.figures.get(name), notation) for name, _, notation in found.kind.shown],
                 }
             )
     return shown_lines
+
+
+def _cell(figure: Estimate | None, notation: Notation) -> dict[str, str]:
+    if figure is None:
+        return {"value": "", "interval": ""}
+    # ends that are written alike say nothing
+    interval = "" if notation.number(figure.low) == notation.number(figure.high) else notation.interval(figure)
+    return {"value": notation.value(figure), "interval": interval}
 
 
 def columns_of(found: SweepFound) -> list[str]:
