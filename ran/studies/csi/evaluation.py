@@ -77,6 +77,14 @@ class Evaluation:
         return found
 
 
+def figure_names(experiment: CsiExperiment) -> list[str]:
+    """Names of the figures of a point, in the order of tables and files."""
+    asked = experiment.throughput
+    links = [f"{users}_{snr_db:g}" for users in asked.num_users for snr_db in asked.snr_db]
+    layers = [f"sgcs_layer{layer + 1}" for layer in range(experiment.num_layers)]
+    return ["sgcs", "gcs", "nmse", *layers, *(f"{what}_{link}" for link in links for what in ("se", "mbps"))]
+
+
 def _similarities(true: np.ndarray, decoded: np.ndarray) -> Arrays:
     v, w = torch.from_numpy(true), torch.from_numpy(np.ascontiguousarray(decoded))
     found = {name: f(v, w).mean((1, 2)).double().numpy() for name, f in (("sgcs", sgcs), ("gcs", gcs), ("nmse", nmse))}

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ran.sim.identity import digest
-from ran.studies.csi.evaluation import Evaluation, blocks_of
+from ran.studies.csi.evaluation import Evaluation, blocks_of, figure_names
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.outcome import PointOutcome
 from ran.studies.csi.point import points
@@ -26,6 +26,7 @@ PAGES = ("csi.json", "csi.csv", "csi.html")
 CSI_VERSION = 1
 #: What arrays of a result that tell the cost of a point begin with.
 _COST = "cost "
+_COSTS = ("encoder_flops", "encoder_parameters", "decoder_flops", "decoder_parameters")
 
 
 @dataclass(frozen=True)
@@ -161,12 +162,14 @@ def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome
     """What became of every point, from results of the jobs. `KeyError` where one is missing."""
     found = []
     keys = [point["keys"] for point in described["points"]]
-    used = blocks_used(CsiExperiment.model_validate(described["experiment"]), keys, known)
+    experiment = CsiExperiment.model_validate(described["experiment"])
+    used = blocks_used(experiment, keys, known)
     for point in described["points"]:
         parts = [known[key] for key in point["keys"][:used]]
-        values = {name: np.concatenate([part[name] for part in parts]) for name in parts[0] if _COST not in name}
-        cost = {name.removeprefix(_COST): int(parts[0][name][0]) for name in parts[0] if _COST in name}
-        bits = values.pop("bits")
+        # in an order of their own: arrays that come from the store have another
+        values = {name: np.concatenate([part[name] for part in parts]) for name in figure_names(experiment)}
+        cost = {name: int(parts[0][_COST + name][0]) for name in _COSTS if _COST + name in parts[0]}
+        bits = np.concatenate([part["bits"] for part in parts])
         found.append(PointOutcome(point["curve"], point["title"], point["predictor"], bits, values, cost))
     return tuple(found)
 
