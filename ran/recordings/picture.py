@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ran.recordings.decode import SlotResult
+from ran.recordings.slot_result import SlotResult
 from ran.report.figures import as_file, new_figure, style
 from ran.report.palette import COLORS_LIGHT
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from ran import __version__
 from ran.errors import InputError
-from ran.recordings.decode import BlockResult, Decoded, SlotResult, UciResult
 from ran.recordings.picture import slot_png
 from ran.recordings.slot import Recording
+from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
 from ran.report.template import page_template
 from ran.sim.files import write_text
 

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
 from ran.config.storage import is_storage_failure
 from ran.errors import InputError
 from ran.registry.user_file import refusal_of_user_code
@@ -159,6 +157,12 @@ class Simulations:
             del self._built[next(iter(self._built))]
         return simulation
 
+    def answer(self, chunk: Chunk) -> Done | NonFinite:
+        """The outcomes of a chunk that brings its experiment."""
+        if chunk.experiment is None:
+            raise ValueError("chunk: got none of an experiment; allowed: one that brings its experiment")
+        return simulate_chunk(self.of(chunk.experiment), chunk.experiment, chunk)
+
 
 def _next(connection: Connection) -> Any:
     try:
@@ -219,18 +223,7 @@ def _outcomes(
     """What some receivers make of the drops of a chunk."""
     receivers = {title: simulation.receivers[title] for title in titles}
     found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
-    return {
-        title: Segment(
-            chunk.drops.start,
-            np.asarray(drops.block_errors, np.int64),
-            np.asarray(drops.bit_errors, np.int64),
-            np.asarray(drops.earlier_errors, np.int64),
-            np.asarray(drops.second_errors, np.int64),
-            np.asarray(drops.received, np.float32),
-            simulation.processor,
-        )
-        for title, drops in found.items()
-    }
+    return {title: Segment(chunk.drops.start, counts, simulation.processor) for title, counts in found.items()}
 
 
 def _tell(connection: Connection, answer: Any) -> None:

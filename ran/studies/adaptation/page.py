@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from ran.report.verdict import tally
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, csv_cells
 from ran.studies.adaptation.experiment import AdaptationExperiment
-from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome, reference_receiver
+from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome, outcomes, reference_receiver
 from ran.studies.adaptation.picture import best_loop, bler_figure, loops, modes_figure, receivers_figure
-from ran.studies.adaptation.series import Series
+from ran.studies.adaptation.run import points_of, write_experiment
+from ran.studies.adaptation.series import McsBlocks
+from ran.studies.job import Results as Known
 
 CSV, PAGE = "results.csv", "report.html"
 _MBPS, _EXACT = Notation(2), Notation(3)
@@ -63,9 +66,12 @@ class Results:
     genies: frozenset[str]
 
     @classmethod
-    def of(cls, experiment: AdaptationExperiment, series: Series, outcomes: tuple[Outcome, ...]) -> Results:
-        genies = frozenset(title for title, receiver in series.receivers.items() if receiver.needs_truth)
-        return cls(experiment, outcomes, reference_receiver(series), genies)
+    def of(
+        cls, experiment: AdaptationExperiment, needs_truth: Mapping[str, bool], outcomes: tuple[Outcome, ...]
+    ) -> Results:
+        """needs_truth: whether a receiver is a genie, by its title."""
+        genies = frozenset(title for title, genie in needs_truth.items() if genie)
+        return cls(experiment, outcomes, reference_receiver(needs_truth), genies)
 
     def find(self, receiver: str, mode: str, esn0_db: float) -> Outcome:
         """The outcome with this receiver, mode and SNR."""
@@ -78,9 +84,19 @@ class Results:
         return outcome.gain_percent(self.find(self.reference, outcome.mode, outcome.esn0_db))
 
 
+def results_of(described: Mapping[str, Any], known: Known) -> Results:
+    """The results of a request, from what its folder holds. `KeyError` where tables are missing."""
+    experiment = AdaptationExperiment.model_validate(described["experiment"])
+    blocks, receivers = McsBlocks(experiment), described["receivers"]
+    ids = {title: of["id"] for title, of in receivers.items()}
+    genies = {title: of["needs_truth"] for title, of in receivers.items()}
+    return Results.of(experiment, genies, outcomes(experiment, blocks, points_of(experiment, blocks, ids, known)))
+
+
 def write_results(results: Results, out: Path) -> Path:
-    """Write results.csv, report.html and its three figures as SVG and PNG into the folder; returns the path of the
-    page."""
+    """Write results.csv, report.html, its three figures as SVG and PNG, and the experiment into the folder; returns the
+    path of the page."""
+    write_experiment(results.experiment, out)
     figures = {
         "receivers": receivers_figure(results.outcomes, results.reference, results.genies),
         "modes": modes_figure(results.outcomes, results.genies),

@@ -179,7 +179,7 @@ def _as_page(results: BeamResults) -> str:
     return page_template("ran.studies.beams").render(
         experiment=experiment,
         facts=_facts(results),
-        notes=results.world.source.notes,
+        notes=results.notes,
         titles=column_titles(results),
         rows=rows(results),
         figures=figures(results),
@@ -197,7 +197,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
     panel, terminal, radio, timing = experiment.panel, experiment.terminal, experiment.radio, experiment.timing
     costs = costs_of(experiment)
     slants = "cross-polarised" if panel.polarisation == "cross" else "single-polarised"
-    carrier_ghz, (rows, columns) = world.source.carrier_frequency_hz / 1e9, world.set_a.grid
+    carrier_ghz, (rows, columns) = results.carrier_frequency_hz / 1e9, world.set_a.grid
     horizon = ", ".join(f"{at:g}" for at in timing.horizon_ms)
     pairs = f"{experiment.num_set_a} pairs, {experiment.num_rx_beams} x " if experiment.task == "pairs" else ""
     times = f"{_number(timing.num_observed, 'time')}, every {timing.period_ms:g} ms"
@@ -214,7 +214,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
         "A pair costs"
         if pairs
         else "A beam costs": f"{_number(costs.symbols_per_beam, 'symbol')} of {costs.symbol_ms * 1e3:.1f} µs",
-        "Drops": f"{experiment.num_drops}, {decisions} each, seed {experiment.seed}",
+        "Drops": f"{results.num_drops}, {decisions} each, seed {experiment.seed}",
     }
 
 

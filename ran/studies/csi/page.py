@@ -228,7 +228,7 @@ def _as_page(results: CsiResults) -> str:
         "Band": f"{band.num_prb} PRBs at {band.subcarrier_spacing_khz} kHz, {len(band.units)} PMI units",
         "Channel estimate": estimate,
         "Reports": f"every {e.timing.period_ms:g} ms, used {e.timing.ahead_ms:g} ms later",
-        "Drops": f"{e.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
+        "Drops": f"{results.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
     }
     return page_template("ran.studies.csi").render(
         experiment=e,

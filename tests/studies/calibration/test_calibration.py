@@ -178,6 +178,11 @@ def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert "nothing was compared: these setups have no references for these tables; --spec 14 has" in out
     assert "ran: error" not in err
+    # the report is made again from the store alone
+    before = (tmp_path / "calibration.csv").read_bytes()
+    (tmp_path / "calibration.csv").unlink()
+    assert main(["report", str(tmp_path)]) == 0
+    assert (tmp_path / "calibration.csv").read_bytes() == before
 
 
 def test_an_office_has_twelve_sites() -> None:

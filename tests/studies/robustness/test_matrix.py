@@ -194,6 +194,16 @@ def test_files(outcomes, folder):
     assert (folder / PAGE).is_file()
 
 
+def test_the_report_is_made_from_the_folder_alone(outcomes, folder, tmp_path, capsys):
+    """Whatever the last request was: its conditions and receivers."""
+    run_conditions(request(), folder, workers=1, build=counting_build)
+    write_results(outcomes, folder)
+    assert main(["report", str(folder), "--out", str(tmp_path)]) == 0
+    assert "significantly worse than ls-linear" in capsys.readouterr().out
+    for name in (CSV, JSON, PAGE):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
 def test_summaries_name_what_is_worse(outcomes):
     lines = {line.partition(",")[0]: line for line in summaries(outcomes)}
     assert "significantly worse than ls-linear (by more than 0.1 dB) on One & only, Two" in lines["worse"]
