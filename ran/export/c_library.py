@@ -101,8 +101,6 @@ def export_c_library(
             "--target: got 'c-library' without a C++ compiler; allowed: with g++, clang++ or $CXX installed"
         )
     experiment = experiment_of(experiment_name, TARGETS[TARGET], changes)
-    if experiment.pdsch is not None:
-        raise bad_value("--experiment of c-library", experiment_name, "one with a PUSCH")
     link = link_of(experiment, num_prb)
     temporary = out.absolute().with_name(f".{out.name}.{os.getpid()}.new")
     try:

@@ -128,7 +128,7 @@ def test_llrs_that_are_not_the_receivers_are_put_aside(tmp_path, monkeypatch):
         (["blind", "--set", "pusch.dmrs.config_type=2"], "DM-RS: got type 2 for the C library; allowed: type 1"),
         (["blind", "--dtype", "int8"], "--target: got 'c-library with --dtype"),
         (["[1, 2"], "MODEL"),
-        (["blind", "--experiment", "pdsch-svd"], "allowed: one with a PUSCH"),
+        (["blind", "--experiment", "pdsch-svd"], "allowed: an experiment with a PUSCH"),
     ],
 )
 def test_refusals_are_one_line(arguments, message, tmp_path, capsys):

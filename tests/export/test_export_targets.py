@@ -293,6 +293,23 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+@pytest.mark.parametrize(
+    ("experiment", "said"),
+    [
+        ("pdsch-svd", "pdsch: got one in 'pdsch-svd' with `ran export`; allowed: an experiment with a PUSCH"),
+        ("harq-chase", "harq: got one in 'harq-chase' with `ran export`; allowed: null"),
+        ("pusch-impaired-radios", "waveform: got one in 'pusch-impaired-radios' with `ran export`; allowed: null"),
+    ],
+)
+@pytest.mark.parametrize("target", ["onnx", "aerial-nrx", "torch"])
+def test_slots_that_would_not_be_those_of_the_experiment_are_refused(tmp_path, capsys, experiment, said, target):
+    out = tmp_path / "out"
+    command = ["export", "pusch-hybrid", "--target", target, "--out", str(out), "--experiment", experiment]
+    assert main(command) == 2
+    assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_missing_package_is_named_with_its_command(monkeypatch):
     monkeypatch.setattr("ran.export.targets.find_spec", lambda name: None)
     needed = "litert_torch, ai_edge_litert, ai_edge_quantizer"
