@@ -136,7 +136,7 @@ def check_models(
 
 
 def _uplink_experiment(name: str, changes: Sequence[str]) -> Experiment:
-    """An experiment with a PUSCH in simulated slots; `InputError` for others, whose slots would not be those measured."""
+    """An experiment with a PUSCH in simulated slots; `InputError` for others."""
     experiment = load(name, changes)
     refuse_link_budget(experiment, "ran bench")
     for key, allowed in (("pdsch", "an experiment with a PUSCH"), ("data", "null, slots are simulated")):
