@@ -91,6 +91,28 @@ def test_our_channel_in_a_link_of_sionna_has_our_response():
     assert not torch.equal(model(3, 14, rate)[0], a)  # other drops the next time
 
 
+def test_a_sionna_receiver_beside_ours():
+    name = f"{EXAMPLES / 'sionna_receiver.py'}:SionnaPusch"
+    theirs = [{"name": name, "num_prb": 6, "mcs_index": 4, "decodes": decodes, "label": label} for decodes, label in
+              ((False, "sionna"), (True, "sionna decoded"))]  # fmt: skip
+    tdl = {"name": "tdl", "profile": "A", "delay_spread_ns": 100, "max_doppler_hz": 10}
+    values = {**LINK, "channel": tdl, "receivers": ["ls-linear", *theirs]}
+    found = ran.simulate({**values, "esn0_db": [-2.0]}).runs[0].points
+    errors = {point.receiver: point.block_errors for point in found}
+    assert 8 < errors["ls-linear"] < 120
+    # one algorithm on the same slots: only blocks at the edge may differ, as three standard deviations of 5 % of them
+    assert abs(errors["sionna"] - errors["ls-linear"]) <= 3 * (0.05 * 128) ** 0.5
+    assert abs(errors["sionna decoded"] - errors["ls-linear"]) <= 3 * (0.05 * 128) ** 0.5
+    with pytest.raises(ran.InputError, match=r"slot: got 1 layers on 72 subcarriers; allowed: 1 layers on 96"):
+        ran.simulate({**values, "esn0_db": [-2.0], "receivers": [{**theirs[0], "num_prb": 8}]})
+
+
+def test_our_receiver_in_a_link_of_sionna():
+    lost = runpy.run_path(str(EXAMPLES / "receiver_in_sionna.py"))["blocks_lost"](24)
+    assert 0 < lost["blind"] < 24
+    assert abs(lost["ls-linear"] - lost["sionna"]) <= 1
+
+
 def test_a_study_in_one_file(tmp_path: Path) -> None:
     module = runpy.run_path(str(EXAMPLES / "own_study.py"))
     table = module["main"](tmp_path / "study", num_prb=1, max_slots=16, workers=1)
