@@ -10,6 +10,7 @@ import numpy as np
 
 from ran.link.streams import stream
 from ran.stats import Estimate, normal_mean, paired_difference
+from ran.studies.beams.catalogue import predictor_fingerprint
 from ran.studies.beams.experiment import BeamExperiment
 from ran.studies.beams.link_rate import LinkRate
 from ran.studies.beams.metrics import Costs, mean, reliability, rsrp_calibration, share, summary
@@ -159,6 +160,7 @@ def _result(
     world: BeamWorld, setting: Setting, title: str, predictor: BeamPredictor, found: PredictorOutcomes
 ) -> Result:
     experiment, outcomes = world.experiment, found.outcomes
+    block = next(block.block() for block in experiment.predictors if block.title == title)
     evaluation = experiment.evaluation
     rate = link_rate(experiment)
     generator = stream(experiment.seed, world.scenario_id, 0, "resampling")
@@ -175,7 +177,7 @@ def _result(
         horizons.append({"top1": share(at.rank == 0), "loss_db": mean(at.loss_db[..., 0])})
     return Result(
         title, setting, predictor.needs_truth, num_beams, rounds, values, horizons, reliability(outcomes),
-        rsrp_calibration(outcomes), predictor.fingerprint(), per_drop=PerDrop(
+        rsrp_calibration(outcomes), predictor_fingerprint(block, predictor), per_drop=PerDrop(
             (outcomes.rank == 0).reshape(outcomes.num_drops, -1).mean(1),
             outcomes.loss_db[..., 0].reshape(outcomes.num_drops, -1).mean(1),
         ),
