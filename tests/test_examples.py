@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import ran
+from ran.cli.main import main
 from ran.contracts import check_class
 from ran.sim.experiment import Experiment
 from ran.studies.sweep.request import SweepRequest, load_any
@@ -18,7 +19,9 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LINK = {"carrier": {"num_prb": 6}, "num_rx_ant": 2, "pusch": {"mcs_index": 4}, "stopping": {"max_slots": 128}}
 
 
-@pytest.mark.parametrize("name", ["my_channel.py:TwoPaths", "my_receiver.py:PrbAverage", "my_net.py:MyNet"])
+@pytest.mark.parametrize(
+    "name", ["my_channel.py:TwoPaths", "my_receiver.py:PrbAverage", "my_net.py:MyNet", "my_predictor.py:NearestBeams"]
+)
 def test_the_examples_keep_the_contract(name):
     _, findings = check_class(name, base_dir=EXAMPLES)
     assert findings
@@ -111,6 +114,36 @@ def test_our_receiver_in_a_link_of_sionna():
     lost = runpy.run_path(str(EXAMPLES / "receiver_in_sionna.py"))["blocks_lost"](24)
     assert 0 < lost["blind"] < 24
     assert abs(lost["ls-linear"] - lost["sionna"]) <= 1
+
+
+def test_an_export_target_of_ones_own(tmp_path, capsys):
+    target = f"{{name: '{EXAMPLES / 'my_target.py'}:Optimised', level: basic}}"
+    command = ["export", "pusch-hybrid", "--target", target, "--out", str(tmp_path / "out"), "--num-prb", "2"]
+    assert main([*command, "--slots", "8"]) == 0
+    import onnx
+
+    assert {"model.onnx", "REPORT.md", "contract.json", "consumer.py", "vectors"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    assert json.loads((tmp_path / "out" / "contract.json").read_text())["target"] == "optimised"
+    nodes = len(onnx.load(tmp_path / "out" / "model.onnx").graph.node)
+    plain = ran.export_model("pusch-hybrid", "onnx", tmp_path / "plain", num_prb=(2,), num_slots=8, latency_slots=2)
+    assert 0 < nodes < len(onnx.load(plain.folder / "model.onnx").graph.node)
+    assert main([*command[:4].copy(), "--target", target.replace("basic", "most"), "--out", str(tmp_path / "no")]) == 2
+    assert "--target.level: got 'most'; allowed: 'basic' or 'extended'" in capsys.readouterr().err
+
+
+def test_a_beam_predictor_of_ones_own(tmp_path):
+    name = f"{EXAMPLES / 'my_predictor.py'}:NearestBeams"
+    (tmp_path / "beams.yaml").write_text(
+        "channel: {name: free-space, zenith_deg: [80, 120]}\nset_a: {beams: [4, 8]}\nevaluation: {top_k: [1]}\n"
+        f"predictors: [best-of-set-b, {{name: '{name}', label: mine}}]\nnum_drops: 128\n"
+    )
+    assert main(["beams", str(tmp_path / "beams.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    found = json.loads((tmp_path / "out" / "beams.json").read_text())["results"]
+    loss = {result["predictor"]: result["values"]["loss_db_k1"]["value"] for result in found}
+    assert loss["mine"] <= loss["best-of-set-b"]
+    assert len({result["predictor"]: result["fingerprint"] for result in found}["mine"]) == 64
 
 
 def test_a_study_in_one_file(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, architectures, weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, architectures, weights, recipes or export-targets (targets for short).",
         ),
     ],
 ) -> None:
@@ -34,7 +34,8 @@ def list_(
         "architectures": _architectures,
         "weights": _weights,
         "recipes": _recipes,
-        "targets": _targets,
+        "export-targets": _export_targets,
+        "targets": _export_targets,
     }
     if kind not in kinds:
         raise unknown_name("KIND", kind, kinds)
@@ -122,10 +123,8 @@ def _described(package: str) -> dict[str, str]:
     return {name: str(read_mapping(path).get("description", "")) for name, path in shipped(package).items()}
 
 
-def _targets() -> dict[str, str]:
+def _export_targets() -> dict[str, str]:
     """What models are exported for, and the packages that takes besides."""
-    from ran.export.targets import TARGETS
+    from ran.registry import KINDS, descriptions
 
-    return {
-        name: target.description + (f" ({target.extra[1]})" if target.extra else "") for name, target in TARGETS.items()
-    }
+    return descriptions(KINDS["export-targets"])

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 
 from ran.config.validation import explain
 from ran.errors import InputError
-from ran.export.targets import Target
 from ran.link import Link, LinkConfig
 from ran.sim.experiment import Experiment, load, refuse_link_budget
 from receivers import SlotObservation
@@ -27,13 +26,13 @@ _NOT_TAKEN = {
 }
 
 
-def experiment_of(name: str, target: Target, changes: Sequence[str]) -> Experiment:
-    """The experiment whose slots are exported for; `changes` beat the target's.
+def experiment_of(name: str, of_target: Sequence[str], changes: Sequence[str]) -> Experiment:
+    """The experiment whose slots are exported for; `changes` beat those of the target.
 
     `InputError` for an experiment whose link is not that of `link_of`: one transmission of a PUSCH, simulated, in the
     frequency domain.
     """
-    experiment = load(name, [*target.changes, *changes])
+    experiment = load(name, [*of_target, *changes])
     refuse_link_budget(experiment, "ran export")
     for key, allowed in _NOT_TAKEN.items():
         if getattr(experiment, key) is not None:
