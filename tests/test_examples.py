@@ -20,7 +20,14 @@ LINK = {"carrier": {"num_prb": 6}, "num_rx_ant": 2, "pusch": {"mcs_index": 4}, "
 
 
 @pytest.mark.parametrize(
-    "name", ["my_channel.py:TwoPaths", "my_receiver.py:PrbAverage", "my_net.py:MyNet", "my_predictor.py:NearestBeams"]
+    "name",
+    [
+        "my_channel.py:TwoPaths",
+        "my_receiver.py:PrbAverage",
+        "my_net.py:MyNet",
+        "my_predictor.py:NearestBeams",
+        "own_study.py:DmrsSymbols",
+    ],
 )
 def test_the_examples_keep_the_contract(name):
     _, findings = check_class(name, base_dir=EXAMPLES)
@@ -146,9 +153,13 @@ def test_a_beam_predictor_of_ones_own(tmp_path):
     assert len({result["predictor"]: result["fingerprint"] for result in found}["mine"]) == 64
 
 
-def test_a_study_in_one_file(tmp_path: Path) -> None:
-    module = runpy.run_path(str(EXAMPLES / "own_study.py"))
-    table = module["main"](tmp_path / "study", num_prb=1, max_slots=16, workers=1)
+def test_a_study_in_one_file(tmp_path, capsys) -> None:
+    name = f"{EXAMPLES / 'own_study.py'}:DmrsSymbols"
+    out = tmp_path / "study"
+    command = ["study", name, "--set", "num_prb=1", "--set", "max_slots=16", "--workers", "1", "--out", str(out)]
+    assert main(command) == 0
+    table = out / "dmrs.csv"
+    assert capsys.readouterr().out.strip().endswith(f"report: {table}")
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == 2 * 3 * 2
     for row in rows:
@@ -157,7 +168,11 @@ def test_a_study_in_one_file(tmp_path: Path) -> None:
         (doppler, symbols) for doppler in ("50.0", "500.0") for symbols in "123"
     }
     # a second call finds everything
-    assert module["main"](tmp_path / "study", num_prb=1, max_slots=16, workers=1).read_text() == table.read_text()
+    before = table.read_text()
+    assert main(command) == 0
+    assert table.read_text() == before
+    assert main([*command[:2], "--set", "max_slot=16", "--out", str(out)]) == 2
+    assert "study.max_slot: unknown option" in capsys.readouterr().err
 
 
 def test_the_sweep_is_read() -> None:

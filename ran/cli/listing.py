@@ -16,7 +16,7 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, architectures, weights, recipes or export-targets (targets for short).",
+            "csi-experiments, csi-feedback, architectures, weights, recipes, studies or export-targets (or targets).",
         ),
     ],
 ) -> None:
@@ -35,6 +35,7 @@ def list_(
         "weights": _weights,
         "recipes": _recipes,
         "export-targets": _export_targets,
+        "studies": _studies,
         "targets": _export_targets,
     }
     if kind not in kinds:
@@ -121,6 +122,13 @@ def _described(package: str) -> dict[str, str]:
     from ran.sim.loading import shipped
 
     return {name: str(read_mapping(path).get("description", "")) for name, path in shipped(package).items()}
+
+
+def _studies() -> dict[str, str]:
+    """What `ran study` runs; other studies have verbs of their own."""
+    from ran.registry import KINDS, descriptions
+
+    return descriptions(KINDS["studies"])
 
 
 def _export_targets() -> dict[str, str]:

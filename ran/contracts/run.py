@@ -13,9 +13,10 @@ from ran.contracts.channel import CHANNEL_TESTS
 from ran.contracts.export_target import EXPORT_TARGET_TESTS
 from ran.contracts.impairment import IMPAIRMENT_TESTS
 from ran.contracts.receiver import RECEIVER_TESTS
+from ran.contracts.study import STUDY_TESTS
 from ran.errors import InputError
 from ran.link.catalogue import construct
-from ran.registry.kinds import ARCHITECTURE, BEAM_PREDICTOR, CHANNEL, EXPORT_TARGET, IMPAIRMENT, RECEIVER, Kind
+from ran.registry.kinds import ARCHITECTURE, BEAM_PREDICTOR, CHANNEL, EXPORT_TARGET, IMPAIRMENT, RECEIVER, STUDY, Kind
 from ran.registry.lookup import find_class
 from ran.registry.user_file import refusal_of_user_code
 
@@ -27,6 +28,7 @@ _TESTS: tuple[tuple[Kind, Mapping[str, Test]], ...] = (
     (IMPAIRMENT, IMPAIRMENT_TESTS),
     (BEAM_PREDICTOR, BEAM_PREDICTOR_TESTS),
     (EXPORT_TARGET, EXPORT_TARGET_TESTS),
+    (STUDY, STUDY_TESTS),
     (ARCHITECTURE, ARCHITECTURE_TESTS),
 )
 

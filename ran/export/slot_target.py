@@ -27,7 +27,7 @@ class SlotTarget(ExportTarget):
     """
 
     contract: ClassVar[str] = "generic"
-    format: ClassVar[FileFormat] = OnnxFormat()
+    format: FileFormat = OnnxFormat()
     changes: ClassVar[tuple[str, ...]] = ()
     esn0_db: ClassVar[float] = 4.0
     per_prb: ClassVar[bool] = True

@@ -58,5 +58,11 @@ EXPORT_TARGET = Kind(
     },
 )
 
+STUDY = Kind(
+    "studies", "study", "ran.studies.interface:Study", {"robustness": "ran.studies.robustness.study:Robustness"}
+)
+
 #: Every kind by its name.
-KINDS = {kind.name: kind for kind in (CHANNEL, IMPAIRMENT, RECEIVER, ARCHITECTURE, BEAM_PREDICTOR, EXPORT_TARGET)}
+KINDS = {
+    kind.name: kind for kind in (CHANNEL, IMPAIRMENT, RECEIVER, ARCHITECTURE, BEAM_PREDICTOR, EXPORT_TARGET, STUDY)
+}
