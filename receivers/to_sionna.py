@@ -55,12 +55,7 @@ class AsSionnaReceiver(Block):
         if not torch.equal(noise_var, noise_var[..., :1].expand_as(noise_var)):
             raise bad_value("no", "noise that differs over the antennas", "one variance for a slot")
         observation = self._slot.observation(y[:, 0], noise_var[:, 0, 0].contiguous())
-        self._check(observation.y.shape[1])
-        self._receiver.check_pilots(observation.layout)
+        self._receiver.check_on(observation)
         llr = self._receiver(observation)
         bits, crc_ok = self._decoder(-self._slot.per_user(llr))  # positive means bit 1 in Sionna
         return (bits, crc_ok) if self._return_tb_crc_status else bits
-
-    def _check(self, num_rx_ant: int) -> None:
-        slot = self._slot
-        self._receiver.check(slot.bits_per_symbol, slot.num_users * slot.layers_per_user, num_rx_ant)

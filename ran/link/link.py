@@ -247,18 +247,13 @@ class Link:
         try:
             if receiver.needs_truth:
                 self._memory.check(with_channel=True)
-            for bits_per_symbol in sorted(set(self.grid.bits_per_layer)):
-                receiver.check(bits_per_symbol, self.grid.num_layers, self.config.num_rx_ant)
-            receiver.check_modulations(self.grid.bits_per_layer)
             slot = self._empty_slot()
             parts = [slot]
             self._check_allocation(receiver)
             if not self.grid.placement.is_contiguous:
                 parts = [own for _, own, _ in cuts(slot, self.grid.placement.parts)]
             for part in parts:
-                receiver.check_signal(part)
-                receiver.check_pilots(part.layout)
-                receiver.check_slot(part)
+                receiver.check_on(part)
         except ValueError as error:
             raise ReceiverRefused(f"receivers.{label}: {error}") from None
 

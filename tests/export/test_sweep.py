@@ -74,7 +74,7 @@ def rounded_llrs(path: Path) -> None:
 
 
 def test_an_export_that_fails_on_strong_signals_alone_is_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "to_f16", rounded_llrs)
+    monkeypatch.setattr("ran.export.formats.to_f16", rounded_llrs)
     monkeypatch.setattr(run, "decided_loss", lambda *args: Estimate(0.0, 0.0, 0.0))  # in the waterfall there is none
     request = Request(
         "pusch-hybrid",
