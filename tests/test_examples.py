@@ -3,6 +3,9 @@
 import csv
 import json
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +52,13 @@ def test_a_channel_and_a_receiver_of_ones_own_in_one_experiment():
     assert bler["lmmse", -4.0] < bler["PrbAverage", -4.0]
 
 
-def test_a_network_of_ones_own_is_trained_and_simulated(tmp_path):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
     changes = {"schedule.steps": 40, "schedule.batch_slots": 8}
-    weights = ran.train(EXAMPLES / "my_net.yaml", tmp_path / "net", changes)
+    return ran.train(EXAMPLES / "my_net.yaml", tmp_path_factory.mktemp("trained") / "net", changes)
+
+
+def test_a_network_of_ones_own_is_trained_and_simulated(weights, tmp_path):
     log = (weights.parent / "train.csv").read_text().splitlines()
     column = log[0].split(",").index("bit_cross_entropy")
     assert float(log[-1].split(",")[column]) < float(log[1].split(",")[column])
@@ -62,11 +69,27 @@ def test_a_network_of_ones_own_is_trained_and_simulated(tmp_path):
     assert found.receivers == ("ls-linear", "mine")
     assert {p.receiver: p.drops for p in found.runs[0].points}["mine"] == 16
     # what it computes is its source too: weights beside another source are refused
-    card = json.loads(weights.with_suffix(".json").read_text())
+    moved = shutil.copytree(weights.parent, tmp_path / "moved")
+    card = json.loads((moved / weights.name).with_suffix(".json").read_text())
     assert set(card["architecture_files"]) == {"my_net.py"}
-    (weights.parent / "my_net.py").write_text((EXAMPLES / "my_net.py").read_text() + "\n")
+    (moved / "my_net.py").write_text((EXAMPLES / "my_net.py").read_text() + "\n")
+    mine["weights"] = str(moved / weights.name)
     with pytest.raises(ran.InputError, match=r"trained with another my_net\.py"):
         ran.simulate(values)
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_is_exported_by_its_own_forward_pass(weights, tmp_path):
+    options = {"num_prb": (4,), "num_slots": 16, "latency_slots": 4, "esn0_db": 20.0}
+    found = ran.export_model(weights, "torch", tmp_path / "net", {"pusch.mcs_index": 4, "num_rx_ant": 1}, **options)
+    assert not found.problems
+    (file,) = found.files
+    assert file.bler.before == file.bler.module == file.bler.after
+    command = [sys.executable, "consumer.py", file.name, "vectors"]
+    done = subprocess.run(command, cwd=found.folder, capture_output=True, text=True, check=True)
+    assert "largest difference 0 of" in done.stdout
+    with pytest.raises(ran.InputError, match=r"onnx: weights: got .*allowed: .*target torch"):
+        ran.export_model(weights, "onnx", tmp_path / "onnx", {"pusch.mcs_index": 4})
 
 
 def test_a_sionna_channel_in_our_link_loses_as_many_blocks_as_ours():

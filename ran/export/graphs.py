@@ -18,6 +18,7 @@ from receivers.onnx.contracts import CONTRACTS
 from receivers.onnx.demapper_graph import DemapperGraph
 from receivers.onnx.export import about_weights, generic_graph, hybrid_model
 from receivers.onnx.neural_rx_graph import NeuralRxGraph
+from receivers.onnx.traced import TracedGraph
 
 if TYPE_CHECKING:
     from ran.export.slot_target import SlotTarget
@@ -65,6 +66,23 @@ def generic(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
     module, example, about = generic_graph(receiver, like.bits_per_symbol, like.num_layers)
     fixed = {"num_layers": like.num_layers, "bits_per_symbol": like.bits_per_symbol}
     return Graph(module, CONTRACTS["generic"], example, fixed, about)
+
+
+def traced(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+    """A network of any kind by its own forward pass, for runtimes that know complex numbers."""
+    receiver.check(like.bits_per_symbol, like.num_layers, like.y.shape[1])
+    num_symbols, num_subcarriers = like.data_mask.shape
+    fixed = {
+        "batch": 1,
+        "num_rx_ant": like.y.shape[1],
+        "num_layers": like.num_layers,
+        "num_symbols": num_symbols,
+        "num_subcarriers": num_subcarriers,
+        "bits_per_symbol": like.bits_per_symbol,
+    }
+    module = TracedGraph(receiver.model, like)
+    about = {key: str(fixed[key]) for key in ("bits_per_symbol", "num_layers")}
+    return Graph(module, CONTRACTS["generic"], _example(CONTRACTS["generic"], fixed, {}), fixed, about)
 
 
 def neural_rx(contract: Contract, receiver: NeuralReceiver, like: SlotObservation, planes: int, joined: bool) -> Graph:
@@ -129,6 +147,6 @@ def _example(contract: Contract, sizes: Mapping[str, int], given: Mapping[str, T
     found = []
     for spec in contract.inputs:
         shape = [axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes]
-        random = torch.randn(*shape, generator=generator).to(getattr(torch, spec.dtype))
+        random = torch.randn(shape, generator=generator).to(getattr(torch, spec.dtype))
         found.append(given.get(spec.name, random))
     return tuple(found)

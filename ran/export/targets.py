@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 from ran.export.companions import copy_consumer
 from ran.export.engine import io_formats, shapes, write_engine
 from ran.export.formats import LitertFormat, SavedModelFormat, TorchFormat
-from ran.export.graphs import Graph, chest, demapper, generic, neural_rx
+from ran.export.graphs import Graph, chest, demapper, generic, neural_rx, traced
 from ran.export.half_buffers import write_half_buffers
 from ran.export.outcome import FileOutcome
 from ran.export.slot_target import SlotTarget
 from ran.export.twin import ModelReceiver
 from ran.link import Link
 from receivers import NeuralReceiver, SlotObservation
+from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.onnx.contracts import CONTRACTS
 
 #: The stack's own name for what it calls a slot.
@@ -159,11 +161,18 @@ class Llrnet(_Demapper):
 
 
 class TorchProgram(_Generic):
-    """torch.export program (.pt2), one size of slot"""
+    """torch.export program (.pt2), one size of slot; networks of one's own too"""
 
     name = "torch"
     format = TorchFormat()
     dtypes = ("f32",)
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        # with a first estimate outside the file where the toolkit has a writer that leaves it out
+        has_writer = isinstance(receiver.model, HybridReceiver | SoftPilotReceiver)
+        return generic(receiver, like) if has_writer else traced(receiver, like)
 
 
 class TensorRt(_Generic, _OfEngine):
