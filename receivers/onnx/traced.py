@@ -22,6 +22,7 @@ class TracedGraph(nn.Module):
         super().__init__()
         self.model = model
         self._like = replace(like, decoder=None)
+        self.places: Tensor
         self.register_buffer("places", like.data_mask.flatten().nonzero()[:, 0])
 
     def forward(

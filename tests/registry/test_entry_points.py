@@ -155,7 +155,7 @@ def test_a_network_of_a_package_loads_from_beside_its_weights(network, tmp_path)
     write_weight_files(out, model, card)
     (network / "layers.py").unlink()  # what is beside the weights is enough
     loaded = load_weights(str(out / "net.safetensors")).model("net", {})
-    assert float(loaded.gain.factor) == 2.0
+    assert loaded.gain.factor.item() == 2.0
 
 
 def test_a_network_that_needs_what_is_above_its_folder_is_refused_before_training(network, tmp_path):
