@@ -190,7 +190,8 @@ def test_a_study_in_one_file(tmp_path, capsys) -> None:
     assert {(row["max_doppler_hz"], row["dmrs_symbols"]) for row in rows} == {
         (doppler, symbols) for doppler in ("50.0", "500.0") for symbols in "123"
     }
-    # a second call finds everything
+    # a second call finds everything, also from Python
+    assert ran.run_study(name, out, {"num_prb": 1, "max_slots": 16}, workers=1) == table
     before = table.read_text()
     assert main(command) == 0
     assert table.read_text() == before
