@@ -28,6 +28,7 @@ from ran.cli import (
     schema,
     sim,
     status,
+    study,
     train,
 )
 from ran.cli.plain_output import take_every_character
@@ -66,6 +67,7 @@ app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
 app.command("robustness")(robustness.robustness)
 app.command("generalise", hidden=True)(robustness.robustness)  # the name of the verb up to version 0.1
+app.command("study")(study.study)
 app.command("adapt")(adapt.adapt)
 app.command("beams")(beams.beams)
 app.command("csi")(csi.csi)

@@ -21,17 +21,12 @@ def check_receiver(
     try:
         if receiver.needs_truth:
             memory.check(with_channel=True)
-        for bits_per_symbol in sorted(set(grid.bits_per_layer)):
-            receiver.check(bits_per_symbol, grid.num_layers, empty.y.shape[1])
-        receiver.check_modulations(grid.bits_per_layer)
         parts = [empty]
         _check_allocation(receiver, carrier, grid)
         if not grid.placement.is_contiguous:
             parts = [own for _, own, _ in cuts(empty, grid.placement.parts)]
         for part in parts:
-            receiver.check_signal(part)
-            receiver.check_pilots(part.layout)
-            receiver.check_slot(part)
+            receiver.check_on(part)
     except ValueError as error:
         raise ReceiverRefused(f"receivers.{label}: {error}") from None
 

@@ -299,14 +299,9 @@ class Decoding:
             raise InputError(f"{label}: got an allocation with gaps or hops; allowed: contiguous ones")
         if receiver.uses_decoder and grid.codewords[0].uci is not None:
             raise InputError(f"{label}: got UCI, which its decoder does not know; allowed: another receiver")
-        for bits in sorted(set(grid.bits_per_layer)):
-            receiver.check(bits, grid.num_layers, observation.y.shape[1])
-        receiver.check_modulations(grid.bits_per_layer)
         parts = grid.placement.parts
         for own in [observation] if grid.placement.is_contiguous else [cut(observation, part) for part in parts]:
-            receiver.check_signal(own)
-            receiver.check_pilots(own.layout)
-            receiver.check_slot(own)
+            receiver.check_on(own)
 
     def _remember(self, result: SlotResult, slot: RecordedSlot) -> None:
         """A block that arrives labels the earlier attempts of its process."""

@@ -387,7 +387,8 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
 
 
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
-    """The experiment with the relative file names of receivers, channels and data taken relative to `folder`."""
+    """The experiment with the relative file names of receivers, channels, impairments and data taken relative to
+    `folder`."""
 
     receivers = tuple(
         receiver.model_validate(absolute_files(receiver.model_dump(), folder)) for receiver in experiment.receivers
@@ -398,4 +399,10 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     data = experiment.data
     if data is not None:
         data = data.model_copy(update={"file": str(folder / os.path.expanduser(data.file))})
-    return experiment.model_copy(update={"receivers": receivers, "channel": channel, "data": data})
+    waveform = experiment.waveform
+    if waveform is not None and (waveform.transmit_impairments or waveform.receive_impairments):
+        ends = ("transmit_impairments", "receive_impairments")
+        moved = {end: tuple(absolute_files(block, folder) for block in getattr(waveform, end)) for end in ends}
+        waveform = waveform.model_copy(update=moved)
+    changed = {"receivers": receivers, "channel": channel, "waveform": waveform, "data": data}
+    return experiment.model_copy(update=changed)

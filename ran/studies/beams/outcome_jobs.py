@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint
+from ran.registry.lookup import is_user_file
 from ran.sim.identity import digest
-from ran.studies.beams.catalogue import build_predictor, refusal
+from ran.studies.beams.catalogue import build_predictor, predictor_fingerprint, refusal
 from ran.studies.beams.experiment import BeamExperiment
 from ran.studies.beams.kept_drops import SHARD, is_kept, kept_drops, kept_part
 from ran.studies.beams.measurement import Decision, decide
@@ -130,6 +132,11 @@ class BeamRequest:
         identity = identity_of(self.world)
         return JobStudy(KIND, self.experiment, BeamWorker, identity, named, stages, PAGES, self.described, self.worker)
 
+    @staticmethod
+    def _about(block: Mapping[str, Any], predictor: BeamPredictor) -> dict[str, Any]:
+        found = predictor_fingerprint(block, predictor)
+        return {"needs_truth": predictor.needs_truth, "sounds": predictor.sounds, "fingerprint": found}
+
     @cached_property
     def described(self) -> dict[str, Any]:
         """What a report is made from, beside the results of the jobs: plain values."""
@@ -139,8 +146,8 @@ class BeamRequest:
             "carrier_frequency_hz": self.world.source.carrier_frequency_hz,
             "settings": [],
             "predictors": {
-                title: {"needs_truth": p.needs_truth, "sounds": p.sounds, "fingerprint": p.fingerprint()}
-                for title, p in self.predictors.items()
+                block.title: self._about(block.block(), self.predictors[block.title])
+                for block in self.experiment.predictors
             },
         }
         for setting in self.settings:
@@ -243,13 +250,15 @@ def parts_that_count(experiment: BeamExperiment, keys: Mapping[str, Sequence[str
 
 
 def predictor_ids(experiment: BeamExperiment, predictors: dict[str, BeamPredictor]) -> dict[str, str]:
-    """Names of predictors by title: their options, and in place of the file the content of weights."""
+    """Names of predictors by title: their options, and in place of files the content of weights and of source."""
     found = {}
     for block in experiment.predictors:
-        fingerprint = predictors[block.title].fingerprint()
+        fingerprint = predictor_fingerprint(block.block(), predictors[block.title])
         options = {key: value for key, value in block.block().items() if key != "label"}
         if fingerprint:
             options["weights"] = fingerprint
+        if is_user_file(block.name):
+            options["name"] = Path(block.name).name  # its content is in the fingerprint, wherever it is
         found[block.title] = digest(options)
     return found
 
