@@ -244,6 +244,7 @@ class Experiment(Config):
     """
 
     younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "data", "link_budget", "esn0_db")
+    keys_of_loader = ("sweep",)
 
     name: Annotated[
         str,
