@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.counted import counted
+
 if TYPE_CHECKING:
     from ran.studies.csi.run import CsiResults
 
@@ -47,7 +49,9 @@ def _print_table(results: CsiResults) -> None:
 
     from ran.studies.csi.page import column_titles, rows
 
-    table = Table(title=f"{results.experiment.name}: {results.experiment.num_drops} drops", title_justify="left")
+    table = Table(
+        title=f"{results.experiment.name}: {counted(results.experiment.num_drops, 'drop')}", title_justify="left"
+    )
     for number, title in enumerate(("feedback", *column_titles(results))):
         table.add_column(title, justify="left" if number == 0 else "right")
     for row in rows(results):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ran.cli.default_command import group_with_default
+from ran.counted import counted
 
 if TYPE_CHECKING:
     from ran.datasets.request import DataRequest
@@ -74,13 +75,15 @@ def write(
         written = write_file(loaded, request, out, workers, line.say, _shown(line.say))
     header = written.header
     size = written.bytes / 1e6
-    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+    print(
+        f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
+    )
     if written.found:
         print(f"{written.found} chunks were there")
     if written.drops:
         rate = written.drops_per_s
         speed = f", {rate:.0f} slots/s, {rate * header.drop_bytes / 1e6:.0f} MB/s once started" if rate else ""
-        print(f"{written.drops} drops simulated in {written.seconds:.1f} s{speed}")
+        print(f"{counted(written.drops, 'drop')} simulated in {written.seconds:.1f} s{speed}")
 
 
 @app.command("info")
@@ -206,7 +209,9 @@ def beams(
     with ProgressLine() as line:
         header = write_beams(loaded, drops, (shares[0], shares[1], shares[2]), out, line.say)
     size = header.num_drops * header.drop_bytes / 1e6
-    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+    print(
+        f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
+    )
 
 
 @app.command("csi")
@@ -280,8 +285,8 @@ def rays(
         found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
     served = found.num_rays[found.served]
     print(
-        f"{out}: {found.num_positions} positions, {found.num_outages} of them without rays, {int(served.sum())} rays, "
-        f"{out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
+        f"{out}: {counted(found.num_positions, 'position')}, {found.num_outages} of them without rays, "
+        f"{int(served.sum())} rays, {out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
     )
 
 

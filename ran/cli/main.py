@@ -8,6 +8,7 @@ import types
 from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from ran import __version__
 from ran.cli import (
@@ -31,11 +32,23 @@ from ran.cli import (
     train,
 )
 from ran.cli.plain_output import take_every_character
-from ran.errors import InputError
+from ran.errors import InputError, unknown_name
 from ran.sim.allocator import keep_freed_memory
+
+
+class _Verbs(TyperGroup):
+    """The commands, with the nearest one named for one that does not exist."""
+
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # click's own types
+        if self.get_command(ctx, args[0]) is None:
+            shown = [name for name, command in self.commands.items() if not command.hidden]
+            raise unknown_name("command", args[0], shown)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="ran",
+    cls=_Verbs,
     help="Simulate, train and compare receivers on a 3GPP link.",
     no_args_is_help=True,
     add_completion=False,

@@ -31,7 +31,9 @@ def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
 
 def _block(receiver: str) -> dict[str, Any]:
     from ran.config.yaml_file import parse
-    from ran.errors import bad_value
+    from ran.errors import bad_value, unknown_name
+    from ran.registry.kinds import RECEIVER
+    from ran.registry.lookup import names
     from receivers.neural.weights import shipped_weights
 
     block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}
@@ -48,4 +50,7 @@ def _block(receiver: str) -> dict[str, Any]:
     if ".py:" in name:
         file, _, cls = name.rpartition(":")
         return {**block, "name": f"{Path(os.path.expanduser(file)).resolve()}:{cls}"}
+    if name not in names(RECEIVER):
+        files = ("FILE.py:ClassName", "FILE.onnx", "FILE.tflite", "FILE.safetensors")
+        raise unknown_name("--receiver", name, [*names(RECEIVER), *shipped_weights("receiver"), *files])
     return block

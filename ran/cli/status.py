@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from ran.counted import counted
+
 
 def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or a study, running or not.")],
@@ -24,8 +26,8 @@ def status(
     kind = kind_of(folder)
     jobs = None if kind is None else load_jobs(folder)
     if jobs is not None:
-        left = "complete" if jobs.is_complete else f"at least {jobs.left} jobs left"
-        print(f"{kind}: {len(jobs.results)} results stored, {left}")
+        left = "complete" if jobs.is_complete else f"at least {counted(jobs.left, 'job')} left"
+        print(f"{kind}: {counted(len(jobs.results), 'result')} stored, {left}")
         _print_times(jobs.meta)
         return
     if kind is None:
@@ -58,4 +60,4 @@ def status(
 def _print_times(meta: Mapping[str, str]) -> None:
     if "finished" in meta:
         seconds = float(meta["wall_time_s"])
-        print(f"last stored {meta['finished']}, after {seconds:.0f} s with {meta['workers']} workers")
+        print(f"last stored {meta['finished']}, after {seconds:.0f} s with {counted(int(meta['workers']), 'worker')}")

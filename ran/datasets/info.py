@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ran.counted import counted
 from ran.datasets.container import Container, content_hash, open_container, reading
 from ran.datasets.field import Field
 from ran.datasets.header import Header
@@ -30,9 +31,9 @@ def _what(container: Container) -> list[str]:
     size = header.num_drops * header.drop_bytes
     disk = _disk_bytes(container.path)
     rows = {
-        "data set": f"{header.attrs['name']}: {header.num_drops} drops of {header.attrs['kind']}, {state}",
+        "data set": f"{header.attrs['name']}: {counted(header.num_drops, 'drop')} of {header.attrs['kind']}, {state}",
         "size": f"{size / 1e6:.1f} MB of numbers, {disk / 1e6:.1f} MB on disk ({disk / size:.2f}), "
-        f"{header.num_chunks} chunks of {header.chunk_drops} drops",
+        f"{counted(header.num_chunks, 'chunk')} of {counted(header.chunk_drops, 'drop')}",
         "splits": _splits(header),
     }
     if "esn0_db" in header.tables:

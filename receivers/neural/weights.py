@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from receivers.errors import did_you_mean
 from receivers.files import parse_json, read_bytes, read_json
 from receivers.neural.shown_range import ShownRange
 
@@ -130,8 +131,9 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
     card_file = card_path(name)
     path = card_file.with_suffix(".safetensors")
     if not _is_there(path):
-        allowed = ", ".join(shipped_weights(task)) or "none shipped"
-        raise ValueError(f"weights: got {_short(name)}, which is not there; allowed: {allowed}, or a .safetensors file")
+        known = shipped_weights(task)
+        allowed = f"{', '.join(known) or 'none shipped'}, or a .safetensors file{did_you_mean(name, known)}"
+        raise ValueError(f"weights: got {_short(name)}, which is not there; allowed: {allowed}")
     if not _is_there(card_file):
         raise ValueError(f"weights: got {_short(name)} without its model card {card_file.name}; allowed: both files")
     try:

@@ -160,7 +160,8 @@ class CsiWorld:
         for number in range(-(-count // per_file)):
 
             def compute(number: int = number) -> dict[str, np.ndarray]:
-                say(f"{split} drops {number * per_file + 1} to {(number + 1) * per_file} of {count}")
+                last = min((number + 1) * per_file, count)
+                say(f"{split} drops {number * per_file + 1} to {last} of {count}")
                 blocks = range(number * num_blocks, (number + 1) * num_blocks)
                 found = [self.drops(split, block) for block in blocks]
                 return {name: np.concatenate([getattr(d, name) for d in found]) for name in shapes}
