@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, job_workers_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ def adapt(
     loaded = load(experiment, overrides or [])
     from ran.cli.progress import ProgressLine
     from ran.studies.adaptation.outcome import outcomes
-    from ran.studies.adaptation.page import Results, write_results
+    from ran.studies.adaptation.page import CSV, Results, write_results
     from ran.studies.adaptation.run import build_worker, named, run_tables
     from ran.studies.job import JobProgram
 
@@ -49,7 +50,7 @@ def adapt(
         results = Results.of(loaded, series, outcomes(loaded, series, points))
         page = write_results(results, folder)
     _print_table(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), experiment=loaded.name)
 
 
 def _print_table(results: Results) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, job_workers_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def beams(
     loaded = load(experiment, overrides or [])
     from ran.cli.progress import ProgressLine
     from ran.studies.beams.outcome_jobs import BeamWorker, named
-    from ran.studies.beams.page import write_results
+    from ran.studies.beams.page import CSV, write_results
     from ran.studies.beams.run import run_experiment
     from ran.studies.job import JobProgram
 
@@ -45,7 +46,7 @@ def beams(
         results = run_experiment(loaded, folder, workers=workers, listener=listener, executor=far)
         page = write_results(results, folder)
     _print_table(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), experiment=loaded.name)
 
 
 def _print_table(results: BeamResults) -> None:

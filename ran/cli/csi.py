@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.counted import counted
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def csi(
 
     loaded = load(experiment, overrides or [])
     from ran.cli.progress import ProgressLine
-    from ran.studies.csi.page import write_results
+    from ran.studies.csi.page import CSV, write_results
     from ran.studies.csi.run import run_experiment
 
     folder = out or Path("runs") / loaded.name
@@ -40,7 +41,7 @@ def csi(
         results = run_experiment(loaded, folder, workers, listener.say)
         page = write_results(results, folder)
     _print_table(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), experiment=loaded.name)
 
 
 def _print_table(results: CsiResults) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
+
+if TYPE_CHECKING:
+    from ran.export.outcome import FileOutcome
 
 app = typer.Typer(
     cls=group_with_default("model"),
@@ -107,29 +113,23 @@ def model(
     request.check()
     with ProgressLine() as line:
         outcome = export(request, line.say)
+    answer(files=[_told(file) for file in outcome.files], notes=outcome.notes)
     for file in outcome.files:
         worst = max(file.llrs, key=lambda llr: llr.max_difference)
         print(f"{file.name}: LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}", end="")
         if file.bler is not None:
             print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
         print(f"; loss {file.loss} dB" if file.loss is not None else "")
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
+    _finish(outcome.folder, outcome.problems)
 
 
 def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
     from ran.export.csi import export_csi
 
     outcome = export_csi(weights, out, experiment, changes)
+    answer(sgcs_before=outcome.sgcs_before, sgcs_after=outcome.sgcs_after)
     print(f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after")
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
+    _finish(outcome.folder, outcome.problems)
 
 
 def _export_c_library(
@@ -148,28 +148,44 @@ def _export_c_library(
         outcome = export_c_library(
             receiver, out, experiment or "pusch-receivers", changes, num_prb, esn0_db, slots, line.say
         )
+    answer(llrs=outcome.llrs, bler=outcome.bler)
     worst = max(outcome.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
     print(
         f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
         f"{outcome.bler.before} blocks in error with the receiver, {outcome.bler.after} with the library"
     )
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
+    _finish(outcome.folder, outcome.problems)
 
 
 def _export_beams(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
     from ran.export.beams import export_beams
 
     outcome = export_beams(weights, out, experiment, changes)
+    answer(parities=list(outcome.parities))
     for parity in outcome.parities:
         print(parity.text())
-    for problem in outcome.problems:
+    _finish(outcome.folder, outcome.problems)
+
+
+def _told(file: FileOutcome) -> dict[str, object]:
+    return {
+        "file": file.name,
+        "sha256": file.sha256,
+        "num_bytes": file.num_bytes,
+        "llrs": file.llrs,
+        "bler": file.bler,
+        "latency": file.latency_after,
+        "loss": file.loss,
+    }
+
+
+def _finish(folder: Path, problems: Sequence[str]) -> None:
+    """Say where the export is, and end with a status of 1 where it was rejected."""
+    answer(folder=folder, is_accepted=not problems, problems=list(problems))
+    for problem in problems:
         print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
+    report(folder / "REPORT.md")
+    if problems:
         raise typer.Exit(1)
 
 
@@ -186,7 +202,7 @@ def check(
         int | None,
         typer.Option(min=2, max=8, help="Bits per symbol of the slots it is run on, where the file does not tell."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the clauses as JSON into this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json-file", help="Write the clauses as JSON into it.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the clauses as an HTML page into this file.")] = None,
 ) -> None:
     """Say which clauses of a contract a file meets, by running it. Exit status 1 when a demanded one is not met.
@@ -203,8 +219,10 @@ def check(
     from ran.sim.files import write_text
 
     clauses = check_file(file, contract, bits_per_symbol)
+    told = as_json(file, contract, clauses)
+    answer(**told)
     if json_file is not None:
-        write_text(json_file, as_json(file, contract, clauses))
+        write_text(json_file, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     if page is not None:
         write_text(page, as_page(file, contract, clauses))
     table = Table(title=f"{file.name} as {contract}", title_justify="left")
@@ -224,6 +242,8 @@ def check(
 @app.command("info")
 def info(file: Annotated[Path, typer.Argument(help="An exported file, or the folder of a SavedModel.")]) -> None:
     """Print what a file says of itself, after checking that it is as it was exported."""
-    from ran.export.info import describe
+    from ran.export.info import facts
 
-    print("\n".join(describe(file)))
+    found = facts(file)
+    answer(file=file, facts=found)
+    print("\n".join(f"{name}: {value}" for name, value in found.items()))

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
 from ran.errors import unknown_name
 
 
@@ -40,6 +41,7 @@ def list_(
         raise unknown_name("KIND", kind, kinds)
     entries = kinds[kind]()
     width = max(map(len, entries), default=0)
+    answer(kind=kind, entries=entries)
     for name, description in entries.items():
         print(f"{name:{width}}  {description}".rstrip())
 

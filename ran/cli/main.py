@@ -31,6 +31,7 @@ from ran.cli import (
     status,
     train,
 )
+from ran.cli.answer import with_json
 from ran.cli.plain_output import take_every_character
 from ran.errors import InputError, unknown_name
 from ran.sim.allocator import keep_freed_memory
@@ -89,6 +90,7 @@ app.add_typer(export.app, name="export")
 app.command("schema")(schema.schema)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
+with_json(app)
 
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+from ran.cli.answer import report as answer_report
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
@@ -33,7 +36,7 @@ def report(
     With --merge a receiver that was simulated later stands beside the others of its link. Of several runs also the bits
     that each delivers per slot at the same SNR, and the gain over the first.
     """
-    from ran.cli.table import print_summary, print_throughput_gains
+    from ran.cli.table import print_summary, print_throughput_gains, told
     from ran.report import write_report
     from ran.sim.results import load_results, merged_results, write_csv
     from ran.sim.run_folder import CSV
@@ -41,6 +44,7 @@ def report(
 
     if len(runs) == 1 and kind_of(runs[0]) == "sweep":
         from ran.cli.sweep_table import print_sweep
+        from ran.studies.sweep.page import CSV as SWEEP_CSV
         from ran.studies.sweep.page import write_sweep
 
         parts = load_parts(runs[0])
@@ -48,7 +52,7 @@ def report(
         name, description = (runs[0].name, "") if first is None else (first.name, first.description)
         page = write_sweep(name, description, parts, out or runs[0])
         print_sweep(name, parts)
-        print(f"report: {page}")
+        answer_report(page, page.with_name(SWEEP_CSV), experiment=name)
         return
     results = [load_results(run, all_receivers) for run in runs]
     if merge:
@@ -59,4 +63,5 @@ def report(
     for result in results:
         print_summary(result, ebn0_offset)
     print_throughput_gains(results)
-    print(f"report: {page}")
+    answer(runs=[told(result) for result in results])
+    answer_report(page, page.with_name(CSV) if len(results) == 1 else None)

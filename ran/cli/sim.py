@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, workers_of
 
 if TYPE_CHECKING:
@@ -65,10 +66,11 @@ def sim(
         print_replay(loaded, replay, build)
         return
     from ran.cli.progress import ProgressLine
-    from ran.cli.table import print_summary
+    from ran.cli.table import print_summary, told
     from ran.report import write_report
     from ran.sim.failures import ReceiversFailed
     from ran.sim.run import run
+    from ran.sim.run_folder import CSV
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener, workers_of(cluster, loaded, build, workers, device) as far:
@@ -84,7 +86,7 @@ def sim(
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), **told(results))
     if failed is not None:
         raise failed
 
@@ -105,7 +107,7 @@ def _sweep(
     from ran.sim.device import checked_device
     from ran.sim.failures import ReceiversFailed
     from ran.sim.simulation import build_simulation
-    from ran.studies.sweep.page import write_sweep
+    from ran.studies.sweep.page import CSV, write_sweep
     from ran.studies.sweep.run import run_sweep
 
     if replay is not None or chunk_slots is not None:
@@ -123,6 +125,6 @@ def _sweep(
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), experiment=request.name)
     if failed is not None:
         raise failed

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+
 
 def train(
     recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in one.")],
@@ -36,4 +38,5 @@ def train(
     from ran.training.train import run
 
     changes = [*(overrides or []), *([] if init is None else [f"init={init}"])]
-    run(recipe, out, changes, device, workers, finish, tensorboard)
+    weights = run(recipe, out, changes, device, workers, finish, tensorboard)
+    answer(weights=weights, card=weights.with_suffix(".json"), log=out / "train.csv")
