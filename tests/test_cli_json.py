@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from ran.cli.answer import plain
 from ran.cli.main import app, main
@@ -86,6 +87,7 @@ def test_a_run_and_what_is_asked_of_it(tmp_path, capsys):
     assert {row["receiver"]: row["drops"] for row in state["rows"]} == {"ls-linear": 32, "lmmse": 32}
 
 
+@pytest.mark.slow
 def test_a_sweep(tmp_path, capsys):
     sweep = ["--set", "sweep={grid: {num_rx_ant: [1, 2]}}"]
     found = answered(capsys, "sim", "pusch-receivers", *LINK, *POINT, *sweep, "--out", tmp_path / "sweep")
@@ -105,6 +107,75 @@ def test_a_data_set(tmp_path, capsys):
     )
     assert [row["blocks"] for row in told["rows"]] == [4]
     assert answered(capsys, "data", "sigmf", file, "--out", tmp_path / "recording")["num_samples"] > 0
+
+
+CSI = {
+    "channel": {"name": "umi", "carrier_frequency_hz": 2e9},
+    "panel": {"n1": 4, "n2": 1, "subarray_rows": 1, "spacing": [0.5, 0.5]},
+    "band": {"num_prb": 24, "subband_size": 4},
+    "feedback": ["ideal", {"name": "enhanced-type-two", "combination": [1, 3]}],
+    "throughput": {"num_users": [1], "snr_db": [10]},
+    "num_drops": 8,
+    "num_fit_drops": 8,
+}
+RECIPE = {
+    "name": "tiny",
+    "model": {"name": "hybrid", "num_channels": 8, "dilations": [1], "num_passes": 2},
+    "bits_per_symbol": [4],
+    "slots": {
+        "carrier": {"num_prb": 2}, "pusch": {"mcs_index": 14}, "num_rx_ant": 2, "channel": "rayleigh-block",
+        "esn0_db": {"uniform": [4, 8]},
+    },
+    "schedule": {"steps": 4, "batch_slots": 2, "checkpoint_every": 2, "log_every": 2, "warmup_steps": 2},
+}  # fmt: skip
+ONE = ["--workers", "1", "--out", "run"]
+SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("arguments", "key", "statuses"),
+    [
+        (["csi", "csi.yaml", "--out", "run", "--workers", "1"], "rows", (0,)),
+        (["beams", "beams-uma-30ghz", "--set", "predictors=[sweep, last-beam]", *SMALL, "--out", "run"], "rows", (0,)),
+        (
+            ["conformance", "--table", "8.2.1.2-4-row3", "--slots", "64", "--workers", "1", "--out", "run"],
+            "rows",
+            (0, 1),
+        ),
+        (["calibrate", "umi-30ghz", "--drops", "1", "--workers", "1", "--out", "run"], "rows", (0, 1)),
+        (["train", "tiny.yaml", "--out", "run", "--workers", "1"], "weights", (0,)),
+        (["bench", "latency", "lmmse", "--slots", "10", "--num-prb", "4", "--out", "run"], "rows", (0,)),
+        (["data", "csi", "csi.yaml", "--out", "set.h5", "--drops", "8"], "shapes", (0,)),
+        (["data", "rays", "munich-street", "--out", "rays.npz"], "num_rays", (0,)),
+        (
+            ["robustness", "--receiver", "blind", "--condition", "tdl-a-30-10", "--slots", "16", "--out", "run"],
+            "rows",
+            (0, 1),
+        ),
+    ],
+    ids=lambda value: " ".join(value[:2]) if isinstance(value, list) else "",
+)
+def test_heavy_commands(arguments, key, statuses, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("csi.yaml").write_text(yaml.safe_dump(CSI))
+    Path("tiny.yaml").write_text(yaml.safe_dump(RECIPE))
+    assert main([*arguments, "--json"]) in statuses
+    found = json.loads(capsys.readouterr().out)
+    assert found["command"].split()[0] == arguments[0]
+    assert found[key]
+
+
+@pytest.mark.slow
+def test_exports(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    small = ["--num-prb", "4", "--slots", "8", "--set", "num_rx_ant=2"]
+    made = answered(capsys, "export", "pusch-hybrid", "--target", "onnx", "--out", "out", *small)
+    assert made["is_accepted"] is True
+    file = Path(made["folder"]) / made["files"][0]["file"]
+    assert answered(capsys, "export", "info", file)["facts"]["weights"] == "pusch-hybrid"
+    held = answered(capsys, "export", "check", file, "--contract", "generic")
+    assert all(clause["met"] for clause in held["clauses"] if clause["kind"] == "demanded")
 
 
 def test_a_command_that_fails_answers_nothing(capsys):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.answer import report
+from ran.cli.answer import answer, report
 from ran.cli.cluster_option import ClusterOption, job_workers_of
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def beams(
     from ran.studies.beams.page import CSV, write_results
     from ran.studies.beams.run import run_experiment
     from ran.studies.job import JobProgram
+    from ran.studies.presets import write_assumptions
 
     folder = out or Path("runs") / loaded.name
     program = JobProgram(BeamWorker, loaded, named)
@@ -46,6 +47,10 @@ def beams(
         results = run_experiment(loaded, folder, workers=workers, listener=listener, executor=far)
         page = write_results(results, folder)
     _print_table(results)
+    assumptions = write_assumptions(loaded.name, folder)
+    if assumptions is not None:
+        answer(assumptions=assumptions)
+        print(f"assumptions: {assumptions}")
     report(page, page.with_name(CSV), experiment=loaded.name)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.answer import report
+from ran.cli.answer import answer, report
 from ran.counted import counted
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ def csi(
     from ran.cli.progress import ProgressLine
     from ran.studies.csi.page import CSV, write_results
     from ran.studies.csi.run import run_experiment
+    from ran.studies.presets import write_assumptions
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener:
         results = run_experiment(loaded, folder, workers, listener.say)
         page = write_results(results, folder)
     _print_table(results)
+    assumptions = write_assumptions(loaded.name, folder)
+    if assumptions is not None:
+        answer(assumptions=assumptions)
+        print(f"assumptions: {assumptions}")
     report(page, page.with_name(CSV), experiment=loaded.name)
 
 

@@ -17,7 +17,8 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, architectures, weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, architectures, weights, recipes, presets (experiments by "
+            "evaluation assumptions of 3GPP) or (export) targets.",
         ),
     ],
 ) -> None:
@@ -35,6 +36,7 @@ def list_(
         "architectures": _architectures,
         "weights": _weights,
         "recipes": _recipes,
+        "presets": _presets,
         "targets": _targets,
     }
     if kind not in kinds:
@@ -114,6 +116,13 @@ def _weights() -> dict[str, str]:
 
 def _recipes() -> dict[str, str]:
     return _described("ran.training.recipes")
+
+
+def _presets() -> dict[str, str]:
+    """Experiments that follow evaluation assumptions of 3GPP, and the command that runs each."""
+    from ran.studies.presets import presets
+
+    return {name: f"{preset.item}: {preset.command} {name}" for name, preset in presets().items()}
 
 
 def _described(package: str) -> dict[str, str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.answer import report
+from ran.cli.answer import answer, report
 from ran.cli.cluster_option import ClusterOption, workers_of
 
 if TYPE_CHECKING:
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 def sim(
     experiment: Annotated[
-        str, typer.Argument(help="An experiment file, or the name of a built-in one (`ran list experiments`).")
+        str,
+        typer.Argument(
+            help="An experiment file, or the name of a built-in one (`ran list experiments`, `ran list presets`)."
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -107,6 +110,7 @@ def _sweep(
     from ran.sim.device import checked_device
     from ran.sim.failures import ReceiversFailed
     from ran.sim.simulation import build_simulation
+    from ran.studies.presets import write_assumptions
     from ran.studies.sweep.page import CSV, write_sweep
     from ran.studies.sweep.run import run_sweep
 
@@ -125,6 +129,10 @@ def _sweep(
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
+    assumptions = write_assumptions(request.name, folder)
+    if assumptions is not None:
+        answer(assumptions=assumptions)
+        print(f"assumptions: {assumptions}")
     report(page, page.with_name(CSV), experiment=request.name)
     if failed is not None:
         raise failed
