@@ -23,8 +23,8 @@ MARKDOWN = "assumptions.md"
 class Assumption(Config):
     """A value that an experiment takes from a document.
 
-    key: of the experiment, a path as `--set` has it. source: document, clause or table. seen: how it was read, in a table
-    of the standard that the package holds, or in a public description of the document.
+    key: of the experiment, a path as `--set` has it. source: document, clause or table. seen: how it was read, in a
+    table of the standard that the package holds, or in a public description of the document.
     """
 
     key: str
