@@ -36,8 +36,8 @@ def model(
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models; c-library for lmmse "
-            "and blind."
+            "torch, tensorrt, litert or savedmodel; hub for the layout of model hubs; beams for beam predictors, csi "
+            "for CSI models; c-library for lmmse and blind."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -84,6 +84,11 @@ def model(
     from ran.export.outcome import Request
     from ran.export.run import export
 
+    if chosen.name == "hub":
+        if dtype != "f32" or num_prb or experiment is not None or overrides or planes is not None:
+            raise bad_value("--target", "hub with --dtype, --num-prb, --experiment, --set or --planes", "without them")
+        _export_hub(weights, out)
+        return
     if chosen.name == "csi":
         _export_csi(weights, out, experiment or "csi-uma-32ports", tuple(overrides or ()))
         return
@@ -121,6 +126,14 @@ def model(
             print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
         print(f"; loss {file.loss} dB" if file.loss is not None else "")
     _finish(outcome.folder, outcome.problems)
+
+
+def _export_hub(weights: str, out: Path) -> None:
+    from ran.export.hub import export_hub
+
+    folder = export_hub(weights, out)
+    answer(folder=folder, is_accepted=True, problems=[], weights=folder / "model.safetensors")
+    print(f"written: {folder}; weights: {folder / 'model.safetensors'}")
 
 
 def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:

@@ -68,6 +68,14 @@ _ALL = (
     ),
     Target("beams", "beams", "beam predictor for the codebooks of a beam experiment", dtypes=("f32",), per_prb=False),
     Target("csi", "csi-encoder", "encoder and decoder of a two-sided CSI model", dtypes=("f32",), per_prb=False),
+    Target(
+        "hub",
+        "safetensors",
+        "folder of a model hub: config.json, model.safetensors, README.md with a YAML head; loaded back offline",
+        runtime="torch",
+        dtypes=("f32",),
+        per_prb=False,
+    ),
     Target("torch", "generic", "torch.export program (.pt2), one size of slot", runtime="torch", dtypes=("f32",)),
     Target(
         "tensorrt",
