@@ -15,6 +15,8 @@ _DISTRIBUTION = "ran6g"
 
 #: What each extra of the package is for; `pyproject.toml` has the same ones. `dev` is for working on the package.
 _PURPOSES = {
+    "onnx": "exports as ONNX",
+    "sionna": "benchmarks against Sionna, channels for its links",
     "gpu": "LDPC decoding on NVIDIA GPUs",
     "rt": "ray-traced channels",
     "zarr": "Zarr data sets",

@@ -8,7 +8,7 @@ from pathlib import Path
 from ran.errors import InputError, bad_value
 from ran.export.files import size_and_sha256, torch_metadata
 from ran.export.savedmodel import savedmodel_metadata
-from receivers.onnx.export import CONTENT_SHA256, content_sha256
+from receivers.onnx.export import CONTENT_SHA256, content_sha256, onnx_package
 from receivers.onnx.litert import litert_content_sha256
 from receivers.onnx.receiver import open_model
 
@@ -64,15 +64,13 @@ def _beside(file: Path, sha256: str) -> str | None:
 
 
 def _onnx_or_litert(file: Path) -> tuple[dict[str, str], str]:
-    import onnx
-
     try:
         model = open_model(file)
         stated = model.metadata.get(CONTENT_SHA256)
         if model.runtime == "LiteRT":
             found = litert_content_sha256(file.read_bytes(), stated or "")
         else:
-            found = content_sha256(onnx.load(file))
+            found = content_sha256(onnx_package().load(file))
     except ValueError as error:
         raise InputError(str(error)) from None
     if stated is not None and stated != found:

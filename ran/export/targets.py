@@ -31,6 +31,8 @@ class Target:
     extra: tuple[tuple[str, ...], str] | None = None
 
 
+_ALONE = "(in an environment of its own)"
+_ONNX = (("onnx",), "pip install 'ran6g[onnx]'")
 _ALL = (
     Target(
         "onnx", "generic", "ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols", per_prb=False
@@ -88,7 +90,7 @@ _ALL = (
         "generic",
         "LiteRT (TensorFlow Lite) file (.tflite), one size of slot",
         runtime="LiteRT",
-        extra=(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "pip install 'ran6g[litert]'"),
+        extra=(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), f"pip install 'ran6g[litert]' {_ALONE}"),
     ),
     Target(
         "savedmodel",
@@ -96,7 +98,7 @@ _ALL = (
         "TensorFlow SavedModel, one size of slot, for CPUs",
         runtime="TensorFlow",
         dtypes=("f32",),
-        extra=(("tensorflow", "litert_torch"), "pip install 'ran6g[litert,tensorflow]'"),
+        extra=(("tensorflow", "litert_torch"), f"pip install 'ran6g[litert,tensorflow]' {_ALONE}"),
     ),
 )
 TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
@@ -107,10 +109,8 @@ def target_of(name: str) -> Target:
     if name not in TARGETS:
         raise unknown_name("--target", name, TARGETS)
     target = TARGETS[name]
-    packages, command = target.extra or ((), "")
+    packages, command = target.extra or (_ONNX if target.runtime == "onnxruntime" else ((), ""))
     missing = [package for package in packages if find_spec(package) is None]
     if missing:
-        raise InputError(
-            f"--target: got {name!r}, which needs {', '.join(missing)}: {command} (in an environment of its own)"
-        )
+        raise InputError(f"--target: got {name!r}, which needs {', '.join(missing)}: {command}")
     return target
