@@ -46,12 +46,15 @@ def test_the_wheel_holds_what_is_read_at_run_time(distributions):
 
 def interpreter(version):
     """A Python of that version on this machine; skips where there is none."""
-    found = shutil.which(f"python{version}")
-    if found is not None:
+    kept = Path.home().glob(f".pyenv/versions/{version}.*/bin/python{version}")
+    for found in (shutil.which(f"python{version}"), *map(str, kept)):
+        # a shim of pyenv is on the path also where it starts nothing
+        if found is None:
+            continue
         told = subprocess.run([found, "-c", "import sys, venv; print(sys.version)"], capture_output=True, text=True)
         if told.returncode == 0 and told.stdout.startswith(f"{version}."):
             return found
-    pytest.skip(f"needs python{version} on the path")
+    pytest.skip(f"needs python{version} on the path, or of pyenv")
 
 
 @pytest.mark.parametrize(
