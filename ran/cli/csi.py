@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.answer import answer, report
 from ran.counted import counted
 
@@ -16,7 +17,11 @@ if TYPE_CHECKING:
 
 def csi(
     experiment: Annotated[
-        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
+        str,
+        typer.Argument(
+            help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).",
+            autocompletion=completion.csi_experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,

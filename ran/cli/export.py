@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
 
@@ -30,6 +31,7 @@ def model(
         typer.Argument(
             metavar="MODEL",
             help="Trained weights (`ran list weights`), or a file; for c-library lmmse, blind or {name: ..., options}.",
+            autocompletion=completion.weights,
         ),
     ],
     target: Annotated[

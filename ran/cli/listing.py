@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.answer import answer
 from ran.errors import unknown_name
 
@@ -16,6 +17,7 @@ def list_(
         str,
         typer.Argument(
             metavar="KIND",
+            autocompletion=completion.kinds,
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
             "csi-experiments, csi-feedback, architectures, weights, recipes, presets (experiments by "
             "evaluation assumptions of 3GPP) or (export) targets.",
@@ -23,7 +25,19 @@ def list_(
     ],
 ) -> None:
     """List what there is of a kind: receivers, channels, experiments, trained weights, targets of export, ..."""
-    kinds: dict[str, Callable[[], dict[str, str]]] = {
+    known = kinds()
+    if kind not in known:
+        raise unknown_name("KIND", kind, known)
+    entries = known[kind]()
+    width = max(map(len, entries), default=0)
+    answer(kind=kind, entries=entries)
+    for name, description in entries.items():
+        print(f"{name:{width}}  {description}".rstrip())
+
+
+def kinds() -> dict[str, Callable[[], dict[str, str]]]:
+    """What gives name and description of everything of a kind, by its name."""
+    return {
         "receivers": _receivers,
         "channels": _channels,
         "impairments": _impairments,
@@ -39,13 +53,6 @@ def list_(
         "presets": _presets,
         "targets": _targets,
     }
-    if kind not in kinds:
-        raise unknown_name("KIND", kind, kinds)
-    entries = kinds[kind]()
-    width = max(map(len, entries), default=0)
-    answer(kind=kind, entries=entries)
-    for name, description in entries.items():
-        print(f"{name:{width}}  {description}".rstrip())
 
 
 def _receivers() -> dict[str, str]:

@@ -52,7 +52,6 @@ app = typer.Typer(
     cls=_Verbs,
     help="Simulate, train and compare receivers on a 3GPP link.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.answer import answer, report
 from ran.cli.cluster_option import ClusterOption, workers_of
 
@@ -19,7 +20,8 @@ def sim(
     experiment: Annotated[
         str,
         typer.Argument(
-            help="An experiment file, or the name of a built-in one (`ran list experiments`, `ran list presets`)."
+            help="An experiment file, or the name of a built-in one (`ran list experiments`, `ran list presets`).",
+            autocompletion=completion.experiments,
         ),
     ],
     overrides: Annotated[
