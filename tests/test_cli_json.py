@@ -129,6 +129,7 @@ RECIPE = {
     "schedule": {"steps": 4, "batch_slots": 2, "checkpoint_every": 2, "log_every": 2, "warmup_steps": 2},
 }  # fmt: skip
 ONE = ["--workers", "1", "--out", "run"]
+RAYS = str(ROOT / "tests/channels/deepmimo-4.0.5-random-rays")
 SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
 
 
@@ -147,7 +148,8 @@ SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
         (["train", "tiny.yaml", "--out", "run", "--workers", "1"], "weights", (0,)),
         (["bench", "latency", "lmmse", "--slots", "10", "--num-prb", "4", "--out", "run"], "rows", (0,)),
         (["data", "csi", "csi.yaml", "--out", "set.h5", "--drops", "8"], "shapes", (0,)),
-        (["data", "rays", "munich-street", "--out", "rays.npz"], "num_rays", (0,)),
+        (["data", "rays", RAYS, "--out", "rays.npz"], "num_rays", (0,)),
+        (["data", "beams", "beams-uma-30ghz", "--out", "beams.h5", "--drops", "8"], "num_drops", (0,)),
         (
             ["robustness", "--receiver", "blind", "--condition", "tdl-a-30-10", "--slots", "16", "--out", "run"],
             "rows",
