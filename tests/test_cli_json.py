@@ -151,7 +151,7 @@ SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
         (["data", "rays", RAYS, "--out", "rays.npz"], "num_rays", (0,)),
         (["data", "beams", "beams-uma-30ghz", "--out", "beams.h5", "--drops", "8"], "num_drops", (0,)),
         (
-            ["robustness", "--receiver", "blind", "--condition", "tdl-a-30-10", "--slots", "16", "--out", "run"],
+            ["robustness", "--receiver", "blind", "--condition", "tdl-a", "--slots", "16", "--out", "run"],
             "rows",
             (0, 1),
         ),
