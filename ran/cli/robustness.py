@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
@@ -57,7 +58,7 @@ def robustness(
     from ran.sim.simulation import build_simulation
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import write_results
+    from ran.studies.robustness.page import CSV, summaries, write_results
     from ran.studies.robustness.run import Request, run_conditions
     from receivers.neural.weights import shipped_weights
 
@@ -78,7 +79,7 @@ def robustness(
         run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
     page = write_results(outcomes, out)
     print_results(outcomes)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), summary=summaries(outcomes))
     if write_card:
         _write_cards(outcomes, blocks, slots, conditions or [], file)
     if any(outcome.verdict == "worse" for outcome in outcomes):
