@@ -60,7 +60,7 @@ def export_hub(name: str, out: Path) -> Path:
     `InputError` for weights that are not there or are damaged, and for a folder that is.
     """
     if out.exists():
-        raise bad_value("--out", str(out), "a folder that does not exist yet")
+        raise bad_value("--out", str(out), "a folder that is not there yet")
     weights = _loaded(name)
     if not out.resolve().parent.is_dir():
         raise bad_value("--out", str(out), "a folder inside one that exists")

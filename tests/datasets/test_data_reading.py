@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -106,8 +107,7 @@ def test_drops_of_a_place_stay_together(tmp_path: Path) -> None:
             return np.array([g.integers(7) for g in generators])
 
     e = experiment(tmp_path)
-    link = link_of(e)
-    link.channels = (Places(),)
+    link = SimpleNamespace(channels=(Places(),))
     sites = drop_sites(e, 200, link)
     assert sorted(set(sites.tolist())) == list(range(7))
     # as the link would draw them

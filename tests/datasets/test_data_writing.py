@@ -20,7 +20,7 @@ from small_set import command, experiment, write_small
 from ran.config.storage import is_storage_failure
 from ran.datasets.container import Container, content_hash, open_container
 from ran.datasets.field import BIT_ORDER, Field
-from ran.datasets.info import describe
+from ran.datasets.info import facts, in_lines
 from ran.datasets.reader import DropDataset
 from ran.datasets.request import DataRequest, stream_id
 from ran.datasets.verify import verify
@@ -236,7 +236,7 @@ def test_two_writers(reference: Path, tmp_path: Path) -> None:
 
 
 def test_info_is_one_screen(reference: Path) -> None:
-    lines = describe(reference)
+    lines = in_lines(facts(reference))
     assert len(lines) < 30
     text = "\n".join(lines)
     for part in ("small: 50 drops of slots, finished", "0, 10 dB", "train ", "tdl", "seed 3", "versions"):

@@ -67,9 +67,9 @@ def test_the_command(tmp_path, monkeypatch, capsys):
     assert main(["export", "csi-refined", "--target", "hub", "--out", "made", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["folder"] == "made"
     for arguments, said in (
-        (["export", "csi-refined", "--target", "hub", "--out", "made"], "a folder that does not exist yet"),
+        (["export", "csi-refined", "--target", "hub", "--out", "made"], "a folder that is not there yet"),
         (["export", "csi-refind", "--target", "hub", "--out", "other"], "did you mean 'csi-refined'?"),
-        (["export", "csi-refined", "--target", "hub", "--out", "x", "--dtype", "f16"], "without them"),
+        (["export", "csi-refined", "--target", "hub", "--out", "x", "--dtype", "f16"], "allowed: f32"),
         (["export", "csi-refined", "--target", "hub", "--out", "no/where"], "inside one that exists"),
     ):
         assert main(arguments) == 2

@@ -83,8 +83,8 @@ class Probe:
         space: dict[str, object] = {}
         exec(MAPPED, space)
         found = self._link.simulate(receivers, drops, esn0_db, seed, scenario_id)
-        errors = np.full(len(drops), int(space["mapped"]()))  # type: ignore[operator]
-        return {title: replace(outcome, block_errors=errors) for title, outcome in found.items()}
+        errors = np.full((len(drops), 1, 1), int(space["mapped"]()))  # type: ignore[operator]
+        return {title: replace(counts, errors=errors) for title, counts in found.items()}
 
 
 def build_probe(experiment: Experiment) -> Simulation:
@@ -98,7 +98,7 @@ def test_workers_keep_freed_memory() -> None:
         executor.submit(Chunk(0.0, "s", range(4), ("one",)))
         [(_, answer)] = executor.wait(None)
     assert isinstance(answer, Done)
-    assert answer.outcomes["one"].block_errors.tolist() == [0] * 4
+    assert answer.outcomes["one"].counts.block_errors.tolist() == [0] * 4
 
 
 def test_no_module_of_the_library_changes_them_but_workers_and_the_command_line() -> None:
