@@ -75,6 +75,13 @@ class SoftDecoder(Protocol):
         without errors are certain. And, bool [batch], whether that is true of all blocks of a slot.
         """
 
+    def arrived_layers(self, llr: Tensor) -> Tensor:
+        """Which layers carry blocks that are decoded without errors, bool [batch, num_layers].
+
+        llr as in a call. Parity and CRC decide, in the arithmetic in which the slots are decoded in the end; a block of
+        zeros has not arrived, as it is what nothing decodes to.
+        """
+
 
 _TYPES = {
     "y": torch.complex64,

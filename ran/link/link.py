@@ -302,7 +302,9 @@ class Link:
             symbol_times_s=torch.from_numpy(slot.symbol_times_s),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
             transform_precoding=grid.transform_precoding,
-            decoder=TurboDecoder(grid.codewords, self.decoder.num_iterations, self.config.harq is not None),
+            decoder=TurboDecoder(
+                grid.codewords, self.decoder.num_iterations, self.config.harq is not None, self.decoder.precision
+            ),
             bits_per_layer=grid.bits_per_layer if len(set(grid.bits_per_layer)) > 1 else (),
             constellation=self._points,
         )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ran.phy.codeword import Codeword
+from ran.phy.config import Precision
 
 #: LLR of a bit of a code block that was decoded without errors.
 _CERTAIN = 30.0
@@ -19,7 +20,7 @@ class TurboDecoder:
     """`receivers.SoftDecoder` for the codewords of a slot: descrambling, rate dematching, LDPC, and all of it back.
 
     codewords: one after the other over the layers. num_iterations: of the LDPC decoder in each call.
-    adds_transmissions: with HARQ.
+    adds_transmissions: with HARQ. precision: in which `arrived_layers` decodes, the link's own.
 
     It sees one slot: with HARQ, what earlier transmissions brought is not used between the turns. It decodes in
     float32, as int8 limits what goes in, and the difference between output and input would be the limit's.
@@ -28,6 +29,7 @@ class TurboDecoder:
     codewords: tuple[Codeword, ...]
     num_iterations: int
     adds_transmissions: bool = False
+    precision: Precision = "int8"
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """See `receivers.interface.SoftDecoder`."""
@@ -41,6 +43,19 @@ class TurboDecoder:
             arrived &= decoded
         extrinsic = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return torch.from_numpy(extrinsic).to(llr.device), torch.from_numpy(arrived).to(llr.device)
+
+    def arrived_layers(self, llr: Tensor) -> Tensor:
+        """See `receivers.interface.SoftDecoder`."""
+        given, first = llr.cpu().numpy(), 0
+        arrived = np.zeros(given.shape[:2], bool)
+        for codeword in self.codewords:
+            stop = first + codeword.num_users * codeword.num_layers
+            own = given[:, first:stop, :, : codeword.bits_per_symbol]
+            decision = codeword.decode(own, self.num_iterations, self.precision)
+            ok = np.asarray(decision.crc_ok) & decision.bits.any(-1)
+            arrived[:, first:stop] = ok.reshape(len(given), -1).repeat(codeword.num_layers, axis=1)
+            first = stop
+        return torch.from_numpy(arrived).to(llr.device)
 
     def _decode(self, codeword: Codeword, llr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Extrinsic LLRs of a codeword's layers, and whether all its blocks arrived, bool [batch]."""
