@@ -56,6 +56,7 @@ LIMITS: dict[str, Limit] = {
     **_limits(1, 16, "cores that share a slot", "num_threads"),
     **_limits(1e-6, 1e6, "LLRs fit into eight bits by less", "llr_scale"),
     **_limits(0, 1, "a share", "indoor_ratio", "clutter_density", "mean_power", "density", "mobile_ratio"),
+    **_limits(0, 1, "a share", "least_information"),
     **_limits(
         -720,
         720,

@@ -42,11 +42,11 @@ class Arbitrated(Receiver):
     members: two or more receivers, names or blocks {name: ..., and its options}, from the best to the cheapest. The
         last runs on all slots, the one before on those that are not settled then, and so on.
     rule: "crc" settles a layer whose blocks the decoder finds without errors, with LLRs of the member that brought it
-        there. "residual" does without a decoder: after all members that run, it takes the one whose decisions leave the
-        least of the received grid. With both, LLRs of members whose decisions explain the grid alike are averaged, where
-        they are not settled.
+        there. "residual" does without a decoder: of the members that ran it takes the one whose decisions leave the
+        least of the received grid. With either, where layers are left unsettled and members' decisions explain the grid
+        alike, the mean of their LLRs is taken.
     least_information: of rule "residual". A slot is settled when the last member's LLRs hold so much information per
-        coded bit in every layer, from 0 to 1; a margin of 0.2 above the code rate does. 1: all members run on all slots.
+        coded bit in every layer, from 0 to 1; 0.2 above the code rate does. 1: all members run on all slots.
     """
 
     name = "arbitrated"
@@ -64,7 +64,8 @@ class Arbitrated(Receiver):
         if least_information < 1 and rule != "residual":
             raise ValueError(f"least_information: got {least_information} with rule {rule!r}; allowed: 1")
         if isinstance(members, str) or len(members) < 2:
-            raise ValueError(f"members: got {members!r}; allowed: two or more receivers")
+            given = repr(members) if isinstance(members, str) else f"{len(members)} of them"
+            raise ValueError(f"members: got {given}; allowed: a list of two or more receivers")
         self.members = members
         self.rule = rule
         self.least_information = least_information

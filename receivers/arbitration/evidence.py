@@ -1,7 +1,7 @@
 """How well decisions explain the received grid: what a base station can tell two receivers apart by, without a decoder.
 
 Symbols that are decided rightly leave noise when the channel is fitted to them; wrong ones leave what they differ by,
-however sure a receiver was of them. No statistics of channel or noise enter, so the receivers' assumptions do not either.
+however sure a receiver was of them. No statistics of channel or noise enter, so no receiver's assumptions do.
 """
 
 from __future__ import annotations
