@@ -380,6 +380,9 @@ class Link:
             sent = sender.antenna_grid(x, precoder)
             y, h = self._time_domain.received_grid(sent, attempt, paths, streams, noise_keys, variance, with_channel)
             h = None if h is None else sender.layer_channel(h, precoder)
+            if self.config.waveform is not None and self.config.waveform.gain_db:
+                gain = 10 ** (self.config.waveform.gain_db / 20)
+                y, h, variance = y * gain, None if h is None else h * gain, variance * gain**2
         if state is None:
             observation = self._observation(slot, y, variance)
             return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, uci=uci)

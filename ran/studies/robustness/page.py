@@ -18,6 +18,7 @@ from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
 from ran.stats import Notation, percent
 from ran.studies.robustness.conditions import TARGET_BLER, Condition
+from ran.studies.robustness.fixed_points import lost_at
 from ran.studies.robustness.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
 from ran.studies.robustness.picture import gains_svg
 
@@ -51,6 +52,8 @@ def cell(outcome: Outcome) -> str:
     """Gain over the baseline with its interval, or in words why there is none."""
     if outcome.verdict == "refused":
         return "refused"
+    if outcome.condition.has_fixed_points:
+        return f"lost {lost_at(outcome.points)}"
     if outcome.gain.is_known:
         return str(outcome.gain)
     return f"at {outcome.crossing} dB" if outcome.crossing.is_known else f"not at {percent(TARGET_BLER)}"
