@@ -82,6 +82,16 @@ class SoftDecoder(Protocol):
         zeros has not arrived, as it is what nothing decodes to.
         """
 
+    def reencoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """The coded bits of what is decoded, uint8 of the shape of `llr`, and `arrived_layers`.
+
+        Of layers that arrived these are the bits that were sent: labels that cost nothing.
+        """
+
+    @property
+    def code_rate(self) -> float:
+        """Information bits per coded bit of the slots, over all blocks."""
+
 
 _TYPES = {
     "y": torch.complex64,
