@@ -23,6 +23,7 @@ from ran.cli import (
     doctor,
     export,
     listing,
+    monitor,
     report,
     robustness,
     schema,
@@ -72,6 +73,7 @@ app.command("csi")(csi.csi)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.command("decode")(decode.decode)
+app.add_typer(monitor.app, name="monitor")
 app.add_typer(export.app, name="export")
 app.command("schema")(schema.schema)
 app.command("check")(check.check)

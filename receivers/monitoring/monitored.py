@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from receivers.arbitration.evidence import decision_residual
 from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
 from receivers.monitoring.inputs import STATISTICS, configuration, input_statistics
 
@@ -25,10 +24,9 @@ class SlotRecord:
     excess: by how many bits per coded bit the LLRs claim more than they hold; in slots that arrived against the bits
         that were decoded, in others what they claim beyond the code rate, at which they would have been decoded; NaN in
         slots that arrived and were not sampled.
-    compared: whether the reference receiver saw the slot too; reference_arrived: then, whether it received all blocks;
-    residual_ratio: then, log of the energy that this receiver's decisions leave of the grid, over that of the
-        reference's. fell_back: share of layers that an `arbitrated` receiver took from its last member alone; 0 of
-        others.
+    compared: whether the reference receiver saw the slot too; reference_arrived: then, whether it received all blocks.
+    fell_back: share of layers that an `arbitrated` receiver took from its last member alone though others ran too; 0 of
+        other receivers.
     """
 
     statistics: tuple[float, ...]
@@ -37,7 +35,6 @@ class SlotRecord:
     excess: float
     compared: bool
     reference_arrived: bool = False
-    residual_ratio: float = 0.0
     fell_back: float = 0.0
 
 
@@ -72,7 +69,7 @@ class Monitored(Receiver):
     receiver: Receiver
     reference: Receiver
     every: int = 20
-    share: float = 0.2
+    share: float = 0.4
     stride: int = 4
     records: list[SlotRecord] = field(default_factory=list)
 
@@ -157,37 +154,28 @@ class Monitored(Receiver):
         looked_at = sorted({*sampled, *(i for i, ok in enumerate(all_arrived) if not ok)})
         excess = dict(zip(looked_at, _excess(looked_at, llr, bits, arrived, decoder.code_rate), strict=True))
         compared = [i for i, ok in enumerate(all_arrived) if self._shadow.wants(ok)]
-        ratios, others = self._compared(observation, llr, compared)
+        others = self._compared(observation, compared)
         known = configuration(observation)
         for i, ok in enumerate(all_arrived):
-            at = (ratios[i], others[i]) if i in ratios else None
             self.records.append(
                 SlotRecord(
                     statistics.get(i, _NOTHING),
                     known,
                     ok,
                     excess.get(i, math.nan),
-                    at is not None,
-                    at is not None and at[1],
-                    0.0 if at is None else at[0],
+                    i in others,
+                    others.get(i, False),
                     float(fell_back[i]),
                 )
             )
 
-    def _compared(
-        self, observation: SlotObservation, llr: Tensor, places: list[int]
-    ) -> tuple[dict[int, float], dict[int, bool]]:
-        """Of the slots that the reference sees: residual ratios, and whether it received them."""
+    def _compared(self, observation: SlotObservation, places: list[int]) -> dict[int, bool]:
+        """Of the slots that the reference sees, whether it received them."""
         if not places or observation.decoder is None:
-            return {}, {}
-        chosen = torch.tensor(places, device=llr.device)
-        slots = observation.select(chosen)
-        other = self.reference(slots)
-        tiny = torch.finfo(torch.float32).tiny
-        own_left = decision_residual(slots, llr[chosen]).clamp_min(tiny)
-        ratio = torch.log(own_left / decision_residual(slots, other).clamp_min(tiny))
-        arrived = observation.decoder.arrived_layers(other).all(1)
-        return dict(zip(places, ratio.tolist(), strict=True)), dict(zip(places, arrived.tolist(), strict=True))
+            return {}
+        slots = observation.select(torch.tensor(places, device=observation.y.device))
+        arrived = observation.decoder.arrived_layers(self.reference(slots)).all(1)
+        return dict(zip(places, arrived.tolist(), strict=True))
 
 
 def _of(places: list[int], observation: SlotObservation) -> list[tuple[float, ...]]:
@@ -211,8 +199,9 @@ def claimed_excess(llr: Tensor, bits: Tensor, arrived: Tensor, code_rate: float)
     """Bits per coded bit that LLRs claim and do not hold, float32 [batch], the mean of the layers.
 
     llr, bits [batch, num_layers, num_data_re, bits_per_symbol]; arrived bool [batch, num_layers]. Of layers that
-    arrived the cross-entropy of their bits less the entropy that the LLRs state: 0 on average where they are calibrated. Of
-    others what they claim to hold above the code rate, with which they would have been decoded; never below 0.
+    arrived the cross-entropy of their bits less the entropy that the LLRs state: 0 on average where they are
+    calibrated. Of others what they claim to hold above the code rate, with which they would have been decoded; never
+    below 0.
     """
     two = torch.log(torch.tensor(2.0, device=llr.device))
     wrong = torch.sigmoid(-llr.abs())
