@@ -47,7 +47,7 @@ def watch(
     from ran.cli.progress import ProgressLine
     from ran.cli.receiver_option import receiver_blocks
     from ran.errors import InputError
-    from ran.studies.monitor.page import summaries, write_results
+    from ran.studies.monitor.page import folder_for, summaries, write_results
     from ran.studies.monitor.reference import load_reference
     from ran.studies.monitor.run import monitor
 
@@ -57,9 +57,10 @@ def watch(
         raise InputError(f"DATA: got {str(data)!r}, which is not there; allowed: a data set or a recording")
     block = dict(receiver_blocks([receiver or weights])[0])
     reference = load_reference(weights)
+    folder = folder_for(out or Path("runs") / f"monitor-{data.stem}")
     with ProgressLine() as line:
         found = monitor(data, block, reference, config, tuple(overrides or ()), line.say)
-    page = write_results(found, out or Path("runs") / f"monitor-{data.stem}")
+    page = write_results(found, folder)
     for problem in found.problems:
         print(f"problem: {problem}")
     for text in summaries(found):
@@ -105,10 +106,12 @@ def measure(
     """
     from ran.cli.progress import ProgressLine
     from ran.studies.monitor.detection import lines, measure_detection, write_detection
+    from ran.studies.monitor.page import folder_for
 
+    folder = folder_for(out or Path("runs") / f"monitor-measure-{Path(weights).stem}")
     with ProgressLine() as line:
         found = measure_detection(weights, slots, windows, line.say)
-    folder = write_detection(found, out or Path("runs") / f"monitor-measure-{Path(weights).stem}")
+    write_detection(found, folder)
     for text in lines(found):
         print(text)
     print(f"written: {folder}")

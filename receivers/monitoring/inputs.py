@@ -36,7 +36,7 @@ def input_statistics(observation: SlotObservation) -> Tensor:
     data = seen.data_mask.to(power.dtype)
     of_antenna = (power * data).sum((2, 3)) / data.sum()
     snr = _db((of_antenna.mean(1) / noise - 1).clamp(_LEAST_SNR, 10 ** (_MOST_DB / 10)))
-    antennas = _db((of_antenna.amax(1) / of_antenna.amin(1).clamp_min(tiny)).clamp_max(10 ** (_MOST_DB / 10)))
+    antennas = _db((of_antenna.amax(1) / of_antenna.amin(1).clamp_min(tiny)).clamp(1, 10 ** (_MOST_DB / 10)))
     rows = data.sum(1) > 0
     of_symbol = (power.mean(1) * data).sum(2)[:, rows] / data.sum(1)[rows]
     symbols = _db((of_symbol.amax(1) / of_symbol.median(1).values.clamp_min(tiny)).clamp(1, 10 ** (_MOST_DB / 10)))

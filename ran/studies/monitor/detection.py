@@ -216,8 +216,8 @@ def lines(found: Detection) -> list[str]:
     return said
 
 
-def write_detection(found: Detection, out: Path) -> Path:
-    """Write detection.json and roc.png into the folder, which is returned."""
+def write_detection(found: Detection, out: Path) -> None:
+    """Write detection.json and roc.png into a folder that exists."""
     values: dict[str, Any] = {
         "weights": found.weights,
         "window": WINDOW,
@@ -242,7 +242,6 @@ def write_detection(found: Detection, out: Path) -> Path:
     }
     write_text(out / "detection.json", json.dumps(values, indent=1) + "\n")
     (out / "roc.png").write_bytes(_roc_png(found))
-    return out
 
 
 def _roc_png(found: Detection) -> bytes:

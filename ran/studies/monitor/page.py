@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ran import __version__
+from ran.errors import InputError
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
 from ran.stats import percent
@@ -23,6 +24,15 @@ from receivers.monitoring.inputs import STATISTICS
 CSV, JSON, PAGE = "monitor.csv", "monitor.json", "monitor.html"
 #: Stretches of alarms that the page lists.
 _MOST_LISTED = 100
+
+
+def folder_for(out: Path) -> Path:
+    """The folder, made if need be: before slots are gone through, so that nothing is lost. `InputError` where not."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
+    return out
 
 
 def write_results(found: Monitoring, out: Path) -> Path:

@@ -38,7 +38,8 @@ class Reference:
     """The training of weights, as monitoring sees it.
 
     weights, sha256: of which. bounds: of input statistics and configurations. thresholds: by detector, the highest
-    score of all windows, of "inputs" `MOST_UNLIKE`. num_windows: of `WINDOW` slots each, of one drawn configuration. source: the command.
+        score of all windows, of "inputs" `MOST_UNLIKE`. num_windows: of `WINDOW` slots each, of one drawn
+        configuration. source: the command.
     """
 
     weights: str

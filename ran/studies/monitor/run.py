@@ -64,6 +64,8 @@ def monitor(
     slots than a window has.
     """
     receiver = build_receiver({key: value for key, value in block.items() if key != "label"}, path="--receiver")
+    if receiver.needs_truth:
+        raise InputError(f"--receiver: got {receiver.name!r}, which needs the truth; allowed: receivers without")
     monitored = Monitored(receiver, Lmmse())
     problems: tuple[str, ...] = ()
     if config is None:
