@@ -40,6 +40,9 @@ def robustness(
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Write the results into the model cards of the weights.")
     ] = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Also say what `ran monitor` finds in 40 slots of each condition.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/robustness"),
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
@@ -54,6 +57,7 @@ def robustness(
     """
     from ran.cli.progress import ProgressLine
     from ran.sim.simulation import build_simulation
+    from ran.studies.monitor.condition import alarms_of
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
     from ran.studies.robustness.page import summaries, write_results
@@ -75,8 +79,9 @@ def robustness(
 
         request = Request(known, chosen, blocks, slots)
         run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
-    page = write_results(outcomes, out)
-    _print_table(outcomes)
+    alarms = alarms_of(known, outcomes, blocks) if monitor else {}
+    page = write_results(outcomes, out, alarms)
+    _print_table(outcomes, alarms)
     for line in summaries(outcomes):
         print(line)
     print(f"report: {page}")
@@ -108,7 +113,7 @@ def _write_cards(
         print(f"written: {path.with_suffix('.md')}")
 
 
-def _print_table(outcomes: list[Outcome]) -> None:
+def _print_table(outcomes: list[Outcome], alarms: dict[tuple[str, str], str]) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -124,12 +129,20 @@ def _print_table(outcomes: list[Outcome]) -> None:
     for name in receivers:
         table.add_column(f"{name}: gain", justify="right", no_wrap=True)
         table.add_column(f"against {FLOOR}", no_wrap=True)
+        if alarms:
+            table.add_column("alarms", no_wrap=True)
     styles = {"worse": "bold red", "undecided": "yellow", "not worse": "green"}
     for condition, line in by_condition(outcomes):
         cells = [Text(str(line[name].crossing)) for name in (FLOOR, BASELINE)]
         for name in receivers:
             found = line[name]
             cells += [Text(cell(found)), Text(found.verdict, style=styles.get(found.verdict, "dim"))]
+            if alarms:
+                cells.append(Text(alarms.get((condition.name, name), "—")))
         table.add_row(condition.title, *cells)
     console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=80 + 42 * len(receivers))).print(table)
+    (
+        console
+        if console.is_terminal
+        else Console(highlight=False, width=80 + (42 + 30 * bool(alarms)) * len(receivers))
+    ).print(table)

@@ -19,14 +19,13 @@ from scipy.stats import binomtest
 
 from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
-from ran.errors import InputError, ReceiverRefused
-from ran.link import Link
+from ran.errors import ReceiverRefused
 from ran.phy.config import Config
 from ran.report.picture import STYLE, png_bytes
 from ran.sim.experiment import EsN0Db
 from ran.sim.files import write_text
-from ran.sim.simulation import build_simulation
 from ran.stats import percent
+from ran.studies.monitor.condition import link_under
 from ran.studies.monitor.reference import Reference, load_reference, training_window
 from ran.studies.monitor.windows import DETECTORS, WINDOW, scores, timeline
 from ran.studies.robustness.conditions import load_conditions
@@ -147,11 +146,7 @@ def _measured(
 ) -> Measured:
     conditions = load_conditions()
     condition = conditions.select([scene.condition])[0]
-    experiment = conditions.experiment(condition, {"name": "lmmse"}, slots)
-    carrier = experiment.carrier.model_copy(update={"num_prb": num_prb})
-    link = build_simulation(experiment.model_copy(update={"carrier": carrier})).link
-    if not isinstance(link, Link):
-        raise InputError(f"scenes.yaml: {scene.condition}: got no link; allowed: conditions of a link")
+    link = link_under(conditions, condition, num_prb)
     receiver = damaged(weights, scene.damage) if scene.damage else NeuralReceiver(weights)
     monitored, other = Monitored(receiver, Lmmse()), Lmmse()
     link.check_receiver(weights, monitored)

@@ -201,6 +201,15 @@ def test_files(outcomes, folder):
     assert (folder / PAGE).is_file()
 
 
+def test_alarms_of_monitoring_are_a_column(outcomes, tmp_path):
+    page = write_results(outcomes, tmp_path, {("one", "better"): "inputs, worse"}).read_text()
+    assert page.count("alarms: inputs, worse") == 1
+    lines = list(csv.DictReader((tmp_path / CSV).open()))
+    said = {(line["condition"], line["receiver"]): line["monitor"] for line in lines}
+    assert said.pop(("one", "better")) == "inputs, worse"
+    assert set(said.values()) == {""}
+
+
 def test_summaries_name_what_is_worse(outcomes):
     lines = {line.partition(",")[0]: line for line in summaries(outcomes)}
     assert "significantly worse than ls-linear (by more than 0.1 dB) on One & only, Two" in lines["worse"]
