@@ -111,9 +111,8 @@ def _as_csv(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
     writer = csv.writer(text, lineterminator="\n")
     estimates = ("esn0_db", f"gain_over_{BASELINE}_db", f"gain_over_{FLOOR}_db")
     ends = [f"{name}{end}" for name in estimates for end in ("", "_low", "_high")]
-    writer.writerow(
-        ["condition", "group", "title", "receiver", "verdict", *ends, "drops", "block_errors", "reason", "monitor"]
-    )
+    names = ("condition", "group", "title", "receiver", "verdict")
+    writer.writerow([*names, *ends, "drops", "block_errors", "reason", "monitor"])
     for outcome in outcomes:
         values = as_values(outcome, alarms)
         numbers = [number for name in estimates for number in values[name]]
