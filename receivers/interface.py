@@ -76,10 +76,10 @@ class SoftDecoder(Protocol):
         """
 
     def arrived_layers(self, llr: Tensor) -> Tensor:
-        """Which layers carry blocks that are decoded without errors, bool [batch, num_layers].
+        """Which layers carry blocks whose CRC holds, bool [batch, num_layers].
 
-        llr as in a call. Parity and CRC decide, in the arithmetic in which the slots are decoded in the end; a block of
-        zeros has not arrived, as it is what nothing decodes to.
+        llr as in a call. Decoded in the arithmetic in which the slots are in the end; a block of zeros has not arrived,
+        as it is what nothing decodes to. All bits may be right before all parity checks of the code hold.
         """
 
     def reencoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:

@@ -75,7 +75,8 @@ class TurboDecoder:
             stop = first + codeword.num_users * codeword.num_layers
             own = given[:, first:stop, :, : codeword.bits_per_symbol]
             decision = codeword.decode(own, self.num_iterations, self.precision)
-            ok = np.asarray(decision.crc_ok) & decision.bits.any(-1)
+            # bits may be right before all parity bits are
+            ok = np.asarray(decision.own_crc_ok) & decision.bits.any(-1)
             yield codeword, decision.bits, ok.reshape(len(given), -1).repeat(codeword.num_layers, axis=1)
             first = stop
 
