@@ -2,6 +2,8 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from ran.stats import Estimate
 from ran.studies.monitor import condition as module
 from ran.studies.monitor.reference import Reference
@@ -13,6 +15,7 @@ KNOWN = {"bits per symbol": (2, 4), "layers": (1,), "antennas": (4,), "DM-RS sym
 LIMITS = {"inputs": 0.5, "calibration": 0.3, "worse": 2.5}
 
 
+@pytest.mark.slow
 def test_alarms_under_conditions(monkeypatch):
     conditions = load_conditions()
     reference = Reference("x", "", Bounds({4: WIDE}, KNOWN), LIMITS, 1, "")
