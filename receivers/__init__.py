@@ -12,10 +12,11 @@ if TYPE_CHECKING:
     from receivers.arbitration.arbitrated import Arbitrated
     from receivers.c_library.receiver import CLibrary
     from receivers.classical.blind import Blind
+    from receivers.classical.composed import Composed
     from receivers.classical.linear import LsLinear
     from receivers.classical.lmmse import Lmmse
     from receivers.classical.perfect import PerfectCsi
-    from receivers.interface import PilotLayout, Receiver, SlotObservation, SoftDecoder, Truth
+    from receivers.interface import PilotLayout, Receiver, SlotObservation, SoftDecoder, Supports, Truth
     from receivers.neural.receiver import NeuralReceiver
     from receivers.onnx.receiver import OnnxReceiver
 
@@ -33,11 +34,13 @@ RECEIVER_PATHS = {
     "arbitrated": "receivers.arbitration.arbitrated:Arbitrated",
 }
 _HOMES = {path.partition(":")[2]: path.partition(":")[0] for path in RECEIVER_PATHS.values()} | {
+    "Composed": "receivers.classical.composed",
     "OnnxReceiver": "receivers.onnx.receiver",
     "PilotLayout": "receivers.interface",
     "Receiver": "receivers.interface",
     "SlotObservation": "receivers.interface",
     "SoftDecoder": "receivers.interface",
+    "Supports": "receivers.interface",
     "Truth": "receivers.interface",
 }
 
@@ -62,6 +65,7 @@ __all__ = [
     "Arbitrated",
     "Blind",
     "CLibrary",
+    "Composed",
     "Lmmse",
     "LsLinear",
     "NeuralReceiver",
@@ -71,5 +75,6 @@ __all__ = [
     "Receiver",
     "SlotObservation",
     "SoftDecoder",
+    "Supports",
     "Truth",
 ]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,11 +121,11 @@ class Results:
             from ran.studies.sweep.rows import rows_of
 
             rows = [row for row in rows_of(self.parts) if row.points]
-            return curves_figure(rows, self.runs[0].experiment.point_axis)
+            return _shown(curves_figure(rows, self.runs[0].experiment.point_axis))
         from ran.report.curves import curves, run_labels
         from ran.report.picture import bler_plot
 
-        return bler_plot(curves(self.runs), " · ".join(run_labels(self.runs)))
+        return _shown(bler_plot(curves(self.runs), " · ".join(run_labels(self.runs))))
 
     def report(self, path: str | Path) -> Path:
         """Write the report into a folder: report.html, which opens anywhere, and its pictures; returns the page."""
@@ -169,3 +170,15 @@ class Results:
 def _receivers(run: RunResults) -> list[str]:
     """Those with points, in the order of the experiment."""
     return list(dict.fromkeys(point.receiver for point in run.points))
+
+
+def _shown(figure: Figure) -> Figure:
+    """A figure that a notebook shows as the value of a cell, whatever backend matplotlib has there."""
+    setattr(figure, "_repr_png_", partial(_png, figure))  # noqa: B010 - IPython asks for it, matplotlib has none
+    return figure
+
+
+def _png(figure: Figure) -> bytes:
+    content = BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()

@@ -9,7 +9,12 @@ import typer
 
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="CLASS", help="FILE.py:Class of a channel, receiver or torch.nn.Module, or a name.")
+        str,
+        typer.Argument(
+            metavar="CLASS",
+            help="FILE.py:Class, or a name, of a channel, impairment, receiver, beam predictor, export target or "
+            "torch.nn.Module.",
+        ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Option of the class, e.g. num_taps=4.")

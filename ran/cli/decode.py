@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from ran.recordings.decode import Decoded
+    from ran.recordings.slot_result import Decoded
 
 
 def _print_example(wanted: bool) -> None:

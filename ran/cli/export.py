@@ -31,7 +31,7 @@ def model(
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
             "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models; c-library for lmmse "
-            "and blind."
+            "and blind; FILE.py:Class for a target of one's own, and {name: ..., option: value} for its options."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -70,33 +70,19 @@ def model(
 
     The exit status is 1 when the file does not reproduce the weights' output; the file then goes to OUT.rejected.
     """
-    from ran.errors import bad_value
-    from ran.export.targets import target_of
+    from ran.export.catalogue import target_of
 
     chosen = target_of(target)
     from ran.cli.progress import ProgressLine
-    from ran.export.outcome import Request
-    from ran.export.run import export
+    from ran.export.request import Request
 
-    if chosen.name == "csi":
-        _export_csi(weights, out, experiment or "csi-uma-32ports", tuple(overrides or ()))
-        return
-    if chosen.name == "beams":
-        _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
-        return
-    if chosen.name == "c-library":
-        if dtype != "f32" or planes is not None or len(num_prb or ()) > 1:
-            raise bad_value("--target", "c-library with --dtype, --planes or several --num-prb", "without them")
-        size = num_prb[0] if num_prb else None
-        _export_c_library(weights, out, experiment, tuple(overrides or ()), size, esn0_db, slots)
-        return
     request = Request(
         weights,
         chosen,
         out,
         num_prb=tuple(num_prb or ()),
         dtype=dtype,
-        experiment=experiment or "pusch-receivers",
+        experiment=experiment or "",
         changes=tuple(overrides or ()),
         esn0_db=esn0_db,
         num_slots=slots,
@@ -106,66 +92,9 @@ def model(
     )
     request.check()
     with ProgressLine() as line:
-        outcome = export(request, line.say)
-    for file in outcome.files:
-        worst = max(file.llrs, key=lambda llr: llr.max_difference)
-        print(f"{file.name}: LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}", end="")
-        if file.bler is not None:
-            print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
-        print(f"; loss {file.loss} dB" if file.loss is not None else "")
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
-    from ran.export.csi import export_csi
-
-    outcome = export_csi(weights, out, experiment, changes)
-    print(f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after")
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_c_library(
-    receiver: str,
-    out: Path,
-    experiment: str | None,
-    changes: tuple[str, ...],
-    num_prb: int | None,
-    esn0_db: float | None,
-    slots: int,
-) -> None:
-    from ran.cli.progress import ProgressLine
-    from ran.export.c_library import export_c_library
-
-    with ProgressLine() as line:
-        outcome = export_c_library(
-            receiver, out, experiment or "pusch-receivers", changes, num_prb, esn0_db, slots, line.say
-        )
-    worst = max(outcome.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
-    print(
-        f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
-        f"{outcome.bler.before} blocks in error with the receiver, {outcome.bler.after} with the library"
-    )
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_beams(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
-    from ran.export.beams import export_beams
-
-    outcome = export_beams(weights, out, experiment, changes)
-    for parity in outcome.parities:
-        print(parity.text())
+        outcome = chosen.export(request, line.say)
+    for text in outcome.lines():
+        print(text)
     for problem in outcome.problems:
         print(f"rejected: {problem}")
     print(f"report: {outcome.folder / 'REPORT.md'}")

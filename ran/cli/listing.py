@@ -16,7 +16,7 @@ def list_(
         typer.Argument(
             metavar="KIND",
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, architectures, weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, architectures, weights, recipes, studies or export-targets (or targets).",
         ),
     ],
 ) -> None:
@@ -34,7 +34,9 @@ def list_(
         "architectures": _architectures,
         "weights": _weights,
         "recipes": _recipes,
-        "targets": _targets,
+        "export-targets": _export_targets,
+        "studies": _studies,
+        "targets": _export_targets,
     }
     if kind not in kinds:
         raise unknown_name("KIND", kind, kinds)
@@ -122,10 +124,15 @@ def _described(package: str) -> dict[str, str]:
     return {name: str(read_mapping(path).get("description", "")) for name, path in shipped(package).items()}
 
 
-def _targets() -> dict[str, str]:
-    """What models are exported for, and the packages that takes besides."""
-    from ran.export.targets import TARGETS
+def _studies() -> dict[str, str]:
+    """What `ran study` runs; other studies have verbs of their own."""
+    from ran.registry import KINDS, descriptions
 
-    return {
-        name: target.description + (f" ({target.extra[1]})" if target.extra else "") for name, target in TARGETS.items()
-    }
+    return descriptions(KINDS["studies"])
+
+
+def _export_targets() -> dict[str, str]:
+    """What models are exported for, and the packages that takes besides."""
+    from ran.registry import KINDS, descriptions
+
+    return descriptions(KINDS["export-targets"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,7 @@ def robustness(
     from ran.studies.monitor.condition import alarms_of
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import summaries, write_results
+    from ran.studies.robustness.page import write_results
     from ran.studies.robustness.run import Request, run_conditions
     from receivers.neural.weights import shipped_weights
 
@@ -81,9 +82,7 @@ def robustness(
         run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
     alarms = alarms_of(known, outcomes, blocks) if monitor else {}
     page = write_results(outcomes, out, alarms)
-    _print_table(outcomes, alarms)
-    for line in summaries(outcomes):
-        print(line)
+    print_results(outcomes, alarms)
     print(f"report: {page}")
     if write_card:
         _write_cards(outcomes, blocks, slots, conditions or [], file)
@@ -113,13 +112,14 @@ def _write_cards(
         print(f"written: {path.with_suffix('.md')}")
 
 
-def _print_table(outcomes: list[Outcome], alarms: dict[tuple[str, str], str]) -> None:
+def print_results(outcomes: Sequence[Outcome], alarms: Mapping[tuple[str, str], str] | None = None) -> None:
+    """The table of a study in the terminal, and what it comes to. alarms: as of `write_results`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import by_condition, cell, competitors
+    from ran.studies.robustness.page import by_condition, cell, competitors, summaries
 
     receivers = competitors(outcomes)
     table = Table(title=f"Es/N0 at 10 % BLER and gain over {BASELINE}, dB, with 95 % intervals", title_justify="left")
@@ -141,8 +141,7 @@ def _print_table(outcomes: list[Outcome], alarms: dict[tuple[str, str], str]) ->
                 cells.append(Text(alarms.get((condition.name, name), "—")))
         table.add_row(condition.title, *cells)
     console = Console(highlight=False)
-    (
-        console
-        if console.is_terminal
-        else Console(highlight=False, width=80 + (42 + 30 * bool(alarms)) * len(receivers))
-    ).print(table)
+    width = 80 + (42 + 30 * bool(alarms)) * len(receivers)
+    (console if console.is_terminal else Console(highlight=False, width=width)).print(table)
+    for text in summaries(outcomes):
+        print(text)

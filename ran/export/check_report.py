@@ -6,10 +6,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from ran import __version__
 from ran.export.check import Clause
 from ran.export.files import size_and_sha256
-from ran.report.template import page_part, page_template
+from ran.report.template import page_template
 from receivers.onnx.contracts import CONTRACTS
 
 
@@ -55,6 +54,4 @@ def as_page(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
         clauses=clauses,
         conclusion=conclusion(clauses),
         sha256=size_and_sha256(file)[1],
-        css=page_part("page.css"),
-        version=__version__,
     )

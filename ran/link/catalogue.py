@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from channels import CHANNEL_PATHS
+from channels.impairments import IMPAIRMENT_PATHS
 from ran.config.limits import check_limits
 from ran.config.strict import strictly
 from ran.errors import InputError, bad_value, nearest
@@ -191,10 +192,10 @@ def channel_fingerprint(block: Mapping[str, Any]) -> str | None:
     own = str(construct(cls, block, "channel").fingerprint()) if hasattr(cls, "fingerprint") else ""
     if name in CHANNEL_PATHS:
         return own or None
-    return _user_fingerprint(cls, block, Path.cwd()) + own
+    return user_fingerprint(cls, block, Path.cwd()) + own
 
 
-def _user_fingerprint(cls: type, block: Mapping[str, Any], folder: Path) -> str:
+def user_fingerprint(cls: type, block: Mapping[str, Any], folder: Path) -> str:
     """Hash of a user's class, the modules beside it that it imports, and the files that its options name."""
     source = inspect.getsourcefile(cls)
     given = {key: value for key, value in block.items() if key != "name"}
@@ -209,6 +210,18 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
         name = _name_of(block, at, names(IMPAIRMENT))
         built.append(construct(find_class(IMPAIRMENT, name, path=at), block, at))
     return tuple(built)
+
+
+def impairment_fingerprint(block: Mapping[str, Any]) -> str | None:
+    """Hash of the source of a user's impairment, and of the files that its options name; None for a shipped one."""
+    name = str(block.get("name"))
+    if name in IMPAIRMENT_PATHS:
+        return None
+    try:
+        cls = find_class(IMPAIRMENT, name, path="waveform")
+    except InputError:
+        return None
+    return user_fingerprint(cls, block, Path.cwd())
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
@@ -253,4 +266,4 @@ def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir:
         return hashlib.sha256("\n".join(found).encode()).hexdigest()
     if name in RECEIVER_PATHS or name.endswith((".onnx", ".tflite")):
         return receiver.fingerprint()
-    return _user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()
+    return user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()

@@ -75,8 +75,8 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("experiment", "Experiments", "ran sim", _experiment, _SWEEP),
         Kind("sweep", "The block sweep of an experiment", "ran sim", _sweep, named_by_file=False),
-        Kind("adaptation", "Link adaptation experiments", "ran adapt", _adaptation),
-        Kind("beams", "Beam experiments", "ran beams", _beams),
+        Kind("adaptation", "Link adaptation experiments", "ran adapt", _adaptation, _SWEEP),
+        Kind("beams", "Beam experiments", "ran beams", _beams, _SWEEP),
         Kind("recipe", "Training recipes of receivers", "ran train", _recipe, _BASE),
         Kind("beam-recipe", "Training recipes of beam predictors", "ran train", _beam_recipe, _BASE),
         Kind(

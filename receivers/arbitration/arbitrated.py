@@ -6,14 +6,16 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
+from operator import and_
 from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor
 
 from receivers.arbitration.evidence import decision_residual
-from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, Receiver, SlotObservation, Supports, Truth
 
 Rule = Literal["crc", "residual"]
 
@@ -75,16 +77,8 @@ class Arbitrated(Receiver):
                 raise ValueError(f"members: got {receiver.name!r}, which needs the truth; allowed: receivers without")
 
     @property
-    def takes_mixed_modulations(self) -> bool:
-        return all(receiver.takes_mixed_modulations for receiver in self.receivers)
-
-    @property
-    def takes_constellations(self) -> bool:
-        return all(receiver.takes_constellations for receiver in self.receivers)
-
-    @property
-    def works_without_pilots(self) -> bool:
-        return all(receiver.works_without_pilots for receiver in self.receivers)
+    def supports(self) -> Supports:
+        return reduce(and_, (receiver.supports for receiver in self.receivers))
 
     @property
     def uses_decoder(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -14,7 +15,7 @@ from receivers.classical.expectation_propagation import ExpectationPropagation
 from receivers.classical.points import demap_points
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
-from receivers.interface import SlotObservation
+from receivers.interface import SlotObservation, Supports
 
 DetectorName = Literal["lmmse", "ep", "ml", "k-best", "mmse-pic"]
 DemapperName = Literal["maxlog", "exact"]
@@ -63,9 +64,9 @@ class Detection:
         return self.detector == "mmse-pic"
 
     @property
-    def takes_mixed_modulations(self) -> bool:
-        """Whether layers may differ in modulation."""
-        return self.detector == "lmmse"
+    def supports(self) -> Supports:
+        """What it can detect; pilots are no matter of its."""
+        return replace(Supports.all(), mixed_modulations=self.detector == "lmmse")
 
     def check(self, num_layers: int) -> None:
         """`ValueError` when so many layers cannot be detected."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from receivers.interface import PilotLayout, Receiver, SlotObservation, Truth
+from receivers.interface import PilotLayout, Receiver, SlotObservation, Supports, Truth
 from receivers.monitoring.inputs import STATISTICS, configuration, input_statistics
 
 _NOTHING = (math.nan,) * len(STATISTICS)
@@ -81,16 +81,8 @@ class Monitored(Receiver):
         return self.receiver.name
 
     @property
-    def takes_mixed_modulations(self) -> bool:
-        return self.receiver.takes_mixed_modulations and self.reference.takes_mixed_modulations
-
-    @property
-    def takes_constellations(self) -> bool:
-        return self.receiver.takes_constellations and self.reference.takes_constellations
-
-    @property
-    def works_without_pilots(self) -> bool:
-        return self.receiver.works_without_pilots and self.reference.works_without_pilots
+    def supports(self) -> Supports:
+        return self.receiver.supports & self.reference.supports
 
     @property
     def uses_decoder(self) -> bool:

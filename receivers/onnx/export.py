@@ -61,7 +61,10 @@ def generic_graph(
         most_layers = 2
     else:
         kind = type(model).__name__
-        raise ValueError(f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots")
+        raise ValueError(
+            f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots; any in a torch "
+            "program (target torch)"
+        )
     if not 1 <= num_layers <= most_layers or bits_per_symbol < 2:
         raise ValueError(
             f"got {num_layers} layers, {bits_per_symbol} bits per symbol; allowed: 1 to {most_layers} layers, QPSK up"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
 from ran.phy.config import Config
 from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.subbands import pmi_units
@@ -138,6 +139,16 @@ class Throughput(Config):
     snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (-10.0, 0.0, 10.0)
 
 
+class Stopping(Config):
+    """When fewer drops than num_drops are enough.
+
+    sgcs_half_width: so narrow is the 95 % interval of the mean SGCS of every way to report, to either side; null: all
+    drops are evaluated.
+    """
+
+    sgcs_half_width: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class FeedbackBlock(Block):
     """A way to report, by its name, with its options; `label` for tables and figures."""
 
@@ -152,8 +163,10 @@ class CsiExperiment(Config):
     """A comparison of ways to report the channel.
 
     channel: model and options. num_layers: whose precoders are reported, each judged by itself. feedback: who is
-    compared. num_drops: users that are evaluated. num_fit_drops: others, to which challengers are fitted.
+    compared. num_drops: users that are evaluated at most. num_fit_drops: others, to which challengers are fitted.
     """
+
+    younger_fields = ("stopping",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
@@ -168,6 +181,7 @@ class CsiExperiment(Config):
     feedback: Annotated[tuple[FeedbackBlock, ...], Field(min_length=1)]
     throughput: Throughput = Throughput()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
+    stopping: Stopping = Stopping()
     num_fit_drops: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
@@ -217,7 +231,16 @@ def built_in_experiments() -> dict[str, Path]:
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> CsiExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    experiment, folder = load_as(CsiExperiment, name_or_path, overrides, built_in_experiments())
+    return with_absolute_files(*load_as(CsiExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> CsiExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(CsiExperiment, values, source), folder)
+
+
+def with_absolute_files(experiment: CsiExperiment, folder: Path) -> CsiExperiment:
+    """The experiment with its relative file names taken relative to `folder`."""
     feedback = tuple(
         FeedbackBlock.model_validate(absolute_files(block.model_dump(), folder)) for block in experiment.feedback
     )

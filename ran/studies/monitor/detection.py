@@ -11,9 +11,6 @@ from typing import Annotated, Any
 
 import numpy as np
 import torch
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from pydantic import Field
 from scipy.stats import binomtest
 
@@ -21,7 +18,7 @@ from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
 from ran.errors import ReceiverRefused
 from ran.phy.config import Config
-from ran.report.picture import STYLE, png_bytes
+from ran.report.figures import as_file, new_figure, style
 from ran.sim.experiment import EsN0Db
 from ran.sim.files import write_text
 from ran.stats import percent
@@ -241,9 +238,8 @@ def write_detection(found: Detection, out: Path) -> None:
 
 def _roc_png(found: Detection) -> bytes:
     """ROC curves of all detectors over windows."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(5, 4.6), layout="constrained")
-        FigureCanvasAgg(figure)
+    with style():
+        figure = new_figure(5, 4.6)
         axes = figure.subplots()
         for name in DETECTORS:
             sides = [[w[name] for s in found.scenes if s.worse is side for w in s.scores] for side in (True, False)]
@@ -254,6 +250,6 @@ def _roc_png(found: Detection) -> bytes:
             axes.plot(false, hit, label=f"{name}, AUC {found.auc(name)[0]:.3f}")
         axes.set(xlabel="alarms where the receiver is not worse", ylabel="alarms where it is worse")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=f"{found.weights}: worse than lmmse, {WINDOW} slots")
-        axes.grid(True, linewidth=0.5)
+        axes.grid(True)
         axes.legend(frameon=False, loc="lower right")
-        return png_bytes(figure)
+        return as_file(figure, "png")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
 import json
@@ -11,9 +10,9 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ran import __version__
 from ran.errors import InputError
-from ran.report.template import page_part, page_template
+from ran.report.figures import data_address
+from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import percent
 from ran.studies.monitor.picture import timeline_png
@@ -39,7 +38,7 @@ def write_results(found: Monitoring, out: Path) -> Path:
     """Write monitor.csv, .json and .html into the folder; returns the path of the page."""
     write_text(out / CSV, _as_csv(found))
     write_text(out / JSON, json.dumps(_as_values(found), indent=1) + "\n")
-    picture = "data:image/png;base64," + base64.b64encode(timeline_png(found)).decode()
+    picture = data_address(timeline_png(found), "image/png")
     page = page_template("ran.studies.monitor").render(
         source=found.source,
         receiver=found.receiver,
@@ -53,8 +52,6 @@ def write_results(found: Monitoring, out: Path) -> Path:
         problems=found.problems,
         window=WINDOW,
         reference=found.reference,
-        css=page_part("page.css"),
-        version=__version__,
     )
     write_text(out / PAGE, page)
     return out / PAGE

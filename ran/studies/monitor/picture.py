@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from ran.report.curves import COLORS_LIGHT
-from ran.report.picture import STYLE, png_bytes
+from ran.report.figures import as_file, new_figure, style
+from ran.report.palette import COLORS_LIGHT
 from ran.studies.monitor.run import Monitoring
 from ran.studies.monitor.windows import DETECTORS, WINDOW
 
@@ -17,9 +14,8 @@ _ALARM = "#d9822b"
 
 def timeline_png(found: Monitoring) -> bytes:
     """PNG of the blocks that were lost, and below it of every detector."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(11, 1.6 * (len(DETECTORS) + 1)), layout="constrained")
-        FigureCanvasAgg(figure)
+    with style():
+        figure = new_figure(11, 1.6 * (len(DETECTORS) + 1))
         rows = figure.subplots(len(DETECTORS) + 1, 1, sharex=True)
         lost = np.array([not record.arrived for record in found.records], float)
         ends = np.array([window.slot for window in found.windows])
@@ -38,7 +34,7 @@ def timeline_png(found: Monitoring) -> bytes:
             axes.scatter(ends[alarm], score[alarm], s=12, color=_ALARM, zorder=3)
             axes.set(title=f"{name}: {DETECTORS[name]}")
         for axes in rows:
-            axes.grid(True, linewidth=0.5)
+            axes.grid(True)
             axes.title.set(fontsize=9, ha="left", x=0.0)
         rows[-1].set(xlabel="slot")
-        return png_bytes(figure)
+        return as_file(figure, "png")

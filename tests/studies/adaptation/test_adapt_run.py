@@ -85,6 +85,14 @@ def test_gain_over_the_first_classical_receiver(small):
     assert float(row["gain_low"]) < gain < float(row["gain_high"])
 
 
+def test_the_report_is_made_from_the_store_alone(small, tmp_path, monkeypatch):
+    """No receiver is built and nothing is simulated."""
+    monkeypatch.setattr("ran.studies.adaptation.series.build_receiver", None)
+    assert main(["report", str(small[1]), "--out", str(tmp_path)]) == 0
+    for name in ("results.csv", "report.html", "modes.png", "experiment.yaml"):
+        assert (tmp_path / name).read_bytes() == (small[1] / name).read_bytes()
+
+
 def test_resumes_and_replays(small, monkeypatch, capsys):
     file, out = small
     before, stored = (out / "results.csv").read_bytes(), jobs_of(out)
