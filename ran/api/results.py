@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Sequence
-from functools import cached_property, partial
-from io import BytesIO
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,18 +167,18 @@ class Results:
         return (*(part.facts.get(key) for key in self.keys), receiver) if self.keys else receiver
 
 
-def _receivers(run: RunResults) -> list[str]:
-    """Those with points, in the order of the experiment."""
-    return list(dict.fromkeys(point.receiver for point in run.points))
-
-
 def _shown(figure: Figure) -> Figure:
-    """A figure that a notebook shows as the value of a cell, whatever backend matplotlib has there."""
-    setattr(figure, "_repr_png_", partial(_png, figure))  # noqa: B010 - IPython asks for it, matplotlib has none
+    """The figure, which a notebook then also shows where nobody imported pyplot."""
+
+    def png() -> bytes:
+        written = io.BytesIO()
+        figure.savefig(written, format="png")
+        return written.getvalue()
+
+    figure._repr_png_ = png  # type: ignore[attr-defined]
     return figure
 
 
-def _png(figure: Figure) -> bytes:
-    content = BytesIO()
-    figure.savefig(content, format="png", dpi=100)
-    return content.getvalue()
+def _receivers(run: RunResults) -> list[str]:
+    """Those with points, in the order of the experiment."""
+    return list(dict.fromkeys(point.receiver for point in run.points))

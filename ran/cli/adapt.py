@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.cluster_option import ClusterOption
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def adapt(
     experiment: Annotated[
-        str, typer.Argument(help="An adaptation experiment's file, or the name of one (`ran list adaptations`).")
+        str,
+        typer.Argument(
+            help="An adaptation experiment's file, or the name of one (`ran list adaptations`).",
+            autocompletion=completion.adaptations,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,

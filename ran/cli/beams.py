@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.cluster_option import ClusterOption
 
 if TYPE_CHECKING:
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def beams(
     experiment: Annotated[
-        str, typer.Argument(help="A beam experiment's file, or the name of one (`ran list beam-experiments`).")
+        str,
+        typer.Argument(
+            help="A beam experiment's file, or the name of one (`ran list beam-experiments`).",
+            autocompletion=completion.beam_experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, job_workers_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def calibrate(
         raise InputError(f"--{error}") from None
     chosen = select(setups or [], release)
     from ran.cli.progress import ProgressLine
-    from ran.studies.calibration.page import make_folder, write_results
+    from ran.studies.calibration.page import CSV, make_folder, summary, write_results
     from ran.studies.calibration.run import DropWorker, Request, calibrate_all, named
     from ran.studies.job import JobProgram
 
@@ -65,7 +66,7 @@ def calibrate(
         results = calibrate_all(request, out, workers=workers, listener=listener, executor=far)
     page = write_results(results, out)
     print_results(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), summary=summary(results))
     compared = [entry.is_met for result in results for entry in result.against_reference()]
     if False in compared or True not in compared:
         raise typer.Exit(1)

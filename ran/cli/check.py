@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+
 
 def check(
     name: Annotated[
@@ -30,6 +32,7 @@ def check(
             f"{'failed' if finding.problem else 'passed'}  {finding.test}"
             + (f": {finding.problem}" if finding.problem else "")
         )
+    answer(name=name, kind=kind.noun, findings=list(findings))
     failed = sum(bool(finding.problem) for finding in findings)
     print(f"{name}: {kind.noun}, {len(findings) - failed} of {len(findings)} tests passed")
     if failed:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer, report, rows_of
 from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
@@ -69,7 +70,7 @@ def conformance(
     from ran.cli.progress import ProgressLine
     from ran.sim.experiment import ReceiverBlock
     from ran.sim.simulation import build_simulation
-    from ran.studies.conformance.page import write_results
+    from ran.studies.conformance.page import CSV, conclusion, write_results
     from ran.studies.conformance.run import Request, passed, run_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
@@ -101,10 +102,11 @@ def conformance(
     if outcomes:
         page = write_results(outcomes, folder)
         print_results(outcomes)
-        print(f"report: {page}")
+        report(page, page.with_name(CSV), conclusion=conclusion(outcomes))
     for outcome in of_uci:
         print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
     if of_uci:
+        answer(uci_table=folder / uci.CSV, uci_rows=rows_of(folder / uci.CSV))
         print(
             f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
         )

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
 from ran.cli.cluster_option import ClusterOption
+from ran.counted import counted
 
 if TYPE_CHECKING:
     from ran.studies.csi.run import CsiResults
@@ -15,7 +17,11 @@ if TYPE_CHECKING:
 
 def csi(
     experiment: Annotated[
-        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
+        str,
+        typer.Argument(
+            help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).",
+            autocompletion=completion.csi_experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -41,7 +47,7 @@ def print_results(results: CsiResults) -> None:
 
     from ran.studies.csi.page import column_titles, rows
 
-    table = Table(title=f"{results.experiment.name}: {results.num_drops} drops", title_justify="left")
+    table = Table(title=f"{results.experiment.name}: {counted(results.num_drops, 'drop')}", title_justify="left")
     for number, title in enumerate(("feedback", *column_titles(results))):
         table.add_column(title, justify="left" if number == 0 else "right")
     for row in rows(results):

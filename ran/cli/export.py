@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
+
+if TYPE_CHECKING:
+    from ran.export.outcome import FileOutcome
 
 app = typer.Typer(
     cls=group_with_default("model"),
@@ -24,14 +31,16 @@ def model(
         typer.Argument(
             metavar="MODEL",
             help="Trained weights (`ran list weights`), or a file; for c-library lmmse, blind or {name: ..., options}.",
+            autocompletion=completion.weights,
         ),
     ],
     target: Annotated[
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models; c-library for lmmse "
-            "and blind; FILE.py:Class for a target of one's own, and {name: ..., option: value} for its options."
+            "torch, tensorrt, litert or savedmodel; hub for the layout of model hubs; beams for beam predictors, csi "
+            "for CSI models; c-library for lmmse and blind; FILE.py:Class for a target of one's own, and "
+            "{name: ..., option: value} for its options."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -74,6 +83,7 @@ def model(
 
     chosen = target_of(target)
     from ran.cli.progress import ProgressLine
+    from ran.export.outcome import Outcome
     from ran.export.request import Request
 
     request = Request(
@@ -93,12 +103,33 @@ def model(
     request.check()
     with ProgressLine() as line:
         outcome = chosen.export(request, line.say)
+    if isinstance(outcome, Outcome):
+        answer(files=[_told(file) for file in outcome.files], notes=outcome.notes)
+    answer(found=list(outcome.lines()))
     for text in outcome.lines():
         print(text)
-    for problem in outcome.problems:
+    _finish(outcome.folder, outcome.problems)
+
+
+def _told(file: FileOutcome) -> dict[str, object]:
+    return {
+        "file": file.name,
+        "sha256": file.sha256,
+        "num_bytes": file.num_bytes,
+        "llrs": file.llrs,
+        "bler": file.bler,
+        "latency": file.latency_after,
+        "loss": file.loss,
+    }
+
+
+def _finish(folder: Path, problems: Sequence[str]) -> None:
+    """Say where the export is, and end with a status of 1 where it was rejected."""
+    answer(folder=folder, is_accepted=not problems, problems=list(problems))
+    for problem in problems:
         print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
+    report(folder / "REPORT.md")
+    if problems:
         raise typer.Exit(1)
 
 
@@ -115,7 +146,7 @@ def check(
         int | None,
         typer.Option(min=2, max=8, help="Bits per symbol of the slots it is run on, where the file does not tell."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the clauses as JSON into this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json-file", help="Write the clauses as JSON into it.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the clauses as an HTML page into this file.")] = None,
 ) -> None:
     """Say which clauses of a contract a file meets, by running it. Exit status 1 when a demanded one is not met.
@@ -132,8 +163,10 @@ def check(
     from ran.sim.files import write_text
 
     clauses = check_file(file, contract, bits_per_symbol)
+    told = as_json(file, contract, clauses)
+    answer(**told)
     if json_file is not None:
-        write_text(json_file, as_json(file, contract, clauses))
+        write_text(json_file, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     if page is not None:
         write_text(page, as_page(file, contract, clauses))
     table = Table(title=f"{file.name} as {contract}", title_justify="left")
@@ -153,6 +186,8 @@ def check(
 @app.command("info")
 def info(file: Annotated[Path, typer.Argument(help="An exported file, or the folder of a SavedModel.")]) -> None:
     """Print what a file says of itself, after checking that it is as it was exported."""
-    from ran.export.info import describe
+    from ran.export.info import facts
 
-    print("\n".join(describe(file)))
+    found = facts(file)
+    answer(file=file, facts=found)
+    print("\n".join(f"{name}: {value}" for name, value in found.items()))

@@ -7,6 +7,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ran.cli.answer import answer, report
+
 #: Modules that have `print_results` of a kind of study, by its name.
 _TABLES = {
     "link adaptation study": "ran.cli.adapt",
@@ -30,6 +32,7 @@ def run_study(
     from ran.studies.job_sweep.run import results_of, study_of
     from ran.studies.jobs import run_jobs
     from ran.studies.kind import study_kind
+    from ran.studies.presets import write_assumptions
 
     kind = study_kind(name)
     assert kind is not None
@@ -50,7 +53,11 @@ def run_study(
         print_sweep(found)
     else:
         table_of(name)(results)
-    print(f"report: {page}")
+    assumptions = write_assumptions(loaded.name, folder)
+    if assumptions is not None:
+        answer(assumptions=assumptions)
+        print(f"assumptions: {assumptions}")
+    report(page, _csv_beside(page), experiment=loaded.name)
 
 
 def report_again(folder: Path, out: Path) -> bool:
@@ -79,8 +86,14 @@ def report_again(folder: Path, out: Path) -> bool:
         table_of(name)(results)
     else:
         raise InputError(f"{folder}: holds a {name}; allowed: {', '.join(kinds())}, and sweeps of them")
-    print(f"report: {page}")
+    report(page, _csv_beside(page))
     return True
+
+
+def _csv_beside(page: Path) -> Path:
+    """The CSV file of the page: both are named alike, or it is the folder's results."""
+    own = page.with_suffix(".csv")
+    return own if own.is_file() else page.with_name("results.csv")
 
 
 def table_of(name: str) -> Callable[[Any], None]:

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.default_command import group_with_default
 
 app = typer.Typer(
@@ -47,7 +48,7 @@ def watch(
     from ran.cli.progress import ProgressLine
     from ran.cli.receiver_option import receiver_blocks
     from ran.errors import InputError
-    from ran.studies.monitor.page import folder_for, summaries, write_results
+    from ran.studies.monitor.page import CSV, folder_for, summaries, write_results
     from ran.studies.monitor.reference import load_reference
     from ran.studies.monitor.run import monitor
 
@@ -63,9 +64,10 @@ def watch(
     page = write_results(found, folder)
     for problem in found.problems:
         print(f"problem: {problem}")
-    for text in summaries(found):
+    said = summaries(found)
+    for text in said:
         print(text)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), summary=said, windows_with_alarm=found.alarms)
     if any(found.alarms.values()):
         raise typer.Exit(1)
 

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+from ran.cli.answer import report as answer_report
+
 _PAPER = "paper"
 
 
@@ -43,7 +46,7 @@ def report(
     sweep) is made from its folder alone. With --merge a receiver that was simulated later stands beside the others of
     its link. Of several runs also the bits that each delivers per slot at the same SNR, and the gain over the first.
     """
-    from ran.cli.table import print_summary, print_throughput_gains
+    from ran.cli.table import print_summary, print_throughput_gains, told
     from ran.report import write_report
     from ran.sim.results import load_results, merged_results, write_csv
     from ran.sim.run_folder import CSV
@@ -59,7 +62,8 @@ def report(
     for result in results:
         print_summary(result, ebn0_offset)
     print_throughput_gains(results)
-    print(f"report: {page}")
+    answer(runs=[told(result) for result in results])
+    answer_report(page, page.with_name(CSV) if len(results) == 1 else None)
     if paper:
         from ran.report.paper import write_run_paper
 
@@ -77,7 +81,8 @@ def _of_study(folder: Path, out: Path, paper: bool) -> bool:
     if paper and kind not in ("", "sweep", None):
         raise InputError(f"--paper: {folder} holds a study ({kind}); allowed: runs of `ran sim`, and sweeps")
     if kind in reports:
-        print(f"report: {reports[kind](folder, out)}")
+        page, table = reports[kind](folder, out)
+        answer_report(page, table)
         if paper:
             from ran.studies.folder import load_parts
             from ran.studies.sweep.page import write_sweep_paper
@@ -87,36 +92,36 @@ def _of_study(folder: Path, out: Path, paper: bool) -> bool:
     return report_again(folder, out)
 
 
-def _sweep(folder: Path, out: Path) -> Path:
+def _sweep(folder: Path, out: Path) -> tuple[Path, Path]:
     from ran.cli.sweep_table import print_sweep
     from ran.studies.folder import load_parts
-    from ran.studies.sweep.page import write_sweep
+    from ran.studies.sweep.page import CSV, write_sweep
 
     parts = load_parts(folder)
     first = next((part.results.experiment for part in parts if part.results is not None), None)
     name, description = (folder.name, "") if first is None else (first.name, first.description)
     page = write_sweep(name, description, parts, out)
     print_sweep(name, parts)
-    return page
+    return page, page.with_name(CSV)
 
 
-def _robustness(folder: Path, out: Path) -> Path:
+def _robustness(folder: Path, out: Path) -> tuple[Path, Path]:
     from ran.cli.robustness import print_results
-    from ran.studies.robustness.page import write_results
+    from ran.studies.robustness.page import CSV, write_results
     from ran.studies.robustness.run import outcomes_in
 
     outcomes = outcomes_in(folder)
     page = write_results(outcomes, out)
     print_results(outcomes)
-    return page
+    return page, page.with_name(CSV)
 
 
-def _conformance(folder: Path, out: Path) -> Path:
+def _conformance(folder: Path, out: Path) -> tuple[Path, Path]:
     from ran.cli.conformance import print_results
-    from ran.studies.conformance.page import write_results
+    from ran.studies.conformance.page import CSV, write_results
     from ran.studies.conformance.run import outcomes_in
 
     outcomes = outcomes_in(folder)
     page = write_results(outcomes, out)
     print_results(outcomes)
-    return page
+    return page, page.with_name(CSV)

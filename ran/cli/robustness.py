@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
@@ -61,7 +62,7 @@ def robustness(
     from ran.studies.monitor.condition import alarms_of
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import write_results
+    from ran.studies.robustness.page import CSV, summaries, write_results
     from ran.studies.robustness.run import Request, run_conditions
     from receivers.neural.weights import shipped_weights
 
@@ -83,7 +84,7 @@ def robustness(
     alarms = alarms_of(known, outcomes, blocks) if monitor else {}
     page = write_results(outcomes, out, alarms)
     print_results(outcomes, alarms)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), summary=summaries(outcomes))
     if write_card:
         _write_cards(outcomes, blocks, slots, conditions or [], file)
     if any(outcome.verdict == "worse" for outcome in outcomes):

@@ -20,7 +20,7 @@ from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
 from ran.export.companions import write_consumers
 from ran.export.formats import OnnxFormat
-from ran.export.interface import ExportTarget, Say
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.request import Request
 from ran.export.vectors import write_vectors
 from ran.link.latency import Latency
@@ -80,6 +80,8 @@ class BeamTarget(ExportTarget):
     """beam predictor for the codebooks of a beam experiment"""
 
     name = "beams"
+    packages = ONNX_PACKAGES
+    install = ONNX_INSTALL
     experiment = "beams-uma-30ghz"
 
     def export(self, request: Request, say: Say) -> BeamOutcome:

@@ -29,8 +29,6 @@ def target_of(text: str, base_dir: Path | None = None) -> ExportTarget:
     cls = find_class(EXPORT_TARGET, name, base_dir, "--target")
     missing = [package for package in cls.packages if find_spec(package) is None]
     if missing:
-        raise InputError(
-            f"--target: got {name!r}, which needs {', '.join(missing)}: {cls.install} (in an environment of its own)"
-        )
+        raise InputError(f"--target: got {name!r}, which needs {', '.join(missing)}: {cls.install}")
     target: ExportTarget = construct(cls, block, "--target")
     return target

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ran.export.check import Clause
 from ran.export.files import size_and_sha256
@@ -24,9 +24,9 @@ def conclusion(clauses: Sequence[Clause]) -> str:
     )
 
 
-def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
+def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> dict[str, Any]:
     """The same as the table: a file, its contract, and every clause with its evidence."""
-    described = {
+    return {
         "file": file.name,
         "sha256": size_and_sha256(file)[1],
         "contract": contract,
@@ -43,7 +43,6 @@ def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
             for clause in clauses
         ],
     }
-    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_page(file: Path, contract: str, clauses: Sequence[Clause]) -> str:

@@ -12,7 +12,7 @@ import torch
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
-from ran.export.interface import ExportTarget, Say
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.request import Request
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import load
@@ -61,6 +61,8 @@ class CsiTarget(ExportTarget):
     """encoder and decoder of a two-sided CSI model"""
 
     name = "csi"
+    packages = ONNX_PACKAGES
+    install = ONNX_INSTALL
     experiment = "csi-uma-32ports"
 
     def export(self, request: Request, say: Say) -> CsiExport:

@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, ClassVar, Protocol
 if TYPE_CHECKING:
     from ran.export.request import Request
 
+#: What targets need whose files are in ONNX.
+ONNX_PACKAGES = ("onnx",)
+ONNX_INSTALL = "pip install 'ran6g[onnx]'"
 #: Takes a line about what is being done.
 Say = Callable[[str], None]
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from ran.export.formats import FileFormat, OnnxFormat
 from ran.export.graphs import Graph
-from ran.export.interface import ExportTarget, Say
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.outcome import FileOutcome, Outcome
 from ran.export.request import DTYPES, Request
 from ran.export.twin import ModelReceiver
@@ -28,6 +28,8 @@ class SlotTarget(ExportTarget):
 
     contract: ClassVar[str] = "generic"
     format: FileFormat = OnnxFormat()
+    packages: ClassVar[tuple[str, ...]] = ONNX_PACKAGES
+    install: ClassVar[str] = ONNX_INSTALL
     changes: ClassVar[tuple[str, ...]] = ()
     esn0_db: ClassVar[float] = 4.0
     per_prb: ClassVar[bool] = True

@@ -165,6 +165,8 @@ class TorchProgram(_Generic):
 
     name = "torch"
     format = TorchFormat()
+    packages = ()
+    install = ""
     dtypes = ("f32",)
 
     def build(
@@ -205,7 +207,7 @@ class Litert(_Generic):
     name = "litert"
     format = LitertFormat()
     packages = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
-    install = "pip install 'ran6g[litert]'"
+    install = "pip install 'ran6g[litert]' (in an environment of its own)"
 
 
 class SavedModelTarget(_Generic):
@@ -215,7 +217,7 @@ class SavedModelTarget(_Generic):
     format = SavedModelFormat()
     dtypes = ("f32",)
     packages = ("tensorflow", "litert_torch")
-    install = "pip install 'ran6g[litert,tensorflow]'"
+    install = "pip install 'ran6g[litert,tensorflow]' (in an environment of its own)"
 
 
 #: Targets for receivers, by name.

@@ -14,10 +14,11 @@ from channels import CHANNEL_PATHS
 from channels.impairments import IMPAIRMENT_PATHS
 from ran.config.limits import check_limits
 from ran.config.strict import strictly
-from ran.errors import InputError, bad_value, nearest
+from ran.errors import InputError, bad_value
 from ran.link.user_source import named_files_digest, source_digest
 from ran.registry.kinds import CHANNEL, IMPAIRMENT, RECEIVER
 from ran.registry.lookup import described, descriptions, find_class, names
+from ran.suggestions import did_you_mean
 from receivers import RECEIVER_PATHS
 
 if TYPE_CHECKING:
@@ -121,20 +122,21 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
     given = {k: v for k, v in block.items() if k != "name"}
     for key in given:
         if key not in known:
-            match = nearest(key, known)
-            hint = f"; did you mean {match!r}?" if match else ""
-            allowed = ", ".join(known) or "no options"
-            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}{hint}")
+            allowed = (", ".join(known) or "no options") + did_you_mean(key, known)
+            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}")
     if cls.__module__.partition(".")[0] in _OURS:
         check_limits(given, path)
+    model = options_model(cls, preset)
     try:
-        checked = _checked(options_model(cls, preset), given)
+        checked = _checked(model, given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise InputError(f"{path}.{key}: missing; {block['name']!r} needs it") from None
         allowed = first["msg"].removeprefix("Input should be ")
+        literals = model.model_json_schema()["properties"].get(key, {}).get("enum", ())
+        allowed += did_you_mean(first["input"], map(str, literals))
         raise bad_value(f"{path}.{key}", first["input"], allowed) from None
     values = {name: getattr(checked, name) for name in known}
     try:

@@ -55,6 +55,7 @@ EXPORT_TARGET = Kind(
         "tensorrt": "ran.export.targets:TensorRt",
         "litert": "ran.export.targets:Litert",
         "savedmodel": "ran.export.targets:SavedModelTarget",
+        "hub": "ran.export.hub:HubTarget",
     },
 )
 

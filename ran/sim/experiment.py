@@ -255,6 +255,7 @@ class Experiment(LinkPhysics, Named):
     """
 
     younger_fields = (*LinkPhysics.younger_fields, "data", "esn0_db")
+    keys_of_loader = ("sweep",)
 
     channel: Annotated[
         Annotated[Block, Tag("<one>")] | Annotated[tuple[Block, ...], Field(min_length=1), Tag("<per user>")],

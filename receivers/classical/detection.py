@@ -15,6 +15,7 @@ from receivers.classical.expectation_propagation import ExpectationPropagation
 from receivers.classical.points import demap_points
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
+from receivers.errors import unknown_name
 from receivers.interface import SlotObservation, Supports
 
 DetectorName = Literal["lmmse", "ep", "ml", "k-best", "mmse-pic"]
@@ -42,9 +43,9 @@ class Detection:
         num_turbo: int = 3,
     ) -> None:
         if detector not in get_args(DetectorName):
-            raise ValueError(f"detector: got {detector!r}; allowed: {', '.join(get_args(DetectorName))}")
+            raise unknown_name("detector", detector, get_args(DetectorName))
         if demapper not in get_args(DemapperName):
-            raise ValueError(f"demapper: got {demapper!r}; allowed: {', '.join(get_args(DemapperName))}")
+            raise unknown_name("demapper", demapper, get_args(DemapperName))
         if num_turbo < 1:
             raise ValueError(f"num_turbo: got {num_turbo}; allowed: 1 or more")
         self.detector = detector

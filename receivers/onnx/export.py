@@ -111,7 +111,7 @@ def write_onnx(
     example: inputs in the contract's order. about: metadata besides the contract. `ValueError` when the file cannot be
     written; it appears whole or not at all.
     """
-    import onnx  # takes a while to import
+    onnx = onnx_package()  # takes a while to import
 
     path = Path(out)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -131,18 +131,25 @@ def write_onnx(
     return path
 
 
+def onnx_package() -> Any:
+    """The package onnx, which writes files and reads what is in them; `ValueError` where it is not installed."""
+    try:
+        import onnx
+    except ImportError:
+        raise ValueError("onnx: not installed; allowed: after pip install 'ran6g[onnx]'") from None
+    return onnx
+
+
 def sign_metadata(proto: Any, about: Mapping[str, str]) -> None:
     """Set a model's metadata, with the hash of all that it holds besides."""
-    import onnx
-
+    onnx = onnx_package()
     onnx.helper.set_model_props(proto, dict(about))
     onnx.helper.set_model_props(proto, {**about, CONTENT_SHA256: content_sha256(proto)})
 
 
 def content_sha256(proto: Any) -> str:
     """SHA-256 of a model with its metadata, but for this hash itself."""
-    import onnx
-
+    onnx = onnx_package()
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     kept = sorted((entry.key, entry.value) for entry in proto.metadata_props if entry.key != CONTENT_SHA256)

@@ -53,7 +53,7 @@ def kept_part(
         first = shard * SHARD
 
         def compute(first: int = first) -> dict[str, np.ndarray]:
-            say(f"{split} drops {first + 1} to {first + SHARD} of {wanted.stop}")
+            say(f"{split} drops {first + 1} to {min(first + SHARD, wanted.stop)} of {wanted.stop}")
             drops = world.drops(split, first, SHARD, weights)
             return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
 

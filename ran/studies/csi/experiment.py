@@ -23,7 +23,7 @@ _OURS = ("direction", "rx_array", "tx_array", "pathloss", "speed_mps", "normalis
 Spacing = Annotated[float, Field(gt=0, le=100)]
 
 
-class Panel(Config):
+class PortPanel(Config):
     """The base station's panel of cross-polarised ports.
 
     n1, n2: ports of a polarisation across and up (TS 38.214 table 5.2.2.2.1-2). subarray_rows: elements of a port, one
@@ -41,7 +41,7 @@ class Panel(Config):
     bearing_deg: Annotated[float, Field(ge=-360, le=360)] = 0.0
 
     @model_validator(mode="after")
-    def _has_an_entry(self) -> Panel:
+    def _has_an_entry(self) -> PortPanel:
         oversampling(self.n1, self.n2)
         return self
 
@@ -63,7 +63,7 @@ class Panel(Config):
         }
 
 
-class Terminal(Config):
+class UserAntennas(Config):
     """The user's antennas: one row of `columns` places half a wavelength apart, two polarisations (0 and 90
     degrees)."""
 
@@ -100,7 +100,7 @@ class Band(Config):
         return pmi_units(self.num_prb, self.subband_size, 0, self.per_subband)
 
 
-class Estimate(Config):
+class ChannelKnowledge(Config):
     """What the user knows of the channel: all of it ("ideal"), or an estimate from CSI-RS at an Es/N0 per port.
 
     density: CSI-RS resource elements per port and PRB.
@@ -118,7 +118,7 @@ class Estimate(Config):
         return value
 
 
-class Timing(Config):
+class ReportTiming(Config):
     """Reports every period_ms, of which the last num_observed are known, and the time ahead that is asked for."""
 
     period_ms: Annotated[float, Field(gt=0, le=1000)] = 5.0
@@ -172,12 +172,12 @@ class CsiExperiment(Config):
     description: str = ""
     channel: Block
     speed_kmh: Annotated[float, Field(ge=0, le=1000)] = 3.0
-    panel: Panel = Panel()
-    terminal: Terminal = Terminal()
+    panel: PortPanel = PortPanel()
+    terminal: UserAntennas = UserAntennas()
     band: Band = Band()
     num_layers: Annotated[int, Field(ge=1, le=4)] = 1
-    estimate: Estimate = Estimate()
-    timing: Timing = Timing()
+    estimate: ChannelKnowledge = ChannelKnowledge()
+    timing: ReportTiming = ReportTiming()
     feedback: Annotated[tuple[FeedbackBlock, ...], Field(min_length=1)]
     throughput: Throughput = Throughput()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500

@@ -20,6 +20,7 @@ from ran.sim.experiment import Experiment, built_in_experiments, with_absolute_f
 from ran.sim.loading import read_values
 from ran.sim.site_title import retitled
 from ran.studies.part import Part
+from ran.studies.presets import preset_experiments
 
 #: More would be a mistake more often than a wish, and every one is checked before anything is simulated.
 MAX_PARTS = 1000
@@ -88,7 +89,7 @@ def load_any(
     changes: more of them, plain values by their path. `InputError` in one line for everything that is wrong, in any
     combination.
     """
-    values, folder = read_values(name_or_path, overrides, built_in_experiments())
+    values, folder = read_values(name_or_path, overrides, built_in_experiments() | preset_experiments())
     return request_of(values, folder, str(name_or_path), changes or {})
 
 

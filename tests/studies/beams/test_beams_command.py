@@ -147,7 +147,7 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["beams-uma"], "did you mean 'beams-uma-30ghz'?"),
+        (["beams-uma"], "did you mean 'beams-uma-30ghz', 'beams-uma-30ghz-half-rate'"),
         (["beams-uma-30ghz", "--set", "predictors=[hierarchicl]"], "did you mean 'hierarchical'?"),
         (["beams-uma-30ghz", "--set", "set_b.size=65"], "inside Set A"),
         (["beams-uma-30ghz", "--set", "predictors=[{name: hierarchical, num_wide: 5}]"], "num_wide: got 5"),
