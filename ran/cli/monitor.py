@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ran.cli.answer import report
+from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
 
 app = typer.Typer(
@@ -92,6 +92,7 @@ def reference(
     for name, threshold in found.thresholds.items():
         print(f"{name}: alarm above {threshold:.3g}")
     print(f"written: {path}")
+    answer(reference=path, thresholds=found.thresholds)
 
 
 @app.command("measure")
@@ -114,6 +115,8 @@ def measure(
     with ProgressLine() as line:
         found = measure_detection(weights, slots, windows, line.say)
     write_detection(found, folder)
-    for text in lines(found):
+    said = lines(found)
+    for text in said:
         print(text)
     print(f"written: {folder}")
+    answer(folder=folder, summary=said)
