@@ -16,7 +16,7 @@ from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.link.streams import stream
 from ran.sim.files import write_text
-from ran.studies.monitor.windows import DETECTORS, MOST_UNLIKE, WINDOW, Bounds, scores
+from ran.studies.monitor.windows import DETECTORS, MOST_UNLIKE, NO_BOUND, WINDOW, Bounds, scores
 from ran.training import distribution
 from ran.training.offsets import Offsets
 from receivers import Lmmse, NeuralReceiver
@@ -30,7 +30,6 @@ NUM_WINDOWS = 300
 _SEED = 1
 #: Of the width of a range, on either side: what few slots of a training do not show.
 _MARGIN = 0.25
-_NO_BOUND = 1e9
 
 
 @dataclass(frozen=True)
@@ -149,9 +148,9 @@ def _ends(columns: np.ndarray) -> Iterator[tuple[float, float]]:
     for name, column in zip(STATISTICS, columns, strict=True):
         seen = column[~np.isnan(column)]
         if not len(seen):
-            yield -_NO_BOUND, _NO_BOUND
+            yield -NO_BOUND, NO_BOUND
             continue
         low, high = float(seen.min()), float(seen.max())
         margin = _MARGIN * (high - low)
         # correlations have no upper bound: the more a channel is like itself, the easier it is
-        yield low - margin, _NO_BOUND if name.endswith("correlation") else high + margin
+        yield low - margin, NO_BOUND if name.endswith("correlation") else high + margin

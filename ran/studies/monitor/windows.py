@@ -19,6 +19,8 @@ DETECTORS = {
     "calibration": "bits per coded bit that LLRs claim and do not hold",
     "worse": "slots lost that the reference receives, less those the other way round, and claims without ground",
 }
+#: Ends of ranges that are none.
+NO_BOUND = 1e9
 #: Share of the sampled slots of a window that may be unlike the training without an alarm.
 MOST_UNLIKE = 0.5
 #: Claims without ground count so much at most beside slots of the comparison, bits per coded bit: a part of a slot, so
@@ -46,7 +48,8 @@ class Bounds:
         ranges = self.ranges.get(record.configuration["bits per symbol"], ())
         for (name, unit), value, (low, high) in zip(STATISTICS.items(), record.statistics, ranges, strict=False):
             if value < low or value > high:
-                said.append(f"{name} {value:.3g}{unit and ' ' + unit}, trained {low:.3g} to {high:.3g}")
+                trained = f"{low:.3g} or more" if high >= NO_BOUND else f"{low:.3g} to {high:.3g}"
+                said.append(f"{name} {value:.3g}{unit and ' ' + unit}, trained {trained}")
         return tuple(said)
 
 

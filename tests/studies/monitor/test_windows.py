@@ -30,6 +30,7 @@ def test_inputs_outside_the_training_are_counted_and_named():
     assert scores(window, BOUNDS)["inputs"] == 0.5
     assert BOUNDS.unlike(slot(burst)) == ("symbol spread 12 dB, trained 0 to 3",)
     assert BOUNDS.unlike(slot(USUAL)) == ()
+    assert BOUNDS.unlike(slot((10.0, 3.0, 0.5, 0.1, 0.9))) == ("frequency correlation 0.1, trained 0.5 or more",)
     one_pilot = {**CONFIGURATION, "DM-RS symbols": 1}
     assert BOUNDS.unlike(slot(USUAL, configuration=one_pilot)) == ("DM-RS symbols 1, trained 2",)
 
