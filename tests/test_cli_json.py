@@ -57,7 +57,7 @@ LIGHT = {
 SHOWN = {"sim", "report", "status", "data write", "data info", "data verify", "data evaluate", "data sigmf"}
 SLOW = {
     "calibrate", "bench rows", "bench latency", "conformance", "robustness", "adapt", "beams", "csi", "train", "decode",
-    "data beams", "data csi", "data rays", "export model", "export check", "export info",
+    "data beams", "data csi", "data rays", "export model", "export check", "export info", "study",
 }  # fmt: skip
 
 
@@ -145,6 +145,11 @@ SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
             (0, 1),
         ),
         (["calibrate", "umi-30ghz", "--drops", "1", "--workers", "1", "--out", "run"], "rows", (0, 1)),
+        (
+            ["study", "robustness", "--set", "conditions=[tdl-a]", "--set", "max_slots=16", "--out", "run"],
+            "report",
+            (0,),
+        ),
         (["train", "tiny.yaml", "--out", "run", "--workers", "1"], "weights", (0,)),
         (["bench", "latency", "lmmse", "--slots", "10", "--num-prb", "4", "--out", "run"], "rows", (0,)),
         (["data", "csi", "csi.yaml", "--out", "set.h5", "--drops", "8"], "shapes", (0,)),
