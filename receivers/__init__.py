@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from receivers.arbitration.arbitrated import Arbitrated
     from receivers.c_library.receiver import CLibrary
     from receivers.classical.blind import Blind
     from receivers.classical.composed import Composed
@@ -30,6 +31,7 @@ RECEIVER_PATHS = {
     "blind": "receivers.classical.blind:Blind",
     "neural": "receivers.neural.receiver:NeuralReceiver",
     "c-library": "receivers.c_library.receiver:CLibrary",
+    "arbitrated": "receivers.arbitration.arbitrated:Arbitrated",
 }
 _HOMES = {path.partition(":")[2]: path.partition(":")[0] for path in RECEIVER_PATHS.values()} | {
     "Composed": "receivers.classical.composed",
@@ -60,6 +62,7 @@ def __dir__() -> list[str]:
 __all__ = [
     "RECEIVERS",
     "RECEIVER_PATHS",
+    "Arbitrated",
     "Blind",
     "CLibrary",
     "Composed",

@@ -75,6 +75,23 @@ class SoftDecoder(Protocol):
         without errors are certain. And, bool [batch], whether that is true of all blocks of a slot.
         """
 
+    def arrived_layers(self, llr: Tensor) -> Tensor:
+        """Which layers carry blocks whose CRC holds, bool [batch, num_layers].
+
+        llr as in a call. Decoded in the arithmetic in which the slots are in the end; a block of zeros has not arrived,
+        as it is what nothing decodes to. All bits may be right before all parity checks of the code hold.
+        """
+
+    def reencoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """The coded bits of what is decoded, uint8 of the shape of `llr`, and `arrived_layers`.
+
+        Of layers that arrived these are the bits that were sent: labels that cost nothing.
+        """
+
+    @property
+    def code_rate(self) -> float:
+        """Information bits per coded bit of the slots, over all blocks."""
+
 
 _TYPES = {
     "y": torch.complex64,

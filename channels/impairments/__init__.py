@@ -7,12 +7,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from channels.impairments.antenna_gains import AntennaGains
     from channels.impairments.chain import Chain
     from channels.impairments.converter import Converter
     from channels.impairments.dc_offset import DcOffset
     from channels.impairments.frequency_offset import CarrierFrequencyOffset
     from channels.impairments.interface import Impairment
     from channels.impairments.interference import GaussianInterference, Jammer, OfdmInterference
+    from channels.impairments.interference_bursts import InterferenceBursts
     from channels.impairments.iq_imbalance import IqImbalance
     from channels.impairments.memory_polynomial import MemoryPolynomial, NrPowerAmplifier
     from channels.impairments.phase_noise import PhaseNoise, PoleZeroPhaseNoise, WienerPhaseNoise
@@ -39,6 +41,8 @@ IMPAIRMENT_PATHS = {
     "jammer": "channels.impairments.interference:Jammer",
     "gaussian-interference": "channels.impairments.interference:GaussianInterference",
     "ofdm-interference": "channels.impairments.interference:OfdmInterference",
+    "interference-bursts": "channels.impairments.interference_bursts:InterferenceBursts",
+    "antenna-gains": "channels.impairments.antenna_gains:AntennaGains",
 }
 _HOMES = {path.partition(":")[2]: path.partition(":")[0] for path in IMPAIRMENT_PATHS.values()} | {
     "Chain": "channels.impairments.chain",
@@ -68,12 +72,14 @@ def __dir__() -> list[str]:
 __all__ = [
     "IMPAIRMENTS",
     "IMPAIRMENT_PATHS",
+    "AntennaGains",
     "CarrierFrequencyOffset",
     "Chain",
     "Converter",
     "DcOffset",
     "GaussianInterference",
     "Impairment",
+    "InterferenceBursts",
     "IqImbalance",
     "Jammer",
     "MemoryPolynomial",

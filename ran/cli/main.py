@@ -24,6 +24,7 @@ from ran.cli import (
     doctor,
     export,
     listing,
+    monitor,
     report,
     robustness,
     schema,
@@ -87,6 +88,7 @@ app.command("csi")(csi.csi)
 app.command("train")(train.train)
 app.add_typer(data.app, name="data")
 app.command("decode")(decode.decode)
+app.add_typer(monitor.app, name="monitor")
 app.add_typer(export.app, name="export")
 app.command("schema")(schema.schema)
 app.command("check")(check.check)

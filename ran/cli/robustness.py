@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +42,9 @@ def robustness(
     write_card: Annotated[
         bool, typer.Option("--write-card", help="Write the results into the model cards of the weights.")
     ] = False,
+    monitor: Annotated[
+        bool, typer.Option("--monitor", help="Also say what `ran monitor` finds in 40 slots of each condition.")
+    ] = False,
     out: Annotated[Path, typer.Option(help="Folder of the study.")] = Path("runs/robustness"),
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
@@ -56,6 +59,7 @@ def robustness(
     """
     from ran.cli.progress import ProgressLine
     from ran.sim.simulation import build_simulation
+    from ran.studies.monitor.condition import alarms_of
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
     from ran.studies.robustness.page import CSV, summaries, write_results
@@ -77,8 +81,9 @@ def robustness(
 
         request = Request(known, chosen, blocks, slots)
         run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
-    page = write_results(outcomes, out)
-    print_results(outcomes)
+    alarms = alarms_of(known, outcomes, blocks) if monitor else {}
+    page = write_results(outcomes, out, alarms)
+    print_results(outcomes, alarms)
     report(page, page.with_name(CSV), summary=summaries(outcomes))
     if write_card:
         _write_cards(outcomes, blocks, slots, conditions or [], file)
@@ -108,8 +113,8 @@ def _write_cards(
         print(f"written: {path.with_suffix('.md')}")
 
 
-def print_results(outcomes: Sequence[Outcome]) -> None:
-    """The table of a study in the terminal, and what it comes to."""
+def print_results(outcomes: Sequence[Outcome], alarms: Mapping[tuple[str, str], str] | None = None) -> None:
+    """The table of a study in the terminal, and what it comes to. alarms: as of `write_results`."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
@@ -125,14 +130,19 @@ def print_results(outcomes: Sequence[Outcome]) -> None:
     for name in receivers:
         table.add_column(f"{name}: gain", justify="right", no_wrap=True)
         table.add_column(f"against {FLOOR}", no_wrap=True)
+        if alarms:
+            table.add_column("alarms", no_wrap=True)
     styles = {"worse": "bold red", "undecided": "yellow", "not worse": "green"}
     for condition, line in by_condition(outcomes):
         cells = [Text(str(line[name].crossing)) for name in (FLOOR, BASELINE)]
         for name in receivers:
             found = line[name]
             cells += [Text(cell(found)), Text(found.verdict, style=styles.get(found.verdict, "dim"))]
+            if alarms:
+                cells.append(Text(alarms.get((condition.name, name), "—")))
         table.add_row(condition.title, *cells)
     console = Console(highlight=False)
-    (console if console.is_terminal else Console(highlight=False, width=80 + 42 * len(receivers))).print(table)
+    width = 80 + (42 + 30 * bool(alarms)) * len(receivers)
+    (console if console.is_terminal else Console(highlight=False, width=width)).print(table)
     for text in summaries(outcomes):
         print(text)

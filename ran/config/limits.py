@@ -38,7 +38,7 @@ LIMITS: dict[str, Limit] = {
     **_limits(0, 1e4, "a low orbit has 7.8 km/s", "speed_mps", "max_speed_mps"),
     **_limits(0, 1e3, "km/h of the fastest aeroplane", "speed_kmh"),
     **_limits(1e7, 1e12, "radio waves", "carrier_frequency_hz", "carrier_hz"),
-    **_limits(-200, 200, "in dB", "k_factor_db", "gain_db", "level_db", "xpr_db", "attenuation_db"),
+    **_limits(-200, 200, "in dB", "k_factor_db", "gain_db", "gains_db", "level_db", "xpr_db", "attenuation_db"),
     **_limits(
         0,
         1e5,
@@ -56,6 +56,7 @@ LIMITS: dict[str, Limit] = {
     **_limits(1, 16, "cores that share a slot", "num_threads"),
     **_limits(1e-6, 1e6, "LLRs fit into eight bits by less", "llr_scale"),
     **_limits(0, 1, "a share", "indoor_ratio", "clutter_density", "mean_power", "density", "mobile_ratio"),
+    **_limits(0, 1, "a share", "least_information"),
     **_limits(
         -720,
         720,
@@ -104,6 +105,7 @@ LIMITS: dict[str, Limit] = {
         "min_frequency_hz",
         "subcarrier_spacing_hz",
     ),
+    **_limits(0, 1, "a slot lasts 1 ms at most", "duration_s"),
     **_limits(0, 1e12, "phase is random within a sample beyond", "variance_rad2_per_s"),
     **_limits(-1e4, 1e4, "1 % is no longer an offset", "offset_ppm"),
     **_limits(1, 24, "converters have fewer", "bits"),

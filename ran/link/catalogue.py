@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -90,7 +91,24 @@ def _same(a: Any, b: Any) -> bool:
 def with_defaults(block: Mapping[str, Any]) -> dict[str, Any]:
     """The block of a shipped channel or receiver with every option; blocks of a user's class as they are."""
     cls = _shipped(str(block.get("name")))
-    return {**({} if cls is None else _defaults(cls)), **block}
+    if cls is None:
+        return dict(block)
+    full = {**_defaults(cls), **block}
+    if _has_members(cls) and isinstance(full["members"], list | tuple):
+        full["members"] = [with_defaults(_as_block(member)) for member in full["members"]]
+    return full
+
+
+def _has_members(cls: type) -> bool:
+    """Whether a receiver is made of others, blocks that its option `members` lists."""
+    from receivers import Receiver
+
+    return issubclass(cls, Receiver) and "members" in options(cls)
+
+
+def _as_block(member: Any) -> dict[str, Any]:
+    """A member's block; what is none is refused when it is built."""
+    return dict(member) if isinstance(member, Mapping) else {"name": member}
 
 
 def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
@@ -223,15 +241,31 @@ def build_receiver(block: Mapping[str, Any], base_dir: Path | None = None, path:
     name = _name_of(block, path, names(RECEIVER))
     cls = receiver_class(name, base_dir, path)
     is_model = name.endswith((".onnx", ".tflite"))
-    preset = {"file": str((base_dir or Path.cwd()) / name)} if is_model else {}
+    preset: dict[str, Any] = {"file": str((base_dir or Path.cwd()) / name)} if is_model else {}
+    if not is_model and name in RECEIVER_PATHS and _has_members(cls):
+        preset["members"] = _members(cls, block, base_dir, path)
+        block = {key: value for key, value in block.items() if key != "members"}
     receiver: Receiver = construct(cls, block, path, preset)
     return receiver
+
+
+def _members(cls: type, block: Mapping[str, Any], base_dir: Path | None, path: str) -> tuple[Receiver, ...]:
+    """The receivers that a receiver is made of, of any kind that an experiment may name."""
+    members = block.get("members", _defaults(cls).get("members"))
+    if not isinstance(members, list | tuple):
+        raise bad_value(f"{path}.members", members, "a list of receivers, names or blocks {name: ..., and options}")
+    return tuple(build_receiver(_as_block(m), base_dir, f"{path}.members[{i}]") for i, m in enumerate(members))
 
 
 def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir: Path | None = None) -> str:
     """What identifies a receiver beyond its options: its weights with their card, its source with the modules beside it
     when it comes from a user's file, and the content of files that options of such a receiver name."""
     name = str(block["name"])
+    inner = getattr(receiver, "receivers", ())
+    if name in RECEIVER_PATHS and inner:
+        blocks = with_defaults(block)["members"]
+        found = [receiver_fingerprint(_as_block(b), r, base_dir) for b, r in zip(blocks, inner, strict=True)]
+        return hashlib.sha256("\n".join(found).encode()).hexdigest()
     if name in RECEIVER_PATHS or name.endswith((".onnx", ".tflite")):
         return receiver.fingerprint()
     return user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()

@@ -143,7 +143,9 @@ class Link:
             symbol_times_s=torch.from_numpy(slot.symbol_times_s),
             subcarrier_spacing_hz=self.config.carrier.subcarrier_spacing_hz,
             transform_precoding=grid.transform_precoding,
-            decoder=TurboDecoder(grid.codewords, self.decoder.num_iterations, self.config.harq is not None),
+            decoder=TurboDecoder(
+                grid.codewords, self.decoder.num_iterations, self.config.harq is not None, self.decoder.precision
+            ),
             bits_per_layer=grid.bits_per_layer if len(set(grid.bits_per_layer)) > 1 else (),
             constellation=self._points,
         )
@@ -216,6 +218,9 @@ class Link:
             sent = sender.antenna_grid(x, precoder)
             y, h = self._time_domain.received_grid(sent, attempt, paths, streams, noise_keys, variance, with_channel)
             h = None if h is None else sender.layer_channel(h, precoder)
+            if self.config.waveform is not None and self.config.waveform.gain_db:
+                gain = 10 ** (self.config.waveform.gain_db / 20)
+                y, h, variance = y * gain, None if h is None else h * gain, variance * gain**2
         if state is None:
             observation = self._observation(slot, y, variance)
             return SlotBatch(observation, transport_blocks, coded_bits, x, h, precoder, uci=uci)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ran.phy.codeword import Codeword
+from ran.phy.config import Precision
 
 #: LLR of a bit of a code block that was decoded without errors.
 _CERTAIN = 30.0
@@ -19,7 +21,7 @@ class TurboDecoder:
     """`receivers.SoftDecoder` for the codewords of a slot: descrambling, rate dematching, LDPC, and all of it back.
 
     codewords: one after the other over the layers. num_iterations: of the LDPC decoder in each call.
-    adds_transmissions: with HARQ.
+    adds_transmissions: with HARQ. precision: in which `arrived_layers` decodes, the link's own.
 
     It sees one slot: with HARQ, what earlier transmissions brought is not used between the turns. It decodes in
     float32, as int8 limits what goes in, and the difference between output and input would be the limit's.
@@ -28,6 +30,7 @@ class TurboDecoder:
     codewords: tuple[Codeword, ...]
     num_iterations: int
     adds_transmissions: bool = False
+    precision: Precision = "int8"
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """See `receivers.interface.SoftDecoder`."""
@@ -41,6 +44,41 @@ class TurboDecoder:
             arrived &= decoded
         extrinsic = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return torch.from_numpy(extrinsic).to(llr.device), torch.from_numpy(arrived).to(llr.device)
+
+    def arrived_layers(self, llr: Tensor) -> Tensor:
+        """See `receivers.interface.SoftDecoder`."""
+        arrived = [ok for _, _, ok in self._decisions(llr)]
+        return torch.from_numpy(np.concatenate(arrived, axis=1)).to(llr.device)
+
+    def reencoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """See `receivers.interface.SoftDecoder`."""
+        coded, arrived, first = np.zeros(llr.shape, np.uint8), [], 0
+        for codeword, bits, ok in self._decisions(llr):
+            stop = first + ok.shape[1]
+            blocks = bits.reshape(len(llr), codeword.num_users, -1)
+            coded[:, first:stop, :, : codeword.bits_per_symbol] = codeword.encode(blocks)
+            arrived.append(ok)
+            first = stop
+        both = coded, np.concatenate(arrived, axis=1)
+        return torch.from_numpy(both[0]).to(llr.device), torch.from_numpy(both[1]).to(llr.device)
+
+    @property
+    def code_rate(self) -> float:
+        """See `receivers.interface.SoftDecoder`."""
+        blocks = [(c.transport_block, c.num_users) for c in self.codewords]
+        return sum(b.tb_size * n for b, n in blocks) / sum(b.num_coded_bits * n for b, n in blocks)
+
+    def _decisions(self, llr: Tensor) -> Iterator[tuple[Codeword, np.ndarray, np.ndarray]]:
+        """Of each codeword: decoded bits [batch * users, tb_size], and which of its layers arrived [batch, layers]."""
+        given, first = llr.cpu().numpy(), 0
+        for codeword in self.codewords:
+            stop = first + codeword.num_users * codeword.num_layers
+            own = given[:, first:stop, :, : codeword.bits_per_symbol]
+            decision = codeword.decode(own, self.num_iterations, self.precision)
+            # bits may be right before all parity bits are
+            ok = np.asarray(decision.own_crc_ok) & decision.bits.any(-1)
+            yield codeword, decision.bits, ok.reshape(len(given), -1).repeat(codeword.num_layers, axis=1)
+            first = stop
 
     def _decode(self, codeword: Codeword, llr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Extrinsic LLRs of a codeword's layers, and whether all its blocks arrived, bool [batch]."""

@@ -41,6 +41,7 @@ class TransportBlockDecision:
     something to decode (as many LLRs other than 0 as it has bits). With `stop_crc` its CRC is enough, unless it is all
     zeros.
     iterations [batch, C] int32: decoder iterations run.
+    own_crc_ok [batch] bool: the transport block's own CRC holds, whatever its code blocks say.
     coded_llr [batch, num_coded_bits] float32, where soft output was asked for: LLRs of the coded bits after decoding,
     what came in included.
     """
@@ -49,6 +50,7 @@ class TransportBlockDecision:
     crc_ok: npt.NDArray[np.bool_]
     code_block_ok: npt.NDArray[np.bool_]
     iterations: npt.NDArray[np.int32]
+    own_crc_ok: npt.NDArray[np.bool_]
     coded_llr: npt.NDArray[np.float32] | None = None
 
 
@@ -240,11 +242,13 @@ class TransportBlock:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
             blocks = blocks[:, :-24]
         whole = blocks.reshape(batch, -1)
+        own_crc_ok = crc_module.crc_ok(whole, self.crc_polynomial)
         return TransportBlockDecision(
             bits=np.ascontiguousarray(whole[:, : self.tb_size]),
-            crc_ok=crc_module.crc_ok(whole, self.crc_polynomial) & block_ok.reshape(batch, c).all(1),
+            crc_ok=own_crc_ok & block_ok.reshape(batch, c).all(1),
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
+            own_crc_ok=own_crc_ok,
             coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),
         )
 

@@ -26,12 +26,14 @@ class Waveform(Config):
         prefix; it undoes the phase ramp. Default: the reach of the interpolation of delays, at most half the prefix.
     carrier_frequency_hz: f_0 of the phase compensation of TS 38.211 §5.4, which modulator and demodulator then apply
         (`ran.phy.ofdm.Ofdm`); default 0, without it. It cancels in a link, and matters to recordings.
+    gain_db: of the base station's receiver, after its impairments. The base station knows it, so the noise variance
+        that it states has it as well: a level, which decides nothing.
     transmit_impairments, receive_impairments: imperfections of the radios, in the order in which the signal meets
         them, by name with options (`ran list impairments`): those of every user, and those of the base station, which
         meet the noisy sum.
     """
 
-    younger_fields = ("transmit_impairments", "receive_impairments", "carrier_frequency_hz")
+    younger_fields = ("transmit_impairments", "receive_impairments", "carrier_frequency_hz", "gain_db")
 
     fft_size: Annotated[int, Field(ge=128, le=16384)] | None = None
     timing_offset_s: Annotated[_PerUser, Field(min_length=1, json_schema_extra=_ONE_OR_PER_USER)] = (0.0,)
@@ -40,6 +42,7 @@ class Waveform(Config):
     cfo_max_hz: Annotated[float, Field(ge=0, le=1e5)] = 0.0
     window_offset_samples: Annotated[int, Field(ge=0, le=16384)] | None = None
     carrier_frequency_hz: Annotated[float, Field(ge=0, le=1e12)] = 0.0
+    gain_db: Annotated[float, Field(ge=-200, le=200)] = 0.0
     transmit_impairments: tuple[dict[str, Any], ...] = ()
     receive_impairments: tuple[dict[str, Any], ...] = ()
 

@@ -200,7 +200,9 @@ class Decoding:
             ),
             subcarrier_spacing_hz=grid.carrier.subcarrier_spacing_hz,
             transform_precoding=grid.transform_precoding,
-            decoder=TurboDecoder(grid.codewords, self.config.decoder.num_iterations),
+            decoder=TurboDecoder(
+                grid.codewords, self.config.decoder.num_iterations, precision=self.config.decoder.precision
+            ),
             bits_per_layer=grid.bits_per_layer if len(set(grid.bits_per_layer)) > 1 else (),
             constellation=None if points is None else torch.from_numpy(points),
         )

@@ -138,6 +138,8 @@ def receiver_identity(block: ReceiverBlock, fingerprint: str, device: str = "cpu
 def _without_folder(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: _without_folder(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_folder(item) for item in value]
     is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
     return PurePath(value).name if is_file else value
 

@@ -66,6 +66,8 @@ def absolute_files(values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     def absolute(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {key: absolute(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return type(value)(absolute(item) for item in value)
         is_file = isinstance(value, str) and (".py:" in value or value.endswith(FILE_SUFFIXES))
         return str(folder / os.path.expanduser(value)) if is_file else value
 

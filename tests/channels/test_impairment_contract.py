@@ -31,6 +31,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "jammer": {"level_db": -10.0, "frequency_hz": -1e6, "max_frequency_hz": 1e6, "bandwidth_hz": 180e3},
     "gaussian-interference": {"level_db": -10.0, "bandwidth_hz": 5e6, "num_sources": 2},
     "ofdm-interference": {"level_db": -10.0, "num_subcarriers": 72, "noise_power": 0.5},
+    "interference-bursts": {"level_db": 10.0, "duration_s": 1e-6},
+    "antenna-gains": {"gains_db": (-3.0, -200.0)},
 }
 
 #: Impairments whose gradient is that of what they compute.

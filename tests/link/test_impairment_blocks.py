@@ -27,6 +27,8 @@ BLOCKS = """
 - {name: jammer, level_db: 0, frequency_hz: 1.0e+6}
 - {name: gaussian-interference, level_db: -10, bandwidth_hz: 5.0e+6}
 - {name: ofdm-interference, level_db: -10, num_subcarriers: 120, num_sources: 2}
+- {name: interference-bursts, level_db: 10, duration_s: 3.5e-5}
+- {name: antenna-gains, gains_db: [0, -3.5]}
 """
 
 
@@ -50,7 +52,7 @@ def test_every_impairment_can_be_written_in_a_file() -> None:
     [
         (
             {"name": "rap"},
-            "receive[1].name: got 'rap'; allowed: FILE.py:ClassName, carrier-frequency-offset, converter, ",
+            "receive[1].name: got 'rap'; allowed: FILE.py:ClassName, antenna-gains, carrier-frequency-offset, ",
         ),
         ({"name": "rapp"}, "receive[1].input_back_off_db: missing; 'rapp' needs it"),
         ({"name": "rapp", "back_off": 3}, "receive[1].back_off: unknown option of 'rapp'; allowed: input_back_off_db"),

@@ -28,6 +28,7 @@ def slots(num_users=1, layers=1, batch=3, esn0_db=12.0, position=1, mcs=14):
 def build() -> list:
     """Every receiver with its default options, and the classical ones with every detector."""
     made = [pytest.param(name, {}, id=name) for name in sorted(RECEIVERS)]
+    made.append(pytest.param("arbitrated", {"rule": "residual"}, id="arbitrated-residual"))
     return made + [
         pytest.param(name, {"detector": detector, "demapper": demapper}, id=f"{name}-{detector}-{demapper}")
         for name in CLASSICAL

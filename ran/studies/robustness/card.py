@@ -32,10 +32,11 @@ def matrix(outcomes: Sequence[Outcome], receiver: str, command: str) -> dict[str
         if own.verdict == "refused":
             limits.append(f"{condition.title}: refused, {own.reason}")
         elif own.verdict == "worse":
-            limits.append(f"{condition.title}: worse than {FLOOR} by more than {ALLOWED_DB:g} dB")
+            by = "" if condition.has_fixed_points else f" by more than {ALLOWED_DB:g} dB"
+            limits.append(f"{condition.title}: worse than {FLOOR}{by}")
         elif own.gain.is_below(0):
             limits.append(f"{condition.title}: worse than {BASELINE}, by {-(own.gain.value or 0):.2f} dB")
-        elif not own.crossing.is_known:
+        elif not own.crossing.is_known and not condition.has_fixed_points:
             limits.append(f"{condition.title}: {own.crossing.reason}")
     of_receiver = [o for o in outcomes if o.receiver == receiver]
     return {"command": command, "summary": summaries(of_receiver), "rows": rows, "limits": limits}

@@ -33,6 +33,8 @@ Range = tuple[EsN0Db, EsN0Db]
 class Condition(Config):
     """One condition. change: what it changes in the base experiment. range_db: where waterfalls are searched, Es/N0.
 
+    points_db: Es/N0 at which blocks are counted instead, where there is no waterfall to search; with a link budget in
+    `change` its transmit powers are the points.
     share_of_slots: of the slots that other conditions get at most, for slots that take long.
     """
 
@@ -41,7 +43,19 @@ class Condition(Config):
     title: str
     change: dict[str, Any]
     range_db: Range | None = None
+    points_db: tuple[EsN0Db, ...] = ()
     share_of_slots: Annotated[float, Field(gt=0, le=1)] = 1.0
+
+    @model_validator(mode="after")
+    def _one_kind_of_points(self) -> Condition:
+        if self.range_db is not None and self.has_fixed_points:
+            raise ValueError("range_db: got one beside points; allowed: range_db, points_db or a link budget")
+        return self
+
+    @property
+    def has_fixed_points(self) -> bool:
+        """Whether blocks are counted at given points, and no waterfall is searched."""
+        return bool(self.points_db) or "link_budget" in self.change
 
 
 class Conditions(Config):
@@ -77,7 +91,7 @@ class Conditions(Config):
         return tuple(c for c in self.conditions if not names or c.group in names or c.name in names)
 
     def experiment(self, condition: Condition, receiver: Mapping[str, Any], max_slots: int) -> Experiment:
-        """The search of a receiver's 10 % BLER under a condition, with at most so many slots at a point.
+        """The search of a receiver's 10 % BLER under a condition, or its points, with at most so many slots at each.
 
         All receivers of a condition share common random numbers, in whatever run: gains between them are paired.
         """
@@ -91,6 +105,11 @@ class Conditions(Config):
             "probe_slots": _PROBE_SLOTS,
             "start_bler": _START_BLER,
         }
+        points: dict[str, Any] = {"esn0_db": {"auto": search}}
+        errors: int | None = max(1, round(_ERRORS_PER_SLOT * slots))
+        if condition.has_fixed_points:
+            points = {"esn0_db": list(condition.points_db)} if condition.points_db else {}
+            errors = None
         link = merged(self.base, condition.change)
         experiment = validate(
             Experiment,
@@ -99,9 +118,9 @@ class Conditions(Config):
                 "name": f"generalise-{condition.name}",
                 "description": condition.title,
                 "receivers": [dict(receiver)],
-                "esn0_db": {"auto": search},
+                **points,
                 "stopping": {
-                    "min_block_errors": max(1, round(_ERRORS_PER_SLOT * slots)),
+                    "min_block_errors": errors,
                     "max_slots": slots,
                     "min_bler": None,
                 },

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 from ran.report.crossing import Crossings
 from ran.sim.results import PointResult, RunResults, merged_results
 from ran.stats import Estimate
 from ran.studies.robustness.conditions import TARGET_BLER, Condition
+from ran.studies.robustness.fixed_points import Verdict, verdict_at_points
 
 #: Gains are given over this receiver, and this one a receiver must never be worse than by more than ALLOWED_DB.
 BASELINE, FLOOR = "lmmse", "ls-linear"
 ALLOWED_DB = 0.1
-
-Verdict = Literal["not worse", "worse", "undecided", "refused", "reference"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +21,8 @@ class Outcome:
     """A receiver under a condition.
 
     crossing: Es/N0 at 10 % BLER, dB. gain, gain_over_floor: dB less than `BASELINE` and `FLOOR` need, paired.
-    verdict: against `FLOOR`, by the interval: "worse" by more than `ALLOWED_DB`, "not worse", or neither is sure.
+    verdict: against `FLOOR`, by the interval: "worse" by more than `ALLOWED_DB`, "not worse", or neither is sure; at
+        given points by the blocks lost, see `ran.studies.robustness.fixed_points`.
     reason: why there is no number. points: what was simulated, ascending in Es/N0.
     """
 
@@ -69,7 +68,11 @@ def _outcome(condition: Condition, receiver: str, together: RunResults, crossing
     own, over_floor = crossings.crossing(receiver, TARGET_BLER), gain(FLOOR)
     points = points_of(together, receiver)
     verdict: Verdict = "reference"
-    if receiver != FLOOR:
+    if condition.has_fixed_points:
+        own = Estimate.missing("counted at given points", "dB")
+        if receiver != FLOOR:
+            verdict = verdict_at_points(points, points_of(together, FLOOR))
+    elif receiver != FLOOR:
         floor = crossings.crossing(FLOOR, TARGET_BLER)
         verdict = _verdict(over_floor, own, floor, points, points_of(together, FLOOR))
     return Outcome(

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Notation, percent
 from ran.studies.robustness.conditions import TARGET_BLER, Condition
+from ran.studies.robustness.fixed_points import lost_at
 from ran.studies.robustness.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
 from ran.studies.robustness.picture import gains_figure
 
@@ -23,11 +24,16 @@ CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.h
 _DB, _GAIN = Notation(), Notation(signed=True)
 
 
-def write_results(outcomes: Sequence[Outcome], out: Path) -> Path:
+#: By condition and receiver, what monitoring finds there, in words; see `ran.studies.monitor.condition`.
+Alarms = Mapping[tuple[str, str], str]
+
+
+def write_results(outcomes: Sequence[Outcome], out: Path, alarms: Alarms | None = None) -> Path:
     """Write generalisation.csv, .json and .html into the folder; returns the path of the page."""
-    write_text(out / CSV, _as_csv(outcomes))
-    write_text(out / JSON, json.dumps([as_values(outcome) for outcome in outcomes], indent=1) + "\n")
-    write_text(out / PAGE, _as_page(outcomes))
+    found = alarms or {}
+    write_text(out / CSV, _as_csv(outcomes, found))
+    write_text(out / JSON, json.dumps([as_values(outcome, found) for outcome in outcomes], indent=1) + "\n")
+    write_text(out / PAGE, _as_page(outcomes, found))
     return out / PAGE
 
 
@@ -49,6 +55,8 @@ def cell(outcome: Outcome) -> str:
     """Gain over the baseline with its interval, or in words why there is none."""
     if outcome.verdict == "refused":
         return "refused"
+    if outcome.condition.has_fixed_points:
+        return f"lost {lost_at(outcome.points)}"
     if outcome.gain.is_known:
         return str(outcome.gain)
     return f"at {outcome.crossing} dB" if outcome.crossing.is_known else f"not at {percent(TARGET_BLER)}"
@@ -75,7 +83,7 @@ def summaries(outcomes: Sequence[Outcome]) -> list[str]:
     return lines
 
 
-def as_values(outcome: Outcome) -> dict[str, Any]:
+def as_values(outcome: Outcome, alarms: Alarms) -> dict[str, Any]:
     """An outcome as plain values; infinite ends of intervals are null."""
     condition = outcome.condition
     return {
@@ -88,6 +96,7 @@ def as_values(outcome: Outcome) -> dict[str, Any]:
         f"gain_over_{BASELINE}_db": outcome.gain.plain(4),
         f"gain_over_{FLOOR}_db": outcome.gain_over_floor.plain(4),
         "reason": outcome.reason,
+        "monitor": alarms.get((condition.name, outcome.receiver)),
         "points": [
             {"esn0_db": p.esn0_db, "drops": p.drops, "blocks": p.blocks, "block_errors": p.block_errors}
             for p in outcome.points
@@ -95,22 +104,23 @@ def as_values(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _as_csv(outcomes: Sequence[Outcome]) -> str:
+def _as_csv(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     estimates = ("esn0_db", f"gain_over_{BASELINE}_db", f"gain_over_{FLOOR}_db")
     ends = [f"{name}{end}" for name in estimates for end in ("", "_low", "_high")]
-    writer.writerow(["condition", "group", "title", "receiver", "verdict", *ends, "drops", "block_errors", "reason"])
+    names = ("condition", "group", "title", "receiver", "verdict")
+    writer.writerow([*names, *ends, "drops", "block_errors", "reason", "monitor"])
     for outcome in outcomes:
-        values = as_values(outcome)
+        values = as_values(outcome, alarms)
         numbers = [number for name in estimates for number in values[name]]
         errors = sum(point.block_errors for point in outcome.points)
-        facts = [values[key] for key in ("condition", "group", "title", "receiver", "verdict")]
-        writer.writerow([*facts, *numbers, outcome.drops, errors, outcome.reason])
+        facts = [values[key] for key in names]
+        writer.writerow([*facts, *numbers, outcome.drops, errors, outcome.reason, values["monitor"] or ""])
     return text.getvalue()
 
 
-def _as_page(outcomes: Sequence[Outcome]) -> str:
+def _as_page(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
     receivers = competitors(outcomes)
     figure = gains_figure(by_condition(outcomes), [FLOOR, *receivers])
     return page_template("ran.studies.robustness").render(
@@ -120,20 +130,23 @@ def _as_page(outcomes: Sequence[Outcome]) -> str:
         allowed=f"{ALLOWED_DB:g}",
         target=percent(TARGET_BLER),
         summaries=summaries(outcomes),
-        rows=[_row(condition, line, receivers) for condition, line in by_condition(outcomes)],
+        rows=[_row(condition, line, receivers, alarms) for condition, line in by_condition(outcomes)],
         figure=Picture.of(figure, "robustness", "Gain over the baseline per condition"),
         swatches=[swatch(place) for place in range(len(receivers))],
     )
 
 
-def _row(condition: Condition, line: dict[str, Outcome], receivers: Sequence[str]) -> dict[str, Any]:
+def _row(condition: Condition, line: dict[str, Outcome], receivers: Sequence[str], alarms: Alarms) -> dict[str, Any]:
     """What the page shows of a condition."""
     references = [(str(line[name].crossing) if name in line else "—") for name in (FLOOR, BASELINE)]
     return {
         "name": condition.name,
         "title": condition.title,
         "references": references,
-        "cells": [_page_cell(line[receiver]) if receiver in line else None for receiver in receivers],
+        "cells": [
+            _page_cell(line[receiver], alarms.get((condition.name, receiver), "")) if receiver in line else None
+            for receiver in receivers
+        ],
         "floor_gain": str(line[FLOOR].gain) if FLOOR in line else "—",
         "outcomes": [
             {
@@ -150,7 +163,7 @@ def _row(condition: Condition, line: dict[str, Outcome], receivers: Sequence[str
     }
 
 
-def _page_cell(outcome: Outcome) -> dict[str, str]:
+def _page_cell(outcome: Outcome, alarms: str) -> dict[str, str]:
     value, interval = cell(outcome), ""
     if outcome.gain.is_known:
         value, interval = _DB.value(outcome.gain), _DB.interval(outcome.gain)
@@ -162,4 +175,5 @@ def _page_cell(outcome: Outcome) -> dict[str, str]:
         "verdict": outcome.verdict,
         "over_floor": str(outcome.gain_over_floor),
         "reason": outcome.reason,
+        "alarms": alarms,
     }

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from ran.cli.main import main
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.sim.identity import physics
-from ran.studies.robustness.conditions import load_conditions, merged
+from ran.studies.robustness.conditions import Condition, load_conditions, merged
+from receivers.neural.weights import load_weights
 
 CONDITIONS = load_conditions()
 
@@ -23,6 +25,7 @@ def test_a_condition_is_an_experiment(condition):
         num_rx_ant=tried.num_rx_ant,
         channel=tried.resolved()["channel"],
         waveform=tried.waveform,
+        link_budget=tried.link_budget,
     )
     assert Link(config).blocks_per_drop == tried.users.num_users
     # another receiver meets the same drops
@@ -36,7 +39,7 @@ def test_what_acceptance_asks_for_is_there():
     assert {channel.get("profile") for channel in channels if channel["name"] == "tdl"} == set("ABCDE")
     speeds = [channel["speed_mps"] * 3.6 for channel in channels]
     assert min(speeds) == pytest.approx(3, rel=1e-3)
-    assert max(speeds) == pytest.approx(300, rel=1e-3)
+    assert max(speeds) == pytest.approx(500, rel=1e-3)
     spreads = [channel["delay_spread_ns"] for channel in channels if "delay_spread_ns" in channel]
     assert (min(spreads), max(spreads)) == (10, 1000)
     assert {experiment.carrier.num_prb for experiment in tried} >= {1, 273}
@@ -46,8 +49,42 @@ def test_what_acceptance_asks_for_is_there():
     assert any(experiment.waveform and experiment.waveform.cfo_max_hz for experiment in tried)
 
 
+def test_strong_weak_and_damaged_slots_are_there():
+    by_name = {c.name: CONDITIONS.experiment(c, {"name": "ls-linear"}, 192) for c in CONDITIONS.conditions}
+    assert by_name["strong"].esn0_db == (40, 60, 80)
+    assert by_name["strong"].stopping.min_block_errors is None
+    assert {by_name[f"level-{sign}-150"].waveform.gain_db for sign in ("minus", "plus")} == {-150, 150}
+    assert by_name["near-users"].link_budget.tx_power_dbm == (23,)
+    assert by_name["timing-1us"].waveform.timing_offset_max_s == 1e-6
+    names = [i["name"] for e in by_name.values() if e.waveform for i in e.waveform.receive_impairments]
+    assert {"interference-bursts", "antenna-gains", "converter"} <= set(names)
+
+
+def test_conditions_of_the_untrained_group_were_not_in_training():
+    for name in ("pusch-realtime", "pusch-large", "pusch-hybrid", "pusch-munich"):
+        training = load_weights(name).card["training"]
+        blocks = [training["slots"], *training["cases"]]
+        prbs = {prb for b in blocks for prb in b.get("carrier", {}).get("num_prb", {}).get("choice", ())}
+        for condition in CONDITIONS.select(["untrained"]):
+            change = condition.change
+            if "carrier" in change:
+                assert change["carrier"]["num_prb"] not in prbs
+            for key in set(change.get("pusch", {})) - {"dmrs"}:
+                assert not any(key in b.get("pusch", {}) for b in blocks)
+            for key in change.get("pusch", {}).get("dmrs", {}):
+                assert not any(key in b.get("pusch", {}).get("dmrs", {}) for b in blocks)
+
+
+def test_points_and_a_range_do_not_go_together():
+    both = {"name": "x", "group": "g", "title": "t", "change": {}, "range_db": (0.0, 5.0), "points_db": (1.0,)}
+    with pytest.raises(ValidationError, match="allowed: range_db, points_db or a link budget"):
+        Condition.model_validate(both)
+
+
 def test_conditions_differ():
-    links = [physics(CONDITIONS.experiment(c, {"name": "ls-linear"}, 192)) for c in CONDITIONS.conditions]
+    tried = [CONDITIONS.experiment(c, {"name": "ls-linear"}, 192) for c in CONDITIONS.conditions]
+    # the points of a waterfall and given ones may be of one link
+    links = [(physics(experiment), isinstance(experiment.esn0_db, tuple)) for experiment in tried]
     assert all(link not in links[:place] for place, link in enumerate(links))
 
 

@@ -17,8 +17,9 @@ from ran.sim.simulation import Simulation
 from ran.studies.folder import load_parts
 from ran.studies.robustness.card import matrix
 from ran.studies.robustness.conditions import Conditions
+from ran.studies.robustness.fixed_points import lost_at
 from ran.studies.robustness.outcome import FLOOR, outcomes_of
-from ran.studies.robustness.page import CSV, JSON, PAGE, by_condition, competitors, summaries, write_results
+from ran.studies.robustness.page import CSV, JSON, PAGE, by_condition, cell, competitors, summaries, write_results
 from ran.studies.robustness.picture import gains_figure
 from ran.studies.robustness.run import Request, run_conditions
 from ran.training.card import add_matrix
@@ -44,6 +45,7 @@ CONDITIONS = Conditions.model_validate(
             {"name": "one", "group": "own", "title": "One & only", "change": {}},
             {"name": "two", "group": "own", "title": "Two", "change": {"carrier": {"num_prb": 6}}},
             {"name": "dead", "group": "own", "title": "Nobody works", "range_db": (-6.0, -2.0), "change": {}},
+            {"name": "fixed", "group": "own", "title": "At points", "points_db": (8.0, 12.0), "change": {}},
         ),
     }
 )
@@ -124,6 +126,21 @@ def test_where_nobody_works_there_is_no_verdict(tmp_path):
     assert "still above 10 %" in of(found, "better", "dead").reason
 
 
+def test_at_given_points_blocks_are_compared(tmp_path):
+    found = run_conditions(request(("fixed",), RECEIVERS[:6], 400), tmp_path, workers=1, build=build)
+    assert [o.verdict for o in found] == ["reference", *["not worse"] * 4, "worse"]
+    floor = of(found, "has-a-floor", "fixed")
+    assert [p.drops for p in floor.points] == [400, 400]
+    assert floor.crossing.why_missing == "counted at given points"
+    assert cell(floor) == f"lost {lost_at(floor.points)}"
+    page = write_results(found, tmp_path).read_text()
+    assert "At points" in page
+    assert "at 12 dB" in page
+    limits = matrix(found, "has-a-floor", "x")["limits"]
+    assert limits == ["At points: worse than ls-linear"]
+    assert matrix(found, "better", "x")["limits"] == []
+
+
 def results_in(folder, condition, receiver):
     return next(part.results for part in load_parts(folder, every=True) if part.key == f"{condition} {receiver}")
 
@@ -192,6 +209,15 @@ def test_files(outcomes, folder):
     assert values[2]["verdict"] == "not worse"
     assert values[2]["points"][0]["block_errors"] > 0
     assert (folder / PAGE).is_file()
+
+
+def test_alarms_of_monitoring_are_a_column(outcomes, tmp_path):
+    page = write_results(outcomes, tmp_path, {("one", "better"): "inputs, worse"}).read_text()
+    assert page.count("alarms: inputs, worse") == 1
+    lines = list(csv.DictReader((tmp_path / CSV).open()))
+    said = {(line["condition"], line["receiver"]): line["monitor"] for line in lines}
+    assert said.pop(("one", "better")) == "inputs, worse"
+    assert set(said.values()) == {""}
 
 
 def test_the_report_is_made_from_the_folder_alone(outcomes, folder, tmp_path, capsys):

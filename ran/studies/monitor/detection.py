@@ -1,0 +1,255 @@
+"""How well monitoring tells that a receiver is worse than lmmse: measured with labels that it does not see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from pydantic import Field
+from scipy.stats import binomtest
+
+from ran.config.validation import validate
+from ran.config.yaml_file import read_mapping
+from ran.errors import ReceiverRefused
+from ran.phy.config import Config
+from ran.report.figures import as_file, new_figure, style
+from ran.sim.experiment import EsN0Db
+from ran.sim.files import write_text
+from ran.stats import percent
+from ran.studies.monitor.condition import link_under
+from ran.studies.monitor.reference import Reference, load_reference, training_window
+from ran.studies.monitor.windows import DETECTORS, WINDOW, scores, timeline
+from ran.studies.robustness.conditions import load_conditions
+from receivers import Lmmse, NeuralReceiver
+from receivers.monitoring.monitored import Monitored, SlotRecord
+
+#: Training windows that no reference was made of: draws of this seed.
+_FRESH_SEED = 2
+_SLOT_SEED = 77
+_SIGNIFICANT = 0.025
+
+
+class Scene(Config):
+    """A condition at Es/N0, with the weights as they are or with normal numbers of `damage` mean magnitudes added."""
+
+    condition: str
+    esn0_db: Annotated[tuple[EsN0Db, ...], Field(min_length=1)]
+    damage: Annotated[float, Field(ge=0, le=100)] = 0.0
+
+
+class Scenes(Config):
+    """What detection is measured on. num_prb: of all scenes."""
+
+    num_prb: Annotated[int, Field(ge=1, le=275)]
+    scenes: Annotated[tuple[Scene, ...], Field(min_length=1)]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A scene at one Es/N0.
+
+    lost, reference_lost: slots of all in which the receiver, and lmmse, lost a block. worse: whether the receiver loses
+    significantly more (sign test, one-sided 2.5 %); None where it loses more and that is not significant.
+    scores: of each window, by detector. delay: slots from where the scene begins, after a window of training, to the
+    first alarm of "worse"; None where there is none.
+    """
+
+    title: str
+    lost: int
+    reference_lost: int
+    slots: int
+    worse: bool | None
+    scores: tuple[dict[str, float], ...]
+    delay: int | None
+
+
+@dataclass(frozen=True)
+class Detection:
+    """All scenes, and the alarms in fresh windows of the training, by detector. refused: scenes that were not taken."""
+
+    weights: str
+    reference: Reference
+    scenes: tuple[Measured, ...]
+    false_alarms: dict[str, int]
+    num_windows: int
+    refused: tuple[str, ...]
+
+    def auc(self, detector: str) -> tuple[float, float, float]:
+        """Area under the ROC curve of windows, with its 95 % interval over resampled scenes; NaN without both kinds."""
+        sides = [[s for s in self.scenes if s.worse is side] for side in (True, False)]
+        groups = [[np.array([w[detector] for w in s.scores]) for s in side] for side in sides]
+        if not all(groups):
+            return float("nan"), float("nan"), float("nan")
+        generator = np.random.Generator(np.random.Philox(key=0))
+        values = []
+        for number in range(1001):
+            drawn = groups
+            if number:
+                drawn = [[side[i] for i in generator.integers(len(side), size=len(side))] for side in groups]
+            values.append(_area(*(np.concatenate(side) for side in drawn)))
+        low, high = np.quantile(values[1:], (0.025, 0.975))
+        return float(values[0]), float(low), float(high)
+
+
+def measure_detection(
+    weights: str, slots: int, num_windows: int, say: Callable[[str], None] = lambda text: None
+) -> Detection:
+    """Go through the shipped scenes and fresh windows of the training."""
+    reference = load_reference(weights)
+    text = resources.files("ran.studies.monitor").joinpath("scenes.yaml")
+    scenes = validate(Scenes, read_mapping(Path(str(text))), "scenes.yaml")
+    receiver = NeuralReceiver(weights)
+    training, fresh = receiver.card["training"], []
+    for draw in range(num_windows):
+        say(f"training window {draw + 1} of {num_windows}")
+        fresh.append(training_window(receiver, training, weights, draw, _FRESH_SEED))
+    found = [scores(window, reference.bounds) for window in fresh]
+    alarms = {name: sum(score[name] > reference.thresholds[name] for score in found) for name in DETECTORS}
+    measured, refused = [], []
+    for scene in scenes.scenes:
+        for esn0_db in scene.esn0_db:
+            say(f"{scene.condition} at {esn0_db:g} dB")
+            try:
+                measured.append(_measured(scene, esn0_db, scenes.num_prb, weights, reference, fresh[0], slots))
+            except ReceiverRefused as error:
+                refused.append(f"{scene.condition}: {error}")
+    return Detection(Path(weights).stem, reference, tuple(measured), alarms, num_windows, tuple(refused))
+
+
+def damaged(weights: str, damage: float) -> NeuralReceiver:
+    """The receiver with normal numbers added to its weights, of `damage` times each tensor's mean magnitude."""
+    receiver = NeuralReceiver(weights)
+    generator = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for tensor in receiver.model.parameters():
+            tensor.add_(damage * tensor.abs().mean() * torch.randn(tensor.shape, generator=generator))
+    return receiver
+
+
+def _measured(
+    scene: Scene,
+    esn0_db: float,
+    num_prb: int,
+    weights: str,
+    reference: Reference,
+    before: list[SlotRecord],
+    slots: int,
+) -> Measured:
+    conditions = load_conditions()
+    condition = conditions.select([scene.condition])[0]
+    link = link_under(conditions, condition, num_prb)
+    receiver = damaged(weights, scene.damage) if scene.damage else NeuralReceiver(weights)
+    monitored, other = Monitored(receiver, Lmmse()), Lmmse()
+    link.check_receiver(weights, monitored)
+    own, theirs = [], []
+    with torch.inference_mode():
+        for start in range(0, slots, WINDOW):
+            drops = range(start, min(start + WINDOW, slots))
+            batch = link.batch(drops, esn0_db, _SLOT_SEED, f"monitor/{scene.condition}", with_channel=False)
+            own.append(link.count_errors(link.receive(monitored, batch), batch).block_errors > 0)
+            theirs.append(link.count_errors(link.receive(other, batch), batch).block_errors > 0)
+    mine, its = np.concatenate(own), np.concatenate(theirs)
+    records = monitored.records
+    windows = [records[i : i + WINDOW] for i in range(0, len(records) - WINDOW + 1, WINDOW)]
+    line = timeline([*before[-WINDOW:], *records[: 2 * WINDOW]], reference.bounds, reference.thresholds)
+    first = next((w.slot - WINDOW + 1 for w in line if w.slot >= WINDOW and "worse" in w.alarms), None)
+    title = f"{condition.title}, {esn0_db:g} dB" + (f", damage {scene.damage:g}" if scene.damage else "")
+    return Measured(
+        title,
+        int(mine.sum()),
+        int(its.sum()),
+        len(mine),
+        _is_worse(mine, its),
+        tuple(scores(window, reference.bounds) for window in windows),
+        first,
+    )
+
+
+def _is_worse(own: np.ndarray, other: np.ndarray) -> bool | None:
+    more, less = int((own & ~other).sum()), int((other & ~own).sum())
+    if more <= less:
+        return False
+    return True if binomtest(more, more + less, 0.5, "greater").pvalue < _SIGNIFICANT else None
+
+
+def _area(positive: np.ndarray, negative: np.ndarray) -> float:
+    """Probability that a positive one is above a negative one, ties counting half."""
+    above = (positive[:, None] > negative).mean() + 0.5 * (positive[:, None] == negative).mean()
+    return float(above)
+
+
+def lines(found: Detection) -> list[str]:
+    """What was measured, a line each."""
+    said = []
+    for scene in found.scenes:
+        truth = {True: "worse", False: "not worse", None: "not significant"}[scene.worse]
+        delay = "no alarm" if scene.delay is None else f"alarm after {scene.delay} slots"
+        means = ", ".join(f"{name} {np.mean([w[name] for w in scene.scores]):.3g}" for name in DETECTORS)
+        lost = f"lost {scene.lost} of {scene.slots}, lmmse {scene.reference_lost}"
+        said.append(f"{scene.title}: {lost}: {truth}; {means}; {delay}")
+    said += [f"refused: {line}" for line in found.refused]
+    for name in DETECTORS:
+        value, low, high = found.auc(name)
+        alarms = found.false_alarms[name]
+        share = binomtest(alarms, found.num_windows).proportion_ci()
+        false = f"{alarms} of {found.num_windows} windows of the training [{percent(share.low)}, {percent(share.high)}]"
+        above = f"alarm above {found.reference.thresholds[name]:.3g}"
+        said.append(f"{name}: AUC {value:.3f} [{low:.3f}, {high:.3f}]; {above}; false alarms in {false}")
+    worse = [scene for scene in found.scenes if scene.worse]
+    detected = [scene.delay for scene in worse if scene.delay is not None]
+    within = sum(delay <= WINDOW for delay in detected)
+    said.append(f"scenes in which it is worse: {len(worse)}, of which an alarm within {WINDOW} slots in {within}")
+    return said
+
+
+def write_detection(found: Detection, out: Path) -> None:
+    """Write detection.json and roc.png into a folder that exists."""
+    values: dict[str, Any] = {
+        "weights": found.weights,
+        "window": WINDOW,
+        "scenes": [
+            {
+                "title": s.title,
+                "slots": s.slots,
+                "lost": s.lost,
+                "lmmse_lost": s.reference_lost,
+                "worse": s.worse,
+                "delay": s.delay,
+                "scores": s.scores,
+            }
+            for s in found.scenes
+        ],
+        "refused": found.refused,
+        "auc": {name: found.auc(name) for name in DETECTORS},
+        "thresholds": found.reference.thresholds,
+        "false_alarms": found.false_alarms,
+        "training_windows": found.num_windows,
+        "summary": lines(found),
+    }
+    write_text(out / "detection.json", json.dumps(values, indent=1) + "\n")
+    (out / "roc.png").write_bytes(_roc_png(found))
+
+
+def _roc_png(found: Detection) -> bytes:
+    """ROC curves of all detectors over windows."""
+    with style():
+        figure = new_figure(5, 4.6)
+        axes = figure.subplots()
+        for name in DETECTORS:
+            sides = [[w[name] for s in found.scenes if s.worse is side for w in s.scores] for side in (True, False)]
+            if not all(sides):
+                continue
+            limits = np.unique(np.concatenate([*map(np.array, sides), [-np.inf, np.inf]]))[::-1]
+            hit, false = ([float(np.mean(np.array(side) > limit)) for limit in limits] for side in sides)
+            axes.plot(false, hit, label=f"{name}, AUC {found.auc(name)[0]:.3f}")
+        axes.set(xlabel="alarms where the receiver is not worse", ylabel="alarms where it is worse")
+        axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=f"{found.weights}: worse than lmmse, {WINDOW} slots")
+        axes.grid(True)
+        axes.legend(frameon=False, loc="lower right")
+        return as_file(figure, "png")

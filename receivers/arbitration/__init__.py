@@ -1,0 +1,1 @@
+"""Several receivers of a slot, and which of them to believe."""

@@ -1,0 +1,1 @@
+"""References of monitoring for the shipped weights: what their trainings were like."""
