@@ -70,7 +70,7 @@ def test_the_command(tmp_path, monkeypatch, capsys):
         (["export", "csi-refined", "--target", "hub", "--out", "made"], "a folder that is not there yet"),
         (["export", "csi-refind", "--target", "hub", "--out", "other"], "did you mean 'csi-refined'?"),
         (["export", "csi-refined", "--target", "hub", "--out", "x", "--dtype", "f16"], "allowed: f32"),
-        (["export", "csi-refined", "--target", "hub", "--out", "no/where"], "inside one that exists"),
+        (["export", "csi-refined", "--target", "hub", "--out", "no/where"], "a new folder in one that is there"),
     ):
         assert main(arguments) == 2
         assert said in capsys.readouterr().err
