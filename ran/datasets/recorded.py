@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -92,9 +93,10 @@ class RecordedLink:
         )
         found = {}
         for label, receiver in receivers.items():
+            started = time.perf_counter()
             llr = link.receive(receiver, batch)
             check_finite(llr, f"the LLRs of {label}", range(first, first + len(places)))
-            outcome = link.count_errors(llr, batch)
+            outcome = link.count_errors(llr, batch).with_seconds(time.perf_counter() - started)
             found[label] = outcome if state is None else outcome.with_received(state)
         return found
 

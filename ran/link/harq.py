@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -24,6 +25,7 @@ class _Process:
         self._buffers = [c.transport_block.new_soft_buffer(num_drops * c.num_users) for c in grid.codewords]
         self._failures = np.zeros((num_drops, num_transmissions, num_blocks), bool)
         self._bit_errors = np.zeros(num_drops, np.int64)
+        self.seconds = 0.0
 
     def take(self, attempt: int, llr: np.ndarray, sent: np.ndarray, grid: SharedGrid, decoder: Decoder) -> None:
         """Combine a transmission of the drops that are left, decode, and keep the drops with a block in error."""
@@ -40,7 +42,7 @@ class _Process:
         self.drops = self.drops[left]
 
     def outcomes(self, has_second: bool) -> DropOutcomes:
-        return DropOutcomes.of_failures(self._failures, self._bit_errors, has_second)
+        return DropOutcomes.of_failures(self._failures, self._bit_errors, has_second).with_seconds(self.seconds)
 
 
 def run_processes(
@@ -67,6 +69,8 @@ def run_processes(
         for label, process in processes.items():
             if len(process.drops):
                 mine = batch.select(np.searchsorted(wanted, process.drops))
+                started = time.perf_counter()
                 llr = receive(label, mine, process.drops).cpu().numpy()
                 process.take(attempt, llr, mine.transport_blocks, grid, decoder)
+                process.seconds += time.perf_counter() - started
     return {label: process.outcomes(len(grids[0].codewords) == 2) for label, process in processes.items()}

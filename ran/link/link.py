@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -513,9 +514,10 @@ class Link:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
+                started = time.perf_counter()
                 llr = self.receive(receiver, batch, label)
                 check_finite(llr, f"the LLRs of {label}", indices)
-                found[label] = self.count_errors(llr, batch)
+                found[label] = self.count_errors(llr, batch).with_seconds(time.perf_counter() - started)
             return _with_received(found, batch.received)
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:

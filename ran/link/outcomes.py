@@ -33,6 +33,8 @@ class DropOutcomes:
     second_errors int32 [drops, transmissions]: those of a second codeword among them; empty where there is none.
     block_failures bool [drops, blocks]: which blocks these are. received float32 [drops, users, 5]: with a link budget
     the columns of `RECEIVED_COLUMNS`; without [drops, 0, 5].
+    seconds float64 [drops]: what the receiver and its decoding took per drop, the mean of a batch; 0 where nobody
+    measured. It decides what is simulated next, and no result.
     """
 
     block_errors: np.ndarray
@@ -41,6 +43,7 @@ class DropOutcomes:
     second_errors: np.ndarray
     block_failures: np.ndarray
     received: np.ndarray
+    seconds: np.ndarray
 
     @classmethod
     def of_failures(cls, failures: np.ndarray, bit_errors: np.ndarray, has_second: bool) -> DropOutcomes:
@@ -51,7 +54,13 @@ class DropOutcomes:
         counts = failures.sum(-1, dtype=np.int32)
         second = failures[:, :, -1].astype(np.int32) if has_second else np.zeros((len(failures), 0), np.int32)
         nothing = np.zeros((len(failures), 0, len(RECEIVED_COLUMNS)), np.float32)
-        return cls(counts[:, -1], bit_errors, counts[:, :-1], second, failures[:, -1], nothing)
+        unmeasured = np.zeros(len(failures))
+        return cls(counts[:, -1], bit_errors, counts[:, :-1], second, failures[:, -1], nothing, unmeasured)
+
+    def with_seconds(self, seconds: float) -> DropOutcomes:
+        """With what the receiver took for all of these drops together."""
+        drops = len(self.block_errors)
+        return replace(self, seconds=np.full(drops, seconds / max(drops, 1)))
 
     def with_received(self, state: Received) -> DropOutcomes:
         """With the large-scale state of its users, whose blocks are as many for each."""

@@ -32,6 +32,10 @@ class DropOutcomes(Protocol):
     def received(self) -> Any:
         """float32 [drops, users, 5]: with a link budget, the columns of `Segment.received`; else [drops, 0, 5]."""
 
+    @property
+    def seconds(self) -> Any:
+        """float64 [drops]: what the receiver took, decoding included, without what all receivers share."""
+
 
 class SimulatedLink(Protocol):
     """What the driver needs of a link; `ran.link.Link` is one."""

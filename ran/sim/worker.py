@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,7 +21,18 @@ from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
 from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
 from ran.sim.segment import Segment
-from ran.sim.simulation import Build, Simulation
+from ran.sim.simulation import Build, DropOutcomes, Simulation
+
+
+@dataclass(frozen=True)
+class Enough:
+    """When a receiver needs no more drops of a chunk: after so many, or once so many blocks were in error."""
+
+    drops: int
+    block_errors: int | None = None
+
+    def holds(self, drops: int, block_errors: int) -> bool:
+        return drops >= self.drops or (self.block_errors is not None and block_errors >= self.block_errors)
 
 
 @dataclass(frozen=True)
@@ -29,6 +40,7 @@ class Chunk:
     """Consecutive drops of one SNR point for some receivers: the unit of work and of loss.
 
     experiment: whose point it is; None for the experiment that the workers were started with.
+    enough: by receiver, looked at after every batch; a receiver that is not named takes all drops.
     """
 
     esn0_db: float
@@ -36,6 +48,7 @@ class Chunk:
     drops: range
     receivers: tuple[str, ...]
     experiment: Experiment | None = None
+    enough: Mapping[str, Enough] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -56,11 +69,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """Outcomes of a chunk by receiver, and how long it took. failures: of the receivers that have none."""
+    """Outcomes of a chunk by receiver, and how long it took. failures: of the receivers that have none.
+
+    receiver_seconds: the part of each receiver in the time; the rest is what they share.
+    """
 
     outcomes: dict[str, Segment]
     seconds: float
     failures: dict[str, NonFinite | Failure] = field(default_factory=dict)
+    receiver_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def work(connection: Connection, program: Program) -> None:
@@ -169,8 +186,8 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
     """
     started = time.perf_counter()
     try:
-        outcomes = _outcomes(simulation, experiment, chunk, chunk.receivers)
-        return Done(outcomes, time.perf_counter() - started)
+        found = _found(simulation, experiment, chunk, chunk.receivers)
+        return _done(simulation, chunk, found, time.perf_counter() - started)
     except simulation.non_finite as error:
         if len(chunk.receivers) == 1:
             return NonFinite(error.stage, error.drop_index)
@@ -179,12 +196,12 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             if isinstance(error, InputError) and len(experiment.receivers) == 1:
                 raise
             return Done({}, time.perf_counter() - started, {chunk.receivers[0]: _failure(error)})
-    outcomes = {}
+    found = {}
     failures: dict[str, NonFinite | Failure] = {}
     refusals: list[InputError] = []
     for title in chunk.receivers:
         try:
-            outcomes |= _outcomes(simulation, experiment, chunk, (title,))
+            found |= _found(simulation, experiment, chunk, (title,))
         except simulation.non_finite as error:
             failures[title] = NonFinite(error.stage, error.drop_index)
         except (Exception, SystemExit) as error:
@@ -192,7 +209,7 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             refusals += [error] if isinstance(error, InputError) else []
     if len(refusals) == len(chunk.receivers) and len({str(error) for error in refusals}) == 1:
         raise refusals[0]
-    return Done(outcomes, time.perf_counter() - started, failures)
+    return _done(simulation, chunk, found, time.perf_counter() - started, failures)
 
 
 def _failure(error: BaseException) -> Failure:
@@ -206,24 +223,56 @@ def _failure(error: BaseException) -> Failure:
     return Failure(f"{name}: {text} {where}" if text else f"{name} {where}", "".join(traceback.format_exception(error)))
 
 
-def _outcomes(
+#: Fields of `Segment` by the type that they are stored in, which outcomes have under the same names.
+_STORED: dict[str, Any] = {
+    "block_errors": np.int64,
+    "bit_errors": np.int64,
+    "earlier_errors": np.int64,
+    "second_errors": np.int64,
+    "received": np.float32,
+}
+
+
+def _found(
     simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]
-) -> dict[str, Segment]:
-    """What some receivers make of the drops of a chunk."""
-    receivers = {title: simulation.receivers[title] for title in titles}
-    found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
-    return {
-        title: Segment(
-            chunk.drops.start,
-            np.asarray(drops.block_errors, np.int64),
-            np.asarray(drops.bit_errors, np.int64),
-            np.asarray(drops.earlier_errors, np.int64),
-            np.asarray(drops.second_errors, np.int64),
-            np.asarray(drops.received, np.float32),
-            simulation.processor,
-        )
-        for title, drops in found.items()
-    }
+) -> dict[str, list[DropOutcomes]]:
+    """What some receivers make of the drops of a chunk, batch by batch; each leaves when it has enough."""
+    found: dict[str, list[DropOutcomes]] = {title: [] for title in titles}
+    errors = dict.fromkeys(titles, 0)
+    left, batch = list(titles), simulation.link.batch_drops
+    for first in range(chunk.drops.start, chunk.drops.stop, batch):
+        drops = range(first, min(first + batch, chunk.drops.stop))
+        receivers = {title: simulation.receivers[title] for title in left}
+        outcomes = simulation.link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        for title, outcome in outcomes.items():
+            found[title].append(outcome)
+            errors[title] += int(np.sum(outcome.block_errors))
+        done = drops.stop - chunk.drops.start
+        left = [
+            title for title in left if not (title in chunk.enough and chunk.enough[title].holds(done, errors[title]))
+        ]
+        if not left:
+            break
+    return found
+
+
+def _done(
+    simulation: Simulation,
+    chunk: Chunk,
+    found: Mapping[str, Sequence[DropOutcomes]],
+    seconds: float,
+    failures: Mapping[str, NonFinite | Failure] | None = None,
+) -> Done:
+    """The answer to a chunk. found: outcomes of its batches by receiver."""
+    segments = {}
+    for title, parts in found.items():
+        arrays = {
+            name: np.concatenate([np.asarray(getattr(part, name), dtype) for part in parts])
+            for name, dtype in _STORED.items()
+        }
+        segments[title] = Segment(chunk.drops.start, **arrays, processor=simulation.processor)
+    of_receiver = {title: float(sum(np.sum(part.seconds) for part in parts)) for title, parts in found.items()}
+    return Done(segments, seconds, dict(failures or {}), of_receiver)
 
 
 def _tell(connection: Connection, answer: Any) -> None:
