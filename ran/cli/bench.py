@@ -18,7 +18,8 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NU
 
 app = typer.Typer(
     cls=group_with_default("rows"),
-    help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models.",
+    help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models, "
+    "`ran bench profile EXPERIMENT` the stages of a slot.",
 )
 
 
@@ -142,6 +143,46 @@ def latency(
     command = " ".join(["ran", "bench", *_arguments()])
     print(markdown(rows, command))
     print("written: " + ", ".join(map(str, write(rows, out, command))))
+
+
+@app.command("profile")
+def profile(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Experiment whose slots are looked at.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    esn0_db: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB",
+            help="Es/N0. [default: the experiment's lowest point at which its first receiver loses at most 10 %]",
+        ),
+    ] = None,
+    slots: Annotated[int, typer.Option(min=1, max=1_000_000, help="Slots, at least; whole batches.")] = 256,
+    out: Annotated[Path, typer.Option(help="Folder for profile.json, profile.csv, profile.md and profile.png.")] = Path(
+        "runs/profile"
+    ),
+) -> None:
+    """Where a slot's time goes: stage by stage, receiver by receiver, against the floor of each stage.
+
+    On one thread, in processor time, so that whatever else runs here hardly counts.
+    """
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    from ran.bench.profile import profile as measure_profile
+    from ran.bench.profile_page import as_markdown
+    from ran.bench.profile_page import write as write_files
+    from ran.bench.run import check_folder
+    from ran.sim.allocator import keep_freed_memory
+    from ran.sim.experiment import load
+
+    load(experiment, overrides or [])
+    check_folder(out)
+    keep_freed_memory()
+    found = measure_profile(experiment, overrides or [], slots, esn0_db, lambda text: print(text, flush=True))
+    command = " ".join(["ran", "bench", *_arguments()])
+    print(as_markdown(found, command))
+    print("written: " + ", ".join(map(str, write_files(found, out, command))))
 
 
 def _arguments() -> list[str]:

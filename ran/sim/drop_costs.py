@@ -1,4 +1,4 @@
-"""What a drop takes: the part that all receivers share, and each receiver by itself. It decides what is simulated next."""
+"""What a drop takes: what all receivers share, and each receiver by itself. It decides what is simulated next."""
 
 from __future__ import annotations
 
