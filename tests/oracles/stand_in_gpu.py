@@ -11,7 +11,7 @@ import ctypes
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,7 +127,8 @@ class _Mode(TorchDispatchMode):
         while frame is not None:
             path = Path(frame.f_code.co_filename)
             if path.is_relative_to(_ROOT) and not path.is_relative_to(_ROOT / "tests"):
-                self.waits.append(Wait(kind, f"{path.relative_to(_ROOT)}:{frame.f_code.co_qualname}"))
+                function = frame.f_code.co_qualname.partition(".<locals>")[0]
+                self.waits.append(Wait(kind, f"{path.relative_to(_ROOT)}:{function}"))
                 return
             frame = frame.f_back  # type: ignore[assignment]
         self.waits.append(Wait(kind, "outside"))
@@ -153,13 +154,15 @@ def _guards() -> Any:
 @contextmanager
 def stand_in_gpu() -> Iterator[list[Wait]]:
     """Tensors on `DEVICE` work meanwhile; yields what a GPU was waited for."""
-    guards, begin = _guards(), torch.cuda._lazy_init
+    guards, begin, inference_mode = _guards(), torch.cuda._lazy_init, torch.inference_mode
     before = guards[_CUDA]
     torch.cuda._lazy_init = lambda: None
     torch._C._set_only_lift_cpu_tensors(True)
     # a module's parameters cannot become another kind of tensor in their place
     overwrite = torch.__future__.get_overwrite_module_params_on_conversion()
     torch.__future__.set_overwrite_module_params_on_conversion(True)
+    # tensors of a wrapper cannot be views in inference mode
+    torch.inference_mode = lambda mode=True: torch.no_grad() if mode else nullcontext()  # type: ignore[assignment,misc]
     # one device of its kind: there is nothing to switch, as on a processor
     guards[_CUDA] = guards[_CPU]
     try:
@@ -167,6 +170,7 @@ def stand_in_gpu() -> Iterator[list[Wait]]:
             yield mode.waits
     finally:
         guards[_CUDA] = before
+        torch.inference_mode = inference_mode  # type: ignore[misc]
         torch.__future__.set_overwrite_module_params_on_conversion(overwrite)
         torch._C._set_only_lift_cpu_tensors(False)
         torch.cuda._lazy_init = begin
