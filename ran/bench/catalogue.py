@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ran.bench.channel_rows import CHANNEL_ROWS
+from ran.bench.equal_bler import EQUAL_BLER_ROWS
 from ran.bench.ldpc_rows import LDPC_ROWS
 from ran.bench.row import Row
 from ran.bench.slot_rows import SLOT_ROWS
@@ -14,7 +15,7 @@ from ran.errors import bad_value, unknown_name
 #: Name of the measurement that is no row: cost over work.
 SCALING = "scaling"
 PEERS = ("sionna",)
-ROWS: dict[str, Row] = {row.name: row for row in (*LDPC_ROWS, *SLOT_ROWS, *STAGE_ROWS, *CHANNEL_ROWS)}
+ROWS: dict[str, Row] = {row.name: row for row in (*LDPC_ROWS, *EQUAL_BLER_ROWS, *SLOT_ROWS, *STAGE_ROWS, *CHANNEL_ROWS)}
 
 
 def select(names: Sequence[str], has_cuda: bool) -> tuple[list[Row], bool]:

@@ -73,8 +73,8 @@ def as_markdown(profile: Profile, command: str) -> str:
         "",
         "The floor of a stage is the time of its operations at the measured peak "
         f"({limits.int8_per_s / 1e9:,.0f} G int8 operations/s, {limits.flops_per_s / 1e9:,.0f} GFLOP/s) or of its "
-        f"bytes at the measured memory bandwidth ({limits.memory_bytes_per_s / 1e9:,.0f} GB/s), whichever is more. Where "
-        "`equalise` stands without `demap`, both are one loop. `network` estimates, equalises and demaps in one.",
+        f"bytes at the measured memory bandwidth ({limits.memory_bytes_per_s / 1e9:,.0f} GB/s), whichever is more. "
+        "Where `equalise` stands without `demap`, both are one loop. `network` estimates, equalises and demaps in one.",
         "",
         "| receiver | slots/s alone | BLER |",
         "|---|---:|---:|",

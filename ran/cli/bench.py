@@ -35,7 +35,12 @@ def bench(
         str | None, typer.Option(metavar="PEER", help="Also measure a peer, interleaved with ours: sionna.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.md and the picture.")] = Path("runs/bench"),
-    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the Markdown page here as well.")] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the Markdown page here as well, with its history by commit beside it."
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Short samples and few blocks, for a rough impression only.")
     ] = False,
@@ -51,22 +56,22 @@ def bench(
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from dataclasses import replace
 
-    from ran.bench.page import spread, verdict
+    from ran.bench.page import spread, steadiness, verdict
     from ran.bench.row import FULL, QUICK
-    from ran.bench.run import check_folder, check_request, run
+    from ran.bench.run import check_folder, check_page, check_request, run
     from ran.bench.run import write as write_files
 
     check_request(names or [], against)
     check_folder(out)
     if write is not None:
-        check_folder(write.resolve().parent)
+        check_page(write)
 
     def show(row: Measured) -> None:
         unit = f" {row.row.unit}/s"
         parts = [f"ours {spread(row.ours, unit)}"]
         if row.peer is not None:
             parts.append(f"Sionna {spread(row.peer, unit)}; ratio {spread(row.ratio, '×')}")
-        parts.append(f"target {row.row.target.text(row.row.unit)}: {verdict(row)}")
+        parts.append(f"target {row.row.target.text()}: {verdict(row)}")
         if row.above_floor is not None:
             parts.append(f"{row.above_floor:.3g} times the floor")
         if row.parity is not None:
@@ -85,6 +90,7 @@ def bench(
     for axis in result.scaling:
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
+    print(steadiness(result.rows))
     print("written: " + ", ".join(map(str, write_files(result, out, write))))
 
 
@@ -201,7 +207,7 @@ def _print_table(rows: tuple[Measured, ...]) -> None:
     against = any(row.peer is not None for row in rows)
     table = Table(title="medians, one thread each", title_justify="left")
     table.add_column("row")
-    for title in ("ours", *(("Sionna", "ratio") if against else ()), "target", "", "x floor"):
+    for title in ("ours", *(("Sionna", "ratio") if against else ()), "target", "", "x floor", "drift"):
         table.add_column(title, justify="right")
     for row in rows:
         unit = f" {row.row.unit}/s"
@@ -209,6 +215,7 @@ def _print_table(rows: tuple[Measured, ...]) -> None:
         if against and row.peer is not None and row.ratio is not None:
             cells += [quantity(row.peer.known) + unit, f"{quantity(row.ratio.known)}×"]
         floor = "—" if row.above_floor is None else quantity(row.above_floor)
-        table.add_row(*cells, row.row.target.text(row.row.unit), verdict(row), floor)
+        drift = "—" if row.drift is None else f"{100 * row.drift:+.0f} %"
+        table.add_row(*cells, row.row.target.text(), verdict(row), floor, drift)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=140)).print(table)

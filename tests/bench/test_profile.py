@@ -7,6 +7,7 @@ import importlib
 import json
 import sys
 import time
+from contextlib import suppress
 from functools import reduce
 from pathlib import Path
 
@@ -101,10 +102,8 @@ def test_a_function_counts_to_the_nearest_stage_around_it(monkeypatch: pytest.Mo
         unnamed()
 
     def unnamed() -> None:
-        try:
+        with suppress(KeyError):
             inner()
-        except KeyError:
-            pass
 
     def inner() -> None:
         raise KeyError
