@@ -128,7 +128,7 @@ def profile(
 
 def _receiver_floors(link: Link, simulation: Simulation, experiment: Experiment, esn0_db: float) -> dict[Owned, Cost]:
     """Of every receiver; how many iterations the decoder runs for it is measured on one batch."""
-    decoder, floors = experiment.decoder, {}
+    decoder, floors = experiment.decoder, dict[Owned, Cost]()
     needs_truth = any(receiver.needs_truth for receiver in simulation.receivers.values())
     with torch.no_grad():
         batch = link.batch(range(link.batch_drops), esn0_db, experiment.seed, _SCENARIO, needs_truth)

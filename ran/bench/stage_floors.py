@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from channels import Cdl, Tdl
+from channels.scenarios.clusters import NUM_RAYS, num_paths
+from channels.scenarios.scenario_channel import ScenarioChannel
 from ran.bench import cost
 from ran.bench.cost import Cost
 from ran.bench.machine import Limits
@@ -41,6 +43,9 @@ def shared_floors(link: Link) -> dict[str, Cost]:
         floors["channel"] = cost.tdl_response(pairs, taps, times, channel.doppler_hz, subcarriers)
     elif len(link.channels) == 1 and isinstance(channel, Cdl):
         floors["channel"] = cost.cdl_response(pairs, channel.clusters, times, channel.doppler_hz, subcarriers)
+    elif len(link.channels) == 1 and isinstance(channel, ScenarioChannel):
+        paths = num_paths(int(channel.parameters.num_clusters.max()))
+        floors["channel"] = cost.ray_response(pairs, paths, NUM_RAYS, times, channel.doppler_hz, subcarriers)
     if link.config.waveform is None:
         written = Cost(bytes=8.0 * num_rx_ant * num_re)
         floors["noise"] = cost.transmission(num_rx_ant, layers, num_re) + written

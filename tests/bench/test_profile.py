@@ -17,8 +17,10 @@ from ran.bench import stages
 from ran.bench.machine import Limits
 from ran.bench.profile import Profile, profile
 from ran.bench.profile_page import COLUMNS, SHARED, as_csv, as_json, as_markdown
+from ran.bench.stage_floors import shared_floors
 from ran.bench.stages import FUNCTIONS, SHARED_STAGES, STAGES, StageClock
 from ran.cli.main import main
+from ran.link import Link, LinkConfig
 
 LIMITS = Limits(int8_per_s=1e12, flops_per_s=1e11, bytes_per_s=1e11, memory_bytes_per_s=1e10)
 SMALL = ["carrier.num_prb=4", "channel.max_doppler_hz=50"]
@@ -78,6 +80,18 @@ def test_floors(found: Profile) -> None:
     assert floors["neural", "other"] is None
     for stage in found.stages:
         assert stage.times_floor is None or stage.times_floor == pytest.approx(stage.seconds / stage.floor_s)
+
+
+@pytest.mark.parametrize("name", ["cdl", "umi"])
+def test_floors_of_channels(name: str) -> None:
+    """A clustered channel from a panel costs at least its response written once, at the speed of arithmetic."""
+    panel = {"rows": 1, "columns": 2, "polarisation": "cross"}
+    block = {"name": name, "carrier_frequency_hz": 3.5e9, "speed_mps": 3.0, "rx_array": panel}
+    block |= {"profile": "C", "delay_spread_ns": 100.0} if name == "cdl" else {}
+    link = Link(LinkConfig(carrier={"num_prb": 4}, num_rx_ant=4, channel=block))
+    floor = shared_floors(link)["channel"]
+    assert floor.bytes == 8 * 4 * 14 * 48
+    assert floor.flops > 8 * 4 * 14 * 48
 
 
 def test_files(found: Profile) -> None:
