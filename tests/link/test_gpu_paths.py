@@ -101,7 +101,7 @@ def test_a_batch_is_the_same(name: str) -> None:
     assert not unnamed(waits)
 
 
-SLOW = {"large", "turbo", "impaired", "k-best"}
+SLOW = {"large", "turbo", "impaired", "k-best", "reestimated"}
 
 
 @pytest.mark.parametrize(
