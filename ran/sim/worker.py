@@ -237,6 +237,9 @@ def _found(
     simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]
 ) -> dict[str, list[DropOutcomes]]:
     """What some receivers make of the drops of a chunk, batch by batch; each leaves when it has enough."""
+    if not titles:  # the link alone, as data sets have it, which keep the chunk as a whole
+        simulation.link.simulate({}, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        return {}
     found: dict[str, list[DropOutcomes]] = {title: [] for title in titles}
     errors = dict.fromkeys(titles, 0)
     left, batch = list(titles), simulation.link.batch_drops

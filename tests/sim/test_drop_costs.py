@@ -109,6 +109,17 @@ def test_a_receiver_leaves_a_chunk_when_it_has_enough() -> None:
         assert answer.outcomes[title].first_drop == 8
 
 
+def test_without_receivers_a_chunk_is_asked_for_as_a_whole() -> None:
+    """As data sets are written, whose link keeps the drops that it is asked for."""
+    experiment, asked = three(), []
+    simulation = fake_link.build(experiment)
+    simulation.link.simulate = lambda receivers, drops, *rest: asked.append((receivers, drops)) or {}
+    answer = simulate_chunk(simulation, experiment, Chunk(0.0, "s", range(8, 48), ()))
+    assert asked == [({}, range(8, 48))]
+    assert isinstance(answer, Done)
+    assert answer.outcomes == {}
+
+
 def done(seconds: float, **own: float) -> Done:
     return Done({title: Segment(0, np.zeros(10), np.zeros(10)) for title in own}, seconds, receiver_seconds=own)
 
