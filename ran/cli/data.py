@@ -225,7 +225,7 @@ def csi(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
     ] = None,
 ) -> None:
-    """Write precoders, [samples, subbands, ports, 2]. Interrupt it at any time: the same command resumes."""
+    """Write precoders (samples x subbands x ports x 2). Interrupt it at any time: the same command resumes."""
     from ran.cli.progress import ProgressLine
     from ran.studies.csi.data import write_csi
     from ran.studies.csi.experiment import load

@@ -77,6 +77,7 @@ app.command("schema")(schema.schema)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
 
+_RESUMES = "the same command goes on from what is stored once the disk takes it"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it
 
 # Typer's own copy of click has moved between versions; this is the base of its complaints about the command line.
@@ -86,8 +87,8 @@ _UsageError = cast(type[Exception], typer.BadParameter.__mro__[1])
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns the exit status.
 
-    0: done. 1: the run stopped before its end (`ran: stopped: ...`). 2: input that does not fit (`ran: error: ...`, one
-    line). 130: interrupted. Any other exception is a bug and shows its traceback.
+    0: done. 1: the run stopped before its end, by a full disk for instance (`ran: stopped: ...`). 2: input that does
+    not fit (`ran: error: ...`, one line). 130: interrupted. Any other exception is a bug and shows its traceback.
     """
     if sys.platform == "win32":
         return _complain("error", "system: got Windows; allowed: Linux, macOS, or WSL 2 on Windows", 2)
@@ -99,6 +100,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         status = command.main(args=arguments, prog_name="ran", standalone_mode=False)
     except InputError as error:
+        if _is_of_storage(error):
+            return _complain("stopped", f"{error}; {_RESUMES}", 1)
         return _complain("error", error, 2)
     except _UsageError as error:
         message = cast(Any, error).format_message()  # empty when only the help was to be shown
@@ -110,6 +113,8 @@ def main(arguments: list[str] | None = None) -> int:
     except Exception as error:
         if _is_stop(error):
             return _complain("stopped", error, 1)
+        if _is_of_storage(error):
+            return _complain("stopped", f"{type(error).__name__}: {error}; {_RESUMES}", 1)
         if refusal := _in_user_code(error):
             return _complain("error", refusal, 2)
         raise
@@ -123,6 +128,12 @@ def _is_stop(error: Exception) -> bool:
     from ran.sim.executor import RunStopped
 
     return isinstance(error, RunStopped)
+
+
+def _is_of_storage(error: Exception) -> bool:
+    from ran.config.storage import is_storage_failure
+
+    return is_storage_failure(error)
 
 
 def _in_user_code(error: Exception) -> Exception | None:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from ran.config.storage import is_storage_failure
 from ran.errors import InputError
 from ran.registry.user_file import refusal_of_user_code
 from ran.sim.allocator import keep_freed_memory
@@ -90,11 +91,15 @@ def work(connection: Connection, program: Program) -> None:
         use_one_thread()
         while (asked := _next(connection)) is not None:
             _tell(connection, station.answer(asked))
-    except InputError as error:
-        _tell(connection, Refused(str(error)))
     except RunStopped as error:
         _tell(connection, Stopped(str(error)))
     except Exception as error:
+        if is_storage_failure(error):
+            _tell(connection, Stopped(str(error)))
+            return
+        if isinstance(error, InputError):
+            _tell(connection, Refused(str(error)))
+            return
         refusal = refusal_of_user_code(error)
         _tell(connection, Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
 
@@ -182,16 +187,18 @@ def _next(connection: Connection) -> Any:
 def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
     """The outcomes of a chunk. Where a receiver of several fails, each is tried alone, and the others have theirs.
 
-    InputError where the link refuses its input, whatever the receiver.
+    InputError where the link refuses its input, whatever the receiver; any exception of a link without receivers.
     """
     started = time.perf_counter()
     try:
         found = _found(simulation, experiment, chunk, chunk.receivers)
         return _done(simulation, chunk, found, time.perf_counter() - started)
     except simulation.non_finite as error:
-        if len(chunk.receivers) == 1:
+        if len(chunk.receivers) <= 1:
             return NonFinite(error.stage, error.drop_index)
     except (Exception, SystemExit) as error:
+        if not chunk.receivers:  # the link alone, as data sets have it: there is no receiver to blame
+            raise
         if len(chunk.receivers) == 1:
             if isinstance(error, InputError) and len(experiment.receivers) == 1:
                 raise

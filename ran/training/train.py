@@ -36,6 +36,7 @@ from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
+from ran.training.trained_range import trained_range
 from ran.training.validation import Validation
 from receivers.neural.weights import load_weights
 
@@ -297,6 +298,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         **_architecture(recipe, model, out),
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
+        **trained_range(recipe),
         "training": {
             "slots": recipe.slots,
             "cases": list(recipe.cases),

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from receivers.files import parse_json, read_bytes, read_json
-from receivers.neural.shown_range import trained_snr_db
+from receivers.neural.shown_range import ShownRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -68,8 +68,8 @@ class Weights:
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
-        if hasattr(model, "highest_snr_db"):
-            setattr(model, "highest_snr_db", trained_snr_db(self.card.get("training", {})))  # noqa: B010 - a plain number
+        if hasattr(model, "shown_range"):
+            setattr(model, "shown_range", ShownRange.of(self.card))  # noqa: B010 - plain numbers, no module
         return model.eval()
 
     def _own_architecture(self, kind: str, asked: str) -> type[nn.Module]:
@@ -97,7 +97,8 @@ class Weights:
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
         if "architecture_files" in self.card:
             about["architecture_files"] = self.card["architecture_files"]
-        about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))
+        shown = ShownRange.of(self.card)
+        about["shown_range"] = [shown.highest_snr_db, shown.fewest_dmrs_positions]
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))
         return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -215,8 +216,7 @@ def _check_card(card: dict[str, Any], task: str) -> None:
         raise TypeError("architecture.name and sha256 are texts")
     if not all(isinstance(card.get(key, {}), dict) for key in ("architecture", "training")):
         raise TypeError("architecture and training are mappings")
-    if not math.isfinite(trained_snr_db(card.get("training", {}))):
-        raise ValueError("training: Es/N0 is a finite number")
+    ShownRange.of(card)
     if task != "receiver":
         return
     for key, most in (("bits_per_symbol", 10), ("num_layers", 64)):
