@@ -179,12 +179,10 @@ def profile(
     from ran.bench.profile_page import as_markdown
     from ran.bench.profile_page import write as write_files
     from ran.bench.run import check_folder
-    from ran.sim.allocator import keep_freed_memory
     from ran.sim.experiment import load
 
     load(experiment, overrides or [])
     check_folder(out)
-    keep_freed_memory()
     found = measure_profile(experiment, overrides or [], slots, esn0_db, lambda text: print(text, flush=True))
     command = " ".join(["ran", "bench", *_arguments()])
     print(as_markdown(found, command))
