@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from ran.bench.cost import Cost
-from ran.bench.machine import Limits, cpu_name, measure_limits
+from ran.bench.machine import Limits, measure_limits
 from ran.bench.measure import one_thread
 from ran.bench.stage_floors import floor_seconds, receiver_floors, shared_floors
 from ran.bench.stages import SHARED_STAGES, STAGES, StageClock
+from ran.config.host import cpu_model
 from ran.config.provenance import versions
 from ran.errors import InputError
 from ran.link import Link
@@ -123,7 +124,7 @@ def profile(
         for stage in STAGES
         if (receiver, stage) in seconds
     )
-    return Profile(experiment.name, esn0_db, slots, stages, blers, plain_s / slots, limits, cpu_name(), versions())
+    return Profile(experiment.name, esn0_db, slots, stages, blers, plain_s / slots, limits, cpu_model(), versions())
 
 
 def _receiver_floors(link: Link, simulation: Simulation, experiment: Experiment, esn0_db: float) -> dict[Owned, Cost]:
@@ -183,14 +184,7 @@ def _measured(
                 with clock.running():
                     found = link.simulate(simulation.receivers, drops, esn0_db, seed, _SCENARIO)
                     segments = {
-                        Task(f"{title} {_SCENARIO}", _SCENARIO, title, esn0_db): Segment(
-                            drops.start,
-                            outcome.block_errors.astype(np.int64),
-                            outcome.bit_errors,
-                            outcome.earlier_errors.astype(np.int64),
-                            outcome.second_errors.astype(np.int64),
-                            outcome.received,
-                        )
+                        Task(f"{title} {_SCENARIO}", _SCENARIO, title, esn0_db): Segment(drops.start, outcome)
                         for title, outcome in found.items()
                     }
                     store.add(segments, {})

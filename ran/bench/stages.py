@@ -80,7 +80,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "decode": ("ran.phy.transport_block:TransportBlock.decode", "ran.link.turbo:TurboDecoder.__call__"),
     "compare": (
         "ran.link.outcomes:compare",
-        "ran.link.outcomes:DropOutcomes.of_failures",
+        "ran.link.outcomes:counts_of",
         "ran.link.batch:check_finite",
         "ran.link.untouched:_checksums",
     ),

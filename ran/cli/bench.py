@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer
 from ran.cli.default_command import group_with_default
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def bench(
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from dataclasses import replace
 
-    from ran.bench.page import spread, steadiness, verdict
+    from ran.bench.page import as_json, spread, steadiness, verdict
     from ran.bench.row import FULL, QUICK
     from ran.bench.run import check_folder, check_page, check_request, run
     from ran.bench.run import write as write_files
@@ -91,7 +92,9 @@ def bench(
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
     print(steadiness(result.rows))
-    print("written: " + ", ".join(map(str, write_files(result, out, write))))
+    written = write_files(result, out, write)
+    answer(files=written, result=as_json(result))
+    print("written: " + ", ".join(map(str, written)))
 
 
 @app.command("latency")
@@ -148,7 +151,9 @@ def latency(
     )
     command = " ".join(["ran", "bench", *_arguments()])
     print(markdown(rows, command))
-    print("written: " + ", ".join(map(str, write(rows, out, command))))
+    written = write(rows, out, command)
+    answer(files=written, rows=list(rows))
+    print("written: " + ", ".join(map(str, written)))
 
 
 @app.command("profile")
@@ -176,7 +181,7 @@ def profile(
     """
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from ran.bench.profile import profile as measure_profile
-    from ran.bench.profile_page import as_markdown
+    from ran.bench.profile_page import as_json, as_markdown
     from ran.bench.profile_page import write as write_files
     from ran.bench.run import check_folder
     from ran.sim.experiment import load
@@ -186,7 +191,9 @@ def profile(
     found = measure_profile(experiment, overrides or [], slots, esn0_db, lambda text: print(text, flush=True))
     command = " ".join(["ran", "bench", *_arguments()])
     print(as_markdown(found, command))
-    print("written: " + ", ".join(map(str, write_files(found, out, command))))
+    written = write_files(found, out, command)
+    answer(files=written, result=as_json(found))
+    print("written: " + ", ".join(map(str, written)))
 
 
 def _arguments() -> list[str]:

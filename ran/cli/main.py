@@ -8,6 +8,7 @@ import types
 from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from ran import __version__
 from ran.cli import (
@@ -28,17 +29,30 @@ from ran.cli import (
     schema,
     sim,
     status,
+    study,
     train,
 )
+from ran.cli.answer import with_json
 from ran.cli.plain_output import take_every_character
-from ran.errors import InputError
+from ran.errors import InputError, unknown_name
 from ran.sim.allocator import keep_freed_memory
+
+
+class _Verbs(TyperGroup):
+    """The commands, with the nearest one named for one that does not exist."""
+
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # click's own types
+        if self.get_command(ctx, args[0]) is None:
+            shown = [name for name, command in self.commands.items() if not command.hidden]
+            raise unknown_name("command", args[0], shown)
+        return super().resolve_command(ctx, args)
+
 
 app = typer.Typer(
     name="ran",
+    cls=_Verbs,
     help="Simulate, train and compare receivers on a 3GPP link.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
@@ -66,6 +80,7 @@ app.add_typer(bench.app, name="bench")
 app.command("conformance")(conformance.conformance)
 app.command("robustness")(robustness.robustness)
 app.command("generalise", hidden=True)(robustness.robustness)  # the name of the verb up to version 0.1
+app.command("study")(study.study)
 app.command("adapt")(adapt.adapt)
 app.command("beams")(beams.beams)
 app.command("csi")(csi.csi)
@@ -76,6 +91,7 @@ app.add_typer(export.app, name="export")
 app.command("schema")(schema.schema)
 app.command("check")(check.check)
 app.command("doctor")(doctor.doctor)
+with_json(app)
 
 _RESUMES = "the same command goes on from what is stored once the disk takes it"
 _INTERRUPTED = 130  # 128 + SIGINT, as shells have it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ran.cli.answer import answer
 from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment
 from ran.sim.replay import replay
@@ -26,6 +27,7 @@ def print_replay(experiment: Experiment, key: str, build: Build) -> None:
             print(outcome.failure.traceback, end="")
         else:
             print(f"  {outcome.receiver}: {outcome.block_errors} block errors, {outcome.bit_errors} bit errors")
+    answer(drop=found.drop, esn0_db=found.esn0_db, outcomes=list(found.outcomes))
     if bad := [outcome.receiver for outcome in found.outcomes if outcome.non_finite]:
         raise RunStopped(f"non-finite numbers with {', '.join(bad)}")
     if failed := [outcome.receiver for outcome in found.outcomes if outcome.failure is not None]:

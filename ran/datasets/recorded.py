@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,8 +15,8 @@ from ran.datasets.reader import DropDataset
 from ran.errors import InputError
 from ran.link import Link
 from ran.link.batch import check_finite
-from ran.link.outcomes import DropOutcomes
 from ran.link.snr import noise_var
+from ran.stats.counts import Counts
 from receivers import Receiver
 
 
@@ -40,6 +41,8 @@ class RecordedLink:
         self._tables = {name: table.array for name, table in dataset.header.tables.items()}
         self._places = {float(point): np.flatnonzero(esn0_db == point) for point in np.unique(esn0_db)}
         self._sound: set[int] = set()
+        #: Of the last call of `simulate`: what each receiver took, decoding included.
+        self.receiver_seconds: dict[str, float] = {}
 
     @property
     def num_drops(self) -> dict[float, int]:
@@ -64,24 +67,25 @@ class RecordedLink:
 
     def simulate(
         self, receivers: Mapping[str, Receiver], drops: range, esn0_db: float, seed: int, scenario_id: str
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """Outcomes of every receiver on these drops, in batches from multiples of `batch_drops`.
 
         They end where the file does: of drops beyond there are no outcomes. InputError for a damaged chunk.
         """
+        self.receiver_seconds = dict.fromkeys(receivers, 0.0)
         places = self._places[esn0_db][drops.start : drops.stop]
-        parts: dict[str, list[DropOutcomes]] = {label: [] for label in receivers}
+        parts: dict[str, list[Counts]] = {label: [] for label in receivers}
         with torch.inference_mode():
             for start in range(0, len(places), self.batch_drops):
                 of_batch = places[start : start + self.batch_drops]
                 found = self._outcomes(receivers, of_batch, esn0_db, drops.start + start)
                 for label, outcome in found.items():
                     parts[label].append(outcome)
-        return {label: DropOutcomes.joined(part) for label, part in parts.items()}
+        return {label: Counts.joined(part) for label, part in parts.items()}
 
     def _outcomes(
         self, receivers: Mapping[str, Receiver], places: NDArray, esn0_db: float, first: int
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """first: number of the first of these drops, as a run counts them."""
         drops = self._dataset.drops[places]
         self._check_chunks(drops)
@@ -96,8 +100,8 @@ class RecordedLink:
             started = time.perf_counter()
             llr = link.receive(receiver, batch)
             check_finite(llr, f"the LLRs of {label}", range(first, first + len(places)))
-            outcome = link.count_errors(llr, batch).with_seconds(time.perf_counter() - started)
-            found[label] = outcome if state is None else outcome.with_received(state)
+            found[label] = link.count_errors(llr, replace(batch, received=state))
+            self.receiver_seconds[label] += time.perf_counter() - started
         return found
 
     def _check_chunks(self, drops: NDArray) -> None:

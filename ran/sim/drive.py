@@ -203,7 +203,7 @@ class _Drive:
         for task in segments:
             for sharing in self._by_task[task.task_id]:
                 sharing.news()
-        simulated = max((len(segment.block_errors) for segment in segments.values()), default=0)
+        simulated = max((segment.counts.drops for segment in segments.values()), default=0)
         self._recent.append((time.monotonic(), simulated))
 
     def _meet(self, processor: str) -> None:

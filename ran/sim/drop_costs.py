@@ -21,7 +21,7 @@ class DropCosts:
         """Take in a finished chunk; one in which a receiver failed says nothing of the others' speed."""
         if answer.failures or not answer.outcomes:
             return
-        drops = {title: max(1, len(segment.block_errors)) for title, segment in answer.outcomes.items()}
+        drops = {title: max(1, segment.counts.drops) for title, segment in answer.outcomes.items()}
         shared = max(0.0, answer.seconds - sum(answer.receiver_seconds.values())) / max(drops.values())
         self._shared = shared if self._shared is None else 0.5 * (self._shared + shared)
         for title, seconds in answer.receiver_seconds.items():

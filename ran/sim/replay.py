@@ -57,7 +57,7 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
             elif isinstance(failure := answer.failures.get(title), Failure):
                 outcomes.append(Outcome(title, drop, failure=failure))
             else:
-                found, place = answer.outcomes[title], drop - first
+                found, place = answer.outcomes[title].counts, drop - first
                 errors = int(found.block_errors[place]), int(found.bit_errors[place])
                 outcomes.append(Outcome(title, drop, *errors))
     blocks = link.blocks_per_drop

@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
 from ran.config.storage import is_storage_failure
 from ran.errors import InputError
 from ran.registry.user_file import refusal_of_user_code
@@ -22,7 +20,8 @@ from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
 from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
 from ran.sim.segment import Segment
-from ran.sim.simulation import Build, DropOutcomes, Simulation
+from ran.sim.simulation import Build, Simulation
+from ran.stats.counts import Counts
 
 
 @dataclass(frozen=True)
@@ -176,6 +175,12 @@ class Simulations:
             del self._built[next(iter(self._built))]
         return simulation
 
+    def answer(self, chunk: Chunk) -> Done | NonFinite:
+        """The outcomes of a chunk that brings its experiment."""
+        if chunk.experiment is None:
+            raise ValueError("chunk: got none of an experiment; allowed: one that brings its experiment")
+        return simulate_chunk(self.of(chunk.experiment), chunk.experiment, chunk)
+
 
 def _next(connection: Connection) -> Any:
     try:
@@ -230,33 +235,31 @@ def _failure(error: BaseException) -> Failure:
     return Failure(f"{name}: {text} {where}" if text else f"{name} {where}", "".join(traceback.format_exception(error)))
 
 
-#: Fields of `Segment` by the type that they are stored in, which outcomes have under the same names.
-_STORED: dict[str, Any] = {
-    "block_errors": np.int64,
-    "bit_errors": np.int64,
-    "earlier_errors": np.int64,
-    "second_errors": np.int64,
-    "received": np.float32,
-}
+@dataclass
+class _Found:
+    """What a receiver made of the batches of a chunk, and how long it took."""
+
+    counts: list[Counts] = field(default_factory=list)
+    seconds: float = 0.0
 
 
-def _found(
-    simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]
-) -> dict[str, list[DropOutcomes]]:
+def _found(simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]) -> dict[str, _Found]:
     """What some receivers make of the drops of a chunk, batch by batch; each leaves when it has enough."""
+    link = simulation.link
     if not titles:  # the link alone, as data sets have it, which keep the chunk as a whole
-        simulation.link.simulate({}, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        link.simulate({}, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
         return {}
-    found: dict[str, list[DropOutcomes]] = {title: [] for title in titles}
+    found = {title: _Found() for title in titles}
     errors = dict.fromkeys(titles, 0)
-    left, batch = list(titles), simulation.link.batch_drops
-    for first in range(chunk.drops.start, chunk.drops.stop, batch):
-        drops = range(first, min(first + batch, chunk.drops.stop))
+    left = list(titles)
+    for first in range(chunk.drops.start, chunk.drops.stop, link.batch_drops):
+        drops = range(first, min(first + link.batch_drops, chunk.drops.stop))
         receivers = {title: simulation.receivers[title] for title in left}
-        outcomes = simulation.link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
-        for title, outcome in outcomes.items():
-            found[title].append(outcome)
-            errors[title] += int(np.sum(outcome.block_errors))
+        counts = link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        for title, of_batch in counts.items():
+            found[title].counts.append(of_batch)
+            found[title].seconds += link.receiver_seconds.get(title, 0.0)
+            errors[title] += int(of_batch.block_errors.sum())
         done = drops.stop - chunk.drops.start
         left = [
             title for title in left if not (title in chunk.enough and chunk.enough[title].holds(done, errors[title]))
@@ -269,20 +272,16 @@ def _found(
 def _done(
     simulation: Simulation,
     chunk: Chunk,
-    found: Mapping[str, Sequence[DropOutcomes]],
+    found: Mapping[str, _Found],
     seconds: float,
     failures: Mapping[str, NonFinite | Failure] | None = None,
 ) -> Done:
-    """The answer to a chunk. found: outcomes of its batches by receiver."""
-    segments = {}
-    for title, parts in found.items():
-        arrays = {
-            name: np.concatenate([np.asarray(getattr(part, name), dtype) for part in parts])
-            for name, dtype in _STORED.items()
-        }
-        segments[title] = Segment(chunk.drops.start, **arrays, processor=simulation.processor)
-    of_receiver = {title: float(sum(np.sum(part.seconds) for part in parts)) for title, parts in found.items()}
-    return Done(segments, seconds, dict(failures or {}), of_receiver)
+    """The answer to a chunk."""
+    segments = {
+        title: Segment(chunk.drops.start, Counts.joined(part.counts), simulation.processor)
+        for title, part in found.items()
+    }
+    return Done(segments, seconds, dict(failures or {}), {title: part.seconds for title, part in found.items()})
 
 
 def _tell(connection: Connection, answer: Any) -> None:

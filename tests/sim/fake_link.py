@@ -19,18 +19,9 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.simulation import NonFiniteNumbers, Simulation
+from ran.stats.counts import Counts
 
 BITS_PER_BLOCK = 1000
-
-
-@dataclass(frozen=True)
-class FakeOutcomes:
-    block_errors: np.ndarray
-    bit_errors: np.ndarray
-    earlier_errors: np.ndarray
-    second_errors: np.ndarray
-    received: np.ndarray
-    seconds: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -42,7 +33,6 @@ class FakeReceiver:
     refuse_at: int = -1
     non_finite_at: int = -1
     exit_at: int = -1
-    slot_s: float = 0.0
 
     def bler(self, esn0_db: float) -> float:
         return max(self.floor, 1 / (1 + np.exp(1.5 * (esn0_db - self.at_db))))
@@ -64,6 +54,7 @@ class FakeReceiver:
 
 class FakeLink:
     slot_duration_s = 1e-3
+    receiver_seconds: dict[str, float] = {}  # noqa: RUF012  # nothing is measured
 
     def __init__(self, num_users: int = 1, batch_drops: int = 4, slot_s: float = 0.0, transmissions: int = 1) -> None:
         self._transmissions = transmissions
@@ -77,7 +68,7 @@ class FakeLink:
             raise InputError(f"drops: got {drops}; allowed: whole batches of {self.batch_drops}")
         if self._slot_s:
             time.sleep(self._slot_s * len(drops))
-        found: dict[str, FakeOutcomes] = {}
+        found: dict[str, Counts] = {}
         for title, receiver in receivers.items():
             # a transmission fails half as often as the one before
             failed = np.zeros((self._transmissions, len(drops), self.blocks_per_drop), bool)
@@ -89,14 +80,7 @@ class FakeLink:
                 for transmission in range(self._transmissions):
                     failed[transmission, row] = uniform < receiver.bler(esn0_db) / 2**transmission
             errors = failed.sum(-1).astype(np.int32)
-            found[title] = FakeOutcomes(
-                errors[-1],
-                errors[-1].astype(np.int64) * 7,
-                errors[:-1].T,
-                np.zeros((len(drops), 0), np.int32),
-                np.zeros((len(drops), 0, 5), np.float32),
-                np.full(len(drops), receiver.slot_s),
-            )
+            found[title] = Counts.of(errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T)
         return found
 
 

@@ -14,6 +14,7 @@ from ran.sim.experiment import Experiment
 from ran.sim.segment import Segment
 from ran.sim.simulation import Simulation
 from ran.sim.worker import Chunk, Done, Enough, simulate_chunk
+from ran.stats.counts import Counts
 
 POINTS = [0, 2, 4]
 STOPPING = {"min_block_errors": 20, "max_slots": 400, "min_bler": 0.01}
@@ -37,7 +38,8 @@ class CountedLink(fake_link.FakeLink):
         self.made += len(drops)
         for title in receivers:
             self.received[title] = self.received.get(title, 0) + len(drops)
-        return {t: replace(found[t], seconds=np.full(len(drops), OWN_S[t])) for t in found}
+        self.receiver_seconds = {title: OWN_S[title] * len(drops) for title in receivers}
+        return found
 
 
 def run_counted(experiment: Experiment, out: Path, monkeypatch) -> tuple[Finished, CountedLink]:  # type: ignore[no-untyped-def]
@@ -100,12 +102,12 @@ def test_a_receiver_leaves_a_chunk_when_it_has_enough() -> None:
     whole = simulate_chunk(fake_link.build(experiment), experiment, replace(chunk, enough={}))
     assert isinstance(answer, Done)
     assert isinstance(whole, Done)
-    counts = {title: segment.block_errors for title, segment in answer.outcomes.items()}
+    counts = {title: segment.counts.block_errors for title, segment in answer.outcomes.items()}
     assert len(counts["genie"]) == 12  # whole batches of 4
     assert len(counts["network"]) == 40
     assert counts["one"].sum() >= 5 > counts["one"][:-4].sum()
     for title, errors in counts.items():
-        assert errors.tolist() == whole.outcomes[title].block_errors[: len(errors)].tolist()
+        assert errors.tolist() == whole.outcomes[title].counts.block_errors[: len(errors)].tolist()
         assert answer.outcomes[title].first_drop == 8
 
 
@@ -121,7 +123,9 @@ def test_without_receivers_a_chunk_is_asked_for_as_a_whole() -> None:
 
 
 def done(seconds: float, **own: float) -> Done:
-    return Done({title: Segment(0, np.zeros(10), np.zeros(10)) for title in own}, seconds, receiver_seconds=own)
+    return Done(
+        {title: Segment(0, Counts.of(np.zeros(10), np.zeros(10))) for title in own}, seconds, receiver_seconds=own
+    )
 
 
 def test_costs_are_learned_apart_from_what_is_shared() -> None:

@@ -65,7 +65,7 @@ class Simulator:
         while self.step():
             pass
         points = [point for curve in self.plan.curves(self.known) for point in curve.points]
-        return [(p, int(self.known[p.receiver, p.esn0_db].block_errors[: p.drops].sum())) for p in points]
+        return [(p, int(self.known[p.receiver, p.esn0_db].counts.block_errors[: p.drops].sum())) for p in points]
 
 
 FIXED = fake_link.experiment()
