@@ -35,7 +35,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "ran.link.batch:random_blocks",
         "ran.link.streams:stream",
         "ran.link.noise:stream_key",
-        "ran.link.link:Link._uci_bits",
+        "ran.link.batch:random_uci",
     ),
     "transmit": (
         "ran.phy.shared_grid:SharedGrid.code",
@@ -46,8 +46,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
         "ran.link.downlink:Downlink.antenna_grid",
     ),
     "channel": (
-        "ran.link.link:Link._antenna_channel",
-        "ran.link.link:Link.received",
+        "ran.link.link_channels:LinkChannels.response",
+        "ran.link.link_channels:LinkChannels.received",
         "ran.link.uplink:Uplink.layer_channel",
         "ran.link.downlink:Downlink.layer_channel",
         "ran.link.waveform:TimeDomain.received_grid",
