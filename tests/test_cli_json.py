@@ -56,8 +56,8 @@ LIGHT = {
 }
 SHOWN = {"sim", "report", "status", "data write", "data info", "data verify", "data evaluate", "data sigmf"}
 SLOW = {
-    "calibrate", "bench rows", "bench latency", "bench profile", "conformance", "robustness", "adapt", "beams", "csi", "train", "decode",
-    "data beams", "data csi", "data rays", "export model", "export check", "export info",
+    "calibrate", "bench rows", "bench latency", "conformance", "robustness", "adapt", "beams", "csi", "train", "decode",
+    "data beams", "data csi", "data rays", "export model", "export check", "export info", "study", "bench profile",
 }  # fmt: skip
 
 
@@ -145,6 +145,11 @@ SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
             (0, 1),
         ),
         (["calibrate", "umi-30ghz", "--drops", "1", "--workers", "1", "--out", "run"], "rows", (0, 1)),
+        (
+            ["study", "robustness", "--set", "conditions=[tdl-a]", "--set", "max_slots=16", "--out", "run"],
+            "report",
+            (0,),
+        ),
         (["train", "tiny.yaml", "--out", "run", "--workers", "1"], "weights", (0,)),
         (["bench", "latency", "lmmse", "--slots", "10", "--num-prb", "4", "--out", "run"], "rows", (0,)),
         (["bench", "profile", "pusch-receivers", "--set", "carrier.num_prb=4", "--out", "run"], "result", (0,)),

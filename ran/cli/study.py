@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ran.cli import answer
 from ran.cli.cluster_option import ClusterOption, workers_of
 
 
@@ -37,4 +38,4 @@ def study(
     first = asked.parts()[0].experiment
     with ProgressLine() as listener, workers_of(cluster, first, build_simulation, workers) as far:
         page = run(asked, folder, workers=workers, listener=listener, executor=far)
-    print(f"report: {page}")
+    answer.report(page)

@@ -29,8 +29,10 @@ class Blind(Composed):
     irc_num_prb: resource blocks that share an estimate of that covariance.
     detector: of several layers. "lmmse"; "ep", which refines it by a step of expectation propagation; "ml", exact
         max-log for two layers, better than "ep" where the code rate is high and worse where it is low; "k-best", a tree
-        search with `num_paths` paths; "mmse-pic", "ep" and then up to `num_turbo` rounds of decoding and of detection
-        without the other layers' interference, as the decoder knows it.
+        search; "mmse-pic", "ep" and then rounds of decoding and of detection without the other layers' interference,
+        as the decoder knows it.
+    num_paths: that the tree search of "k-best" keeps.
+    num_turbo: rounds of "mmse-pic" at most.
     demapper: "maxlog" or "exact".
     data_aided: estimate the channel anew in each round of "mmse-pic", from pilots and decoded data.
     num_reestimations: rounds of detection and of estimating the channel anew from pilots and detected symbols, before

@@ -199,6 +199,7 @@ class BeamExperiment(Config):
     """
 
     younger_fields = ("stopping",)
+    keys_of_loader = ("sweep",)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     description: str = ""

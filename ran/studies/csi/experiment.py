@@ -167,6 +167,7 @@ class CsiExperiment(Config):
     """
 
     younger_fields = ("stopping",)
+    keys_of_loader = ("sweep",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
