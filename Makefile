@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check docs references dist format slow audit install clean
+.PHONY: demo test check docs references dist format slow gpu audit install clean
 
 demo: $(STAMP)  ## classical against neural receivers on a 3GPP link, with a report at the end
 	$(BIN)/ran sim pusch-receivers --out runs/demo
@@ -14,6 +14,9 @@ test: $(STAMP)  ## all tests that run on 2 cores without a GPU
 
 slow: $(STAMP)  ## the checks that take minutes to hours
 	$(BIN)/python -m pytest -m slow
+
+gpu: $(STAMP)  ## all that needs a CUDA device, in at most 9 minutes, into runs/gpu; the same command goes on
+	$(BIN)/python -m ran.bench.gpu_session --out runs/gpu
 
 check: $(STAMP)  ## format, lint, import contracts, types
 	$(BIN)/ruff format --check .

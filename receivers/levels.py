@@ -22,9 +22,10 @@ def level_exponent(observation: SlotObservation) -> Tensor:
 
 
 def factor_to_unit(observation: SlotObservation) -> Tensor | None:
-    """Factors 2^-e [batch] that bring every slot to a received power next to 1; None where all slots have it."""
+    """Factors 2^-e [batch] to a received power next to 1, of every slot; None where a CPU finds that all have it."""
     exponent = level_exponent(observation)
-    if not bool(exponent.any()):
+    # a GPU would be waited for; there the factors are 1
+    if not exponent.is_cuda and not bool(exponent.any()):
         return None
     return torch.exp2(-exponent.to(observation.noise_var.dtype))
 

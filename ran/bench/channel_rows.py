@@ -123,7 +123,7 @@ CHANNEL_ROWS = (
         "channels",
         "CDL-C response, 4x8 dual-polarised panel, 14 x 3276",
         "draws",
-        Target(3),
+        Target(10),
         partial(CdlWork, 4, 8, 273, 200),
     ),
     Row(
@@ -131,7 +131,7 @@ CHANNEL_ROWS = (
         "channels",
         "UMi drops of 16 users, 4x8 dual-polarised panel, 14 x 612",
         "drops",
-        Target(3),
+        Target(10),
         partial(UmiWork, 4, 8, 16, 51, 40),
     ),
 )

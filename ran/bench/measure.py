@@ -20,7 +20,7 @@ class Measured:
     the median of its samples with their quartiles (`ran.stats.quartiles`).
 
     floor: rate at the floor; None on a GPU, whose limits are not measured. floor_text: what a unit costs at least.
-    notes: what went otherwise than planned.
+    again: ours once more, after all other rows. notes: what went otherwise than planned.
     """
 
     row: Row
@@ -32,6 +32,7 @@ class Measured:
     peer_settings: str = ""
     ratio: Estimate | None = None
     parity: Parity | None = None
+    again: Estimate | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -40,14 +41,31 @@ class Measured:
         return None if self.floor is None else self.floor / self.ours.known
 
     @property
+    def drift(self) -> float | None:
+        """How much faster (above 0) or slower the same was at the end of the run: what the machine did by itself."""
+        return None if self.again is None else self.again.known / self.ours.known - 1
+
+    @property
+    def keeps_floor(self) -> bool | None:
+        """Whether the target's multiple of the floor is kept; None where none is asked for or no floor is known."""
+        wanted = self.row.target.times_floor
+        return None if wanted is None or self.above_floor is None else self.above_floor <= wanted
+
+    @property
+    def keeps_ratio(self) -> bool | None:
+        """Whether the target's ratio to the peer is reached; None where none is asked for or no peer was measured."""
+        wanted = self.row.target.ratio
+        return None if wanted is None or self.ratio is None else self.ratio.known >= wanted
+
+    @property
     def is_met(self) -> bool | None:
-        """Whether the target is met; None when a ratio is asked for and no peer was measured."""
+        """Whether the target is met; None when a part of it could not be measured and no other is missed."""
         target = self.row.target
-        if target.rate is not None and self.ours.known < target.rate:
+        parts = [(target.times_floor, self.keeps_floor), (target.ratio, self.keeps_ratio)]
+        asked = [kept for wanted, kept in parts if wanted is not None]
+        if False in asked:
             return False
-        if target.ratio is None:
-            return True
-        return None if self.ratio is None else self.ratio.known >= target.ratio
+        return None if None in asked else True
 
 
 def measure(row: Row, effort: Effort, limits: Limits, peer: str | None) -> Measured:

@@ -17,6 +17,8 @@ from ran.bench.scaling import Axis
 from ran.stats import MISSING, Estimate
 
 _COLOUR = "#0072b2"
+#: Up to this drift in the median a machine counts as steady.
+STEADY = 0.1
 
 
 @dataclass(frozen=True)
@@ -61,14 +63,11 @@ def verdict(row: Measured) -> str:
     """Whether the target is met, and where it has two parts, which is missed."""
     if row.is_met is not False:
         return "met" if row.is_met else "—"
-    target = row.row.target
-    if target.rate is None or target.ratio is None:
+    if row.keeps_floor is False and row.keeps_ratio is not True:
         return "not met"
-    rate_missed = row.ours.known < target.rate
-    ratio_missed = row.ratio is not None and row.ratio.known < target.ratio
-    if rate_missed and ratio_missed:
+    if row.row.target.times_floor is None:
         return "not met"
-    return "rate not met" if rate_missed else "ratio not met"
+    return "floor not met" if row.keeps_floor is False else "ratio not met"
 
 
 def as_json(result: Result) -> dict[str, Any]:
@@ -86,6 +85,8 @@ def as_json(result: Result) -> dict[str, Any]:
                 "target": asdict(row.row.target) | {"is_met": row.is_met},
                 "floor": None if row.floor is None else {"rate": row.floor, "per_unit": row.floor_text},
                 "times_floor": row.above_floor,
+                "again": None if row.again is None else _samples(row.again),
+                "drift": row.drift,
                 "parity": None if row.parity is None else asdict(row.parity),
                 "notes": list(row.notes),
             }
@@ -100,8 +101,8 @@ def _samples(found: Estimate) -> dict[str, float | int | None]:
     return {"median": found.value, "low": found.low, "high": found.high, "num_samples": found.num_units}
 
 
-def as_markdown(result: Result, picture: str | None) -> str:
-    """The page; `picture` is the name of the scaling picture beside it."""
+def as_markdown(result: Result, picture: str | None, trend: str | None = None) -> str:
+    """The page; `picture` is the name of the scaling picture beside it, `trend` that of the page about the commits."""
     limits = result.limits
     lines = [
         "# Benchmarks",
@@ -118,10 +119,15 @@ def as_markdown(result: Result, picture: str | None) -> str:
         "Every side runs on one thread, in turns with the other. Figures are medians, with quartiles in brackets. The",
         "ratio is that of samples taken one after the other. The floor is the time that the operations or bytes of the",
         "work take at the limits above: 5 times the floor means that a fifth of the time is unavoidable. A target is a",
-        "rate, a ratio, or both.",
+        "multiple of the floor, a ratio to the peer, or both. The drift is how much faster or slower ours was when it",
+        "was measured again after all other rows.",
+        "",
+        textwrap.fill(steadiness(result.rows), 120),
         "",
     ]
     lines += _table(result.rows)
+    if trend is not None:
+        lines += ["", f"How these figures went over the commits: [{trend}]({trend})."]
     lines += ["", "## Same work, no more errors", ""]
     lines += _parity_lines(result.rows)
     lines += ["", "## Settings", ""]
@@ -143,6 +149,20 @@ def as_markdown(result: Result, picture: str | None) -> str:
     return "\n".join(_wrapped(line) for line in lines) + "\n"
 
 
+def steadiness(rows: Sequence[Measured]) -> str:
+    """Whether the machine did the same at the end as before, in a sentence."""
+    drifts = {row.row.title: row.drift for row in rows if row.drift is not None}
+    if not drifts:
+        return "Nothing was measured twice: how steady the machine was is not known."
+    title, largest = max(drifts.items(), key=lambda item: abs(item[1]))
+    median = sorted(map(abs, drifts.values()))[len(drifts) // 2]
+    steady = "The machine was disturbed" if median > STEADY else "The machine was steady"
+    return (
+        f"{steady}: measured twice, rows moved by {100 * median:.0f} % in the median, "
+        f"at most by {100 * largest:+.0f} % ({title})."
+    )
+
+
 def _wrapped(line: str) -> str:
     """A list item on lines of at most 120 characters; headings, tables and pictures stay whole."""
     if not line.startswith(("- ", "  ")):
@@ -155,13 +175,14 @@ def _wrapped(line: str) -> str:
 
 def _table(rows: Sequence[Measured]) -> list[str]:
     against = any(row.peer is not None for row in rows)
-    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "verdict", "times the floor"]
+    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "verdict", "times the floor", "drift"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for row in rows:
         unit = f" {row.row.unit}/s"
         peer = [spread(row.peer, unit), spread(row.ratio, "×")] if against else []
         floor = "—" if row.above_floor is None else quantity(row.above_floor)
-        cells = [row.row.title, spread(row.ours, unit), *peer, row.row.target.text(row.row.unit), verdict(row), floor]
+        drift = MISSING if row.drift is None else f"{100 * row.drift:+.0f} %"
+        cells = [row.row.title, spread(row.ours, unit), *peer, row.row.target.text(), verdict(row), floor, drift]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

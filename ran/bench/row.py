@@ -59,13 +59,16 @@ class Parity:
 
 @dataclass(frozen=True)
 class Target:
-    """What the row is to reach: a ratio to the peer, a rate in the row's unit per second, or both."""
+    """What the row is to reach: a ratio to the peer, a multiple of the floor that is not exceeded, or both.
+
+    No rate: that would be one of the machine on which it was written down.
+    """
 
     ratio: float | None = None
-    rate: float | None = None
+    times_floor: float | None = None
 
-    def text(self, unit: str) -> str:
-        parts = [] if self.rate is None else [f"{self.rate:g} {unit}/s"]
+    def text(self) -> str:
+        parts = [] if self.times_floor is None else [f"{self.times_floor:g} × floor"]
         parts += [] if self.ratio is None else [f"{self.ratio:g}×"]
         return " and ".join(parts)
 

@@ -7,11 +7,13 @@ import os
 import platform
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
 
+from ran.bench import history
 from ran.bench.catalogue import check_peer, select
 from ran.bench.machine import measure_limits
 from ran.bench.measure import Measured, measure
@@ -48,6 +50,8 @@ def run(
         say(row.title)
         found.append(measure(row, effort, limits, peer))
         show(found[-1])
+    say("the same rows again, ours alone: how steady the machine was")
+    found = [replace(done, again=measure(done.row, effort, limits, None).ours) for done in found]
     scaling = []
     if with_scaling:
         say("cost over work")
@@ -73,6 +77,12 @@ def check_request(names: Sequence[str], peer: str | None) -> None:
     select(names, torch.cuda.is_available())
 
 
+def check_page(page: Path) -> None:
+    """`InputError` when the page cannot be written there, or what is beside it is no history."""
+    check_folder(page.resolve().parent)
+    history.load(page.with_name(f"{page.stem.lower()}-history.json"))
+
+
 def check_folder(folder: Path) -> None:
     """Make `folder`; `InputError` when nothing can be written there. Asked before minutes of measuring."""
     try:
@@ -85,7 +95,9 @@ def check_folder(folder: Path) -> None:
 
 
 def write(result: Result, folder: Path, page: Path | None = None) -> list[Path]:
-    """Write bench.json, bench.md and, when scaling was measured, its picture; `page` is one more place for the page.
+    """Write bench.json, bench.md and, when scaling was measured, its picture.
+
+    page: one more place for the page, with the history by commit and its trend beside it.
 
     Returns what was written.
     """
@@ -96,6 +108,7 @@ def write(result: Result, folder: Path, page: Path | None = None) -> list[Path]:
         if picture is not None:
             draw_scaling(result.scaling, picture)
             written.append(picture)
-        write_text(markdown, as_markdown(result, None if picture is None else picture.name))
+        trend = None if page is None or markdown is not page else f"{page.stem.lower()}-trend.md"
+        write_text(markdown, as_markdown(result, None if picture is None else picture.name, trend))
         written.append(markdown)
-    return written
+    return written if page is None else [*written, *history.write(result, page)]

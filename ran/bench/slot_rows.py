@@ -171,9 +171,9 @@ def slot_row(
 
 
 SLOT_ROWS = (
-    slot_row(273, 20, 9.1, Target(300), parity_slots=12, peer_batches=(2,)),
-    slot_row(51, 20, 8.9, Target(100), parity_slots=48, peer_batches=(4,)),
-    slot_row(51, 5, -2.6, Target(100), parity_slots=64, peer_batches=(4,)),
-    slot_row(4, 14, 5.4, Target(20), parity_slots=128, peer_batches=(16, 64, 256)),
+    slot_row(273, 20, 9.1, Target(300, 4.0), parity_slots=12, peer_batches=(2,)),
+    slot_row(51, 20, 8.9, Target(100, 5.0), parity_slots=48, peer_batches=(4,)),
+    slot_row(51, 5, -2.6, Target(100, 5.0), parity_slots=64, peer_batches=(4,)),
+    slot_row(4, 14, 5.4, Target(20, 10.0), parity_slots=128, peer_batches=(16, 64, 256)),
     slot_row(273, 20, 9.1, Target(10), parity_slots=32, peer_batches=(16, 64), device="cuda"),
 )

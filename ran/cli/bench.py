@@ -19,7 +19,8 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NU
 
 app = typer.Typer(
     cls=group_with_default("rows"),
-    help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models.",
+    help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models, "
+    "`ran bench profile EXPERIMENT` the stages of a slot.",
 )
 
 
@@ -35,7 +36,12 @@ def bench(
         str | None, typer.Option(metavar="PEER", help="Also measure a peer, interleaved with ours: sionna.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder for bench.json, bench.md and the picture.")] = Path("runs/bench"),
-    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write the Markdown page here as well.")] = None,
+    write: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the Markdown page here as well, with its history by commit beside it."
+        ),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Short samples and few blocks, for a rough impression only.")
     ] = False,
@@ -51,22 +57,22 @@ def bench(
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from dataclasses import replace
 
-    from ran.bench.page import as_json, spread, verdict
+    from ran.bench.page import as_json, spread, steadiness, verdict
     from ran.bench.row import FULL, QUICK
-    from ran.bench.run import check_folder, check_request, run
+    from ran.bench.run import check_folder, check_page, check_request, run
     from ran.bench.run import write as write_files
 
     check_request(names or [], against)
     check_folder(out)
     if write is not None:
-        check_folder(write.resolve().parent)
+        check_page(write)
 
     def show(row: Measured) -> None:
         unit = f" {row.row.unit}/s"
         parts = [f"ours {spread(row.ours, unit)}"]
         if row.peer is not None:
             parts.append(f"Sionna {spread(row.peer, unit)}; ratio {spread(row.ratio, '×')}")
-        parts.append(f"target {row.row.target.text(row.row.unit)}: {verdict(row)}")
+        parts.append(f"target {row.row.target.text()}: {verdict(row)}")
         if row.above_floor is not None:
             parts.append(f"{row.above_floor:.3g} times the floor")
         if row.parity is not None:
@@ -85,6 +91,7 @@ def bench(
     for axis in result.scaling:
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
+    print(steadiness(result.rows))
     written = write_files(result, out, write)
     answer(files=written, result=as_json(result))
     print("written: " + ", ".join(map(str, written)))
@@ -149,6 +156,46 @@ def latency(
     print("written: " + ", ".join(map(str, written)))
 
 
+@app.command("profile")
+def profile(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Experiment whose slots are looked at.")],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+    esn0_db: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DB",
+            help="Es/N0. [default: the experiment's lowest point at which its first receiver loses at most 10 %]",
+        ),
+    ] = None,
+    slots: Annotated[int, typer.Option(min=1, max=1_000_000, help="Slots, at least; whole batches.")] = 256,
+    out: Annotated[Path, typer.Option(help="Folder for profile.json, profile.csv, profile.md and profile.png.")] = Path(
+        "runs/profile"
+    ),
+) -> None:
+    """Where a slot's time goes: stage by stage, receiver by receiver, against the floor of each stage.
+
+    On one thread, in processor time, so that whatever else runs here hardly counts.
+    """
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    from ran.bench.profile import profile as measure_profile
+    from ran.bench.profile_page import as_json, as_markdown
+    from ran.bench.profile_page import write as write_files
+    from ran.bench.run import check_folder
+    from ran.sim.experiment import load
+
+    load(experiment, overrides or [])
+    check_folder(out)
+    found = measure_profile(experiment, overrides or [], slots, esn0_db, lambda text: print(text, flush=True))
+    command = " ".join(["ran", "bench", *_arguments()])
+    print(as_markdown(found, command))
+    written = write_files(found, out, command)
+    answer(files=written, result=as_json(found))
+    print("written: " + ", ".join(map(str, written)))
+
+
 def _arguments() -> list[str]:
     """What followed `bench` on the command line."""
     return sys.argv[sys.argv.index("bench") + 1 :] if "bench" in sys.argv else []
@@ -165,7 +212,7 @@ def _print_table(rows: tuple[Measured, ...]) -> None:
     against = any(row.peer is not None for row in rows)
     table = Table(title="medians, one thread each", title_justify="left")
     table.add_column("row")
-    for title in ("ours", *(("Sionna", "ratio") if against else ()), "target", "", "x floor"):
+    for title in ("ours", *(("Sionna", "ratio") if against else ()), "target", "", "x floor", "drift"):
         table.add_column(title, justify="right")
     for row in rows:
         unit = f" {row.row.unit}/s"
@@ -173,6 +220,7 @@ def _print_table(rows: tuple[Measured, ...]) -> None:
         if against and row.peer is not None and row.ratio is not None:
             cells += [quantity(row.peer.known) + unit, f"{quantity(row.ratio.known)}×"]
         floor = "—" if row.above_floor is None else quantity(row.above_floor)
-        table.add_row(*cells, row.row.target.text(row.row.unit), verdict(row), floor)
+        drift = "—" if row.drift is None else f"{100 * row.drift:+.0f} %"
+        table.add_row(*cells, row.row.target.text(), verdict(row), floor, drift)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=140)).print(table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -40,6 +41,8 @@ class RecordedLink:
         self._tables = {name: table.array for name, table in dataset.header.tables.items()}
         self._places = {float(point): np.flatnonzero(esn0_db == point) for point in np.unique(esn0_db)}
         self._sound: set[int] = set()
+        #: Of the last call of `simulate`: what each receiver took, decoding included.
+        self.receiver_seconds: dict[str, float] = {}
 
     @property
     def num_drops(self) -> dict[float, int]:
@@ -69,6 +72,7 @@ class RecordedLink:
 
         They end where the file does: of drops beyond there are no outcomes. InputError for a damaged chunk.
         """
+        self.receiver_seconds = dict.fromkeys(receivers, 0.0)
         places = self._places[esn0_db][drops.start : drops.stop]
         parts: dict[str, list[Counts]] = {label: [] for label in receivers}
         with torch.inference_mode():
@@ -93,9 +97,11 @@ class RecordedLink:
         )
         found = {}
         for label, receiver in receivers.items():
+            started = time.perf_counter()
             llr = link.receive(receiver, batch)
             check_finite(llr, f"the LLRs of {label}", range(first, first + len(places)))
             found[label] = link.count_errors(llr, replace(batch, received=state))
+            self.receiver_seconds[label] += time.perf_counter() - started
         return found
 
     def _check_chunks(self, drops: NDArray) -> None:

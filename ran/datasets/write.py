@@ -75,6 +75,11 @@ class ChunkWriter:
     bits_per_block = (1,)
     slot_duration_s = 0.0
 
+    @property
+    def receiver_seconds(self) -> dict[str, float]:
+        """There are no receivers."""
+        return {}
+
     def __init__(self, link: Link, container: Container) -> None:
         self._link = link
         self._container = container

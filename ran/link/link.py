@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -46,6 +47,8 @@ class Link:
         self.config = config
         self.decoder = decoder or Decoder()
         self.device = torch.device(device)
+        #: Of the last call of `simulate`: what each receiver took, decoding included (with HARQ without).
+        self.receiver_seconds: dict[str, float] = {}
         side = Uplink if config.pdsch is None else Downlink
         self.transmitter: Transmitter = side(config, slot_numbers(config))
         self.grid = self.transmitter.grids[0]
@@ -283,6 +286,7 @@ class Link:
         drops: must start at a multiple of `batch_drops`. `NonFiniteError` when a NaN or an infinity appears.
         """
         self.check_memory(receivers)
+        self.receiver_seconds = dict.fromkeys(receivers, 0.0)
         size = self.batch_drops
         if drops.step != 1 or drops.start % size:
             raise InputError(f"drops: got {drops}; allowed: consecutive drops from a multiple of {size}")
@@ -319,14 +323,18 @@ class Link:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
+                started = time.perf_counter()
                 llr = self.receive(receiver, batch, label)
                 check_finite(llr, f"the LLRs of {label}", indices)
                 found[label] = self.count_errors(llr, batch)
+                self.receiver_seconds[label] += time.perf_counter() - started
             return found
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
+            started = time.perf_counter()
             llr = self.receive(receivers[label], batch, label)
             check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
+            self.receiver_seconds[label] += time.perf_counter() - started
             return llr
 
         grids = self.transmitter.grids

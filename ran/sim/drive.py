@@ -203,7 +203,8 @@ class _Drive:
         for task in segments:
             for sharing in self._by_task[task.task_id]:
                 sharing.news()
-        self._recent.append((time.monotonic(), len(chunk.drops)))
+        simulated = max((segment.counts.drops for segment in segments.values()), default=0)
+        self._recent.append((time.monotonic(), simulated))
 
     def _meet(self, processor: str) -> None:
         """Warn once of a kind of processor that the store has no outcomes of, while it has some of others."""

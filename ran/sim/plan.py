@@ -35,6 +35,7 @@ class Need:
     """Drops that a receiver needs at a point: `expected` by a guess, `most` in the worst case.
 
     certain: the run cannot end without them; otherwise they are likely to be needed later.
+    block_errors: no more drops are needed once so many blocks more are in error; None where errors do not decide.
     """
 
     receiver: str
@@ -42,6 +43,7 @@ class Need:
     expected: int
     most: int
     certain: bool
+    block_errors: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,9 @@ class Plan:
                 points.append(Point(receiver, esn0_db, drops, used is not None))
             if used is None:
                 expected = drops_expected(self._rule, known.counts.block_errors, self._blocks_per_drop)
-                needs.append(Need(receiver, esn0_db, expected, self._rule.max_slots, certain))
+                wanted = self._rule.min_block_errors
+                left = None if wanted is None else wanted - errors
+                needs.append(Need(receiver, esn0_db, expected, self._rule.max_slots, certain, left))
                 if self._end_bler > 0:
                     certain = False
                     if not drops or bler < _CLEARLY_ABOVE * self._end_bler:

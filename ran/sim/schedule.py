@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from ran.sim.drop_costs import DropCosts
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Need, Outcomes
-from ran.sim.worker import Chunk
+from ran.sim.worker import Chunk, Done, Enough
 
 #: Wall time that a chunk should take.
 _TARGET_S = 1.5
@@ -34,19 +35,18 @@ class Schedule:
         self._workers = workers
         self._scenario = name_scenario
         self._fixed = chunk_drops
-        self._seconds_per_drop: float | None = None
+        self._costs = DropCosts()
 
-    def took(self, chunk: Chunk, seconds: float) -> None:
-        """Learn from a finished chunk; speed is counted per drop and receiver."""
-        measured = seconds / (len(chunk.drops) * len(chunk.receivers))
-        before = self._seconds_per_drop
-        self._seconds_per_drop = measured if before is None else 0.5 * (before + measured)
+    def took(self, answer: Done) -> None:
+        """Learn from a finished chunk."""
+        self._costs.learn(answer)
 
     def next_chunk(self, needs: Iterable[Need], outcomes: Outcomes, in_flight: Sequence[Chunk]) -> Chunk | None:
         """The most useful chunk now, or None when nothing is missing that could be needed.
 
         First what the run certainly needs and probably takes, then what later points probably need, then more of the
-        former. At equal rank the lowest SNR comes first, where errors are quick to collect.
+        former. At equal rank fast receivers come first, so that they do not wait for those that are many times slower,
+        and then the lowest SNR, where errors are quick to collect.
         """
         gaps = [self._gap(need, outcomes, in_flight) for need in needs]
         gaps = [gap for gap in gaps if gap.start < gap.limit]
@@ -60,23 +60,34 @@ class Schedule:
         return None
 
     def _chunk(self, gaps: list[_Gap]) -> Chunk:
-        """A chunk for the first of `gaps` and for all others of the same point that miss the same drops."""
-        first = min(gaps, key=lambda gap: (gap.need.esn0_db, gap.start))
-        here = [gap for gap in gaps if gap.need.esn0_db == first.need.esn0_db]
+        """A chunk for the first of `gaps` and for all others of the same point that miss the same drops and are as
+        fast."""
+        of_speed = [gap for gap in gaps if not self._costs.is_slow(gap.need.receiver)] or gaps
+        first = min(of_speed, key=lambda gap: (gap.need.esn0_db, gap.start))
+        here = [gap for gap in of_speed if gap.need.esn0_db == first.need.esn0_db]
         together = [gap for gap in here if gap.start == first.start]
         stop = first.start + self._length(together)
         # Stop where another receiver continues, so that it can join.
         later = [gap.start for gap in here if gap.start > first.start]
         stop = min([stop, *later, *(gap.limit for gap in together)])
+        drops = range(first.start, stop)
         titles = tuple(gap.need.receiver for gap in together)
-        return Chunk(first.need.esn0_db, self._scenario(first.need.esn0_db), range(first.start, stop), titles)
+        enough = {gap.need.receiver: self._enough(gap, len(drops)) for gap in together}
+        return Chunk(first.need.esn0_db, self._scenario(first.need.esn0_db), drops, titles, enough=enough)
+
+    def _enough(self, gap: _Gap, drops: int) -> Enough:
+        """What a receiver needs of a chunk: where errors decide they tell, else as many drops as it probably takes."""
+        errors = gap.need.block_errors
+        probably = drops if errors is not None or self._fixed is not None else max(gap.missing, 1)
+        return Enough(min(drops, probably), errors)
 
     def _length(self, gaps: list[_Gap]) -> int:
         if self._fixed is not None:
             return self._whole_batches(self._fixed)
-        if self._seconds_per_drop is None:
+        seconds = self._costs.seconds([gap.need.receiver for gap in gaps])
+        if not seconds:
             return self._batch
-        in_time = int(_TARGET_S / (self._seconds_per_drop * len(gaps)))
+        in_time = int(_TARGET_S / seconds)
         share = -(-max(gap.missing for gap in gaps) // self._workers)
         return max(self._batch, min(in_time // self._batch * self._batch, self._whole_batches(share)))
 

@@ -77,7 +77,8 @@ class Session:
 
         in_flight: chunks of any experiment that are being simulated, each with its tasks.
         """
-        chunk = self._schedule.next_chunk(self.needs, self._outcomes, [self._as_own(*flying) for flying in in_flight])
+        flying = [self._as_own(*each) for each in in_flight]
+        chunk = self._schedule.next_chunk(self._different(self.needs), self._outcomes, flying)
         return None if chunk is None else replace(chunk, experiment=self.experiment)
 
     def tasks_of(self, chunk: Chunk) -> frozenset[str]:
@@ -95,17 +96,17 @@ class Session:
         """The outcomes of a chunk by the name that the store has for them."""
         return {
             self.tasks[title, chunk.esn0_db]: answer.outcomes[title]
-            for title in self._different(chunk)
+            for title in chunk.receivers
             if title in answer.outcomes
         }
 
     def take(self, chunk: Chunk, answer: Done) -> None:
         """Count the outcomes of a chunk; a receiver that failed gets no more drops."""
-        for title in self._different(chunk):
+        for title in chunk.receivers:
             if title in answer.outcomes:
                 self._outcomes[title, chunk.esn0_db].add(answer.outcomes[title])
         self._failed |= set(answer.failures)
-        self._schedule.took(chunk, answer.seconds)
+        self._schedule.took(answer)
 
     def reason(self, chunk: Chunk, failure: NonFinite | Failure) -> ReceiverFailure:
         """Why a receiver of a chunk failed, for the store and for people."""
@@ -123,11 +124,11 @@ class Session:
         """Look again at what is known: something was counted, here or in an experiment that shares tasks."""
         self._curves = None
 
-    def _different(self, chunk: Chunk) -> list[str]:
-        """The receivers of a chunk, of those that are the same under two titles only the first."""
-        first: dict[str, str] = {}
-        for title in chunk.receivers:
-            first.setdefault(self.tasks[title, chunk.esn0_db].task_id, title)
+    def _different(self, needs: Sequence[Need]) -> list[Need]:
+        """The needs without those of a receiver that is another's equal under a second title."""
+        first: dict[str, Need] = {}
+        for need in needs:
+            first.setdefault(self.tasks[need.receiver, need.esn0_db].task_id, need)
         return list(first.values())
 
     def so_far(self, need: Need) -> tuple[int, int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from ran.errors import InputError
@@ -27,6 +27,10 @@ class SimulatedLink(Protocol):
 
     @property
     def batch_drops(self) -> int: ...
+
+    @property
+    def receiver_seconds(self) -> Mapping[str, float]:
+        """What each receiver took in the last call of `simulate`, without what all share. It decides no result."""
 
     def simulate(
         self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str
@@ -74,6 +78,7 @@ class LinkSizes:
     bits_per_block: tuple[int, ...]
     slot_duration_s: float
     batch_drops: int
+    receiver_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def simulate(
         self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str

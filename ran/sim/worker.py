@@ -8,7 +8,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -21,6 +21,18 @@ from ran.sim.experiment import Experiment
 from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
 from ran.sim.segment import Segment
 from ran.sim.simulation import Build, Simulation
+from ran.stats.counts import Counts
+
+
+@dataclass(frozen=True)
+class Enough:
+    """When a receiver needs no more drops of a chunk: after so many, or once so many blocks were in error."""
+
+    drops: int
+    block_errors: int | None = None
+
+    def holds(self, drops: int, block_errors: int) -> bool:
+        return drops >= self.drops or (self.block_errors is not None and block_errors >= self.block_errors)
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Chunk:
     """Consecutive drops of one SNR point for some receivers: the unit of work and of loss.
 
     experiment: whose point it is; None for the experiment that the workers were started with.
+    enough: by receiver, looked at after every batch; a receiver that is not named takes all drops.
     """
 
     esn0_db: float
@@ -35,6 +48,7 @@ class Chunk:
     drops: range
     receivers: tuple[str, ...]
     experiment: Experiment | None = None
+    enough: Mapping[str, Enough] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,11 +69,15 @@ class Failure:
 
 @dataclass(frozen=True)
 class Done:
-    """Outcomes of a chunk by receiver, and how long it took. failures: of the receivers that have none."""
+    """Outcomes of a chunk by receiver, and how long it took. failures: of the receivers that have none.
+
+    receiver_seconds: the part of each receiver in the time; the rest is what they share.
+    """
 
     outcomes: dict[str, Segment]
     seconds: float
     failures: dict[str, NonFinite | Failure] = field(default_factory=dict)
+    receiver_seconds: dict[str, float] = field(default_factory=dict)
 
 
 def work(connection: Connection, program: Program) -> None:
@@ -178,8 +196,8 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
     """
     started = time.perf_counter()
     try:
-        outcomes = _outcomes(simulation, experiment, chunk, chunk.receivers)
-        return Done(outcomes, time.perf_counter() - started)
+        found = _found(simulation, experiment, chunk, chunk.receivers)
+        return _done(simulation, chunk, found, time.perf_counter() - started)
     except simulation.non_finite as error:
         if len(chunk.receivers) <= 1:
             return NonFinite(error.stage, error.drop_index)
@@ -190,12 +208,12 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             if isinstance(error, InputError) and len(experiment.receivers) == 1:
                 raise
             return Done({}, time.perf_counter() - started, {chunk.receivers[0]: _failure(error)})
-    outcomes = {}
+    found = {}
     failures: dict[str, NonFinite | Failure] = {}
     refusals: list[InputError] = []
     for title in chunk.receivers:
         try:
-            outcomes |= _outcomes(simulation, experiment, chunk, (title,))
+            found |= _found(simulation, experiment, chunk, (title,))
         except simulation.non_finite as error:
             failures[title] = NonFinite(error.stage, error.drop_index)
         except (Exception, SystemExit) as error:
@@ -203,7 +221,7 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
             refusals += [error] if isinstance(error, InputError) else []
     if len(refusals) == len(chunk.receivers) and len({str(error) for error in refusals}) == 1:
         raise refusals[0]
-    return Done(outcomes, time.perf_counter() - started, failures)
+    return _done(simulation, chunk, found, time.perf_counter() - started, failures)
 
 
 def _failure(error: BaseException) -> Failure:
@@ -217,13 +235,53 @@ def _failure(error: BaseException) -> Failure:
     return Failure(f"{name}: {text} {where}" if text else f"{name} {where}", "".join(traceback.format_exception(error)))
 
 
-def _outcomes(
-    simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]
-) -> dict[str, Segment]:
-    """What some receivers make of the drops of a chunk."""
-    receivers = {title: simulation.receivers[title] for title in titles}
-    found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
-    return {title: Segment(chunk.drops.start, counts, simulation.processor) for title, counts in found.items()}
+@dataclass
+class _Found:
+    """What a receiver made of the batches of a chunk, and how long it took."""
+
+    counts: list[Counts] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def _found(simulation: Simulation, experiment: Experiment, chunk: Chunk, titles: Sequence[str]) -> dict[str, _Found]:
+    """What some receivers make of the drops of a chunk, batch by batch; each leaves when it has enough."""
+    link = simulation.link
+    if not titles:  # the link alone, as data sets have it, which keep the chunk as a whole
+        link.simulate({}, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        return {}
+    found = {title: _Found() for title in titles}
+    errors = dict.fromkeys(titles, 0)
+    left = list(titles)
+    for first in range(chunk.drops.start, chunk.drops.stop, link.batch_drops):
+        drops = range(first, min(first + link.batch_drops, chunk.drops.stop))
+        receivers = {title: simulation.receivers[title] for title in left}
+        counts = link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        for title, of_batch in counts.items():
+            found[title].counts.append(of_batch)
+            found[title].seconds += link.receiver_seconds.get(title, 0.0)
+            errors[title] += int(of_batch.block_errors.sum())
+        done = drops.stop - chunk.drops.start
+        left = [
+            title for title in left if not (title in chunk.enough and chunk.enough[title].holds(done, errors[title]))
+        ]
+        if not left:
+            break
+    return found
+
+
+def _done(
+    simulation: Simulation,
+    chunk: Chunk,
+    found: Mapping[str, _Found],
+    seconds: float,
+    failures: Mapping[str, NonFinite | Failure] | None = None,
+) -> Done:
+    """The answer to a chunk."""
+    segments = {
+        title: Segment(chunk.drops.start, Counts.joined(part.counts), simulation.processor)
+        for title, part in found.items()
+    }
+    return Done(segments, seconds, dict(failures or {}), {title: part.seconds for title, part in found.items()})
 
 
 def _tell(connection: Connection, answer: Any) -> None:

@@ -43,7 +43,7 @@ def _angles(observation: SlotObservation, h_hat: Tensor, noise_var: Tensor, laye
     """Phase of a user in all symbols, float32 [batch, num_symbols], from the layers with PT-RS."""
     dmrs = set(observation.layout.symbols)
     with_ptrs = observation.pilots[layers].abs().amax((0, 2)) > 0
-    symbols = [s for s in with_ptrs.nonzero().flatten().tolist() if s not in dmrs]
+    symbols = [s for s in with_ptrs.nonzero().flatten().cpu().tolist() if s not in dmrs]
     expected = (h_hat[:, :, layers][:, :, :, symbols] * observation.pilots[layers][:, symbols]).sum(2)
     energy = (expected.real**2 + expected.imag**2).sum((1, 3))
     angle = (observation.y[:, :, symbols] * expected.conj()).sum((1, 3)).angle()

@@ -39,6 +39,7 @@ def result(**changes: object) -> Result:
         peer_settings="boxplus",
         ratio=samples(5000.0, 4800.0, 5100.0, 7),
         parity=Parity("block errors on the same 48 blocks: ours 5, Sionna 48", True),
+        again=samples(240.0, 235.0, 250.0, 7),
         notes=("a note",),
     )
     axes = tuple(Axis(what, "fixed", (1, 2), (fast, slow), "linear", what != "w") for what in "abcw")
@@ -66,9 +67,10 @@ def test_page_shows_target_verdict_floor_and_parity() -> None:
         "250 Mb/s (240 to 255)",
         "0.0500 Mb/s (0.0400 to 0.0600)",
         "5,000× (4,800 to 5,100)",
-        "240 Mb/s and 1000×",
-        "met",
+        "2 × floor and 1000×",
+        "floor not met",
         "3.00",
+        "-4 %",
     ]
     assert max(len(line) for line in page.splitlines() if not line.startswith("|")) <= 120
     for text in ("ours 5, Sionna 48: parity holds", "a CPU", "ran6g 0", "boxplus", "a note", "(picture.png)"):
@@ -77,7 +79,7 @@ def test_page_shows_target_verdict_floor_and_parity() -> None:
 
 @pytest.mark.parametrize(
     ("ours", "ratio", "text"),
-    [(250, 5000, "met"), (250, 900, "ratio not met"), (200, 5000, "rate not met"), (200, 900, "not met")],
+    [(400, 5000, "met"), (400, 900, "ratio not met"), (200, 5000, "floor not met"), (200, 900, "not met")],
 )
 def test_verdict_names_the_part_that_is_missed(ours: float, ratio: float, text: str) -> None:
     (row,) = result().rows
@@ -96,7 +98,9 @@ def test_json_holds_every_figure(tmp_path: Path) -> None:
     assert row["ours"]["median"] == 250.0
     assert row["sionna"]["high"] == 0.06
     assert row["ratio"]["low"] == 4800.0
-    assert row["target"] == {"ratio": 1000, "rate": 240, "is_met": True}
+    assert row["target"] == {"ratio": 1000, "times_floor": 2.0, "is_met": False}
+    assert row["again"]["median"] == 240.0
+    assert row["drift"] == pytest.approx(-0.04)
     assert row["times_floor"] == 3.0
     assert row["parity"]["ok"] is True
     assert values["limits"]["int8_per_s"] == 1e12
@@ -112,7 +116,11 @@ def test_files(tmp_path: Path) -> None:
         "bench-scaling.png",
         "BENCHMARKS.md",
         "benchmarks-scaling.png",
+        "benchmarks-history.json",
+        "benchmarks-trend.md",
+        "benchmarks-trend.png",
     }
+    assert "[benchmarks-trend.md](benchmarks-trend.md)" in page.read_text(encoding="utf-8")
     assert "(benchmarks-scaling.png)" in page.read_text(encoding="utf-8")
     assert (tmp_path / "benchmarks-scaling.png").read_bytes().startswith(b"\x89PNG")
 
@@ -172,6 +180,7 @@ class TestCommand:
         out = capsys.readouterr().out
         assert "tdl-response" in out
         assert "target 7×: —" in out
+        assert "measured twice, rows moved by" in out
         assert "Nothing was compared" in (tmp_path / "bench.md").read_text(encoding="utf-8")
         (row,) = json.loads((tmp_path / "bench.json").read_text(encoding="utf-8"))["rows"]
         assert row["sionna"] is None

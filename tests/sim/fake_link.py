@@ -54,6 +54,7 @@ class FakeReceiver:
 
 class FakeLink:
     slot_duration_s = 1e-3
+    receiver_seconds: dict[str, float] = {}  # noqa: RUF012  # nothing is measured
 
     def __init__(self, num_users: int = 1, batch_drops: int = 4, slot_s: float = 0.0, transmissions: int = 1) -> None:
         self._transmissions = transmissions
@@ -65,7 +66,8 @@ class FakeLink:
     def simulate(self, receivers, drops, esn0_db, seed, scenario_id):  # type: ignore[no-untyped-def]
         if drops.start % self.batch_drops or drops.stop % self.batch_drops:
             raise InputError(f"drops: got {drops}; allowed: whole batches of {self.batch_drops}")
-        time.sleep(self._slot_s * len(drops))
+        if self._slot_s:
+            time.sleep(self._slot_s * len(drops))
         found: dict[str, Counts] = {}
         for title, receiver in receivers.items():
             # a transmission fails half as often as the one before

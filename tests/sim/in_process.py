@@ -72,7 +72,11 @@ class Finished:
 
 
 def run_here(
-    experiment: Experiment, out: Path, build: Build = fake_link.build, there: Build | None = None, chunk: int = 40
+    experiment: Experiment,
+    out: Path,
+    build: Build = fake_link.build,
+    there: Build | None = None,
+    chunk: int | None = 40,
 ) -> Finished:
     """Run `experiment` in this process. there: how the workers build it, if not by `build`."""
     executor, heard = InProcess(there or build), Heard()

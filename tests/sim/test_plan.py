@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import fake_link
 import numpy as np
@@ -15,8 +16,7 @@ from ran.sim.identity import scenario_id
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Plan, Point
 from ran.sim.schedule import Schedule
-from ran.sim.store import Segment
-from ran.sim.worker import Chunk
+from ran.sim.worker import Chunk, Done, simulate_chunk
 
 Known = dict[tuple[str, float], TaskOutcomes]
 
@@ -25,8 +25,8 @@ class Simulator:
     """The driver's loop without processes: chunks are answered in random order, so many at a time are in flight."""
 
     def __init__(self, experiment: Experiment, workers: int = 1, chunk: int | None = None, order: int = 0) -> None:
-        simulation = fake_link.build(experiment)
-        self.link, self.receivers = simulation.link, simulation.receivers
+        self.simulation = fake_link.build(experiment)
+        self.link, self.receivers = self.simulation.link, self.simulation.receivers
         self.experiment = experiment
         self.plan = Plan(experiment, self.link.bits_per_block)
         self.schedule = Schedule(self.link.batch_drops, workers, lambda e: scenario_id(experiment, e), chunk)
@@ -50,15 +50,16 @@ class Simulator:
         return True
 
     def finish(self, chunk: Chunk) -> None:
-        receivers = {title: self.receivers[title] for title in chunk.receivers}
-        found = self.link.simulate(receivers, chunk.drops, chunk.esn0_db, self.experiment.seed, chunk.scenario_id)
-        for title, outcome in found.items():
-            task = {(title, chunk.esn0_db, drop) for drop in chunk.drops}
+        answer = simulate_chunk(self.simulation, self.experiment, chunk)
+        assert isinstance(answer, Done)
+        for title, segment in answer.outcomes.items():
+            task = {(title, chunk.esn0_db, drop) for drop in range(segment.first_drop, segment.last_drop + 1)}
             assert not task & self.simulated, "a drop was simulated twice"
             self.simulated |= task
-            segment = Segment(chunk.drops.start, outcome)
             self.known.setdefault((title, chunk.esn0_db), TaskOutcomes()).add(segment)
-        self.schedule.took(chunk, 0.001 * len(chunk.drops) * self.random.random())
+        # any receiver may be the slow one, from one chunk to the next
+        own = {title: len(chunk.drops) * 10 ** self.random.uniform(-6, -3) for title in answer.outcomes}
+        self.schedule.took(replace(answer, seconds=sum(own.values()) + 1e-5 * len(chunk.drops), receiver_seconds=own))
 
     def points(self) -> list[tuple[Point, int]]:
         while self.step():
