@@ -66,7 +66,7 @@ class PointResult:
     all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
 
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
-    transmissions: of all blocks; fraction: delivered blocks per transmission, of the maximum throughput
+    transmissions: of all blocks, transmissions_per_drop int64 [drops]; fraction: delivered blocks per transmission, of the maximum throughput
     (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high. bler_after: blocks in
     error after 1, 2, ... transmissions.
 
@@ -96,6 +96,7 @@ class PointResult:
     received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
     processor: str = ""
     simulation_version: int = SIMULATION_VERSION
+    transmissions_per_drop: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def bler(self) -> float:
@@ -411,6 +412,7 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         received=known.received[: point.drops],
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,
+        transmissions_per_drop=transmissions,
     )
 
 

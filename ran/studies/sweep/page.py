@@ -12,17 +12,32 @@ from ran.report.html import write_whole
 from ran.report.summary import TARGET_BLERS
 from ran.report.template import page_part, page_template
 from ran.sim.files import write_text
-from ran.stats import percent
+from ran.stats import Notation, percent
 from ran.studies.part import PartResult
+from ran.studies.sweep.candidate_map import MAX_MAPS, candidate_map
+from ran.studies.sweep.candidates import (
+    GAIN,
+    Delivered,
+    best_candidates,
+    candidates_csv,
+    candidates_json,
+    delivered,
+    has_candidates,
+)
 from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, all_curves, axis_key, over_key
 from ran.studies.sweep.request import shown
 from ran.studies.sweep.rows import Row, as_csv, as_json, rows_of
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "report.html"
+_BITS = Notation(0, thousands=True)
+CANDIDATES_CSV, CANDIDATES_JSON = "candidates.csv", "candidates.json"
 
 
 def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: Path) -> Path:
-    """Write sweep.csv, sweep.json, pictures as SVG and PNG, and report.html; returns the path of the page."""
+    """Write sweep.csv, sweep.json, pictures as SVG and PNG, and report.html; returns the path of the page.
+
+    Of a sweep with candidates also candidates.csv, candidates.json and a map of the gain as a picture.
+    """
     rows = rows_of(parts)
     write_text(out / CSV, as_csv(rows))
     write_text(out / JSON, as_json(name, rows))
@@ -34,7 +49,16 @@ def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: P
             for kind, content in files.items():
                 write_whole(out / f"{title}.{kind}", content)
             pictures[title] = files["png"]
-    write_whole(out / PAGE, _page(name, description, parts, rows, pictures).encode())
+    compared = delivered(parts) if has_candidates(parts) else []
+    if compared:
+        write_text(out / CANDIDATES_CSV, candidates_csv(compared))
+        write_text(out / CANDIDATES_JSON, candidates_json(compared))
+        files = candidate_map(best_candidates(compared))
+        for kind, content in files.items():
+            write_whole(out / f"candidates.{kind}", content)
+            if kind == "png":
+                pictures["candidates"] = content
+    write_whole(out / PAGE, _page(name, description, parts, rows, pictures, compared).encode())
     return out / PAGE
 
 
@@ -61,7 +85,12 @@ def findings(rows: Sequence[Row]) -> list[str]:
 
 
 def _page(
-    name: str, description: str, parts: Sequence[PartResult], rows: Sequence[Row], pictures: dict[str, bytes]
+    name: str,
+    description: str,
+    parts: Sequence[PartResult],
+    rows: Sequence[Row],
+    pictures: dict[str, bytes],
+    compared: Sequence[Delivered] = (),
 ) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row.facts))
     receivers = list(dict.fromkeys(row.receiver for row in rows))
@@ -86,6 +115,9 @@ def _page(
         axis_key=axis_key(with_points) if with_points else "",
         max_facets=MAX_FACETS,
         max_curves=MAX_CURVES,
+        max_maps=MAX_MAPS,
+        condition_keys=list(dict.fromkeys(key for row in compared for key in row.condition)),
+        candidates=[_candidate_line(row) for row in compared if row.is_working],
         meta={} if first is None else first.meta,
         css=page_part("page.css"),
         version=__version__,
@@ -109,6 +141,21 @@ def _line(part: PartResult, rows: Sequence[Row], receivers: Sequence[str], keys:
             (row.receiver, ", ".join(_point(p.esn0_db, p.block_errors, p.blocks) for p in row.points), row.refusal)
             for row in own.values()
         ],
+    }
+
+
+def _candidate_line(row: Delivered) -> dict[str, Any]:
+    """What the page shows of a candidate at the working point of its condition."""
+    return {
+        "values": [shown(value) for value in row.condition.values()],
+        "receiver": row.receiver,
+        "esn0_db": f"{row.esn0_db:g}".replace("-", "−"),
+        "candidate": row.candidate,
+        "is_reference": row.is_reference,
+        "bits": _BITS.text(row.bits_per_slot),
+        "share": percent(row.share),
+        "gain": "reference" if row.is_best else GAIN.text(row.gain),
+        "is_clear": row.gain.is_above(0),
     }
 
 

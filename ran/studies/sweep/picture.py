@@ -60,7 +60,7 @@ def over_key(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, bytes
         for panel in panels[::_COLUMNS]:
             panel.set_ylabel(f"{axis[1]} at {percent(TARGET_BLERS[0])} BLER [{axis[2]}]")
         _legend(figure, rows)
-        return _files(figure)
+        return picture_files(figure)
 
 
 def _over(
@@ -81,7 +81,7 @@ def _over(
 def all_curves(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, bytes]:
     """`curves_figure` as files: `svg` and `png`."""
     with rc_context(STYLE):
-        return _files(curves_figure(rows, axis))
+        return picture_files(curves_figure(rows, axis))
 
 
 def curves_figure(rows: Sequence[Row], axis: tuple[str, str, str]) -> Figure:
@@ -170,7 +170,7 @@ def _legend(figure: Figure, rows: Sequence[Row]) -> None:
     figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=8.5)
 
 
-def _files(figure: Figure) -> dict[str, bytes]:
+def picture_files(figure: Figure) -> dict[str, bytes]:
     """The figure as SVG and PNG; equal figures give equal bytes."""
     found = {}
     with rc_context({"svg.hashsalt": "ran6g", "svg.fonttype": "none"}):

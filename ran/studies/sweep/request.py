@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from ran.config.overrides import assigned
 from ran.config.validation import validate
-from ran.errors import InputError
+from ran.errors import InputError, nearest
 from ran.link.constellation import with_points
 from ran.phy.config import Config
 from ran.sim.experiment import Experiment, built_in_experiments, with_absolute_files
@@ -25,12 +25,18 @@ MAX_PARTS = 1000
 
 KIND = "sweep"
 
+#: Names under which a combination's facts hold its candidate, and whether that is one of the references.
+CANDIDATE, REFERENCE = "candidate", "reference"
+
 
 class Sweep(Config):
     """Values of keys of the experiment, each key a path as `--set` has it (`pusch.mcs_index`, `receivers.0.detector`).
 
     grid: values per key; every combination is simulated, the first key slowest.
     list: combinations one by one. With both, every one of the list with every one of the grid.
+    candidates: ways to send or receive that compete in every combination, by name, each with the keys that it sets. The
+        report compares what they deliver.
+    references: names of candidates; in every combination the best of them is what the others are compared with.
     """
 
     grid: Annotated[
@@ -41,6 +47,33 @@ class Sweep(Config):
         tuple[dict[str, Any], ...],
         Field(json_schema_extra={"allowed": "a list of blocks {KEY.PATH: value}"}),
     ] = ()
+    candidates: Annotated[
+        dict[str, dict[str, Any]],
+        Field(default_factory=dict, json_schema_extra={"allowed": "a block {NAME: {KEY.PATH: value}}"}),
+    ]
+    references: Annotated[
+        tuple[str, ...], Field(json_schema_extra={"allowed": "a list of names of candidates"})
+    ] = ()
+
+    @model_validator(mode="after")
+    def _references_are_candidates(self) -> Sweep:
+        for name in self.references:
+            if name not in self.candidates:
+                match = nearest(name, self.candidates)
+                hint = f"; did you mean {match!r}?" if match else ""
+                raise ValueError(
+                    f"references: got {name!r}; allowed: {', '.join(self.candidates) or 'none without candidates'}{hint}"
+                )
+        if self.candidates and (len(self.candidates) < 2 or not self.references):
+            raise ValueError(
+                f"candidates: got {len(self.candidates)} with {len(self.references)} references; allowed: two or more, "
+                "and references among them"
+            )
+        for name, values in self.candidates.items():
+            both = set(values) & set(self.keys)
+            if both:
+                raise ValueError(f"candidates: {name} sets {sorted(both)[0]!r}, which is swept; allowed: every key once")
+        return self
 
     @model_validator(mode="after")
     def _has_values(self) -> Sweep:
@@ -103,15 +136,19 @@ def request_of(
     block = values.pop("sweep")
     sweep = validate(Sweep, block, f"{source}: sweep")
     combinations = sweep.combinations()
-    if len(combinations) > MAX_PARTS:
-        raise InputError(f"{source}: sweep: got {len(combinations)} combinations; allowed: at most {MAX_PARTS}")
+    count = len(combinations) * max(1, len(sweep.candidates))
+    if count > MAX_PARTS:
+        raise InputError(f"{source}: sweep: got {count} combinations; allowed: at most {MAX_PARTS}")
     keys = short_names(sweep.keys)
     parts = []
-    for combination in combinations:
+    chosen = sweep.candidates or {"": {}}
+    for combination, (name, own) in product(combinations, chosen.items()):
         title = title_of({keys[path]: value for path, value in combination.items()})
-        changed = with_points(assigned(values, combination, f"{source}: sweep:"), folder)
-        experiment = validate(Experiment, changed, f"{source}: sweep, {title}")
         facts = {keys[path]: _plain(value) for path, value in combination.items()}
+        if sweep.candidates:
+            title, facts = f"{title}, {name}", {**facts, CANDIDATE: name, REFERENCE: name in sweep.references}
+        changed = with_points(assigned(values, {**combination, **own}, f"{source}: sweep:"), folder)
+        experiment = validate(Experiment, changed, f"{source}: sweep, {title}")
         parts.append(Part(_file_name(title), title, with_absolute_files(experiment, folder), facts))
     return SweepRequest(parts[0].experiment.name, parts[0].experiment.description, keys, parts)
 
