@@ -16,7 +16,7 @@ from receivers.classical.interference import whiten
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
 from receivers.classical.semi_blind import reestimated
-from receivers.interface import SlotObservation, Truth
+from receivers.interface import PilotLayout, SlotObservation, Truth
 from receivers.levels import at_unit_level
 
 SUBCARRIERS_PER_PRB = 12
@@ -92,6 +92,15 @@ class Blind(DetectingReceiver):
         self.amplifier_order = amplifier_order
         self._first_detection = Detection("ep", demapper)
         self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
+
+    def check_pilots(self, layout: PilotLayout) -> None:
+        step, size = layout.pair_spacing or 2 * layout.spacing, SUBCARRIERS_PER_PRB * self.irc_num_prb
+        if self.noise == "irc" and layout.symbols and step > size:
+            raise ValueError(
+                f"irc_num_prb: got {self.irc_num_prb} with pairs of pilots {step} subcarriers apart, which leaves parts "
+                f"of the band without any; allowed: {-(-step // SUBCARRIERS_PER_PRB)} or more"
+            )
+        super().check_pilots(layout)
 
     @property
     def works_without_pilots(self) -> bool:

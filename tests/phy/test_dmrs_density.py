@@ -21,7 +21,9 @@ CARRIER = Carrier(num_prb=24)
 
 def built(density: int, carrier: Carrier = CARRIER, users: int = 2, **dmrs: Any) -> PuschGrid:
     return PuschGrid.build(
-        carrier, Pusch(dmrs={"frequency_density": density, **dmrs}), Users(num_users=users)  # type: ignore[arg-type]
+        carrier,
+        Pusch(dmrs={"frequency_density": density, **dmrs}),
+        Users(num_users=users),  # type: ignore[arg-type]
     )
 
 

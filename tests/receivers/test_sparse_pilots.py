@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from ran.errors import ReceiverRefused
 from ran.link import Link, LinkConfig
 from receivers.classical.blind import Blind
 from receivers.classical.linear import LsLinear, interpolate_linear
@@ -77,3 +78,10 @@ def test_every_receiver_decodes_with_every_eighth_pair() -> None:
     found = sparse.simulate(receivers, range(SLOTS), 16.0, 1, "sparse")
     for name, outcome in found.items():
         assert outcome.block_errors.sum() == 0, name
+
+
+def test_interference_rejection_needs_pilots_in_every_part_of_the_band() -> None:
+    sparse = link(8)
+    sparse.check_receiver("wide", Blind(noise="irc", irc_num_prb=3))
+    with pytest.raises(ReceiverRefused, match=r"irc_num_prb: got 1 with pairs of pilots 32 .* allowed: 3 or more"):
+        sparse.check_receiver("narrow", Blind(noise="irc", irc_num_prb=1))

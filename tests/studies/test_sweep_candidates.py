@@ -63,7 +63,11 @@ def test_every_candidate_in_every_combination(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("references: [plain, strong]", "references: [plian]", ["'plian'", "plain, strong, new", "did you mean 'plain'"]),
+        (
+            "references: [plain, strong]",
+            "references: [plian]",
+            ["'plian'", "plain, strong, new", "did you mean 'plain'"],
+        ),
         ("  references: [plain, strong]\n", "", ["3 with 0 references", "two or more"]),
         ("new: {receivers.0.at_db: 0.0}", "new: {users.num_users: 3}", ["'users.num_users'", "every key once"]),
         ("new: {receivers.0.at_db: 0.0}", "new: {users.num_usres: 3}", ["num_usres", "did you mean 'num_users'"]),

@@ -51,9 +51,7 @@ class Sweep(Config):
         dict[str, dict[str, Any]],
         Field(default_factory=dict, json_schema_extra={"allowed": "a block {NAME: {KEY.PATH: value}}"}),
     ]
-    references: Annotated[
-        tuple[str, ...], Field(json_schema_extra={"allowed": "a list of names of candidates"})
-    ] = ()
+    references: Annotated[tuple[str, ...], Field(json_schema_extra={"allowed": "a list of names of candidates"})] = ()
 
     @model_validator(mode="after")
     def _references_are_candidates(self) -> Sweep:
@@ -72,7 +70,9 @@ class Sweep(Config):
         for name, values in self.candidates.items():
             both = set(values) & set(self.keys)
             if both:
-                raise ValueError(f"candidates: {name} sets {sorted(both)[0]!r}, which is swept; allowed: every key once")
+                raise ValueError(
+                    f"candidates: {name} sets {sorted(both)[0]!r}, which is swept; allowed: every key once"
+                )
         return self
 
     @model_validator(mode="after")
