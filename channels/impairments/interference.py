@@ -36,8 +36,10 @@ class Interference(Impairment):
         self.noise_power = None if noise_power is None else positive("noise_power", noise_power)
         self.num_sources = whole("num_sources", num_sources, 1, 1000)
         self.start, self.stop = finite("start", start), finite("stop", stop)
-        if not 0 <= start < stop <= 1:
-            raise bad_value("start and stop", f"{start:g} and {stop:g}", "0 to 1, start below stop")
+        if not 0 <= start < 1:
+            raise bad_value("start", start, "0 or more, below 1")
+        if not start < stop <= 1:
+            raise bad_value("stop", stop, f"above start, which is {start:g}, and at most 1")
 
     def _impair(self, waveform: Tensor, sample_rate_hz: float, generators: Sequence[np.random.Generator]) -> Tensor:
         _, num_antennas, num_samples = waveform.shape

@@ -66,9 +66,9 @@ class PointResult:
     all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
 
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
-    transmissions: of all blocks, transmissions_per_drop int64 [drops]; fraction: delivered blocks per transmission, of the maximum throughput
-    (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high. bler_after: blocks in
-    error after 1, 2, ... transmissions.
+    transmissions: of all blocks, transmissions_per_drop int64 [drops]; fraction: delivered blocks per transmission, of
+    the maximum throughput (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high.
+    bler_after: blocks in error after 1, 2, ... transmissions.
 
     bler_of_codewords: of the first and the second codeword; empty where there is one.
 

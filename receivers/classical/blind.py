@@ -97,8 +97,8 @@ class Blind(DetectingReceiver):
         step, size = layout.pair_spacing or 2 * layout.spacing, SUBCARRIERS_PER_PRB * self.irc_num_prb
         if self.noise == "irc" and layout.symbols and step > size:
             raise ValueError(
-                f"irc_num_prb: got {self.irc_num_prb} with pairs of pilots {step} subcarriers apart, which leaves parts "
-                f"of the band without any; allowed: {-(-step // SUBCARRIERS_PER_PRB)} or more"
+                f"irc_num_prb: got {self.irc_num_prb} with pairs of pilots {step} subcarriers apart, which leaves "
+                f"parts of the band without any; allowed: {-(-step // SUBCARRIERS_PER_PRB)} or more"
             )
         super().check_pilots(layout)
 

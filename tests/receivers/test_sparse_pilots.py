@@ -37,13 +37,13 @@ def error(h: torch.Tensor, true: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("density", [1, 2, 4, 8])
 def test_blind_is_close_to_a_filter_that_is_told_the_statistics(density: int) -> None:
-    """The Wiener filter knows the rms delay spread and the Doppler, but not the form of the profile. The profile ends at
-    480 ns, inside of what every eighth pair can tell."""
+    """The Wiener filter knows the rms delay spread and the Doppler, but not the form of the profile, which ends at 480 ns,
+    inside of what every eighth pair can tell."""
     batch = link(density).batch(range(SLOTS), 12.0, 1, "sparse")
     estimate = Blind().estimate(batch.observation)
     found = error(estimate.h_hat, batch.truth.h)
     told = error(WienerInterpolator(SPREAD_NS * 1e-9, 5.0)(batch.observation)[0], batch.truth.h)
-    # 0.2 to 1.2 dB behind in 64 slots. If delays were looked for that pairs so far apart cannot tell, it had no solution
+    # 0.2 to 1.2 dB behind in 64 slots; with delays that pairs so far apart cannot tell there was no solution
     assert found < 1.4 * told
     assert found < 0.5 * error(interpolate_linear(batch.observation)[0], batch.truth.h)
     # what it states of its error is what it makes: at most 13 % more in 64 slots, and the 16 here are 1024 channels

@@ -101,7 +101,8 @@ def test_gains_are_over_the_best_reference(shown: tuple[Path, tuple[PartResult, 
         assert row.share == pytest.approx(1 - bler[0.0], abs=4 * deviation)
         assert row.bits_per_slot.known == pytest.approx(row.share * users * fake_link.BITS_PER_BLOCK)
         assert row.gain.known == pytest.approx(row.bits_per_slot.known / reference.bits_per_slot.known - 1)
-        assert row.gain.low is not None and row.gain.high is not None
+        assert row.gain.low is not None
+        assert row.gain.high is not None
         assert row.gain.low < row.gain.known < row.gain.high
 
 
@@ -157,7 +158,8 @@ def test_intervals_hold_as_often_as_they_say() -> None:
             for share, bits in ((0.97, 1100.0), (0.95, 1000.0))
         )
         gain = _gain(own, reference, False)
-        assert gain.low is not None and gain.high is not None
+        assert gain.low is not None
+        assert gain.high is not None
         inside += gain.low <= true <= gain.high
     level = 0.95
     assert abs(inside / samples - level) < 2 * two_sided_z(level) * np.sqrt(level * (1 - level) / samples)

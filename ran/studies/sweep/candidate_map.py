@@ -72,8 +72,8 @@ def _map(axis: Axes, rows: Sequence[Delivered], axes: tuple[str, str], title: st
             gain[place] = row.gain.known
             clear = row.gain.is_above(0) or row.gain.is_below(0)
             axis.text(
-                place[1], place[0], escape_math(f"{GAIN.value(row.gain)}\n{row.candidate}"), ha="center", va="center", fontsize=7.5,
-                fontweight="bold" if clear else "normal", color="#1a1a1a",
+                place[1], place[0], escape_math(f"{GAIN.value(row.gain)}\n{row.candidate}"), ha="center", va="center",
+                fontsize=7.5, fontweight="bold" if clear else "normal", color="#1a1a1a",
             )  # fmt: skip
     axis.imshow(gain, origin="lower", aspect="auto", cmap="RdBu", vmin=-_FULL_COLOUR, vmax=_FULL_COLOUR, alpha=0.75)
     finite = gain[np.isfinite(gain)]

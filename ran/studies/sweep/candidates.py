@@ -75,7 +75,7 @@ def delivered(parts: Sequence[PartResult]) -> list[Delivered]:
         rates = {part.facts[CANDIDATE]: _Rate.of(point) for part, point, _ in members}
         references = [part.facts[CANDIDATE] for part, _, _ in members if part.facts[REFERENCE]]
         best = max(references, key=lambda name: rates[name].bits_per_slot, default="")
-        for part, point, results in members:
+        for part, _, results in members:
             name = part.facts[CANDIDATE]
             own = rates[name]
             rows.append(
@@ -190,10 +190,9 @@ def candidates_csv(rows: Sequence[Delivered]) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row.condition))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(
-        [*keys, "receiver", "esn0_db", "candidate", "is_reference", "best_reference", "is_working_point"]
-        + ["bits_per_slot", "bits_low", "bits_high", "share", "gain", "gain_low", "gain_high"]
-    )
+    names = ("receiver", "esn0_db", "candidate", "is_reference", "best_reference", "is_working_point")
+    figures = ("bits_per_slot", "bits_low", "bits_high", "share", "gain", "gain_low", "gain_high")
+    writer.writerow([*keys, *names, *figures])
     for row in rows:
         numbers = [*row.bits_per_slot.plain(1), round(row.share, 6), *row.gain.plain(6)]
         facts = [row.condition.get(key, "") for key in keys]

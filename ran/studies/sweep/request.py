@@ -59,9 +59,8 @@ class Sweep(Config):
             if name not in self.candidates:
                 match = nearest(name, self.candidates)
                 hint = f"; did you mean {match!r}?" if match else ""
-                raise ValueError(
-                    f"references: got {name!r}; allowed: {', '.join(self.candidates) or 'none without candidates'}{hint}"
-                )
+                allowed = ", ".join(self.candidates) or "none without candidates"
+                raise ValueError(f"references: got {name!r}; allowed: {allowed}{hint}")
         if self.candidates and (len(self.candidates) < 2 or not self.references):
             raise ValueError(
                 f"candidates: got {len(self.candidates)} with {len(self.references)} references; allowed: two or more, "
