@@ -37,8 +37,10 @@ def error(h: torch.Tensor, true: torch.Tensor) -> float:
 
 @pytest.mark.parametrize("density", [1, 2, 4, 8])
 def test_blind_is_close_to_a_filter_that_is_told_the_statistics(density: int) -> None:
-    """The Wiener filter knows the rms delay spread and the Doppler, but not the form of the profile, which ends at 480 ns,
-    inside of what every eighth pair can tell."""
+    """The Wiener filter knows the rms delay spread and the Doppler, but not the form of the profile.
+
+    The profile ends at 480 ns, inside of what every eighth pair can tell.
+    """
     batch = link(density).batch(range(SLOTS), 12.0, 1, "sparse")
     estimate = Blind().estimate(batch.observation)
     found = error(estimate.h_hat, batch.truth.h)
