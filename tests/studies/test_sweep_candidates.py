@@ -146,6 +146,13 @@ def test_files_and_page_from_the_store_alone(shown: tuple[Path, tuple[PartResult
     assert candidates_csv(delivered(load_parts(folder / "out"))) == (folder / "out" / "candidates.csv").read_text()
 
 
+def test_one_combination_has_a_page_without_a_map(shown: tuple[Path, tuple[PartResult, ...]], tmp_path: Path) -> None:
+    page = write_sweep("swept", "", shown[1][:3], tmp_path).read_text()
+    assert "What the candidates deliver" in page
+    assert "break-even" not in page
+    assert not (tmp_path / "candidates.png").exists()
+
+
 def test_intervals_hold_as_often_as_they_say() -> None:
     """Shares 0.95 and 0.97 of 120 blocks, 150 samples: the true gain is inside in 95 % of them, within 4 standard
     deviations of that count."""
