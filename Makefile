@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test check docs dist format slow audit install clean
+.PHONY: demo test check docs references dist format slow audit install clean
 
 demo: $(STAMP)  ## classical against neural receivers on a 3GPP link, with a report at the end
 	$(BIN)/ran sim pusch-receivers --out runs/demo
@@ -24,6 +24,9 @@ check: $(STAMP)  ## format, lint, import contracts, types
 
 docs: $(STAMP)  ## the documentation site in build/site; warnings and broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
+references: $(STAMP)  ## recorded counts of all receivers and channel families again; RECORD=1 writes those of today
+	RECORD_REFERENCES=$(RECORD) $(BIN)/python -m pytest -m slow tests/references -n auto -rA
 
 dist: $(STAMP)  ## wheel and source distribution in dist/
 	$(BIN)/python -m build

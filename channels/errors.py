@@ -16,7 +16,8 @@ def unknown_name(what: str, given: object, choices: Iterable[str]) -> ValueError
     """A `ValueError` for a name that is not among `choices`, with the nearest match."""
     choices = list(choices)
     by_lower_case = {choice.lower(): choice for choice in choices}
-    matches = difflib.get_close_matches(str(given).lower(), by_lower_case, n=1, cutoff=0.5)
+    last = str(given).lower().rpartition("-")[2]  # "TDL-A" is profile "A"
+    matches = [last] if last in by_lower_case else difflib.get_close_matches(str(given).lower(), by_lower_case, 1, 0.5)
     hint = f"; did you mean {by_lower_case[matches[0]]!r}?" if matches else ""
     return bad_value(what, given, ", ".join(choices) + hint)
 

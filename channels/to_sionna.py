@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from sionna.phy.channel import ChannelModel
 from torch import Tensor
 
 from channels.interface import Channel
+
+try:
+    from sionna.phy.channel import ChannelModel
+except ImportError:
+    raise ValueError("sionna: not installed; allowed: after pip install 'ran6g[sionna]'") from None
 
 
 class AsSionnaModel(ChannelModel):

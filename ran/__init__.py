@@ -1,7 +1,7 @@
 """ran6g: simulate, train, compare, export and verify receivers on a 3GPP link.
 
-`ran.simulate`, `ran.load`, `ran.train`, `ran.export_model`, `ran.Experiment` and `ran.Results` are the public API;
-nothing heavy is imported before one of them is used.
+`ran.simulate`, `ran.load`, `ran.train`, `ran.export_model`, `ran.run_study`, `ran.Experiment`, `ran.Results` and
+`ran.Study` are the public API; nothing heavy is imported before one of them is used.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ran.api.models import export_model, train
     from ran.api.results import Results
     from ran.api.simulate import load, simulate
+    from ran.api.studies import Study, run_study
     from ran.errors import InputError
     from ran.sim.experiment import Experiment
 
@@ -22,8 +23,10 @@ _HOMES = {
     "Experiment": "ran.sim.experiment",
     "InputError": "ran.errors",
     "Results": "ran.api.results",
+    "Study": "ran.api.studies",
     "export_model": "ran.api.models",
     "load": "ran.api.simulate",
+    "run_study": "ran.api.studies",
     "simulate": "ran.api.simulate",
     "train": "ran.api.models",
 }
@@ -39,4 +42,15 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-__all__ = ["Experiment", "InputError", "Results", "__version__", "export_model", "load", "simulate", "train"]
+__all__ = [
+    "Experiment",
+    "InputError",
+    "Results",
+    "Study",
+    "__version__",
+    "export_model",
+    "load",
+    "run_study",
+    "simulate",
+    "train",
+]

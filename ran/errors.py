@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+
+from ran.suggestions import did_you_mean
 
 
 class InputError(ValueError):
@@ -14,12 +15,6 @@ class ReceiverRefused(InputError):
     """A receiver that cannot work on slots of this kind. Others may, and it may on other slots."""
 
 
-def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """The choice that `name` was probably meant to be, or None when nothing is close."""
-    matches = difflib.get_close_matches(str(name), [str(c) for c in choices], n=1, cutoff=0.5)
-    return matches[0] if matches else None
-
-
 def bad_value(what: str, given: object, allowed: str) -> InputError:
     """An `InputError` that says what was wrong, what was given and what is allowed."""
     return InputError(f"{what}: got {given!r}; allowed: {allowed}")
@@ -28,6 +23,4 @@ def bad_value(what: str, given: object, allowed: str) -> InputError:
 def unknown_name(what: str, given: str, choices: Iterable[str]) -> InputError:
     """An `InputError` for a name that is not among `choices`, with the nearest match."""
     choices = sorted(str(c) for c in choices)
-    match = nearest(given, choices)
-    hint = f"; did you mean {match!r}?" if match else ""
-    return InputError(f"{what}: got {given!r}; allowed: {', '.join(choices)}{hint}")
+    return InputError(f"{what}: got {given!r}; allowed: {', '.join(choices)}{did_you_mean(given, choices)}")

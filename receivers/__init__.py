@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from receivers.c_library.receiver import CLibrary
     from receivers.classical.blind import Blind
+    from receivers.classical.composed import Composed
     from receivers.classical.linear import LsLinear
     from receivers.classical.lmmse import Lmmse
     from receivers.classical.perfect import PerfectCsi
-    from receivers.interface import PilotLayout, Receiver, SlotObservation, SoftDecoder, Truth
+    from receivers.interface import PilotLayout, Receiver, SlotObservation, SoftDecoder, Supports, Truth
     from receivers.neural.receiver import NeuralReceiver
     from receivers.onnx.receiver import OnnxReceiver
 
@@ -31,11 +32,13 @@ RECEIVER_PATHS = {
     "c-library": "receivers.c_library.receiver:CLibrary",
 }
 _HOMES = {path.partition(":")[2]: path.partition(":")[0] for path in RECEIVER_PATHS.values()} | {
+    "Composed": "receivers.classical.composed",
     "OnnxReceiver": "receivers.onnx.receiver",
     "PilotLayout": "receivers.interface",
     "Receiver": "receivers.interface",
     "SlotObservation": "receivers.interface",
     "SoftDecoder": "receivers.interface",
+    "Supports": "receivers.interface",
     "Truth": "receivers.interface",
 }
 
@@ -59,6 +62,7 @@ __all__ = [
     "RECEIVER_PATHS",
     "Blind",
     "CLibrary",
+    "Composed",
     "Lmmse",
     "LsLinear",
     "NeuralReceiver",
@@ -68,5 +72,6 @@ __all__ = [
     "Receiver",
     "SlotObservation",
     "SoftDecoder",
+    "Supports",
     "Truth",
 ]

@@ -183,11 +183,39 @@ class Truth:
     coded_bits: Tensor
 
 
+@dataclass(frozen=True)
+class Supports:
+    """Which slots a receiver takes, beside those with DM-RS and one modulation of TS 38.211 §5.1.
+
+    mixed_modulations: layers may differ in modulation (it heeds `SlotObservation.bits_per_layer`).
+    constellations: others than the standard's (it heeds `SlotObservation.constellation`).
+    no_pilots: slots without pilots; it finds the channel by the mean of a constellation.
+    """
+
+    mixed_modulations: bool = False
+    constellations: bool = False
+    no_pilots: bool = False
+
+    @classmethod
+    def all(cls) -> Supports:
+        """Every slot: of parts of a receiver that have no say in it."""
+        return cls(mixed_modulations=True, constellations=True, no_pilots=True)
+
+    def __and__(self, other: Supports) -> Supports:
+        """What two parts of a receiver take together."""
+        return Supports(
+            self.mixed_modulations and other.mixed_modulations,
+            self.constellations and other.constellations,
+            self.no_pilots and other.no_pilots,
+        )
+
+
 class Receiver(ABC):
     """Turns observations into LLRs.
 
     Constructor arguments with type hints are the receiver's options in an experiment file. Raise `ValueError`
-    with one line (what, value given, what is allowed) for options that make no sense.
+    with one line (what, value given, what is allowed) for options that make no sense. Which slots it takes is declared
+    in `supports`; `check_on` asks for everything before a run.
     """
 
     name: ClassVar[str]
@@ -195,19 +223,24 @@ class Receiver(ABC):
     needs_truth: ClassVar[bool] = False
 
     @property
+    def supports(self) -> Supports:
+        """Which slots the receiver takes. A class attribute will do where it does not depend on options."""
+        return Supports()
+
+    @property
     def takes_mixed_modulations(self) -> bool:
-        """Whether the receiver heeds `SlotObservation.bits_per_layer`."""
-        return False
+        """`supports.mixed_modulations`."""
+        return self.supports.mixed_modulations
 
     @property
     def takes_constellations(self) -> bool:
-        """Whether the receiver heeds `SlotObservation.constellation`."""
-        return False
+        """`supports.constellations`."""
+        return self.supports.constellations
 
     @property
     def works_without_pilots(self) -> bool:
-        """Whether the receiver finds the channel by the mean of a constellation where there are no pilots."""
-        return False
+        """`supports.no_pilots`."""
+        return self.supports.no_pilots
 
     @property
     def uses_decoder(self) -> bool:
@@ -220,6 +253,17 @@ class Receiver(ABC):
 
         Data REs come in the order of the standard: subcarrier first, then OFDM symbol.
         """
+
+    def check_on(self, observation: SlotObservation) -> None:
+        """Raise `ValueError` when the receiver cannot work on slots like this one, whose received grid is empty: all
+        checks below, in their order. Called once before a run, on every contiguous part of the allocation."""
+        each = observation.bits_per_layer or (observation.bits_per_symbol,) * observation.num_layers
+        for bits in sorted(set(each)):
+            self.check(bits, observation.num_layers, observation.y.shape[1])
+        self.check_modulations(each)
+        self.check_signal(observation)
+        self.check_pilots(observation.layout)
+        self.check_slot(observation)
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:  # noqa: B027
         """Raise `ValueError` when the receiver cannot work on such slots; called once before a run."""

@@ -13,7 +13,7 @@ PREFIX = "ran_user_"
 
 
 def imported(location: Path) -> ModuleType:
-    """The module in a file, imported once for one content; it may import modules beside it.
+    """The module in a file, imported once for one content; it may import modules beside it, by name or as `.name`.
 
     Whatever the file raises goes through. `ImportError` for a file that is no Python module.
     """
@@ -21,7 +21,9 @@ def imported(location: Path) -> ModuleType:
     name = PREFIX + hashlib.sha256(str(location).encode() + location.read_bytes()).hexdigest()[:16]
     if name in sys.modules:
         return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(name, location)
+    # as a package of its folder, so that `from .layers import Layer` finds the module beside it
+    folder = [str(location.parent)]
+    spec = importlib.util.spec_from_file_location(name, location, submodule_search_locations=folder)
     if spec is None or spec.loader is None:
         raise ImportError(f"{location} is no Python module")
     if str(location.parent) not in sys.path:

@@ -150,7 +150,7 @@ def test_corrupted_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         (["sim", "pusch-receivers", "--workers", "two"], "--workers"),
         (["sim", "pusch-receivers", "--replay", "1"], "SCENARIO:SEED:ESN0_DB:DROP"),
         (["sim"], "Missing argument"),
-        (["simulate"], "No such command"),
+        (["simulate"], "command: got 'simulate'; allowed: adapt, "),
         (["list", "reciever"], "did you mean 'receivers'"),
         (["report", "nowhere"], "no results.sqlite in it"),
         (["--workers"], "No such option"),

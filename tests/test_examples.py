@@ -3,6 +3,9 @@
 import csv
 import json
 import runpy
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +13,7 @@ import pytest
 import torch
 
 import ran
+from ran.cli.main import main
 from ran.contracts import check_class
 from ran.sim.experiment import Experiment
 from ran.studies.sweep.request import SweepRequest, load_any
@@ -18,7 +22,16 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 LINK = {"carrier": {"num_prb": 6}, "num_rx_ant": 2, "pusch": {"mcs_index": 4}, "stopping": {"max_slots": 128}}
 
 
-@pytest.mark.parametrize("name", ["my_channel.py:TwoPaths", "my_receiver.py:PrbAverage", "my_net.py:MyNet"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "my_channel.py:TwoPaths",
+        "my_receiver.py:PrbAverage",
+        "my_net.py:MyNet",
+        "my_predictor.py:NearestBeams",
+        "own_study.py:DmrsSymbols",
+    ],
+)
 def test_the_examples_keep_the_contract(name):
     _, findings = check_class(name, base_dir=EXAMPLES)
     assert findings
@@ -39,9 +52,13 @@ def test_a_channel_and_a_receiver_of_ones_own_in_one_experiment():
     assert bler["lmmse", -4.0] < bler["PrbAverage", -4.0]
 
 
-def test_a_network_of_ones_own_is_trained_and_simulated(tmp_path):
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory):
     changes = {"schedule.steps": 40, "schedule.batch_slots": 8}
-    weights = ran.train(EXAMPLES / "my_net.yaml", tmp_path / "net", changes)
+    return ran.train(EXAMPLES / "my_net.yaml", tmp_path_factory.mktemp("trained") / "net", changes)
+
+
+def test_a_network_of_ones_own_is_trained_and_simulated(weights, tmp_path):
     log = (weights.parent / "train.csv").read_text().splitlines()
     column = log[0].split(",").index("bit_cross_entropy")
     assert float(log[-1].split(",")[column]) < float(log[1].split(",")[column])
@@ -52,11 +69,27 @@ def test_a_network_of_ones_own_is_trained_and_simulated(tmp_path):
     assert found.receivers == ("ls-linear", "mine")
     assert {p.receiver: p.drops for p in found.runs[0].points}["mine"] == 16
     # what it computes is its source too: weights beside another source are refused
-    card = json.loads(weights.with_suffix(".json").read_text())
+    moved = shutil.copytree(weights.parent, tmp_path / "moved")
+    card = json.loads((moved / weights.name).with_suffix(".json").read_text())
     assert set(card["architecture_files"]) == {"my_net.py"}
-    (weights.parent / "my_net.py").write_text((EXAMPLES / "my_net.py").read_text() + "\n")
+    (moved / "my_net.py").write_text((EXAMPLES / "my_net.py").read_text() + "\n")
+    mine["weights"] = str(moved / weights.name)
     with pytest.raises(ran.InputError, match=r"trained with another my_net\.py"):
         ran.simulate(values)
+
+
+@pytest.mark.slow
+def test_a_network_of_ones_own_is_exported_by_its_own_forward_pass(weights, tmp_path):
+    options = {"num_prb": (4,), "num_slots": 16, "latency_slots": 4, "esn0_db": 20.0}
+    found = ran.export_model(weights, "torch", tmp_path / "net", {"pusch.mcs_index": 4, "num_rx_ant": 1}, **options)
+    assert not found.problems
+    (file,) = found.files
+    assert file.bler.before == file.bler.module == file.bler.after
+    command = [sys.executable, "consumer.py", file.name, "vectors"]
+    done = subprocess.run(command, cwd=found.folder, capture_output=True, text=True, check=True)
+    assert "largest difference 0 of" in done.stdout
+    with pytest.raises(ran.InputError, match=r"onnx: weights: got .*allowed: .*target torch"):
+        ran.export_model(weights, "onnx", tmp_path / "onnx", {"pusch.mcs_index": 4})
 
 
 def test_a_sionna_channel_in_our_link_loses_as_many_blocks_as_ours():
@@ -91,9 +124,65 @@ def test_our_channel_in_a_link_of_sionna_has_our_response():
     assert not torch.equal(model(3, 14, rate)[0], a)  # other drops the next time
 
 
-def test_a_study_in_one_file(tmp_path: Path) -> None:
-    module = runpy.run_path(str(EXAMPLES / "own_study.py"))
-    table = module["main"](tmp_path / "study", num_prb=1, max_slots=16, workers=1)
+def test_a_sionna_receiver_beside_ours():
+    name = f"{EXAMPLES / 'sionna_receiver.py'}:SionnaPusch"
+    theirs = [{"name": name, "num_prb": 6, "mcs_index": 4, "decodes": decodes, "label": label} for decodes, label in
+              ((False, "sionna"), (True, "sionna decoded"))]  # fmt: skip
+    tdl = {"name": "tdl", "profile": "A", "delay_spread_ns": 100, "max_doppler_hz": 10}
+    values = {**LINK, "channel": tdl, "receivers": ["ls-linear", *theirs]}
+    found = ran.simulate({**values, "esn0_db": [-2.0]}).runs[0].points
+    errors = {point.receiver: point.block_errors for point in found}
+    assert 8 < errors["ls-linear"] < 120
+    # one algorithm on the same slots: only blocks at the edge may differ, as three standard deviations of 5 % of them
+    assert abs(errors["sionna"] - errors["ls-linear"]) <= 3 * (0.05 * 128) ** 0.5
+    assert abs(errors["sionna decoded"] - errors["ls-linear"]) <= 3 * (0.05 * 128) ** 0.5
+    with pytest.raises(ran.InputError, match=r"slot: got 1 layers on 72 subcarriers; allowed: 1 layers on 96"):
+        ran.simulate({**values, "esn0_db": [-2.0], "receivers": [{**theirs[0], "num_prb": 8}]})
+
+
+def test_our_receiver_in_a_link_of_sionna():
+    lost = runpy.run_path(str(EXAMPLES / "receiver_in_sionna.py"))["blocks_lost"](24)
+    assert 0 < lost["blind"] < 24
+    assert abs(lost["ls-linear"] - lost["sionna"]) <= 1
+
+
+def test_an_export_target_of_ones_own(tmp_path, capsys):
+    target = f"{{name: '{EXAMPLES / 'my_target.py'}:Optimised', level: basic}}"
+    command = ["export", "pusch-hybrid", "--target", target, "--out", str(tmp_path / "out"), "--num-prb", "2"]
+    assert main([*command, "--slots", "8"]) == 0
+    import onnx
+
+    assert {"model.onnx", "REPORT.md", "contract.json", "consumer.py", "vectors"} <= {
+        path.name for path in (tmp_path / "out").iterdir()
+    }
+    assert json.loads((tmp_path / "out" / "contract.json").read_text())["target"] == "optimised"
+    nodes = len(onnx.load(tmp_path / "out" / "model.onnx").graph.node)
+    plain = ran.export_model("pusch-hybrid", "onnx", tmp_path / "plain", num_prb=(2,), num_slots=8, latency_slots=2)
+    assert 0 < nodes < len(onnx.load(plain.folder / "model.onnx").graph.node)
+    assert main([*command[:4].copy(), "--target", target.replace("basic", "most"), "--out", str(tmp_path / "no")]) == 2
+    assert "--target.level: got 'most'; allowed: 'basic' or 'extended'" in capsys.readouterr().err
+
+
+def test_a_beam_predictor_of_ones_own(tmp_path):
+    name = f"{EXAMPLES / 'my_predictor.py'}:NearestBeams"
+    (tmp_path / "beams.yaml").write_text(
+        "channel: {name: free-space, zenith_deg: [80, 120]}\nset_a: {beams: [4, 8]}\nevaluation: {top_k: [1]}\n"
+        f"predictors: [best-of-set-b, {{name: '{name}', label: mine}}]\nnum_drops: 128\n"
+    )
+    assert main(["beams", str(tmp_path / "beams.yaml"), "--out", str(tmp_path / "out"), "--workers", "1"]) == 0
+    found = json.loads((tmp_path / "out" / "beams.json").read_text())["results"]
+    loss = {result["predictor"]: result["values"]["loss_db_k1"]["value"] for result in found}
+    assert loss["mine"] <= loss["best-of-set-b"]
+    assert len({result["predictor"]: result["fingerprint"] for result in found}["mine"]) == 64
+
+
+def test_a_study_in_one_file(tmp_path, capsys) -> None:
+    name = f"{EXAMPLES / 'own_study.py'}:DmrsSymbols"
+    out = tmp_path / "study"
+    command = ["study", name, "--set", "num_prb=1", "--set", "max_slots=16", "--workers", "1", "--out", str(out)]
+    assert main(command) == 0
+    table = out / "dmrs.csv"
+    assert capsys.readouterr().out.strip().endswith(f"report: {table}")
     rows = list(csv.DictReader(table.open()))
     assert len(rows) == 2 * 3 * 2
     for row in rows:
@@ -101,8 +190,13 @@ def test_a_study_in_one_file(tmp_path: Path) -> None:
     assert {(row["max_doppler_hz"], row["dmrs_symbols"]) for row in rows} == {
         (doppler, symbols) for doppler in ("50.0", "500.0") for symbols in "123"
     }
-    # a second call finds everything
-    assert module["main"](tmp_path / "study", num_prb=1, max_slots=16, workers=1).read_text() == table.read_text()
+    # a second call finds everything, also from Python
+    assert ran.run_study(name, out, {"num_prb": 1, "max_slots": 16}, workers=1) == table
+    before = table.read_text()
+    assert main(command) == 0
+    assert table.read_text() == before
+    assert main([*command[:2], "--set", "max_slot=16", "--out", str(out)]) == 2
+    assert "study.max_slot: unknown option" in capsys.readouterr().err
 
 
 def test_the_sweep_is_read() -> None:

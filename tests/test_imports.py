@@ -37,7 +37,12 @@ def test_a_public_function_brings_what_it_needs_and_the_check_sees_it():
 def test_lists_help_and_refusals_take_no_torch(tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("channel: {name: awgn}\nreceivers: [lmmse]\nesn0_db: [0]\nnum_rx_ants: 2\n")
-    commands = [["list", kind] for kind in LISTS] + [["--help"], ["sim", str(bad)]]
+    commands = [["list", kind] for kind in LISTS] + [
+        ["--help"],
+        ["sim", str(bad)],
+        ["adapt", str(bad)],
+        ["beams", str(bad)],
+    ]
     code = "\n".join(
         ["from ran.cli.main import main", *(f"print(main({command!r}))" for command in commands), "print()"]
     )

@@ -53,6 +53,14 @@ class Part:
 
 
 PARTS = {
+    "onnx export": Part(
+        "onnx", "onnx", "sys.exit(main(['export', 'pusch-hybrid', '--target', 'onnx', '--out', 'new']))"
+    ),
+    "onnx writer": Part(
+        "onnx", "onnx", "from receivers.onnx.export import export_generic; export_generic('pusch-hybrid', 'a.onnx')"
+    ),
+    "bench": Part("sionna", "sionna", "sys.exit(main(['bench', 'ldpc', '--against', 'sionna']))"),
+    "links of Sionna": Part("sionna", "sionna", "import channels.to_sionna"),
     "gpu": Part("gpu", "triton", "from ran.phy.ldpc.cuda import _kernels; _kernels()"),
     "rays": Part(
         "rt",

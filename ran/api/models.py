@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ran.export.outcome import Outcome
+    from ran.export.interface import Exported
 
 
 def train(
@@ -36,25 +36,24 @@ def export_model(
     out: str | Path,
     set: Mapping[str, Any] | None = None,
     *,
-    experiment: str = "pusch-receivers",
+    experiment: str = "",
     dtype: str = "f32",
     **options: Any,
-) -> Outcome:
-    """Export a receiver's trained weights for another stack into a new folder, run the files, and compare.
+) -> Exported:
+    """Export a trained model for another stack into a new folder, run the files, and compare.
 
-    target: see `ran list targets`. set: changes to the experiment whose slots the file is for, by path.
-    options: further fields of `ran.export.outcome.Request`, such as num_slots=64.
+    target: see `ran list export-targets`, or FILE.py:Class. experiment: whose slots, beams or drops the file is for, by
+    default the target's. set: changes to it, by path. options: further fields of `ran.export.request.Request`, such as
+    num_slots=64.
     The outcome's `problems` say why a file was rejected. `InputError`, one line, for input that does not fit.
     """
-    from ran.export.outcome import Request
-    from ran.export.run import export
-    from ran.export.targets import target_of
+    from ran.export.catalogue import target_of
+    from ran.export.request import Request
 
     changes = tuple(_overrides(set or {}))
-    request = Request(
-        str(weights), target_of(target), Path(out), dtype=dtype, experiment=experiment, changes=changes, **options
-    )
-    return export(request)
+    chosen = target_of(target)
+    request = Request(str(weights), chosen, Path(out), dtype=dtype, experiment=experiment, changes=changes, **options)
+    return chosen.export(request, lambda text: None)
 
 
 def _overrides(changes: Mapping[str, Any]) -> list[str]:

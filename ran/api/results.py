@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -120,11 +121,11 @@ class Results:
             from ran.studies.sweep.rows import rows_of
 
             rows = [row for row in rows_of(self.parts) if row.points]
-            return curves_figure(rows, self.runs[0].experiment.point_axis)
+            return _shown(curves_figure(rows, self.runs[0].experiment.point_axis))
         from ran.report.curves import curves, run_labels
         from ran.report.picture import bler_plot
 
-        return bler_plot(curves(self.runs), " · ".join(run_labels(self.runs)))
+        return _shown(bler_plot(curves(self.runs), " · ".join(run_labels(self.runs))))
 
     def report(self, path: str | Path) -> Path:
         """Write the report into a folder: report.html, which opens anywhere, and its pictures; returns the page."""
@@ -164,6 +165,18 @@ class Results:
 
     def _key(self, part: PartResult, receiver: str) -> Key:
         return (*(part.facts.get(key) for key in self.keys), receiver) if self.keys else receiver
+
+
+def _shown(figure: Figure) -> Figure:
+    """The figure, which a notebook then also shows where nobody imported pyplot."""
+
+    def png() -> bytes:
+        written = io.BytesIO()
+        figure.savefig(written, format="png")
+        return written.getvalue()
+
+    figure._repr_png_ = png  # type: ignore[attr-defined]
+    return figure
 
 
 def _receivers(run: RunResults) -> list[str]:

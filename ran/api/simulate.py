@@ -87,16 +87,19 @@ def _requested(given: str | Path | Mapping[str, Any] | Experiment, changes: Mapp
 
 def _simulated(request: Experiment | SweepRequest, out: Path, workers: int, device: str, progress: bool) -> Results:
     from ran.sim.device import checked_device
-    from ran.sim.in_process import InProcess
+    from ran.sim.in_process import InThisProcess
     from ran.sim.simulation import Build, build_simulation
+    from ran.sim.worker import Simulations
 
     build: Build = partial(build_simulation, device=checked_device(device))
     if isinstance(request, Experiment) and request.data is not None:
         from ran.datasets.evaluate import build_evaluation
 
         build = partial(build_evaluation, device=checked_device(device))
-    here = InProcess(build) if workers == 1 else None
-    how: dict[str, Any] = {"workers": workers, "build": here.simulation if here else build, "executor": here}
+    how: dict[str, Any] = {"workers": workers, "build": build}
+    if workers == 1:
+        built = Simulations(build)  # also for what is asked before any work, so that nothing is built twice
+        how = {"workers": 1, "build": built.of, "executor": InThisProcess(built.answer)}
     with _listener(progress) as listener:
         if isinstance(request, SweepRequest):
             from ran.studies.sweep.run import run_sweep

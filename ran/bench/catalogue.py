@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib.util import find_spec
 
 from ran.bench.channel_rows import CHANNEL_ROWS
 from ran.bench.ldpc_rows import LDPC_ROWS
 from ran.bench.row import Row
 from ran.bench.slot_rows import SLOT_ROWS
 from ran.bench.stage_rows import STAGE_ROWS
-from ran.errors import bad_value, unknown_name
+from ran.errors import InputError, bad_value, unknown_name
 
 #: Name of the measurement that is no row: cost over work.
 SCALING = "scaling"
@@ -37,3 +38,5 @@ def check_peer(name: str | None) -> None:
     """`InputError` unless `name` is a peer or None."""
     if name is not None and name not in PEERS:
         raise unknown_name("--against", name, PEERS)
+    if name == "sionna" and find_spec("sionna") is None:
+        raise InputError("--against: sionna: not installed; allowed: after pip install 'ran6g[sionna]'")

@@ -13,16 +13,16 @@ from typing import Any
 
 import torch
 
-from ran.bench.machine import cpu_name
 from ran.bench.runtimes import RUNTIMES, in_runtime
 from ran.bench.work import gemm_flops_per_s, product_flops
+from ran.config.host import cpu_model
 from ran.config.yaml_file import parse
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link, LinkConfig
 from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from ran.sim.device import checked_device
-from ran.sim.experiment import load, refuse_link_budget
+from ran.sim.experiment import Experiment, load, refuse_link_budget
 from ran.sim.files import write_text
 from receivers import RECEIVERS, OnnxReceiver, Receiver, SlotObservation
 from receivers.c_library.receiver import CLibrary
@@ -129,10 +129,20 @@ def check_models(
     if unknown is not None:
         raise unknown_name("--runtime", unknown, RUNTIMES)
     for sized in _of_sizes(changes, num_prb):
-        refuse_link_budget(load(experiment, sized), "ran bench")
+        _uplink_experiment(experiment, sized)
     for name in models:
         _receiver(name)
     return found
+
+
+def _uplink_experiment(name: str, changes: Sequence[str]) -> Experiment:
+    """An experiment with a PUSCH in simulated slots; `InputError` for others."""
+    experiment = load(name, changes)
+    refuse_link_budget(experiment, "ran bench")
+    for key, allowed in (("pdsch", "an experiment with a PUSCH"), ("data", "null, slots are simulated")):
+        if getattr(experiment, key) is not None:
+            raise InputError(f"{key}: got one in {experiment.name!r} with `ran bench`; allowed: {allowed}")
+    return experiment
 
 
 def _of_sizes(changes: Sequence[str], num_prb: Sequence[int]) -> list[list[str]]:
@@ -150,8 +160,7 @@ def _of_size(
     runtimes: Sequence[str],
     say: Callable[[str], None],
 ) -> list[LatencyRow]:
-    loaded = load(experiment, changes)
-    refuse_link_budget(loaded, "ran bench")
+    loaded = _uplink_experiment(experiment, changes)
     receivers = [(name, _receiver(name)) for name in models]
     rows = []
     config = LinkConfig(
@@ -229,7 +238,7 @@ def markdown(rows: Sequence[LatencyRow], command: str) -> str:
     lines = [
         "# Latency",
         "",
-        f"{cpu_name()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
+        f"{cpu_model()}, one core, batch 1, {date.today().isoformat()}: `{command}`. "
         "Milliseconds: median / 99 % / 99.9 % of the slots; on a core: the median without waiting for one.",
         "",
         "Operations: of convolutions and matrix products. Peak: what a float32 matrix product reached beside.",

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import ctypes
-import platform
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import llvmlite.binding as llvm
 import numpy as np
@@ -31,17 +29,6 @@ class Limits:
     flops_per_s: float
     bytes_per_s: float
     memory_bytes_per_s: float
-
-
-def cpu_name() -> str:
-    """Model name of the processor."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def measure_limits(seconds: float = 0.4) -> Limits:

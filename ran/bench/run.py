@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 
 from ran.bench.catalogue import check_peer, select
-from ran.bench.machine import cpu_name, measure_limits
+from ran.bench.machine import measure_limits
 from ran.bench.measure import Measured, measure
 from ran.bench.page import Result, as_json, as_markdown, draw_scaling
 from ran.bench.row import Effort
 from ran.bench.scaling import measure_scaling
+from ran.config.host import cpu_model
 from ran.config.provenance import versions
 from ran.errors import InputError
 from ran.sim.executor import available_cores
@@ -54,7 +55,7 @@ def run(
     return Result(
         command=command,
         when=when.strftime("%Y-%m-%d %H:%M UTC"),
-        cpu=cpu_name(),
+        cpu=cpu_model(),
         machine=f"{available_cores()} cores, {platform.system()} {platform.machine()}",
         gpu=torch.cuda.get_device_name(0) if has_cuda else None,
         versions=versions(),

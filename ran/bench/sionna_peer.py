@@ -9,7 +9,7 @@ import torch
 
 from channels import Cdl, Tdl, Umi
 from ran.phy.config import Carrier, Pusch, Users
-from ran.phy.pusch import assign_ports
+from ran.phy.sionna_pusch import pusch_configs
 
 #: Check node updates to choose the fastest from: the exact sum-product in two forms, and two min-sum forms.
 CHECK_NODE_UPDATES = ("boxplus", "boxplus-phi", "minsum", "offset-minsum")
@@ -19,38 +19,9 @@ _SPEED_OF_LIGHT_MPS = 299_792_458.0
 
 def transmitter(carrier: Carrier, pusch: Pusch, users: Users, device: str = "cpu") -> Any:
     """Sionna's `PUSCHTransmitter` for our configuration, one transmitter per user."""
-    from sionna.phy.nr import CarrierConfig, PUSCHConfig, PUSCHTransmitter
+    from sionna.phy.nr import PUSCHTransmitter
 
-    configs = []
-    for user, ports in enumerate(assign_ports(pusch, users)):
-        of_carrier = CarrierConfig(
-            n_cell_id=carrier.n_cell_id,
-            subcarrier_spacing=carrier.subcarrier_spacing_khz,
-            n_size_grid=carrier.num_prb,
-            slot_number=carrier.slot_number,
-        )
-        config = PUSCHConfig(carrier_config=of_carrier)
-        codebook = pusch.num_antenna_ports is not None
-        config.num_layers = pusch.num_layers
-        config.num_antenna_ports = pusch.num_antenna_ports if codebook else pusch.num_layers
-        config.precoding = "codebook" if codebook else "non-codebook"
-        config.tpmi = pusch.tpmi
-        config.mapping_type = pusch.mapping_type
-        config.symbol_allocation = [pusch.start_symbol, pusch.num_symbols]
-        config.n_rnti = pusch.n_rnti + user
-        config.tb.n_id = pusch.n_id
-        config.tb.mcs_table = pusch.mcs_table
-        config.tb.mcs_index = pusch.mcs_index
-        config.dmrs.config_type = pusch.dmrs.config_type
-        config.dmrs.length = pusch.dmrs.length
-        config.dmrs.num_cdm_groups_without_data = pusch.dmrs.num_cdm_groups_without_data
-        config.dmrs.dmrs_port_set = list(ports)
-        config.dmrs.type_a_position = pusch.dmrs.type_a_position
-        config.dmrs.additional_position = pusch.dmrs.additional_position
-        config.dmrs.n_id = pusch.dmrs.n_id
-        config.dmrs.n_scid = pusch.dmrs.n_scid
-        configs.append(config)
-    return PUSCHTransmitter(configs, device=device)
+    return PUSCHTransmitter(pusch_configs(carrier, pusch, users), device=device)
 
 
 def receiver(sender: Any, num_iterations: int, check_node_update: str, device: str = "cpu") -> Any:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.cluster_option import ClusterOption, job_workers_of
+from ran.cli import completion
+from ran.cli.cluster_option import ClusterOption
 
 if TYPE_CHECKING:
     from ran.studies.adaptation.page import Results
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def adapt(
     experiment: Annotated[
-        str, typer.Argument(help="An adaptation experiment's file, or the name of one (`ran list adaptations`).")
+        str,
+        typer.Argument(
+            help="An adaptation experiment's file, or the name of one (`ran list adaptations`).",
+            autocompletion=completion.adaptations,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -32,27 +37,13 @@ def adapt(
     Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation,
     and receivers can join: they are simulated alone.
     """
-    from ran.studies.adaptation.experiment import load
+    from ran.cli.job_study import run_study
 
-    loaded = load(experiment, overrides or [])
-    from ran.cli.progress import ProgressLine
-    from ran.studies.adaptation.outcome import outcomes
-    from ran.studies.adaptation.page import Results, write_results
-    from ran.studies.adaptation.run import build_worker, named, run_tables
-    from ran.studies.job import JobProgram
-
-    folder = out or Path("runs") / loaded.name
-    program = JobProgram(build_worker, loaded, named)
-    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
-        series, points = run_tables(loaded, folder, workers=workers, listener=listener, executor=far)
-        listener.say("running the loops")
-        results = Results.of(loaded, series, outcomes(loaded, series, points))
-        page = write_results(results, folder)
-    _print_table(results)
-    print(f"report: {page}")
+    run_study("link adaptation study", experiment, overrides, out, workers, cluster)
 
 
-def _print_table(results: Results) -> None:
+def print_results(results: Results) -> None:
+    """The table of a study in the terminal."""
     from rich.console import Console
     from rich.table import Table
 

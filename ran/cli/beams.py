@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ran.cli.cluster_option import ClusterOption, job_workers_of
+from ran.cli import completion
+from ran.cli.cluster_option import ClusterOption
 
 if TYPE_CHECKING:
     from ran.studies.beams.run import BeamResults
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 def beams(
     experiment: Annotated[
-        str, typer.Argument(help="A beam experiment's file, or the name of one (`ran list beam-experiments`).")
+        str,
+        typer.Argument(
+            help="A beam experiment's file, or the name of one (`ran list beam-experiments`).",
+            autocompletion=completion.beam_experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -30,25 +35,13 @@ def beams(
     Interrupt it at any time: the same command resumes. Drops are kept in the cache and outcomes in the folder: run
     again with other predictors, Set B or figures, and they are there.
     """
-    from ran.studies.beams.experiment import load
+    from ran.cli.job_study import run_study
 
-    loaded = load(experiment, overrides or [])
-    from ran.cli.progress import ProgressLine
-    from ran.studies.beams.outcome_jobs import BeamWorker, named
-    from ran.studies.beams.page import write_results
-    from ran.studies.beams.run import run_experiment
-    from ran.studies.job import JobProgram
-
-    folder = out or Path("runs") / loaded.name
-    program = JobProgram(BeamWorker, loaded, named)
-    with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
-        results = run_experiment(loaded, folder, workers=workers, listener=listener, executor=far)
-        page = write_results(results, folder)
-    _print_table(results)
-    print(f"report: {page}")
+    run_study("beam study", experiment, overrides, out, workers, cluster)
 
 
-def _print_table(results: BeamResults) -> None:
+def print_results(results: BeamResults) -> None:
+    """The table of a study in the terminal."""
     from rich.console import Console
     from rich.table import Table
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer
 from ran.cli.default_command import group_with_default
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def bench(
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from dataclasses import replace
 
-    from ran.bench.page import spread, verdict
+    from ran.bench.page import as_json, spread, verdict
     from ran.bench.row import FULL, QUICK
     from ran.bench.run import check_folder, check_request, run
     from ran.bench.run import write as write_files
@@ -84,7 +85,9 @@ def bench(
     for axis in result.scaling:
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
-    print("written: " + ", ".join(map(str, write_files(result, out, write))))
+    written = write_files(result, out, write)
+    answer(files=written, result=as_json(result))
+    print("written: " + ", ".join(map(str, written)))
 
 
 @app.command("latency")
@@ -141,7 +144,9 @@ def latency(
     )
     command = " ".join(["ran", "bench", *_arguments()])
     print(markdown(rows, command))
-    print("written: " + ", ".join(map(str, write(rows, out, command))))
+    written = write(rows, out, command)
+    answer(files=written, rows=list(rows))
+    print("written: " + ", ".join(map(str, written)))
 
 
 def _arguments() -> list[str]:

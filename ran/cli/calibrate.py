@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, job_workers_of
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def calibrate(
         raise InputError(f"--{error}") from None
     chosen = select(setups or [], release)
     from ran.cli.progress import ProgressLine
-    from ran.studies.calibration.page import make_folder, summary, write_results
+    from ran.studies.calibration.page import CSV, make_folder, summary, write_results
     from ran.studies.calibration.run import DropWorker, Request, calibrate_all, named
     from ran.studies.job import JobProgram
 
@@ -64,19 +65,20 @@ def calibrate(
     with ProgressLine() as listener, job_workers_of(cluster, program, workers) as far:
         results = calibrate_all(request, out, workers=workers, listener=listener, executor=far)
     page = write_results(results, out)
-    _print_table(results)
-    print(summary(results))
-    print(f"report: {page}")
+    print_results(results)
+    report(page, page.with_name(CSV), summary=summary(results))
     compared = [entry.is_met for result in results for entry in result.against_reference()]
     if False in compared or True not in compared:
         raise typer.Exit(1)
 
 
-def _print_table(results: list[Calibration]) -> None:
+def print_results(results: list[Calibration]) -> None:
+    """The table of a calibration in the terminal, and how many references are met."""
     from rich.console import Console
     from rich.table import Table
 
     from ran.stats import Notation
+    from ran.studies.calibration.page import summary
     from ran.studies.calibration.setups import METRICS
 
     value, deviation = Notation(2), Notation(2, signed=True)
@@ -97,3 +99,4 @@ def _print_table(results: list[Calibration]) -> None:
             table.add_row(result.setup.name, title, *cells)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=120)).print(table)
+    print(summary(results))

@@ -6,10 +6,17 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+
 
 def check(
     name: Annotated[
-        str, typer.Argument(metavar="CLASS", help="FILE.py:Class of a channel, receiver or torch.nn.Module, or a name.")
+        str,
+        typer.Argument(
+            metavar="CLASS",
+            help="FILE.py:Class, or a name, of a channel, impairment, receiver, beam predictor, export target or "
+            "torch.nn.Module.",
+        ),
     ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Option of the class, e.g. num_taps=4.")
@@ -25,6 +32,7 @@ def check(
             f"{'failed' if finding.problem else 'passed'}  {finding.test}"
             + (f": {finding.problem}" if finding.problem else "")
         )
+    answer(name=name, kind=kind.noun, findings=list(findings))
     failed = sum(bool(finding.problem) for finding in findings)
     print(f"{name}: {kind.noun}, {len(findings) - failed} of {len(findings)} tests passed")
     if failed:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer, report, rows_of
 from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
@@ -68,7 +70,7 @@ def conformance(
     from ran.cli.progress import ProgressLine
     from ran.sim.experiment import ReceiverBlock
     from ran.sim.simulation import build_simulation
-    from ran.studies.conformance.page import conclusion, write_results
+    from ran.studies.conformance.page import CSV, conclusion, write_results
     from ran.studies.conformance.run import Request, passed, run_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
@@ -99,12 +101,12 @@ def conformance(
         )
     if outcomes:
         page = write_results(outcomes, folder)
-        _print_table(outcomes)
-        print(conclusion(outcomes))
-        print(f"report: {page}")
+        print_results(outcomes)
+        report(page, page.with_name(CSV), conclusion=conclusion(outcomes))
     for outcome in of_uci:
         print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
     if of_uci:
+        answer(uci_table=folder / uci.CSV, uci_rows=rows_of(folder / uci.CSV))
         print(
             f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
         )
@@ -121,13 +123,13 @@ def _figures(outcome: RowOutcome) -> str:
     return f"{shown['fraction']} at {shown['required']} dB, 70 % at {shown['at']} dB, margin {shown['margin']} dB"
 
 
-def _print_table(outcomes: list[RowOutcome]) -> None:
+def print_results(outcomes: Sequence[RowOutcome]) -> None:
     """A line per row; of several receivers only verdict, SNR and margin, side by side."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    from ran.studies.conformance.page import cells, summaries
+    from ran.studies.conformance.page import cells, conclusion, summaries
     from ran.studies.conformance.side_by_side import by_row
 
     lines = by_row(outcomes)
@@ -163,3 +165,4 @@ def _print_table(outcomes: list[RowOutcome]) -> None:
         )
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=150)).print(table)
+    print(conclusion(outcomes))

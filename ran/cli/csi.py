@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.cluster_option import ClusterOption
+from ran.counted import counted
+
 if TYPE_CHECKING:
     from ran.studies.csi.run import CsiResults
 
 
 def csi(
     experiment: Annotated[
-        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
+        str,
+        typer.Argument(
+            help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).",
+            autocompletion=completion.csi_experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -21,33 +29,25 @@ def csi(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/NAME]")] = None,
     workers: Annotated[int | None, typer.Option(min=1, max=1024, help="Processes. [default: one per core]")] = None,
+    cluster: ClusterOption = None,
 ) -> None:
     """Report the downlink channel by codebooks, transforms and learned models: SGCS and throughput over payload.
 
-    Interrupt it at any time: the same command resumes.
+    Interrupt it at any time: the same command resumes. More drops and other feedback go on in the same folder.
     """
-    from ran.studies.csi.experiment import load
+    from ran.cli.job_study import run_study
 
-    loaded = load(experiment, overrides or [])
-    from ran.cli.progress import ProgressLine
-    from ran.studies.csi.page import write_results
-    from ran.studies.csi.run import run_experiment
-
-    folder = out or Path("runs") / loaded.name
-    with ProgressLine() as listener:
-        results = run_experiment(loaded, folder, workers, listener.say)
-        page = write_results(results, folder)
-    _print_table(results)
-    print(f"report: {page}")
+    run_study("CSI study", experiment, overrides, out, workers, cluster)
 
 
-def _print_table(results: CsiResults) -> None:
+def print_results(results: CsiResults) -> None:
+    """The table of a study in the terminal."""
     from rich.console import Console
     from rich.table import Table
 
     from ran.studies.csi.page import column_titles, rows
 
-    table = Table(title=f"{results.experiment.name}: {results.experiment.num_drops} drops", title_justify="left")
+    table = Table(title=f"{results.experiment.name}: {counted(results.num_drops, 'drop')}", title_justify="left")
     for number, title in enumerate(("feedback", *column_titles(results))):
         table.add_column(title, justify="left" if number == 0 else "right")
     for row in rows(results):

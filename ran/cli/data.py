@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
+from ran.counted import counted
 
 if TYPE_CHECKING:
+    from ran.datasets.header import Header
     from ran.datasets.request import DataRequest
     from ran.datasets.write import Progress
 
@@ -74,21 +77,26 @@ def write(
         written = write_file(loaded, request, out, workers, line.say, _shown(line.say))
     header = written.header
     size = written.bytes / 1e6
-    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+    _answer_header(out, header, drops_simulated=written.drops)
+    print(
+        f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
+    )
     if written.found:
         print(f"{written.found} chunks were there")
     if written.drops:
         rate = written.drops_per_s
         speed = f", {rate:.0f} slots/s, {rate * header.drop_bytes / 1e6:.0f} MB/s once started" if rate else ""
-        print(f"{written.drops} drops simulated in {written.seconds:.1f} s{speed}")
+        print(f"{counted(written.drops, 'drop')} simulated in {written.seconds:.1f} s{speed}")
 
 
 @app.command("info")
 def info(file: Annotated[Path, typer.Argument(help="A data set.")]) -> None:
     """Print what is in a data set."""
-    from ran.datasets.info import describe
+    from ran.datasets.info import facts, in_lines
 
-    print("\n".join(describe(file)))
+    found = facts(file)
+    answer(file=file, **found)
+    print("\n".join(in_lines(found)))
 
 
 @app.command("verify")
@@ -108,6 +116,7 @@ def verify(
     started = time.perf_counter()
     with ProgressLine() as line:
         verdict = check(file, repeat, line.say if line.is_terminal else lambda text: None, {KIND: repeat_beams})
+    answer(file=file, is_whole=not verdict.problems, problems=verdict.problems, notes=verdict.notes)
     for problem in verdict.problems:
         print(problem)
     if verdict.problems:
@@ -140,10 +149,11 @@ def evaluate(
     Interrupt it at any time: the same command resumes.
     """
     from ran.cli.progress import ProgressLine
-    from ran.cli.table import print_summary
+    from ran.cli.table import print_summary, told
     from ran.datasets.evaluate import build_evaluation, experiment_on
     from ran.report import write_report
     from ran.sim.run import run
+    from ran.sim.run_folder import CSV
 
     experiment = experiment_on(file, [_receiver(text) for text in receivers or ()], split)
     folder = out or Path("runs") / f"{experiment.name}-data"
@@ -153,7 +163,7 @@ def evaluate(
         page = write_report([results], folder)
     print(experiment.description)
     print_summary(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), **told(results))
 
 
 @app.command("sigmf")
@@ -173,6 +183,7 @@ def sigmf(
     first, end = (int(number) for number in _numbers("--slots", slots, ":", 2))
     recording = recording_of(file, first, end - first, frequency_hz, phase_compensation)
     data, meta = write_sigmf(out, recording)
+    answer(data=data, meta=meta, sample_rate_hz=recording.sample_rate_hz, num_samples=recording.samples.shape[-1])
     seconds = recording.samples.shape[-1] / recording.sample_rate_hz
     print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")
 
@@ -206,7 +217,10 @@ def beams(
     with ProgressLine() as line:
         header = write_beams(loaded, drops, (shares[0], shares[1], shares[2]), out, line.say)
     size = header.num_drops * header.drop_bytes / 1e6
-    print(f"{out}: {header.num_drops} drops, {size:.1f} MB of numbers in {header.num_chunks} chunks")
+    _answer_header(out, header)
+    print(
+        f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
+    )
 
 
 @app.command("csi")
@@ -225,7 +239,7 @@ def csi(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
     ] = None,
 ) -> None:
-    """Write precoders, [samples, subbands, ports, 2]. Interrupt it at any time: the same command resumes."""
+    """Write precoders (samples x subbands x ports x 2). Interrupt it at any time: the same command resumes."""
     from ran.cli.progress import ProgressLine
     from ran.studies.csi.data import write_csi
     from ran.studies.csi.experiment import load
@@ -233,6 +247,7 @@ def csi(
     loaded = load(experiment, overrides or [])
     with ProgressLine() as line:
         shapes = write_csi(loaded, drops, out, line.say, weights, values)
+    answer(file=out, shapes=shapes)
     print(f"{out}: " + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()))
 
 
@@ -270,6 +285,7 @@ def rays(
     if is_aodt(trace):
         responses = responses_to_file(trace, out)
         links, base, user, taps = responses.gains.shape
+        answer(file=out, gains_shape=responses.gains.shape, content_sha256=responses.content_sha256)
         print(
             f"{out}: {links} links of {base} x {user} antennas, up to {taps} taps each, "
             f"{out.stat().st_size / 1e3:.0f} kB, content {responses.content_sha256[:16]}"
@@ -279,9 +295,26 @@ def rays(
     with ProgressLine() as line:
         found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
     served = found.num_rays[found.served]
+    answer(
+        file=out,
+        num_positions=found.num_positions,
+        num_outages=found.num_outages,
+        num_rays=int(served.sum()),
+        content_sha256=found.content_sha256,
+    )
     print(
-        f"{out}: {found.num_positions} positions, {found.num_outages} of them without rays, {int(served.sum())} rays, "
-        f"{out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
+        f"{out}: {counted(found.num_positions, 'position')}, {found.num_outages} of them without rays, "
+        f"{int(served.sum())} rays, {out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
+    )
+
+
+def _answer_header(file: Path, header: Header, **values: object) -> None:
+    answer(
+        file=file,
+        num_drops=header.num_drops,
+        num_chunks=header.num_chunks,
+        num_bytes=header.num_drops * header.drop_bytes,
+        **values,
     )
 
 

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli.answer import answer, report
+
 if TYPE_CHECKING:
-    from ran.recordings.decode import Decoded
+    from ran.recordings.slot_result import Decoded
 
 
 def _print_example(wanted: bool) -> None:
@@ -60,7 +62,7 @@ def decode(
     from ran.recordings.decode import Decoding
     from ran.recordings.read import read
     from ran.recordings.receivers import build_receivers
-    from ran.recordings.results import summaries, write_results
+    from ran.recordings.results import CSV, summaries, write_results
     from ran.sim.loading import load_as
 
     loaded, folder = load_as(DecodeConfig, config, overrides or [], {})
@@ -76,7 +78,8 @@ def decode(
         print(f"problem: {line}")
     for summary in summaries(decoded):
         print(summary.text)
-    print(f"report: {page}")
+    answer(problems=[*found.problems, *decoded.problems], summaries=[summary.text for summary in summaries(decoded)])
+    report(page, page.with_name(CSV))
     if not decoded.results or not all(result.is_received for result in decoded.results):
         raise typer.Exit(1)
 

@@ -9,10 +9,14 @@ import shutil
 from collections.abc import Sequence
 from importlib import metadata
 
+from ran.cli.answer import answer
+
 _DISTRIBUTION = "ran6g"
 
 #: What each extra of the package is for; `pyproject.toml` has the same ones. `dev` is for working on the package.
 _PURPOSES = {
+    "onnx": "exports as ONNX",
+    "sionna": "benchmarks against Sionna, channels for its links",
     "gpu": "LDPC decoding on NVIDIA GPUs",
     "rt": "ray-traced channels",
     "zarr": "Zarr data sets",
@@ -56,6 +60,7 @@ def doctor() -> None:
             missing = f"not installed: pip install '{_DISTRIBUTION}[{extra}]'"
             rows[name] = f"{package_version(name) or missing} ({_PURPOSES.get(extra, extra)})"
     rows["ray tracing"] = _ray_tracing()
+    answer(found=rows)
     width = max(map(len, rows))
     for name, value in rows.items():
         print(f"{name:{width}}  {value}")

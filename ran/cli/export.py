@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.answer import answer, report
 from ran.cli.default_command import group_with_default
+
+if TYPE_CHECKING:
+    from ran.export.outcome import FileOutcome
 
 app = typer.Typer(
     cls=group_with_default("model"),
@@ -24,14 +31,16 @@ def model(
         typer.Argument(
             metavar="MODEL",
             help="Trained weights (`ran list weights`), or a file; for c-library lmmse, blind or {name: ..., options}.",
+            autocompletion=completion.weights,
         ),
     ],
     target: Annotated[
         str,
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
-            "torch, tensorrt, litert or savedmodel; beams for beam predictors, csi for CSI models; c-library for lmmse "
-            "and blind."
+            "torch, tensorrt, litert or savedmodel; hub for the layout of model hubs; beams for beam predictors, csi "
+            "for CSI models; c-library for lmmse and blind; FILE.py:Class for a target of one's own, and "
+            "{name: ..., option: value} for its options."
         ),
     ],
     out: Annotated[Path, typer.Option(help="New folder for the model, its contract, test vectors and report.")],
@@ -70,33 +79,20 @@ def model(
 
     The exit status is 1 when the file does not reproduce the weights' output; the file then goes to OUT.rejected.
     """
-    from ran.errors import bad_value
-    from ran.export.targets import target_of
+    from ran.export.catalogue import target_of
 
     chosen = target_of(target)
     from ran.cli.progress import ProgressLine
-    from ran.export.outcome import Request
-    from ran.export.run import export
+    from ran.export.outcome import Outcome
+    from ran.export.request import Request
 
-    if chosen.name == "csi":
-        _export_csi(weights, out, experiment or "csi-uma-32ports", tuple(overrides or ()))
-        return
-    if chosen.name == "beams":
-        _export_beams(weights, out, experiment or "beams-uma-30ghz", tuple(overrides or ()))
-        return
-    if chosen.name == "c-library":
-        if dtype != "f32" or planes is not None or len(num_prb or ()) > 1:
-            raise bad_value("--target", "c-library with --dtype, --planes or several --num-prb", "without them")
-        size = num_prb[0] if num_prb else None
-        _export_c_library(weights, out, experiment, tuple(overrides or ()), size, esn0_db, slots)
-        return
     request = Request(
         weights,
         chosen,
         out,
         num_prb=tuple(num_prb or ()),
         dtype=dtype,
-        experiment=experiment or "pusch-receivers",
+        experiment=experiment or "",
         changes=tuple(overrides or ()),
         esn0_db=esn0_db,
         num_slots=slots,
@@ -106,70 +102,34 @@ def model(
     )
     request.check()
     with ProgressLine() as line:
-        outcome = export(request, line.say)
-    for file in outcome.files:
-        worst = max(file.llrs, key=lambda llr: llr.max_difference)
-        print(f"{file.name}: LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}", end="")
-        if file.bler is not None:
-            print(f"; {file.bler.before} blocks in error before, {file.bler.after} after", end="")
-        print(f"; loss {file.loss} dB" if file.loss is not None else "")
-    for problem in outcome.problems:
+        outcome = chosen.export(request, line.say)
+    if isinstance(outcome, Outcome):
+        answer(files=[_told(file) for file in outcome.files], notes=outcome.notes)
+    answer(found=list(outcome.lines()))
+    for text in outcome.lines():
+        print(text)
+    _finish(outcome.folder, outcome.problems)
+
+
+def _told(file: FileOutcome) -> dict[str, object]:
+    return {
+        "file": file.name,
+        "sha256": file.sha256,
+        "num_bytes": file.num_bytes,
+        "llrs": file.llrs,
+        "bler": file.bler,
+        "latency": file.latency_after,
+        "loss": file.loss,
+    }
+
+
+def _finish(folder: Path, problems: Sequence[str]) -> None:
+    """Say where the export is, and end with a status of 1 where it was rejected."""
+    answer(folder=folder, is_accepted=not problems, problems=list(problems))
+    for problem in problems:
         print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
-    from ran.export.csi import export_csi
-
-    outcome = export_csi(weights, out, experiment, changes)
-    print(f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after")
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_c_library(
-    receiver: str,
-    out: Path,
-    experiment: str | None,
-    changes: tuple[str, ...],
-    num_prb: int | None,
-    esn0_db: float | None,
-    slots: int,
-) -> None:
-    from ran.cli.progress import ProgressLine
-    from ran.export.c_library import export_c_library
-
-    with ProgressLine() as line:
-        outcome = export_c_library(
-            receiver, out, experiment or "pusch-receivers", changes, num_prb, esn0_db, slots, line.say
-        )
-    worst = max(outcome.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
-    print(
-        f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
-        f"{outcome.bler.before} blocks in error with the receiver, {outcome.bler.after} with the library"
-    )
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
-        raise typer.Exit(1)
-
-
-def _export_beams(weights: str, out: Path, experiment: str, changes: tuple[str, ...]) -> None:
-    from ran.export.beams import export_beams
-
-    outcome = export_beams(weights, out, experiment, changes)
-    for parity in outcome.parities:
-        print(parity.text())
-    for problem in outcome.problems:
-        print(f"rejected: {problem}")
-    print(f"report: {outcome.folder / 'REPORT.md'}")
-    if outcome.problems:
+    report(folder / "REPORT.md")
+    if problems:
         raise typer.Exit(1)
 
 
@@ -186,7 +146,7 @@ def check(
         int | None,
         typer.Option(min=2, max=8, help="Bits per symbol of the slots it is run on, where the file does not tell."),
     ] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the clauses as JSON into this file.")] = None,
+    json_file: Annotated[Path | None, typer.Option("--json-file", help="Write the clauses as JSON into it.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the clauses as an HTML page into this file.")] = None,
 ) -> None:
     """Say which clauses of a contract a file meets, by running it. Exit status 1 when a demanded one is not met.
@@ -203,8 +163,10 @@ def check(
     from ran.sim.files import write_text
 
     clauses = check_file(file, contract, bits_per_symbol)
+    told = as_json(file, contract, clauses)
+    answer(**told)
     if json_file is not None:
-        write_text(json_file, as_json(file, contract, clauses))
+        write_text(json_file, json.dumps(told, indent=1, ensure_ascii=False) + "\n")
     if page is not None:
         write_text(page, as_page(file, contract, clauses))
     table = Table(title=f"{file.name} as {contract}", title_justify="left")
@@ -224,6 +186,8 @@ def check(
 @app.command("info")
 def info(file: Annotated[Path, typer.Argument(help="An exported file, or the folder of a SavedModel.")]) -> None:
     """Print what a file says of itself, after checking that it is as it was exported."""
-    from ran.export.info import describe
+    from ran.export.info import facts
 
-    print("\n".join(describe(file)))
+    found = facts(file)
+    answer(file=file, facts=found)
+    print("\n".join(f"{name}: {value}" for name, value in found.items()))

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.answer import answer
 from ran.errors import unknown_name
 
 
@@ -15,13 +17,27 @@ def list_(
         str,
         typer.Argument(
             metavar="KIND",
+            autocompletion=completion.kinds,
             help="receivers, channels, impairments, experiments, adaptations, beam-experiments, beam-predictors, "
-            "csi-experiments, csi-feedback, architectures, weights, recipes or (export) targets.",
+            "csi-experiments, csi-feedback, architectures, weights, recipes, presets (experiments by evaluation "
+            "assumptions of 3GPP), studies or export-targets (or targets).",
         ),
     ],
 ) -> None:
     """List what there is of a kind: receivers, channels, experiments, trained weights, targets of export, ..."""
-    kinds: dict[str, Callable[[], dict[str, str]]] = {
+    known = kinds()
+    if kind not in known:
+        raise unknown_name("KIND", kind, known)
+    entries = known[kind]()
+    width = max(map(len, entries), default=0)
+    answer(kind=kind, entries=entries)
+    for name, description in entries.items():
+        print(f"{name:{width}}  {description}".rstrip())
+
+
+def kinds() -> dict[str, Callable[[], dict[str, str]]]:
+    """What gives name and description of everything of a kind, by its name."""
+    return {
         "receivers": _receivers,
         "channels": _channels,
         "impairments": _impairments,
@@ -34,14 +50,11 @@ def list_(
         "architectures": _architectures,
         "weights": _weights,
         "recipes": _recipes,
-        "targets": _targets,
+        "presets": _presets,
+        "export-targets": _export_targets,
+        "studies": _studies,
+        "targets": _export_targets,
     }
-    if kind not in kinds:
-        raise unknown_name("KIND", kind, kinds)
-    entries = kinds[kind]()
-    width = max(map(len, entries), default=0)
-    for name, description in entries.items():
-        print(f"{name:{width}}  {description}".rstrip())
 
 
 def _receivers() -> dict[str, str]:
@@ -114,6 +127,13 @@ def _recipes() -> dict[str, str]:
     return _described("ran.training.recipes")
 
 
+def _presets() -> dict[str, str]:
+    """Experiments that follow evaluation assumptions of 3GPP, and the command that runs each."""
+    from ran.studies.presets import presets
+
+    return {name: f"{preset.item}: {preset.command} {name}" for name, preset in presets().items()}
+
+
 def _described(package: str) -> dict[str, str]:
     """Name and description of the YAML files that a package ships; they are ours, so nothing is checked."""
     from ran.config.yaml_file import read_mapping
@@ -122,10 +142,15 @@ def _described(package: str) -> dict[str, str]:
     return {name: str(read_mapping(path).get("description", "")) for name, path in shipped(package).items()}
 
 
-def _targets() -> dict[str, str]:
-    """What models are exported for, and the packages that takes besides."""
-    from ran.export.targets import TARGETS
+def _studies() -> dict[str, str]:
+    """What `ran study` runs; other studies have verbs of their own."""
+    from ran.registry import KINDS, descriptions
 
-    return {
-        name: target.description + (f" ({target.extra[1]})" if target.extra else "") for name, target in TARGETS.items()
-    }
+    return descriptions(KINDS["studies"])
+
+
+def _export_targets() -> dict[str, str]:
+    """What models are exported for, and the packages that takes besides."""
+    from ran.registry import KINDS, descriptions
+
+    return descriptions(KINDS["export-targets"])

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.spinner import Spinner
 from rich.text import Text
 
+from ran.counted import counted
 from ran.sim.run import Status
 from ran.studies.jobs import JobStatus
 
@@ -70,7 +71,7 @@ def _line(status: Status | JobStatus) -> str:
 
 def describe_jobs(status: JobStatus) -> str:
     """How far a study of jobs is, in one line."""
-    parts = [f"{status.done} jobs done, at least {status.left} left", _clock(status.elapsed_s)]
+    parts = [f"{counted(status.done, 'job')} done, at least {status.left} left", _clock(status.elapsed_s)]
     if status.least_left_s is not None:
         parts.append(f"at least {_clock(status.least_left_s)} left")
     return " · ".join([*parts, status.title] if status.title else parts)
@@ -86,7 +87,7 @@ def describe(status: Status) -> str:
         parts.append(f"at least {_clock(status.least_left_s)} left")
     if status.slots_per_s:
         parts.append(f"{status.slots_per_s:.3g} slots/s")
-    parts.append(f"{status.points_finished} points done")
+    parts.append(f"{counted(status.points_finished, 'point')} done")
     for point in status.receivers:
         so_far = f"BLER {point.bler:.2g} ({point.block_errors} errors)" if point.drops else "starting"
         parts.append(f"{point.receiver} {so_far}")

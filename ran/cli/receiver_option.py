@@ -31,8 +31,10 @@ def receiver_blocks(given: Sequence[str]) -> tuple[dict[str, Any], ...]:
 
 def _block(receiver: str) -> dict[str, Any]:
     from ran.config.yaml_file import parse
-    from ran.errors import bad_value
-    from receivers.neural.weights import shipped_weights
+    from ran.errors import bad_value, unknown_name
+    from ran.registry.kinds import RECEIVER
+    from ran.registry.lookup import names
+    from receivers.neural.weights import HUB_WEIGHTS, shipped_weights
 
     block = parse(receiver, "--receiver") if receiver.lstrip().startswith("{") else {"name": receiver}
     name = block.get("name") if isinstance(block, dict) else None
@@ -42,10 +44,14 @@ def _block(receiver: str) -> dict[str, Any]:
         return {"label": name, **block, "name": "neural", "weights": name}
     if name.endswith(".safetensors"):
         path = Path(os.path.expanduser(name)).resolve()
-        return {"label": path.stem, **block, "name": "neural", "weights": str(path)}
+        label = path.parent.name if path.name == HUB_WEIGHTS else path.stem
+        return {"label": label, **block, "name": "neural", "weights": str(path)}
     if name.endswith((".onnx", ".tflite")):
         return {**block, "name": str(Path(os.path.expanduser(name)).resolve())}
     if ".py:" in name:
         file, _, cls = name.rpartition(":")
         return {**block, "name": f"{Path(os.path.expanduser(file)).resolve()}:{cls}"}
+    if name not in names(RECEIVER):
+        files = ("FILE.py:ClassName", "FILE.onnx", "FILE.tflite", "FILE.safetensors")
+        raise unknown_name("--receiver", name, [*names(RECEIVER), *shipped_weights("receiver"), *files])
     return block

@@ -7,6 +7,11 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+from ran.cli.answer import report as answer_report
+
+_PAPER = "paper"
+
 
 def report(
     runs: Annotated[list[Path], typer.Argument(metavar="DIR...", help="Run folders.")],
@@ -27,28 +32,26 @@ def report(
             min=-60, max=60, help="Es/N0 less Eb/N0 in dB, to compare with figures that count Eb/N0 in another way."
         ),
     ] = None,
+    paper: Annotated[
+        bool,
+        typer.Option(
+            "--paper",
+            help="Also write the folder paper: figures as PDF, SVG and PNG for one and two columns, LaTeX, CSV, MAT.",
+        ),
+    ] = False,
 ) -> None:
     """Write the report of one or several runs, finished or not; with HARQ also the BLER after every transmission.
 
-    With --merge a receiver that was simulated later stands beside the others of its link. Of several runs also the bits
-    that each delivers per slot at the same SNR, and the gain over the first.
+    The report of a study (`ran adapt`, `ran beams`, `ran csi`, `ran calibrate`, `ran robustness`, `ran conformance`, a
+    sweep) is made from its folder alone. With --merge a receiver that was simulated later stands beside the others of
+    its link. Of several runs also the bits that each delivers per slot at the same SNR, and the gain over the first.
     """
-    from ran.cli.table import print_summary, print_throughput_gains
+    from ran.cli.table import print_summary, print_throughput_gains, told
     from ran.report import write_report
     from ran.sim.results import load_results, merged_results, write_csv
     from ran.sim.run_folder import CSV
-    from ran.studies.folder import kind_of, load_parts
 
-    if len(runs) == 1 and kind_of(runs[0]) == "sweep":
-        from ran.cli.sweep_table import print_sweep
-        from ran.studies.sweep.page import write_sweep
-
-        parts = load_parts(runs[0])
-        first = next((part.results.experiment for part in parts if part.results is not None), None)
-        name, description = (runs[0].name, "") if first is None else (first.name, first.description)
-        page = write_sweep(name, description, parts, out or runs[0])
-        print_sweep(name, parts)
-        print(f"report: {page}")
+    if len(runs) == 1 and _of_study(runs[0], out or runs[0], paper):
         return
     results = [load_results(run, all_receivers) for run in runs]
     if merge:
@@ -59,4 +62,66 @@ def report(
     for result in results:
         print_summary(result, ebn0_offset)
     print_throughput_gains(results)
-    print(f"report: {page}")
+    answer(runs=[told(result) for result in results])
+    answer_report(page, page.with_name(CSV) if len(results) == 1 else None)
+    if paper:
+        from ran.report.paper import write_run_paper
+
+        print(f"paper: {write_run_paper(results, page.parent / _PAPER)}")
+
+
+def _of_study(folder: Path, out: Path, paper: bool) -> bool:
+    """The report of a study; False where the folder holds none. InputError for the paper of a study that has none."""
+    from ran.cli.job_study import report_again
+    from ran.errors import InputError
+    from ran.studies.folder import kind_of
+
+    reports = {"sweep": _sweep, "robustness study": _robustness, "conformance": _conformance}
+    kind = kind_of(folder)
+    if paper and kind not in ("", "sweep", None):
+        raise InputError(f"--paper: {folder} holds a study ({kind}); allowed: runs of `ran sim`, and sweeps")
+    if kind in reports:
+        page, table = reports[kind](folder, out)
+        answer_report(page, table)
+        if paper:
+            from ran.studies.folder import load_parts
+            from ran.studies.sweep.page import write_sweep_paper
+
+            print(f"paper: {write_sweep_paper(load_parts(folder), out / _PAPER)}")
+        return True
+    return report_again(folder, out)
+
+
+def _sweep(folder: Path, out: Path) -> tuple[Path, Path]:
+    from ran.cli.sweep_table import print_sweep
+    from ran.studies.folder import load_parts
+    from ran.studies.sweep.page import CSV, write_sweep
+
+    parts = load_parts(folder)
+    first = next((part.results.experiment for part in parts if part.results is not None), None)
+    name, description = (folder.name, "") if first is None else (first.name, first.description)
+    page = write_sweep(name, description, parts, out)
+    print_sweep(name, parts)
+    return page, page.with_name(CSV)
+
+
+def _robustness(folder: Path, out: Path) -> tuple[Path, Path]:
+    from ran.cli.robustness import print_results
+    from ran.studies.robustness.page import CSV, write_results
+    from ran.studies.robustness.run import outcomes_in
+
+    outcomes = outcomes_in(folder)
+    page = write_results(outcomes, out)
+    print_results(outcomes)
+    return page, page.with_name(CSV)
+
+
+def _conformance(folder: Path, out: Path) -> tuple[Path, Path]:
+    from ran.cli.conformance import print_results
+    from ran.studies.conformance.page import CSV, write_results
+    from ran.studies.conformance.run import outcomes_in
+
+    outcomes = outcomes_in(folder)
+    page = write_results(outcomes, out)
+    print_results(outcomes)
+    return page, page.with_name(CSV)

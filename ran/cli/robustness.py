@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ran.cli.answer import report
 from ran.cli.cluster_option import ClusterOption, workers_of
 from ran.cli.receiver_option import receiver_blocks
 
@@ -56,7 +58,7 @@ def robustness(
     from ran.sim.simulation import build_simulation
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import summaries, write_results
+    from ran.studies.robustness.page import CSV, summaries, write_results
     from ran.studies.robustness.run import Request, run_conditions
     from receivers.neural.weights import shipped_weights
 
@@ -76,10 +78,8 @@ def robustness(
         request = Request(known, chosen, blocks, slots)
         run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
     page = write_results(outcomes, out)
-    _print_table(outcomes)
-    for line in summaries(outcomes):
-        print(line)
-    print(f"report: {page}")
+    print_results(outcomes)
+    report(page, page.with_name(CSV), summary=summaries(outcomes))
     if write_card:
         _write_cards(outcomes, blocks, slots, conditions or [], file)
     if any(outcome.verdict == "worse" for outcome in outcomes):
@@ -108,13 +108,14 @@ def _write_cards(
         print(f"written: {path.with_suffix('.md')}")
 
 
-def _print_table(outcomes: list[Outcome]) -> None:
+def print_results(outcomes: Sequence[Outcome]) -> None:
+    """The table of a study in the terminal, and what it comes to."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from ran.studies.robustness.outcome import BASELINE, FLOOR
-    from ran.studies.robustness.page import by_condition, cell, competitors
+    from ran.studies.robustness.page import by_condition, cell, competitors, summaries
 
     receivers = competitors(outcomes)
     table = Table(title=f"Es/N0 at 10 % BLER and gain over {BASELINE}, dB, with 95 % intervals", title_justify="left")
@@ -133,3 +134,5 @@ def _print_table(outcomes: list[Outcome]) -> None:
         table.add_row(condition.title, *cells)
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=80 + 42 * len(receivers))).print(table)
+    for text in summaries(outcomes):
+        print(text)

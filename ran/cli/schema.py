@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ran.cli.answer import answer
+
 
 def schema(
     kind: Annotated[
@@ -24,4 +26,6 @@ def schema(
     """
     from ran.reference.schema import schema as schema_of
 
-    print(json.dumps(schema_of(kind), indent=2, ensure_ascii=False))
+    found = schema_of(kind)
+    answer(kind=kind, schema=found)
+    print(json.dumps(found, indent=2, ensure_ascii=False))

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.answer import answer, report
 from ran.cli.cluster_option import ClusterOption, workers_of
 
 if TYPE_CHECKING:
@@ -16,7 +18,11 @@ if TYPE_CHECKING:
 
 def sim(
     experiment: Annotated[
-        str, typer.Argument(help="An experiment file, or the name of a built-in one (`ran list experiments`).")
+        str,
+        typer.Argument(
+            help="An experiment file, or the name of a built-in one (`ran list experiments`, `ran list presets`).",
+            autocompletion=completion.experiments,
+        ),
     ],
     overrides: Annotated[
         list[str] | None,
@@ -65,10 +71,11 @@ def sim(
         print_replay(loaded, replay, build)
         return
     from ran.cli.progress import ProgressLine
-    from ran.cli.table import print_summary
+    from ran.cli.table import print_summary, told
     from ran.report import write_report
     from ran.sim.failures import ReceiversFailed
     from ran.sim.run import run
+    from ran.sim.run_folder import CSV
 
     folder = out or Path("runs") / loaded.name
     with ProgressLine() as listener, workers_of(cluster, loaded, build, workers, device) as far:
@@ -84,7 +91,7 @@ def sim(
         listener.say("writing the report")
         page = write_report([results], folder)
     print_summary(results)
-    print(f"report: {page}")
+    report(page, page.with_name(CSV), **told(results))
     if failed is not None:
         raise failed
 
@@ -105,7 +112,8 @@ def _sweep(
     from ran.sim.device import checked_device
     from ran.sim.failures import ReceiversFailed
     from ran.sim.simulation import build_simulation
-    from ran.studies.sweep.page import write_sweep
+    from ran.studies.presets import write_assumptions
+    from ran.studies.sweep.page import CSV, write_sweep
     from ran.studies.sweep.run import run_sweep
 
     if replay is not None or chunk_slots is not None:
@@ -123,6 +131,10 @@ def _sweep(
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
-    print(f"report: {page}")
+    assumptions = write_assumptions(request.name, folder)
+    if assumptions is not None:
+        answer(assumptions=assumptions)
+        print(f"assumptions: {assumptions}")
+    report(page, page.with_name(CSV), experiment=request.name)
     if failed is not None:
         raise failed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -51,6 +52,24 @@ def print_summary(results: RunResults, esn0_less_ebn0_db: float | None = None) -
     _console().print(table)
     for reason in reasons(rows):
         print(f"—: {reason}")
+
+
+def told(results: RunResults) -> dict[str, Any]:
+    """The same for programs: crossings, gains and losses as `ran.stats.Estimate`, by target BLER."""
+    targets = [
+        {
+            "receiver": row.receiver,
+            "is_genie": row.is_genie,
+            "is_reference": row.is_reference,
+            "target_bler": target,
+            "crossing": row.crossings[number],
+            "gain": row.gains[number],
+            "loss": row.losses[number],
+        }
+        for row in summary_table(results)
+        for number, target in enumerate(row.target_blers)
+    ]
+    return {"experiment": results.title, "warnings": list(results.warnings), "targets": targets}
 
 
 def print_throughput_gains(runs: Sequence[RunResults]) -> None:

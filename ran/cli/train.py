@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
+from ran.cli import completion
+from ran.cli.answer import answer
+
 
 def train(
-    recipe: Annotated[str, typer.Argument(help="A recipe file, or the name of a built-in one.")],
+    recipe: Annotated[
+        str, typer.Argument(help="A recipe file, or the name of a built-in one.", autocompletion=completion.recipes)
+    ],
     out: Annotated[Path, typer.Option(help="Folder for weights, model card and log.")],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the recipe, e.g. seed=2.")
@@ -36,4 +41,5 @@ def train(
     from ran.training.train import run
 
     changes = [*(overrides or []), *([] if init is None else [f"init={init}"])]
-    run(recipe, out, changes, device, workers, finish, tensorboard)
+    weights = run(recipe, out, changes, device, workers, finish, tensorboard)
+    answer(weights=weights, card=weights.with_suffix(".json"), log=out / "train.csv")

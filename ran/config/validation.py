@@ -7,7 +7,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from ran.config.strict import Model, strictly
-from ran.errors import InputError, nearest
+from ran.errors import InputError
+from ran.suggestions import did_you_mean
 
 _LONGEST_VALUE = 60
 
@@ -31,7 +32,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     problems = _without_echoes(error.errors(include_url=False))
     # An unknown key is most often a misspelt one, and then the cause of a missing one.
     problems.sort(key=lambda problem: problem["type"] != "extra_forbidden")
-    line = _explain_one(problems[0], model.model_json_schema())
+    schema = model.model_json_schema()
+    for key in getattr(model, "keys_of_loader", ()):
+        schema["properties"].setdefault(key, {})
+    line = _explain_one(problems[0], schema)
     return line if len(problems) == 1 else f"{line} (and {len(problems) - 1} more)"
 
 
@@ -58,8 +62,7 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         keys = [key for c in _choices(_resolve(schema, location[:-1]), schema) for key in c.get("properties", {})]
-        match = nearest(str(location[-1]), keys)
-        hint = f"; did you mean {match!r}?" if match else ""
+        hint = did_you_mean(location[-1], keys)
         return f"{path}: unknown key, got {given}; allowed: {', '.join(keys)}{hint}"
     node = _resolve(schema, location)
     allowed = describe(node, schema)
@@ -69,8 +72,7 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
         text = " ".join(problem["msg"].removeprefix("Value error, ").split())
         return f"{path}: {text}" if path else text
     if kind == "literal_error" and isinstance(problem["input"], str):
-        match = nearest(problem["input"], [str(v) for v in node.get("enum", [])])
-        hint = f"; did you mean {match!r}?" if match else ""
+        hint = did_you_mean(problem["input"], map(str, node.get("enum", [])))
         return f"{path}: got {given}; allowed: {allowed}{hint}"
     return f"{path or 'the file'}: got {given}; allowed: {allowed or problem['msg']}"
 

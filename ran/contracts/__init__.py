@@ -1,4 +1,4 @@
-"""What every channel, receiver and architecture keeps, as tests that a user's class can be put through."""
+"""What every class of a kind keeps, as tests that a user's class can be put through."""
 
 from ran.contracts.run import Finding, check_class
 

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from ran.contracts.architecture import ARCHITECTURE_TESTS
+from ran.contracts.beam_predictor import BEAM_PREDICTOR_TESTS
 from ran.contracts.channel import CHANNEL_TESTS
+from ran.contracts.export_target import EXPORT_TARGET_TESTS
+from ran.contracts.impairment import IMPAIRMENT_TESTS
 from ran.contracts.receiver import RECEIVER_TESTS
+from ran.contracts.study import STUDY_TESTS
 from ran.errors import InputError
 from ran.link.catalogue import construct
-from ran.registry.kinds import ARCHITECTURE, CHANNEL, RECEIVER, Kind
+from ran.registry.kinds import ARCHITECTURE, BEAM_PREDICTOR, CHANNEL, EXPORT_TARGET, IMPAIRMENT, RECEIVER, STUDY, Kind
 from ran.registry.lookup import find_class
 from ran.registry.user_file import refusal_of_user_code
 
@@ -21,6 +25,10 @@ Test = Callable[[Any], str]
 _TESTS: tuple[tuple[Kind, Mapping[str, Test]], ...] = (
     (CHANNEL, CHANNEL_TESTS),
     (RECEIVER, RECEIVER_TESTS),
+    (IMPAIRMENT, IMPAIRMENT_TESTS),
+    (BEAM_PREDICTOR, BEAM_PREDICTOR_TESTS),
+    (EXPORT_TARGET, EXPORT_TARGET_TESTS),
+    (STUDY, STUDY_TESTS),
     (ARCHITECTURE, ARCHITECTURE_TESTS),
 )
 
@@ -51,10 +59,8 @@ def check_class(
         return kind, [Finding(what, _outcome(test, made)) for what, test in tests.items()]
     if all(error.__cause__ is not None for error in refusals):
         raise refusals[0]  # it cannot be imported, whatever it is
-    raise InputError(
-        f"class: got {name!r}; allowed: FILE.py:Class or a registered name, of a channel ({CHANNEL.base}), a receiver "
-        f"({RECEIVER.base}) or a torch.nn.Module"
-    )
+    allowed = ", ".join(f"{kind.noun} ({kind.base})" for kind, _ in _TESTS)
+    raise InputError(f"class: got {name!r}; allowed: FILE.py:Class or a registered name of one of {allowed}")
 
 
 def _outcome(test: Test, made: Any) -> str:

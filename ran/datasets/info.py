@@ -8,31 +8,38 @@ from typing import Any
 
 import numpy as np
 
+from ran.counted import counted
 from ran.datasets.container import Container, content_hash, open_container, reading
 from ran.datasets.field import Field
 from ran.datasets.header import Header
 
 
-def describe(path: Path) -> list[str]:
-    """Lines of text. InputError for what is no data set."""
+def facts(path: Path) -> dict[str, dict[str, str]]:
+    """What it is, its arrays, and where it is from, in words. InputError for what is no data set."""
     container = open_container(path)
     try:
         with reading(path):
-            return [*_what(container), "", *_arrays(container.header), "", *_whence(container)]
+            return {"about": _what(container), "arrays": _arrays(container.header), "origin": _whence(container)}
     finally:
         container.close()
 
 
-def _what(container: Container) -> list[str]:
+def in_lines(found: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Lines of text, a blank one between the parts."""
+    parts = [_aligned(rows) for rows in found.values()]
+    return [line for number, part in enumerate(parts) for line in (*([""] if number else []), *part)]
+
+
+def _what(container: Container) -> dict[str, str]:
     header = container.header
     written = container.written()
     state = "finished" if written.all() else f"UNFINISHED, {int(written.sum())} of {len(written)} chunks"
     size = header.num_drops * header.drop_bytes
     disk = _disk_bytes(container.path)
     rows = {
-        "data set": f"{header.attrs['name']}: {header.num_drops} drops of {header.attrs['kind']}, {state}",
+        "data set": f"{header.attrs['name']}: {counted(header.num_drops, 'drop')} of {header.attrs['kind']}, {state}",
         "size": f"{size / 1e6:.1f} MB of numbers, {disk / 1e6:.1f} MB on disk ({disk / size:.2f}), "
-        f"{header.num_chunks} chunks of {header.chunk_drops} drops",
+        f"{counted(header.num_chunks, 'chunk')} of {counted(header.chunk_drops, 'drop')}",
         "splits": _splits(header),
     }
     if "esn0_db" in header.tables:
@@ -47,7 +54,7 @@ def _what(container: Container) -> list[str]:
             f"{', '.join(f'{p:g}' for p in powers[:8])} dBm; received Es/N0 {low:.1f}, {middle:.1f} and {high:.1f} dB "
             "(5, 50 and 95 %)"
         )
-    return _aligned(rows)
+    return rows
 
 
 def _splits(header: Header) -> str:
@@ -60,7 +67,7 @@ def _splits(header: Header) -> str:
     return " · ".join(counts)
 
 
-def _arrays(header: Header) -> list[str]:
+def _arrays(header: Header) -> dict[str, str]:
     def line(field: Field) -> tuple[str, str]:
         axes = " x ".join(f"{axis} {size}" for axis, size in zip(field.axes, field.shape, strict=True))
         kind = np.dtype(field.dtype).name if field.encoding == "plain" else field.encoding
@@ -71,10 +78,10 @@ def _arrays(header: Header) -> list[str]:
         axes = " x ".join(f"{axis} {size}" for axis, size in zip(table.axes, table.array.shape, strict=True))
         unit = f", {table.unit}" if table.unit else ""
         rows[name] = f"[{axes}] {table.array.dtype.name}{unit} · {table.description}"
-    return _aligned(rows)
+    return rows
 
 
-def _whence(container: Container) -> list[str]:
+def _whence(container: Container) -> dict[str, str]:
     header = container.header
     physics = header.json("identity")["physics"]
     versions = ", ".join(f"{name} {version}" for name, version in header.json("versions").items())
@@ -85,7 +92,7 @@ def _whence(container: Container) -> list[str]:
         "conventions": str(header.attrs["conventions"]),
         "versions": versions,
     }
-    return _aligned(rows)
+    return rows
 
 
 def _inline(value: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,8 +14,8 @@ from ran.datasets.reader import DropDataset
 from ran.errors import InputError
 from ran.link import Link
 from ran.link.batch import check_finite
-from ran.link.outcomes import DropOutcomes
 from ran.link.snr import noise_var
+from ran.stats.counts import Counts
 from receivers import Receiver
 
 
@@ -63,24 +64,24 @@ class RecordedLink:
 
     def simulate(
         self, receivers: Mapping[str, Receiver], drops: range, esn0_db: float, seed: int, scenario_id: str
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """Outcomes of every receiver on these drops, in batches from multiples of `batch_drops`.
 
         They end where the file does: of drops beyond there are no outcomes. InputError for a damaged chunk.
         """
         places = self._places[esn0_db][drops.start : drops.stop]
-        parts: dict[str, list[DropOutcomes]] = {label: [] for label in receivers}
+        parts: dict[str, list[Counts]] = {label: [] for label in receivers}
         with torch.inference_mode():
             for start in range(0, len(places), self.batch_drops):
                 of_batch = places[start : start + self.batch_drops]
                 found = self._outcomes(receivers, of_batch, esn0_db, drops.start + start)
                 for label, outcome in found.items():
                     parts[label].append(outcome)
-        return {label: DropOutcomes.joined(part) for label, part in parts.items()}
+        return {label: Counts.joined(part) for label, part in parts.items()}
 
     def _outcomes(
         self, receivers: Mapping[str, Receiver], places: NDArray, esn0_db: float, first: int
-    ) -> dict[str, DropOutcomes]:
+    ) -> dict[str, Counts]:
         """first: number of the first of these drops, as a run counts them."""
         drops = self._dataset.drops[places]
         self._check_chunks(drops)
@@ -94,8 +95,7 @@ class RecordedLink:
         for label, receiver in receivers.items():
             llr = link.receive(receiver, batch)
             check_finite(llr, f"the LLRs of {label}", range(first, first + len(places)))
-            outcome = link.count_errors(llr, batch)
-            found[label] = outcome if state is None else outcome.with_received(state)
+            found[label] = link.count_errors(llr, replace(batch, received=state))
         return found
 
     def _check_chunks(self, drops: NDArray) -> None:

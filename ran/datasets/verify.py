@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ran.config.validation import validate
+from ran.counted import counted
 from ran.datasets.budget_tables import budget_tables
 from ran.datasets.container import Container, content_hash, open_container, reading
 from ran.datasets.field import Field
@@ -159,7 +160,7 @@ def _repeat(
                     f"experiment gives (largest difference {difference:.2g} of the largest number)"
                 )
     how = "identical" if worst == 0 else f"equal within {worst:.2g} of the largest number"
-    return problems, f"simulated again: {drops} drops of {len(chunks)} chunks, {how}"
+    return problems, f"simulated again: {counted(drops, 'drop')} of {counted(len(chunks), 'chunk')}, {how}"
 
 
 def _same(expected: NDArray, stored: NDArray) -> bool:

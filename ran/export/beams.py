@@ -19,6 +19,9 @@ from torch import Tensor
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
 from ran.export.companions import write_consumers
+from ran.export.formats import OnnxFormat
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
+from ran.export.request import Request
 from ran.export.vectors import write_vectors
 from ran.link.latency import Latency
 from ran.studies.beams.experiment import BeamExperiment, load
@@ -68,6 +71,22 @@ class BeamOutcome:
     @property
     def problems(self) -> list[str]:
         return [parity.text() for parity in self.parities if not parity.ok]
+
+    def lines(self) -> list[str]:
+        return [parity.text() for parity in self.parities]
+
+
+class BeamTarget(ExportTarget):
+    """beam predictor for the codebooks of a beam experiment"""
+
+    name = "beams"
+    packages = ONNX_PACKAGES
+    install = ONNX_INSTALL
+    experiment = "beams-uma-30ghz"
+
+    def export(self, request: Request, say: Say) -> BeamOutcome:
+        request.check()
+        return export_beams(request.weights, request.out, request.experiment, request.changes)
 
 
 def export_beams(
@@ -153,7 +172,7 @@ def _write(
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     described = {**asdict(BEAMS), "target": "beams", "files": [{"name": path.name, "sha256": digest, **codebooks}]}
     (folder / "contract.json").write_text(json.dumps(described, indent=1) + "\n", encoding="utf-8")
-    write_consumers("onnxruntime", folder)
+    write_consumers(OnnxFormat(), folder)
     text = _report(predictor, experiment, outcome, path, digest)
     (folder / "REPORT.md").write_text(text, encoding="utf-8")
     return outcome

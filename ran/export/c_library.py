@@ -8,7 +8,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
+from ran.export.interface import ExportTarget, Say
 from ran.export.parity import BlerParity, LlrParity, compare_bler, parity_of
+from ran.export.request import Request
 from ran.export.slots import SCENARIO, experiment_of, link_of
-from ran.export.targets import TARGETS
 from ran.export.vectors import write_vectors
 from ran.link import Link
 from ran.link.catalogue import build_receiver
@@ -39,9 +40,9 @@ TARGET = "c-library"
 #: Version of what the folder holds and of the contract below; that of the interface is in the header.
 CONTRACT_VERSION = 1
 _NUM_VECTORS, _SEED, _INT8_SCALE = 4, 1, 8.0
+#: Where block errors are compared.
+_ESN0_DB = 4.0
 _FILES = ("harness.c", "gnb_example.cpp", "library.mk")
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,36 @@ class LibraryOutcome:
             found.append(f"{self.bler.other_decisions} of {self.bler.num_slots} slots decode otherwise")
         return found
 
+    def lines(self) -> list[str]:
+        worst = max(self.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
+        return [
+            f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
+            f"{self.bler.before} blocks in error with the receiver, {self.bler.after} with the library"
+        ]
+
+
+class CLibraryTarget(ExportTarget):
+    """C library with lmmse or blind for one allocation: header, source, shared objects, harness and gNB example"""
+
+    name = TARGET
+    options = frozenset({"num_prb", "esn0_db", "num_slots"})
+
+    def export(self, request: Request, say: Say) -> LibraryOutcome:
+        request.check()
+        if len(request.num_prb) > 1:
+            raise bad_value(f"--num-prb of {TARGET}", list(request.num_prb), "one, a library is for one allocation")
+        num_prb = request.num_prb[0] if request.num_prb else None
+        return export_c_library(
+            request.weights,
+            request.out,
+            request.experiment,
+            request.changes,
+            num_prb,
+            request.esn0_db,
+            request.num_slots,
+            say,
+        )
+
 
 def export_c_library(
     name: str,
@@ -100,14 +131,12 @@ def export_c_library(
         raise InputError(
             "--target: got 'c-library' without a C++ compiler; allowed: with g++, clang++ or $CXX installed"
         )
-    experiment = experiment_of(experiment_name, TARGETS[TARGET], changes)
-    if experiment.pdsch is not None:
-        raise bad_value("--experiment of c-library", experiment_name, "one with a PUSCH")
+    experiment = experiment_of(experiment_name, (), changes)
     link = link_of(experiment, num_prb)
     temporary = out.absolute().with_name(f".{out.name}.{os.getpid()}.new")
     try:
         temporary.mkdir()
-        snr = TARGETS[TARGET].esn0_db if esn0_db is None else esn0_db
+        snr = _ESN0_DB if esn0_db is None else esn0_db
         outcome = _write(receiver, block, link, snr, num_slots, temporary, out, say)
         if outcome.folder.exists():
             shutil.rmtree(outcome.folder)  # rejected before

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from ran import __version__
 from ran.export.check import Clause
 from ran.export.files import size_and_sha256
-from ran.report.template import page_part, page_template
+from ran.report.template import page_template
 from receivers.onnx.contracts import CONTRACTS
 
 
@@ -25,9 +24,9 @@ def conclusion(clauses: Sequence[Clause]) -> str:
     )
 
 
-def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
+def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> dict[str, Any]:
     """The same as the table: a file, its contract, and every clause with its evidence."""
-    described = {
+    return {
         "file": file.name,
         "sha256": size_and_sha256(file)[1],
         "contract": contract,
@@ -44,7 +43,6 @@ def as_json(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
             for clause in clauses
         ],
     }
-    return json.dumps(described, indent=1, ensure_ascii=False) + "\n"
 
 
 def as_page(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
@@ -55,6 +53,4 @@ def as_page(file: Path, contract: str, clauses: Sequence[Clause]) -> str:
         clauses=clauses,
         conclusion=conclusion(clauses),
         sha256=size_and_sha256(file)[1],
-        css=page_part("page.css"),
-        version=__version__,
     )

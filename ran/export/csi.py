@@ -12,6 +12,8 @@ import torch
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
+from ran.export.request import Request
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import load
 from ran.studies.csi.feedback import kept_bases
@@ -50,6 +52,22 @@ class CsiExport:
         if not self.sgcs_before - self.sgcs_after <= _MOST_LOST_SGCS:
             found.append(f"SGCS falls from {self.sgcs_before:.4f} to {self.sgcs_after:.4f}")
         return tuple(found)
+
+    def lines(self) -> list[str]:
+        return [f"SGCS {self.sgcs_before:.5f} before, {self.sgcs_after:.5f} after"]
+
+
+class CsiTarget(ExportTarget):
+    """encoder and decoder of a two-sided CSI model"""
+
+    name = "csi"
+    packages = ONNX_PACKAGES
+    install = ONNX_INSTALL
+    experiment = "csi-uma-32ports"
+
+    def export(self, request: Request, say: Say) -> CsiExport:
+        request.check()
+        return export_csi(request.weights, request.out, request.experiment, request.changes)
 
 
 def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...] = ()) -> CsiExport:

@@ -10,50 +10,42 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ran.export.outcome import FileOutcome
 
-#: Targets whose stack runs an engine.
-ENGINE_TARGETS = ("tensorrt", "aerial-nrx", "cuphy-chest", "oai-nrx")
+#: From what a slot is to the options that say what the file's tensors are.
+Options = Callable[[Mapping[str, Any]], str]
 
 
-def engine_command(file: str, target: str, slot: dict[str, Any]) -> list[str]:
-    """The command, right for TensorRT 10 and 11. file: for `oai-nrx` the one with float16 buffers."""
-    engine = Path(file).with_suffix(".engine").name
-    command = ["trtexec", f"--onnx={file}", f"--saveEngine={engine}", "--stronglyTyped"]
-    layers, prb, rx = slot["num_layers"], slot["num_prb"], slot["num_rx_ant"]
-    grid = f"14x{12 * prb}"
-    if target == "tensorrt":
-        shapes = {
-            "y": f"1x{rx}x{grid}x2",
-            "pilots": f"{layers}x{grid}x2",
-            "data_mask": grid,
-            "noise_var": "1",
-            "h_hat": f"1x{rx}x{layers}x{grid}x2",
-            "err_var": f"1x{layers}x{grid}",
-            "symbol_times_ms": "14",
-        }
-        return [*command, "--shapes=" + ",".join(f"{name}:{size}" for name, size in shapes.items())]
-    if target == "cuphy-chest":
-        return [*command, f"--shapes=z:1x{6 * prb}x4x4x{len(slot['dmrs_symbols'])}x2"]
-    floats = "fp32:chw" if target == "aerial-nrx" else "fp16:chw"
-    inputs, outputs = (5, 2) if target == "aerial-nrx" else (3, 1)
-    formats = [floats] * inputs + ["int32:chw"] * 2
-    return [*command, "--inputIOFormats=" + ",".join(formats), "--outputIOFormats=" + ",".join([floats] * outputs)]
+def shapes(sizes: Mapping[str, str]) -> str:
+    """Sizes of the inputs that a file leaves open."""
+    return "--shapes=" + ",".join(f"{name}:{size}" for name, size in sizes.items())
 
 
-def write_engine(file: FileOutcome, folder: Path, target: str) -> list[str]:
-    """Add a file's command to build-engine.sh, and build where trtexec is; notes for the report.
+def io_formats(floats: str, num_inputs: int, num_outputs: int) -> str:
+    """Types of the engine's buffers: inputs of floats and then two of integers, outputs of floats."""
+    formats = [floats] * num_inputs + ["int32:chw"] * 2
+    return f"--inputIOFormats={','.join(formats)} --outputIOFormats={','.join([floats] * num_outputs)}"
 
-    Only for `tensorrt` is it run: engines hold for one GPU and one version, and the stacks build theirs in place.
-    """
-    command = engine_command(file.engine_from or file.name, target, json.loads(file.slot))
+
+def engine_command(file: FileOutcome, options: Options) -> list[str]:
+    """The command, right for TensorRT 10 and 11; of the file with float16 buffers where there is one."""
+    model = file.engine_from or file.name
+    engine = Path(model).with_suffix(".engine").name
+    command = ["trtexec", f"--onnx={model}", f"--saveEngine={engine}", "--stronglyTyped"]
+    return [*command, *options(json.loads(file.slot)).split(" ")]
+
+
+def write_engine(file: FileOutcome, folder: Path, options: Options, builds: bool) -> list[str]:
+    """Add a file's command to build-engine.sh, and with `builds` run it where trtexec is; notes for the report."""
+    command = engine_command(file, options)
     with (folder / "build-engine.sh").open("a", encoding="utf-8") as script:
         script.write(" ".join(command) + "\n")
     text = f"Engine, with TensorRT 10 or 11: `{' '.join(command)}`"
-    if target != "tensorrt":
+    if not builds:
         return [text]
     if shutil.which("trtexec") is None:
         return [text, "No engine was built: there is no trtexec on this machine."]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from ran.errors import InputError
-from ran.export.targets import Target
 from receivers import NeuralReceiver, SlotObservation
 from receivers.onnx.chest_graph import ChestGraph
 from receivers.onnx.contract import Contract
@@ -18,6 +18,10 @@ from receivers.onnx.contracts import CONTRACTS
 from receivers.onnx.demapper_graph import DemapperGraph
 from receivers.onnx.export import about_weights, generic_graph, hybrid_model
 from receivers.onnx.neural_rx_graph import NeuralRxGraph
+from receivers.onnx.traced import TracedGraph
+
+if TYPE_CHECKING:
+    from ran.export.slot_target import SlotTarget
 
 #: The engine that the plugin of `oai-nrx` builds: 24 PRB.
 _OAI_NUM_PRB = 24
@@ -35,24 +39,11 @@ class Graph:
 
 
 def build_graph(
-    target: Target, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    target: SlotTarget, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
 ) -> Graph:
-    """A module for slots shaped as `like`. `InputError` when the weights or the slots cannot meet the contract.
-
-    esn0_db: noise level of the demappers, which no input tells. settings: `planes`, LLR planes of aerial-nrx.
-    """
-    contract = CONTRACTS[target.contract]
+    """`target.build` with the metadata that every file has. `InputError` when the contract cannot be met."""
     try:
-        if contract.name == "generic":
-            module, example, about = generic_graph(receiver, like.bits_per_symbol, like.num_layers)
-            fixed = {"num_layers": like.num_layers, "bits_per_symbol": like.bits_per_symbol}
-            built = Graph(module, contract, example, fixed, about)
-        elif contract.name in ("aerial-nrx", "oai-nrx"):
-            built = _neural_rx(contract, receiver, like, settings)
-        elif contract.name == "cuphy-chest":
-            built = _chest(contract, receiver, like)
-        else:
-            built = _demapper(contract, like, esn0_db)
+        built = target.build(receiver, like, esn0_db, settings)
     except InputError:
         raise
     except ValueError as error:
@@ -67,13 +58,36 @@ def build_graph(
         "subcarrier_spacing_khz": round(like.subcarrier_spacing_hz / 1e3),
     }
     about = {**about_weights(receiver), **built.about, "slot": json.dumps(slot)}
-    return Graph(built.module, contract, built.example, built.fixed, about)
+    return Graph(built.module, built.contract, built.example, built.fixed, about)
 
 
-def _neural_rx(
-    contract: Contract, receiver: NeuralReceiver, like: SlotObservation, settings: Mapping[str, int]
-) -> Graph:
-    joined = contract.name == "oai-nrx"
+def generic(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+    """The toolkit's own contract, from the received grid to LLRs."""
+    module, example, about = generic_graph(receiver, like.bits_per_symbol, like.num_layers)
+    fixed = {"num_layers": like.num_layers, "bits_per_symbol": like.bits_per_symbol}
+    return Graph(module, CONTRACTS["generic"], example, fixed, about)
+
+
+def traced(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+    """A network of any kind by its own forward pass, for runtimes that know complex numbers."""
+    receiver.check(like.bits_per_symbol, like.num_layers, like.y.shape[1])
+    num_symbols, num_subcarriers = like.data_mask.shape
+    fixed = {
+        "batch": 1,
+        "num_rx_ant": like.y.shape[1],
+        "num_layers": like.num_layers,
+        "num_symbols": num_symbols,
+        "num_subcarriers": num_subcarriers,
+        "bits_per_symbol": like.bits_per_symbol,
+    }
+    module = TracedGraph(receiver.model, like)
+    about = {key: str(fixed[key]) for key in ("bits_per_symbol", "num_layers")}
+    return Graph(module, CONTRACTS["generic"], _example(CONTRACTS["generic"], fixed, {}), fixed, about)
+
+
+def neural_rx(contract: Contract, receiver: NeuralReceiver, like: SlotObservation, planes: int, joined: bool) -> Graph:
+    """A neural receiver for NVIDIA's stacks. planes: of LLRs. joined: real and imaginary parts of antennas as planes of
+    one tensor, for an engine of one size."""
     model = hybrid_model(receiver, like.bits_per_symbol, like.num_layers)
     num_rx_ant = like.y.shape[1]
     if joined and (like.bits_per_symbol != 4 or num_rx_ant != 1 or like.data_mask.shape[1] != 12 * _OAI_NUM_PRB):
@@ -81,7 +95,6 @@ def _neural_rx(
             f"got {like.data_mask.shape[1] // 12} PRB, {num_rx_ant} antennas, {like.bits_per_symbol} bits per symbol; "
             f"allowed: {_OAI_NUM_PRB} PRB, 1 antenna, 4 (16QAM), which the plugin's engine fixes"
         )
-    planes = 4 if joined else settings.get("planes", like.bits_per_symbol)
     module = NeuralRxGraph(model, like, joined, planes)
     num_symbols, num_subcarriers = module.data_mask.shape
     num_pilot_symbols = len(like.layout.symbols)
@@ -104,7 +117,8 @@ def _neural_rx(
     return Graph(module, contract, _example(contract, sizes, given), sizes, about)
 
 
-def _chest(contract: Contract, receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+def chest(contract: Contract, receiver: NeuralReceiver, like: SlotObservation) -> Graph:
+    """A channel estimator."""
     # groups of two layers are what the network sees
     module = ChestGraph(hybrid_model(receiver, like.bits_per_symbol, 2), like)
     num_subcarriers, num_pilot_symbols = like.data_mask.shape[1], len(like.layout.symbols)
@@ -116,15 +130,13 @@ def _chest(contract: Contract, receiver: NeuralReceiver, like: SlotObservation) 
     return Graph(module, contract, _example(contract, {**sizes, "batch": 3}, {}), sizes, {"pilot_order": "frequency"})
 
 
-def _demapper(contract: Contract, like: SlotObservation, esn0_db: float) -> Graph:
+def demapper(
+    contract: Contract, like: SlotObservation, esn0_db: float, scale: float = 1.0, num_outputs: int | None = None
+) -> Graph:
+    """A demapper of equalised symbols alone. scale: of its input over symbols of unit power. num_outputs: planes."""
     # combining over antennas: what the demapper sees is better by their number
     noise_var = 10 ** (-esn0_db / 10) / like.y.shape[1]
-    if contract.name == "oai-demapper":
-        if like.bits_per_symbol != 4:
-            raise ValueError(f"got {like.bits_per_symbol} bits per symbol; allowed: 4 (16QAM)")
-        module = DemapperGraph(4, noise_var, 10**0.5 / 2)
-    else:
-        module = DemapperGraph(like.bits_per_symbol, noise_var, num_outputs=8)
+    module = DemapperGraph(like.bits_per_symbol, noise_var, scale, num_outputs)
     about = {"bits_per_symbol": str(like.bits_per_symbol), "noise_var": repr(noise_var)}
     return Graph(module, contract, _example(contract, {"num_res": 12}, {}), {}, about)
 
@@ -135,6 +147,6 @@ def _example(contract: Contract, sizes: Mapping[str, int], given: Mapping[str, T
     found = []
     for spec in contract.inputs:
         shape = [axis if isinstance(axis, int) else sizes[axis] for axis in spec.axes]
-        random = torch.randn(*shape, generator=generator).to(getattr(torch, spec.dtype))
+        random = torch.randn(shape, generator=generator).to(getattr(torch, spec.dtype))
         found.append(given.get(spec.name, random))
     return tuple(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 from ran.errors import InputError, bad_value
 from ran.export.files import size_and_sha256, torch_metadata
 from ran.export.savedmodel import savedmodel_metadata
-from receivers.onnx.export import CONTENT_SHA256, content_sha256
+from receivers.onnx.export import CONTENT_SHA256, content_sha256, onnx_package
 from receivers.onnx.litert import litert_content_sha256
 from receivers.onnx.receiver import open_model
 
@@ -17,8 +17,8 @@ _FIRST = ("task", "weights", "weights_sha256", "training_commit", "licence", "co
 _CONTRACT = "contract.json"
 
 
-def describe(file: Path) -> list[str]:
-    """Lines of text. `InputError` for a file that is none, or that is not as it was exported."""
+def facts(file: Path) -> dict[str, str]:
+    """Values by name, in words. `InputError` for a file that is none, or that is not as it was exported."""
     if not file.exists():
         raise bad_value("file", str(file), "a file that is there")
     if file.is_dir() and not (file / "saved_model.pb").is_file():
@@ -38,9 +38,14 @@ def describe(file: Path) -> list[str]:
         inside = "no content hash in this format"
     else:
         about, inside = _onnx_or_litert(file)
-    lines = [f"{file.name}: {size:,} bytes, SHA-256 {sha256}", beside or inside]
+    found = {file.name: f"{size:,} bytes, SHA-256 {sha256}", "state": beside or inside}
     ordered = [key for key in _FIRST if key in about] + sorted(key for key in about if key not in _FIRST)
-    return lines + [f"{key}: {about[key]}" for key in ordered if key != CONTENT_SHA256]
+    return found | {key: about[key] for key in ordered if key != CONTENT_SHA256}
+
+
+def describe(file: Path) -> list[str]:
+    """The same as lines of text."""
+    return [f"{name}: {value}" for name, value in facts(file).items()]
 
 
 def _beside(file: Path, sha256: str) -> str | None:
@@ -59,15 +64,13 @@ def _beside(file: Path, sha256: str) -> str | None:
 
 
 def _onnx_or_litert(file: Path) -> tuple[dict[str, str], str]:
-    import onnx
-
     try:
         model = open_model(file)
         stated = model.metadata.get(CONTENT_SHA256)
         if model.runtime == "LiteRT":
             found = litert_content_sha256(file.read_bytes(), stated or "")
         else:
-            found = content_sha256(onnx.load(file))
+            found = content_sha256(onnx_package().load(file))
     except ValueError as error:
         raise InputError(str(error)) from None
     if stated is not None and stated != found:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ran.config.provenance import versions
 from ran.export.outcome import FileOutcome, Outcome
@@ -11,16 +12,17 @@ from ran.export.sweep import SweepPoint
 from ran.sim.experiment import Experiment
 from receivers.onnx.contracts import CONTRACTS
 
-#: Runtimes whose files take slots of one size.
-_OF_ONE_SIZE = ("torch", "LiteRT", "TensorFlow")
+if TYPE_CHECKING:
+    from ran.export.slot_target import SlotTarget
+
 _ONE_SIZE = " This file takes one size, named below, and one slot at a time."
 
 
-def report_text(outcome: Outcome, experiment: Experiment) -> str:
+def report_text(outcome: Outcome, target: SlotTarget, experiment: Experiment) -> str:
     """The report as Markdown."""
-    request, contract = outcome.request, CONTRACTS[outcome.request.target.contract]
-    size = _ONE_SIZE if request.target.runtime in _OF_ONE_SIZE else ""
-    lines = [f"# {request.weights} as {request.target.name}", ""]
+    request, contract = outcome.request, CONTRACTS[target.contract]
+    size = _ONE_SIZE if target.format.one_size else ""
+    lines = [f"# {request.weights} as {target.name}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [
@@ -30,22 +32,22 @@ def report_text(outcome: Outcome, experiment: Experiment) -> str:
         "",
         f"Slots of experiment `{experiment.name}`"
         + (
-            f" with {', '.join(f'`{c}`' for c in (*request.target.changes, *request.changes))}"
-            if request.target.changes or request.changes
+            f" with {', '.join(f'`{c}`' for c in (*target.changes, *request.changes))}"
+            if target.changes or request.changes
             else ""
         )
         + ".",
         "",
     ]
     for file in outcome.files:
-        lines += _of_file(file, outcome)
-    lines += ["## In this folder", "", *[f"- {note}" for note in (*_beside(outcome), *outcome.notes)], ""]
+        lines += _of_file(file, outcome, target.format.runtime)
+    lines += ["## In this folder", "", *[f"- {note}" for note in (*_beside(outcome, target), *outcome.notes)], ""]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     lines += [f"Made with {made} on {platform.machine()}.", ""]
     return "\n".join(lines)
 
 
-def _beside(outcome: Outcome) -> list[str]:
+def _beside(outcome: Outcome, target: SlotTarget) -> list[str]:
     """What lies beside the model, and the commands that use it."""
     model = outcome.files[0].name
     several = len(outcome.request.num_prb) > 1
@@ -57,19 +59,19 @@ def _beside(outcome: Outcome) -> list[str]:
         "`manifest.txt` lists.",
         f"`consumer.py`: `python consumer.py {model} {vectors}` runs the model on them without this toolkit.",
     ]
-    if outcome.request.target.runtime == "onnxruntime":
+    if target.format.runs_in_cpp:
         notes.append("`consumer.cpp`: the same in C++; its first lines say how it is built.")
     return notes
 
 
-def _of_file(file: FileOutcome, outcome: Outcome) -> list[str]:
+def _of_file(file: FileOutcome, outcome: Outcome, runtime: str) -> list[str]:
     request = outcome.request
     lines = [
         f"## {file.name}",
         "",
         f"{file.num_bytes:,} bytes, SHA-256 `{file.sha256}`, made for `{file.slot}`.",
         "",
-        f"LLRs in {request.target.runtime} against the same module in torch, on two slots each: simulated ones, and "
+        f"LLRs in {runtime} against the same module in torch, on two slots each: simulated ones, and "
         "random numbers in the place of what was received:",
         "",
         "| slots | largest difference | largest LLR | correlation | |",

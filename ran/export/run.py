@@ -5,38 +5,33 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ran.errors import InputError, bad_value
 from ran.export.companions import write_companions
-from ran.export.files import one_size, receiver_of, runtime_of, size_and_sha256, write_model
+from ran.export.files import size_and_sha256
+from ran.export.formats import FileFormat
 from ran.export.graphs import Graph, build_graph
-from ran.export.litert import litert_to_f16, litert_to_int8
+from ran.export.interface import Say
 from ran.export.loss import decided_loss, is_within, measured_loss, unknown
-from ran.export.outcome import FileOutcome, Outcome, Request
+from ran.export.outcome import FileOutcome, Outcome
 from ran.export.parity import compare_bler, compare_llrs
-from ran.export.quantisation import to_f16, to_int8, with_half_buffers
+from ran.export.request import Request
+from ran.export.slot_target import SlotTarget
 from ran.export.slots import SCENARIO, empty_slot, experiment_of, link_of
-from ran.export.sweep import SweepPoint, smallest_slots, sweep
+from ran.export.sweep import smallest_slots, sweep, sweep_problems
 from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from ran.export.vectors import write_vectors
 from ran.link import Link
 from ran.link.latency import slot_latency
 from ran.sim.experiment import Experiment
 from receivers import NeuralReceiver
-from receivers.onnx.receiver import open_model
 
-_SUFFIXES = {"onnxruntime": ".onnx", "torch": ".pt2", "LiteRT": ".tflite", "TensorFlow": ""}
 #: Slots on which int8 activations are scaled, and how far around the SNR of the comparison they lie.
 _CALIBRATION_SLOTS, _CALIBRATION_DB = 48, 6.0
 _SEED = 1
-
-Say = Callable[[str], None]
 
 
 def export(request: Request, say: Say = lambda text: None) -> Outcome:
@@ -45,7 +40,7 @@ def export(request: Request, say: Say = lambda text: None) -> Outcome:
     `InputError` for what cannot be exported; then nothing is left behind.
     """
     request.check()
-    experiment = experiment_of(request.experiment, request.target, request.changes)
+    experiment = experiment_of(request.experiment, _slot_target(request).changes, request.changes)
     try:
         receiver = NeuralReceiver(request.weights)
     except ValueError as error:
@@ -55,7 +50,7 @@ def export(request: Request, say: Say = lambda text: None) -> Outcome:
         temporary.mkdir()
         files = [_file(request, experiment, receiver, size, temporary, say) for size in request.num_prb or (None,)]
         outcome = Outcome(request, _place(request.out, files), tuple(files), ())
-        outcome = write_companions(outcome, experiment, temporary)
+        outcome = write_companions(outcome, experiment, _slot_target(request), temporary)
         if outcome.problems and outcome.folder.exists():
             shutil.rmtree(outcome.folder)  # rejected before
         os.replace(temporary, outcome.folder)
@@ -66,6 +61,12 @@ def export(request: Request, say: Say = lambda text: None) -> Outcome:
     return outcome
 
 
+def _slot_target(request: Request) -> SlotTarget:
+    if not isinstance(request.target, SlotTarget):
+        raise TypeError(f"target: got {type(request.target).__name__}; allowed: a SlotTarget")
+    return request.target
+
+
 def _place(out: Path, files: list[FileOutcome]) -> Path:
     return out.with_name(out.name + ".rejected") if any(file.problems for file in files) else out
 
@@ -74,7 +75,7 @@ def _file(
     request: Request, experiment: Experiment, receiver: NeuralReceiver, num_prb: int | None, folder: Path, say: Say
 ) -> FileOutcome:
     """Write and measure one file with its vectors."""
-    target = request.target
+    target = _slot_target(request)
     link = link_of(experiment, num_prb)
     like = empty_slot(link)
     esn0_db = target.esn0_db if request.esn0_db is None else request.esn0_db
@@ -82,20 +83,20 @@ def _file(
     graph = build_graph(target, receiver, like, esn0_db, settings)
     sized = target.per_prb
     stem = f"model-{like.data_mask.shape[1] // 12}prb" if sized else "model"
-    path = folder / f"{stem}{_SUFFIXES[target.runtime]}"
+    path = folder / f"{stem}{target.format.suffix}"
     say(f"writing {path.name}")
     # a slot as it is received: the one size of files for torch, and the test vectors
     module_runtime = torch_runtime(graph.module)
     feeds = _feeds(link, graph, module_runtime, esn0_db, 1)[0][0]
-    write_model(graph, target.runtime, tuple(torch.from_numpy(array) for array in feeds.values()), path)
+    target.format.write(graph, tuple(torch.from_numpy(array) for array in feeds.values()), path)
     wide = None
     if request.dtype != "f32":
         wide = path.with_name(f"{stem}-f32{path.suffix}")
         shutil.copy(path, wide)
-        _make_smaller(path, request, link, graph, esn0_db)
-    sizes = one_size(graph, target.runtime)
+        _make_smaller(path, request.dtype, target.format, link, graph, esn0_db)
+    sizes = target.format.sizes(graph)
     module = ModelReceiver(RuntimeModel(module_runtime, graph.contract, graph.about), graph.contract, sizes)
-    file = receiver_of(path, graph, target.runtime)
+    file = target.format.receiver(path, graph)
     found = FileOutcome(path.name, *size_and_sha256(path), graph.about["slot"])
     try:
         module.check_slot(like)
@@ -103,8 +104,7 @@ def _file(
         raise InputError(f"{target.name}: {error}") from None
     say(f"{path.name}: running it against its origin")
     links = [("its slots", link)]
-    if target.runtime == "onnxruntime" and graph.contract.name == "generic":
-        links += [(f"{n} PRB, {a} antennas", link_of(experiment, n, a)) for n, a in ((1, 2), (7, 4), (25, 3))]
+    links += [(f"{n} PRB, {a} antennas", link_of(experiment, n, a)) for n, a in target.other_slots]
     for what, of in links:
         found.llrs.append(compare_llrs(of, module, file, None, _SEED, f"random, {what}"))
         found.llrs.append(compare_llrs(of, module, file, esn0_db, _SEED, f"simulated, {what}"))
@@ -122,32 +122,30 @@ def _file(
         found.problems.append(f"{found.bler.other_decisions} of {found.bler.num_slots} slots decode otherwise")
     if wide is not None:
         links = [("its slots", link), *(smallest_slots(experiment) if links[1:] else ())]
-        found.sweep = sweep(links, receiver_of(wide, graph, target.runtime), file, esn0_db, _SEED)
-        found.problems += _problems(found.sweep)
+        found.sweep = sweep(links, target.format.receiver(wide, graph), file, esn0_db, _SEED)
+        found.problems += sweep_problems(found.sweep)
         _measure_loss(request, experiment, link, graph, (wide, path), esn0_db, found, say)
         wide.unlink()
-    if target.name == "oai-nrx":
-        _half_buffers(path, graph, module, link, esn0_db, found)
+    target.add_files(path, graph, module, link, esn0_db, found)
     vectors = folder / ("vectors" if len(request.num_prb) < 2 else f"vectors-{stem.removeprefix('model-')}")
-    outputs = runtime_of(path, graph, target.runtime)(*feeds.values())
+    outputs = target.format.open(path, graph)(*feeds.values())
     names = [spec.name for spec in graph.contract.outputs]
     write_vectors(vectors, feeds, dict(zip(names, outputs, strict=False)))
     return found
 
 
-def _make_smaller(path: Path, request: Request, link: Link, graph: Graph, esn0_db: float) -> None:
+def _make_smaller(path: Path, dtype: str, form: FileFormat, link: Link, graph: Graph, esn0_db: float) -> None:
     """Rewrite a file with its networks in the numbers asked for."""
     if not any(isinstance(module, torch.nn.Conv2d) for module in graph.module.modules()):
-        raise bad_value("--dtype", request.dtype, "f32, for a model without networks")
-    is_litert = request.target.runtime == "LiteRT"
-    if request.dtype == "f16":
-        (litert_to_f16 if is_litert else to_f16)(path)
+        raise bad_value("--dtype", dtype, "f32, for a model without networks")
+    if dtype == "f16":
+        form.to_f16(path)
         return
     recorded = []
     for index, offset in enumerate((-_CALIBRATION_DB, -_CALIBRATION_DB / 2, 0.0, _CALIBRATION_DB)):
         found = _feeds(link, graph, torch_runtime(graph.module), esn0_db + offset, _CALIBRATION_SLOTS // 4, index + 2)
         recorded += [feeds for feeds, _ in found]
-    (litert_to_int8 if is_litert else to_int8)(path, recorded)
+    form.to_int8(path, recorded)
 
 
 def _feeds(link: Link, graph: Graph, runtime: Runtime, esn0_db: float, num_slots: int, seed: int = _SEED):  # type: ignore[no-untyped-def]
@@ -158,34 +156,6 @@ def _feeds(link: Link, graph: Graph, runtime: Runtime, esn0_db: float, num_slots
     for i in range(num_slots):
         receiver(observation.part(i, i + 1))
     return model.recorded
-
-
-def _half_buffers(
-    path: Path, graph: Graph, module: ModelReceiver, link: Link, esn0_db: float, found: FileOutcome
-) -> None:
-    """Beside a float32 file the one that the plugin's engine is built from: its buffers are float16."""
-    half = path.with_name(f"{path.stem}-f16{path.suffix}")
-    with_half_buffers(path, half)
-    model = open_model(half)
-
-    def run(*arrays: NDArray) -> tuple[NDArray, ...]:
-        feeds = {
-            spec.name: array.astype(np.float16) if spec.dtype == "float32" else array
-            for spec, array in zip(graph.contract.inputs, arrays, strict=True)
-        }
-        return tuple(array.astype(np.float32) for array in model.run(feeds, [s.name for s in graph.contract.outputs]))
-
-    receiver = ModelReceiver(RuntimeModel(run, graph.contract, graph.about), graph.contract, graph.fixed)
-    found.engine_from = half.name
-    found.half = compare_llrs(link, module, receiver, esn0_db, _SEED, "simulated, its slots")
-    if not found.half.ok("f16"):
-        found.problems.append(f"with float16 buffers LLRs have a correlation of {found.half.correlation:.6f}")
-    found.half_sweep = sweep([("its slots", link)], module, receiver, esn0_db, _SEED)
-    found.problems += [f"with float16 buffers {problem}" for problem in _problems(found.half_sweep)]
-
-
-def _problems(points: list[SweepPoint]) -> list[str]:
-    return [point.problem for point in points if point.problem]
 
 
 def _measure_loss(

@@ -11,19 +11,32 @@ from pydantic import ValidationError
 
 from ran.config.validation import explain
 from ran.errors import InputError
-from ran.export.targets import Target
 from ran.link import Link, LinkConfig
 from ran.sim.experiment import Experiment, load, refuse_link_budget
 from receivers import SlotObservation
 
 #: Key of the streams of all simulations of an export.
 SCENARIO = "export"
+#: Parts of an experiment that files are not exported for, and what is taken in their place.
+_NOT_TAKEN = {
+    "pdsch": "an experiment with a PUSCH",
+    "harq": "null, files are compared on single transmissions",
+    "waveform": "null, files are compared on slots of the frequency domain",
+    "data": "null, files are compared on simulated slots",
+}
 
 
-def experiment_of(name: str, target: Target, changes: Sequence[str]) -> Experiment:
-    """The experiment whose slots are exported for; `changes` beat the target's."""
-    experiment = load(name, [*target.changes, *changes])
+def experiment_of(name: str, of_target: Sequence[str], changes: Sequence[str]) -> Experiment:
+    """The experiment whose slots are exported for; `changes` beat those of the target.
+
+    `InputError` for an experiment whose link is not that of `link_of`: one transmission of a PUSCH, simulated, in the
+    frequency domain.
+    """
+    experiment = load(name, [*of_target, *changes])
     refuse_link_budget(experiment, "ran export")
+    for key, allowed in _NOT_TAKEN.items():
+        if getattr(experiment, key) is not None:
+            raise InputError(f"{key}: got one in {experiment.name!r} with `ran export`; allowed: {allowed}")
     return experiment
 
 

@@ -54,6 +54,11 @@ class SweepPoint:
         return ""
 
 
+def sweep_problems(points: Sequence[SweepPoint]) -> list[str]:
+    """Why a file is rejected; nothing where it is not."""
+    return [point.problem for point in points if point.problem]
+
+
 def smallest_slots(experiment: Experiment) -> list[tuple[str, Link]]:
     """One PRB with as few antennas as its layers need, and with one more; for files that leave their sizes open."""
     least = link_of(experiment).grid.num_layers

@@ -1,108 +1,230 @@
-"""What can be exported to: the contract that a file keeps, and slots of the kind that it is for."""
+"""The targets for receivers that ship with the toolkit, and every target by its name."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
 
-from ran.errors import InputError, unknown_name
+from ran.export.companions import copy_consumer
+from ran.export.engine import io_formats, shapes, write_engine
+from ran.export.formats import LitertFormat, SavedModelFormat, TorchFormat
+from ran.export.graphs import Graph, chest, demapper, generic, neural_rx, traced
+from ran.export.half_buffers import write_half_buffers
+from ran.export.outcome import FileOutcome
+from ran.export.slot_target import SlotTarget
+from ran.export.twin import ModelReceiver
+from ran.link import Link
+from receivers import NeuralReceiver, SlotObservation
+from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.soft_pilots import SoftPilotReceiver
+from receivers.onnx.contracts import CONTRACTS
 
-#: Numbers that a model file may be kept in.
-DTYPES = ("f32", "f16", "int8")
-
-
-@dataclass(frozen=True)
-class Target:
-    """A kind of file.
-
-    contract: name of what it keeps. changes: to the experiment, such that its slots are of the contract's kind.
-    esn0_db: where BLER is compared, some way down the waterfall of those slots. runtime: what runs it.
-    extra: packages that it takes besides, with the pip command.
-    """
-
-    name: str
-    contract: str
-    description: str
-    changes: tuple[str, ...] = ()
-    esn0_db: float = 4.0
-    runtime: str = "onnxruntime"
-    dtypes: tuple[str, ...] = DTYPES
-    per_prb: bool = True
-    extra: tuple[tuple[str, ...], str] | None = None
+#: The stack's own name for what it calls a slot.
+Slot = Mapping[str, Any]
+_OTHER_SLOTS = ((1, 2), (7, 4), (25, 3))
 
 
-_ALL = (
-    Target(
-        "onnx", "generic", "ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols", per_prb=False
-    ),
-    Target("aerial-nrx", "aerial-nrx", "neural receiver for pyAerial, one layer or two"),
-    Target(
-        "cuphy-chest",
-        "cuphy-chest",
-        "channel estimator for real-time cuPHY, up to four layers, with its YAML",
-        changes=("users.num_users=2", "num_rx_ant=4"),
-        esn0_db=6.0,
-    ),
-    Target(
-        "oai-nrx",
-        "oai-nrx",
-        "neural receiver for the Sionna Research Kit plugin of OpenAirInterface: 24 PRB, 16QAM, one layer and antenna",
-        changes=(
-            "num_rx_ant=1",
-            "pusch.num_symbols=13",
-            "pusch.dmrs.additional_position=2",
-            "pusch.dmrs.num_cdm_groups_without_data=1",
-        ),
-        esn0_db=13.0,
-    ),
-    Target(
-        "oai-demapper", "oai-demapper", "demapper of the same kit: 16QAM", dtypes=("f32",), per_prb=False, esn0_db=5.0
-    ),
-    Target("llrnet", "llrnet", "demapper of pyAerial's LLRNet", dtypes=("f32",), per_prb=False, esn0_db=5.0),
-    Target(
-        "c-library",
-        "c-library",
-        "C library with lmmse or blind for one allocation: header, source, shared objects, harness and gNB example",
-        runtime="libran6g_receiver",
-        dtypes=("f32",),
-    ),
-    Target("beams", "beams", "beam predictor for the codebooks of a beam experiment", dtypes=("f32",), per_prb=False),
-    Target("csi", "csi-encoder", "encoder and decoder of a two-sided CSI model", dtypes=("f32",), per_prb=False),
-    Target("torch", "generic", "torch.export program (.pt2), one size of slot", runtime="torch", dtypes=("f32",)),
-    Target(
-        "tensorrt",
-        "generic",
-        "typed ONNX and the build command of a TensorRT engine; the engine too where trtexec is",
-        dtypes=("f32", "f16"),
-    ),
-    Target(
-        "litert",
-        "generic",
-        "LiteRT (TensorFlow Lite) file (.tflite), one size of slot",
-        runtime="LiteRT",
-        extra=(("litert_torch", "ai_edge_litert", "ai_edge_quantizer"), "pip install 'ran6g[litert]'"),
-    ),
-    Target(
-        "savedmodel",
-        "generic",
-        "TensorFlow SavedModel, one size of slot, for CPUs",
-        runtime="TensorFlow",
-        dtypes=("f32",),
-        extra=(("tensorflow", "litert_torch"), "pip install 'ran6g[litert,tensorflow]'"),
-    ),
-)
-TARGETS: dict[str, Target] = {target.name: target for target in _ALL}
+class _Generic(SlotTarget):
+    """The toolkit's own contract, in whatever format."""
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        return generic(receiver, like)
 
 
-def target_of(name: str) -> Target:
-    """A target that can be made here. `InputError` for one that is unknown, or wants for a package."""
-    if name not in TARGETS:
-        raise unknown_name("--target", name, TARGETS)
-    target = TARGETS[name]
-    packages, command = target.extra or ((), "")
-    missing = [package for package in packages if find_spec(package) is None]
-    if missing:
-        raise InputError(
-            f"--target: got {name!r}, which needs {', '.join(missing)}: {command} (in an environment of its own)"
+class Onnx(_Generic):
+    """ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols"""
+
+    name = "onnx"
+    per_prb = False
+    other_slots = _OTHER_SLOTS
+
+
+class _OfEngine(SlotTarget):
+    """A target whose stack runs a TensorRT engine. builds: whether it is built here, where trtexec is; engines hold for
+    one GPU and one version, and the stacks build theirs in place."""
+
+    builds: ClassVar[bool] = False
+
+    def engine_options(self, slot: Slot) -> str:
+        """What trtexec is told of the file's tensors."""
+        raise NotImplementedError
+
+    def describe(self, files: Sequence[FileOutcome], folder: Path) -> list[str]:
+        return [note for file in files for note in write_engine(file, folder, self.engine_options, self.builds)]
+
+
+class AerialNrx(_OfEngine):
+    """neural receiver for pyAerial, one layer or two"""
+
+    name = contract = "aerial-nrx"
+    options = SlotTarget.options | {"planes"}
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        planes = settings.get("planes", like.bits_per_symbol)
+        return neural_rx(CONTRACTS[self.contract], receiver, like, planes, joined=False)
+
+    def engine_options(self, slot: Slot) -> str:
+        return io_formats("fp32:chw", 5, 2)
+
+
+class CuphyChest(_OfEngine):
+    """channel estimator for real-time cuPHY, up to four layers, with its YAML"""
+
+    name = contract = "cuphy-chest"
+    changes = ("users.num_users=2", "num_rx_ant=4")
+    esn0_db = 6.0
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        return chest(CONTRACTS[self.contract], receiver, like)
+
+    def engine_options(self, slot: Slot) -> str:
+        return shapes({"z": f"1x{6 * slot['num_prb']}x4x4x{len(slot['dmrs_symbols'])}x2"})
+
+    def describe(self, files: Sequence[FileOutcome], folder: Path) -> list[str]:
+        from ran.export.cuphy import cuphy_yaml
+
+        for file in files:
+            text = cuphy_yaml(file, self.engine_options)
+            (folder / f"{Path(file.name).stem}.yaml").write_text(text, encoding="utf-8")
+        note = "The YAML names an engine, which is built by the command below."
+        return [note, *super().describe(files, folder)]
+
+
+class OaiNrx(_OfEngine):
+    """neural receiver for the Sionna Research Kit plugin of OpenAirInterface: 24 PRB, 16QAM, one layer and antenna"""
+
+    name = contract = "oai-nrx"
+    changes = (
+        "num_rx_ant=1",
+        "pusch.num_symbols=13",
+        "pusch.dmrs.additional_position=2",
+        "pusch.dmrs.num_cdm_groups_without_data=1",
+    )
+    esn0_db = 13.0
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        return neural_rx(CONTRACTS[self.contract], receiver, like, 4, joined=True)
+
+    def engine_options(self, slot: Slot) -> str:
+        return io_formats("fp16:chw", 3, 1)
+
+    def add_files(
+        self, path: Path, graph: Graph, module: ModelReceiver, link: Link, esn0_db: float, found: FileOutcome
+    ) -> None:
+        write_half_buffers(path, graph, module, link, esn0_db, found)
+
+    def describe(self, files: Sequence[FileOutcome], folder: Path) -> list[str]:
+        copy_consumer("oai_nrx.h", folder)
+        return super().describe(files, folder)
+
+
+class _Demapper(SlotTarget):
+    """A demapper, which takes symbols one by one."""
+
+    dtypes = ("f32",)
+    per_prb = False
+    esn0_db = 5.0
+    options = SlotTarget.options - {"num_prb"}
+
+
+class OaiDemapper(_Demapper):
+    """demapper of the same kit: 16QAM"""
+
+    name = contract = "oai-demapper"
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        if like.bits_per_symbol != 4:
+            raise ValueError(f"got {like.bits_per_symbol} bits per symbol; allowed: 4 (16QAM)")
+        return demapper(CONTRACTS[self.contract], like, esn0_db, scale=10**0.5 / 2)
+
+
+class Llrnet(_Demapper):
+    """demapper of pyAerial's LLRNet"""
+
+    name = contract = "llrnet"
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        return demapper(CONTRACTS[self.contract], like, esn0_db, num_outputs=8)
+
+
+class TorchProgram(_Generic):
+    """torch.export program (.pt2), one size of slot; networks of one's own too"""
+
+    name = "torch"
+    format = TorchFormat()
+    packages = ()
+    install = ""
+    dtypes = ("f32",)
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        # with a first estimate outside the file where the toolkit has a writer that leaves it out
+        has_writer = isinstance(receiver.model, HybridReceiver | SoftPilotReceiver)
+        return generic(receiver, like) if has_writer else traced(receiver, like)
+
+
+class TensorRt(_Generic, _OfEngine):
+    """typed ONNX and the build command of a TensorRT engine; the engine too where trtexec is"""
+
+    name = "tensorrt"
+    dtypes = ("f32", "f16")
+    other_slots = _OTHER_SLOTS
+    builds = True
+
+    def engine_options(self, slot: Slot) -> str:
+        layers, rx = slot["num_layers"], slot["num_rx_ant"]
+        grid = f"14x{12 * slot['num_prb']}"
+        return shapes(
+            {
+                "y": f"1x{rx}x{grid}x2",
+                "pilots": f"{layers}x{grid}x2",
+                "data_mask": grid,
+                "noise_var": "1",
+                "h_hat": f"1x{rx}x{layers}x{grid}x2",
+                "err_var": f"1x{layers}x{grid}",
+                "symbol_times_ms": "14",
+            }
         )
-    return target
+
+
+class Litert(_Generic):
+    """LiteRT (TensorFlow Lite) file (.tflite), one size of slot (pip install 'ran6g[litert]')"""
+
+    name = "litert"
+    format = LitertFormat()
+    packages = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
+    install = "pip install 'ran6g[litert]' (in an environment of its own)"
+
+
+class SavedModelTarget(_Generic):
+    """TensorFlow SavedModel, one size of slot, for CPUs (pip install 'ran6g[litert,tensorflow]')"""
+
+    name = "savedmodel"
+    format = SavedModelFormat()
+    dtypes = ("f32",)
+    packages = ("tensorflow", "litert_torch")
+    install = "pip install 'ran6g[litert,tensorflow]' (in an environment of its own)"
+
+
+#: Targets for receivers, by name.
+TARGETS: dict[str, SlotTarget] = {
+    target.name: target
+    for target in (
+        Onnx(), AerialNrx(), CuphyChest(), OaiNrx(), OaiDemapper(), Llrnet(), TorchProgram(), TensorRt(), Litert(),
+        SavedModelTarget(),
+    )
+}  # fmt: skip

@@ -9,15 +9,16 @@ if TYPE_CHECKING:
     from ran.link.batch import SlotBatch
     from ran.link.config import LinkConfig
     from ran.link.link import Link
-    from ran.link.outcomes import DropOutcomes, NonFiniteError
+    from ran.link.outcomes import NonFiniteError
     from ran.link.streams import stream
+    from ran.stats.counts import Counts
 
 #: Imported when they are first used: modules beside them are needed without torch.
 _HOMES = {
     "SlotBatch": "ran.link.batch",
     "LinkConfig": "ran.link.config",
     "Link": "ran.link.link",
-    "DropOutcomes": "ran.link.outcomes",
+    "Counts": "ran.stats.counts",
     "NonFiniteError": "ran.link.outcomes",
     "stream": "ran.link.streams",
 }
@@ -29,4 +30,4 @@ def __getattr__(name: str) -> Any:
     return globals().setdefault(name, getattr(import_module(_HOMES[name]), name))
 
 
-__all__ = ["DropOutcomes", "Link", "LinkConfig", "NonFiniteError", "SlotBatch", "stream"]
+__all__ = ["Counts", "Link", "LinkConfig", "NonFiniteError", "SlotBatch", "stream"]

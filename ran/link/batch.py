@@ -12,6 +12,7 @@ from torch import Tensor
 from ran.errors import InputError
 from ran.link.link_budget import Received
 from ran.link.outcomes import NonFiniteError
+from ran.phy.codeword import Codeword
 from receivers import SlotObservation, Truth
 
 
@@ -90,3 +91,15 @@ def check_finite(values: Tensor, stage: str, drops: Sequence[int]) -> None:
         bad = ~torch.isfinite(values.abs().flatten(1)).all(1)
         if bad.any():
             raise NonFiniteError(stage, drops[int(bad.nonzero()[0, 0])])
+
+
+def random_uci(generators: Sequence[np.random.Generator], codeword: Codeword) -> dict[str, np.ndarray]:
+    """Independent UCI payloads by kind, uint8 [batch, num_users, bits], every drop's from its own generator."""
+    found = codeword.uci
+    codes = {} if found is None else found.codes
+    users = codeword.num_users
+    drawn: dict[str, list[np.ndarray]] = {kind: [] for kind in codes}
+    for generator in generators:
+        for kind, code in codes.items():
+            drawn[kind].append(generator.integers(0, 2, (users, code.num_bits), dtype=np.uint8))
+    return {kind: np.stack(bits) for kind, bits in drawn.items()}

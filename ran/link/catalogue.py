@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 
 from channels import CHANNEL_PATHS
+from channels.impairments import IMPAIRMENT_PATHS
 from ran.config.limits import check_limits
 from ran.config.strict import strictly
-from ran.errors import InputError, bad_value, nearest
+from ran.errors import InputError, bad_value
 from ran.link.user_source import named_files_digest, source_digest
 from ran.registry.kinds import CHANNEL, IMPAIRMENT, RECEIVER
 from ran.registry.lookup import described, descriptions, find_class, names
+from ran.suggestions import did_you_mean
 from receivers import RECEIVER_PATHS
 
 if TYPE_CHECKING:
@@ -102,20 +104,21 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
     given = {k: v for k, v in block.items() if k != "name"}
     for key in given:
         if key not in known:
-            match = nearest(key, known)
-            hint = f"; did you mean {match!r}?" if match else ""
-            allowed = ", ".join(known) or "no options"
-            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}{hint}")
+            allowed = (", ".join(known) or "no options") + did_you_mean(key, known)
+            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}")
     if cls.__module__.partition(".")[0] in _OURS:
         check_limits(given, path)
+    model = options_model(cls, preset)
     try:
-        checked = _checked(options_model(cls, preset), given)
+        checked = _checked(model, given)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         if first["type"] == "missing":
             raise InputError(f"{path}.{key}: missing; {block['name']!r} needs it") from None
         allowed = first["msg"].removeprefix("Input should be ")
+        literals = model.model_json_schema()["properties"].get(key, {}).get("enum", ())
+        allowed += did_you_mean(first["input"], map(str, literals))
         raise bad_value(f"{path}.{key}", first["input"], allowed) from None
     values = {name: getattr(checked, name) for name in known}
     try:
@@ -173,10 +176,10 @@ def channel_fingerprint(block: Mapping[str, Any]) -> str | None:
     own = str(construct(cls, block, "channel").fingerprint()) if hasattr(cls, "fingerprint") else ""
     if name in CHANNEL_PATHS:
         return own or None
-    return _user_fingerprint(cls, block, Path.cwd()) + own
+    return user_fingerprint(cls, block, Path.cwd()) + own
 
 
-def _user_fingerprint(cls: type, block: Mapping[str, Any], folder: Path) -> str:
+def user_fingerprint(cls: type, block: Mapping[str, Any], folder: Path) -> str:
     """Hash of a user's class, the modules beside it that it imports, and the files that its options name."""
     source = inspect.getsourcefile(cls)
     given = {key: value for key, value in block.items() if key != "name"}
@@ -191,6 +194,18 @@ def build_impairments(blocks: Sequence[Mapping[str, Any]], path: str) -> tuple[I
         name = _name_of(block, at, names(IMPAIRMENT))
         built.append(construct(find_class(IMPAIRMENT, name, path=at), block, at))
     return tuple(built)
+
+
+def impairment_fingerprint(block: Mapping[str, Any]) -> str | None:
+    """Hash of the source of a user's impairment, and of the files that its options name; None for a shipped one."""
+    name = str(block.get("name"))
+    if name in IMPAIRMENT_PATHS:
+        return None
+    try:
+        cls = find_class(IMPAIRMENT, name, path="waveform")
+    except InputError:
+        return None
+    return user_fingerprint(cls, block, Path.cwd())
 
 
 def receiver_class(name: str, base_dir: Path | None = None, path: str = "receivers") -> type[Receiver]:
@@ -219,4 +234,4 @@ def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir:
     name = str(block["name"])
     if name in RECEIVER_PATHS or name.endswith((".onnx", ".tflite")):
         return receiver.fingerprint()
-    return _user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()
+    return user_fingerprint(type(receiver), block, base_dir or Path.cwd()) + receiver.fingerprint()

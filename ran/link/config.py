@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
@@ -17,22 +17,19 @@ from ran.phy.waveform import Waveform
 Block = dict[str, Any]
 
 
-class LinkConfig(Config):
-    """Everything that decides the physics of a slot, except the SNR.
+class LinkPhysics(Config):
+    """What decides the physics of a slot, except the SNR and the channel: shared by links and experiments.
 
     pusch or pdsch: the uplink of `users`, the default, or the downlink to one user.
     precoding: of a PDSCH; by default every layer has its own antenna.
-    channel: one block for all users, or a list with one block per user.
     num_rx_ant: receive antennas, of the base station in the uplink, of the user in the downlink.
     harq: retransmissions of blocks in error; none by default.
     waveform: the time domain, with its offsets; by default slots stay in the frequency domain.
     link_budget: powers and noise where the channel has absolute gains; points of the link are then transmit powers in
         dBm, in place of Es/N0 in dB.
-    num_slots: consecutive slots of a drop over one fading process, a new block in each; only without HARQ.
-        `Link.batch` makes them one by one, `Link.simulate` takes the first.
     """
 
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "link_budget", "num_slots")
+    younger_fields: ClassVar[tuple[str, ...]] = ("pusch", "pdsch", "precoding", "harq", "waveform", "link_budget")
 
     carrier: Carrier = Carrier()
     pdsch: Pdsch | None = None
@@ -40,11 +37,14 @@ class LinkConfig(Config):
     users: Users = Users()
     precoding: Precoding | None = None
     num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
-    channel: Block | tuple[Block, ...]
     harq: Harq | None = None
     waveform: Waveform | None = None
     link_budget: LinkBudget | None = None
-    num_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
+
+    @property
+    def physics(self) -> dict[str, Any]:
+        """These fields by name, as they are."""
+        return {name: getattr(self, name) for name in LinkPhysics.model_fields}
 
     @property
     def shared_channel(self) -> SharedChannel:
@@ -71,9 +71,23 @@ class LinkConfig(Config):
         return precoding_block(value)
 
     @model_validator(mode="after")
-    def _one_direction(self) -> LinkConfig:
+    def _one_direction(self) -> Self:
         check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
         return self
+
+
+class LinkConfig(LinkPhysics):
+    """Everything that decides the physics of a slot, except the SNR.
+
+    channel: one block for all users, or a list with one block per user.
+    num_slots: consecutive slots of a drop over one fading process, a new block in each; only without HARQ.
+        `Link.batch` makes them one by one, `Link.simulate` takes the first.
+    """
+
+    younger_fields = (*LinkPhysics.younger_fields, "num_slots")
+
+    channel: Block | tuple[Block, ...]
+    num_slots: Annotated[int, Field(ge=1, le=10_000)] = 1
 
     @model_validator(mode="before")
     @classmethod

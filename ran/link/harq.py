@@ -8,9 +8,11 @@ import numpy as np
 from torch import Tensor
 
 from ran.link.batch import SlotBatch
-from ran.link.outcomes import DropOutcomes, compare
+from ran.link.link_budget import Received
+from ran.link.outcomes import compare, counts_of
 from ran.phy.config import Decoder
 from ran.phy.shared_grid import SharedGrid
+from ran.stats.counts import Counts
 from receivers import Receiver
 
 
@@ -39,8 +41,8 @@ class _Process:
         self._pending = self._pending[left]
         self.drops = self.drops[left]
 
-    def outcomes(self, has_second: bool) -> DropOutcomes:
-        return DropOutcomes.of_failures(self._failures, self._bit_errors, has_second)
+    def counts(self, has_second: bool, state: Received | None) -> Counts:
+        return counts_of(self._failures, self._bit_errors, has_second, state)
 
 
 def run_processes(
@@ -50,13 +52,15 @@ def run_processes(
     decoder: Decoder,
     transmit: Callable[[int, list[int]], SlotBatch],
     receive: Callable[[str, SlotBatch, np.ndarray], Tensor],
-) -> dict[str, DropOutcomes]:
-    """Outcomes of every receiver on the same processes.
+    state: Received | None = None,
+) -> dict[str, Counts]:
+    """Counts of every receiver on the same processes.
 
     grids: of every transmission, with its redundancy version.
     transmit: the batch of a transmission (from 0) for some of the drops, by their place in the batch.
     receive: the LLRs of a receiver, by its label, for the drops at the places given. It is handed its own unfinished
         drops only, so that its numbers do not depend on who else takes part.
+    state: the large-scale state of the users of these drops.
     """
     processes = {label: _Process(num_drops, grids[0], len(grids)) for label in receivers}
     for attempt, grid in enumerate(grids):
@@ -69,4 +73,4 @@ def run_processes(
                 mine = batch.select(np.searchsorted(wanted, process.drops))
                 llr = receive(label, mine, process.drops).cpu().numpy()
                 process.take(attempt, llr, mine.transport_blocks, grid, decoder)
-    return {label: process.outcomes(len(grids[0].codewords) == 2) for label, process in processes.items()}
+    return {label: process.counts(len(grids[0].codewords) == 2, state) for label, process in processes.items()}

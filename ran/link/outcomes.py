@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
 from ran.link.link_budget import Received
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlockDecision
+from ran.stats.counts import Counts
 
 #: What is known of a user in a drop; condition: index into `channels.link_state.CONDITION_NAMES`, -1 for unknown.
 RECEIVED_COLUMNS = ("esn0_db", "path_gain_db", "distance_2d_m", "condition", "block_errors")
@@ -24,50 +24,24 @@ class NonFiniteError(Exception):
         self.drop_index = drop_index
 
 
-@dataclass(frozen=True)
-class DropOutcomes:
-    """Errors per drop, summed over its blocks: block_errors int32 [drops], bit_errors int64 [drops].
+def counts_of(failures: np.ndarray, bit_errors: np.ndarray, has_second: bool, state: Received | None = None) -> Counts:
+    """failures bool [drops, transmissions, blocks]: in error after each; bit_errors int64 [drops]: in the end.
 
-    With HARQ these are the blocks that never arrived, and `earlier_errors` int32 [drops, transmissions - 1] are those
-    still in error after every transmission but the last; without, it is empty.
-    second_errors int32 [drops, transmissions]: those of a second codeword among them; empty where there is none.
-    block_failures bool [drops, blocks]: which blocks these are. received float32 [drops, users, 5]: with a link budget
-    the columns of `RECEIVED_COLUMNS`; without [drops, 0, 5].
+    has_second: whether the last block belongs to a second codeword. state: the large-scale state of the users, whose
+    blocks are as many for each.
     """
+    codewords = [failures[:, :, :-1], failures[:, :, -1:]] if has_second else [failures]
+    errors = np.stack([of_codeword.sum(-1, dtype=np.int64) for of_codeword in codewords], 1)
+    counters = {"bit_errors": bit_errors}
+    return Counts(errors, counters) if state is None else Counts(errors, counters, _received(failures[:, -1], state))
 
-    block_errors: np.ndarray
-    bit_errors: np.ndarray
-    earlier_errors: np.ndarray
-    second_errors: np.ndarray
-    block_failures: np.ndarray
-    received: np.ndarray
 
-    @classmethod
-    def of_failures(cls, failures: np.ndarray, bit_errors: np.ndarray, has_second: bool) -> DropOutcomes:
-        """failures bool [drops, transmissions, blocks]: in error after each; bit_errors int64 [drops]: in the end.
-
-        has_second: whether the last block belongs to a second codeword.
-        """
-        counts = failures.sum(-1, dtype=np.int32)
-        second = failures[:, :, -1].astype(np.int32) if has_second else np.zeros((len(failures), 0), np.int32)
-        nothing = np.zeros((len(failures), 0, len(RECEIVED_COLUMNS)), np.float32)
-        return cls(counts[:, -1], bit_errors, counts[:, :-1], second, failures[:, -1], nothing)
-
-    def with_received(self, state: Received) -> DropOutcomes:
-        """With the large-scale state of its users, whose blocks are as many for each."""
-        drops, users = state.esn0_db.shape
-        failed = self.block_failures.reshape(drops, users, -1).sum(-1)
-        columns = (state.esn0_db, state.path_gain_db, state.distance_2d_m, state.condition, failed)
-        return replace(self, received=np.stack(columns, -1).astype(np.float32))
-
-    @classmethod
-    def joined(cls, parts: Sequence[DropOutcomes]) -> DropOutcomes:
-        """Those of consecutive drops."""
-        return cls(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(cls)))
-
-    def first(self, count: int) -> DropOutcomes:
-        """The first `count` drops."""
-        return DropOutcomes(*(getattr(self, field.name)[:count] for field in fields(self)))
+def _received(failed: np.ndarray, state: Received) -> np.ndarray:
+    """The columns of `RECEIVED_COLUMNS`. failed bool [drops, blocks]: in the end."""
+    drops, users = state.esn0_db.shape
+    of_user = failed.reshape(drops, users, -1).sum(-1)
+    columns = (state.esn0_db, state.path_gain_db, state.distance_2d_m, state.condition, of_user)
+    return np.stack(columns, -1).astype(np.float32)
 
 
 def compare(

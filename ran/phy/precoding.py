@@ -6,9 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
-from ran.errors import nearest
 from ran.phy.config import Config, Pdsch, Pusch, Users
 from ran.phy.type_one_codebook import num_indices
+from ran.suggestions import did_you_mean
 
 MAX_TX_ANT = 32
 
@@ -156,8 +156,7 @@ def precoding_block(value: Any) -> Any:
     block = {"name": value} if isinstance(value, str) else value
     name = block.get("name") if isinstance(block, dict) else None
     if isinstance(name, str) and name not in PRECODINGS:
-        match = nearest(name, PRECODINGS)
-        hint = f"; did you mean {match!r}?" if match else ""
+        hint = did_you_mean(name, PRECODINGS)
         raise ValueError(f"name: got {name!r}; allowed: {', '.join(PRECODINGS)}{hint}")
     return block
 

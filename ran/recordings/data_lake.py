@@ -16,12 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.config.doors import check_regular
-from ran.errors import InputError, bad_value, nearest
+from ran.errors import InputError, bad_value
 from ran.phy.config import Carrier, Dmrs, Pusch
 from ran.phy.dmrs import dmrs_symbols
 from ran.phy.mcs import num_mcs
 from ran.recordings.config import DecodeConfig
 from ran.recordings.slot import RecordedSlot, Recording
+from ran.suggestions import did_you_mean
 
 if TYPE_CHECKING:
     import pyarrow
@@ -111,8 +112,7 @@ def _table(path: Path, table: str) -> pyarrow.Table:
     for wanted in NEEDED[table]:
         known = next((lower[o.lower()] for o in (wanted, *_OTHER_NAMES.get(wanted, ())) if o.lower() in lower), None)
         if known is None:
-            match = nearest(wanted, names)
-            hint = f"; did you mean {match!r}?" if match else ""
+            hint = did_you_mean(wanted, names)
             raise InputError(
                 f"{path}: got no column {wanted!r} of the table {table}; allowed: tables with "
                 f"{', '.join(NEEDED[table])}{hint}"

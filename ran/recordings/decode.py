@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import norm
 from torch import Tensor
 
 from ran.errors import InputError
@@ -18,99 +17,17 @@ from ran.link.transmitter import pilot_layout
 from ran.link.turbo import TurboDecoder
 from ran.phy.codeword import Codeword
 from ran.phy.harq import SoftBuffer
-from ran.phy.modulation import constellation
 from ran.phy.numerology import symbol_times_s
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlock
-from ran.phy.uci.coding import UciCode
-from ran.phy.uci.small_block import small_pattern
 from ran.recordings.config import DecodeConfig, SlotOptions
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.measurement import Measurement, aligned, at_equal_noise, first_path_s, measure
 from ran.recordings.slot import RecordedSlot, Recording
+from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
+from ran.recordings.symbols import interpolator, quality
+from ran.recordings.uci import has_ulsch, uci_results
 from receivers import Receiver, SlotObservation
-from receivers.classical.equalizer import lmmse_equalize
-from receivers.classical.lmmse import WienerInterpolator
-from receivers.transform_precoding import despread
-
-#: Prior of the channel estimate from which symbols are shown and errors are measured.
-_DELAY_SPREAD_S, _DOPPLER_HZ = 300e-9, 100.0
-
-
-@dataclass(frozen=True)
-class BlockResult:
-    """What a receiver made of a transport block.
-
-    received: CRC and parity hold and there was a signal. crc_ok: without asking for a signal. payload uint8
-    [tb_size]. matches: whether it is the payload that the recording or the configuration states, None where neither.
-    combined: transmissions that were decoded together.
-    """
-
-    receiver: str
-    block: int
-    received: bool
-    crc_ok: bool
-    iterations: float
-    payload: NDArray[np.uint8]
-    matches: bool | None
-    combined: int = 1
-
-
-@dataclass(frozen=True)
-class UciResult:
-    """What a receiver made of one kind of UCI of one user: "ack", "csi1" or "csi2".
-
-    bits uint8 [n]. ok: the CRC holds, or for payloads without one the codeword fits better than noise would in all but
-    one of a hundred slots; else the UCI counts as not sent (DTX). metric: how well it fits, -1 to 1.
-    """
-
-    receiver: str
-    user: int
-    kind: str
-    bits: NDArray[np.uint8]
-    ok: bool
-    metric: float
-
-
-@dataclass
-class SlotResult:
-    """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
-    receiver decoded it (`known`), else against the nearest points. label uint8: the payload of its first block, from
-    this slot or from a later transmission of the block; None where no attempt arrived.
-    symbols complex64 [n]: equalised data symbols. channel complex64 [num_rx_ant, subcarriers]: estimate of the first
-    layer in the first DM-RS symbol."""
-
-    name: str
-    slot_number: int
-    tb_sizes: tuple[int, ...]
-    measurement: Measurement
-    blocks: list[BlockResult]
-    evm: float
-    sinr_db: float
-    known: bool
-    symbols: NDArray[np.complex64]
-    channel: NDArray[np.complex64]
-    power_db: NDArray[np.float32]
-    bits_per_symbol: int
-    modulation: str
-    measured: Mapping[str, float] = field(default_factory=dict)
-    process: int | None = None
-    label: NDArray[np.uint8] | None = None
-    uci: tuple[UciResult, ...] = ()
-
-    @property
-    def is_received(self) -> bool:
-        """Whether some receiver received a block, or without any UCI."""
-        return any(block.received for block in self.blocks) or (not self.blocks and any(part.ok for part in self.uci))
-
-
-@dataclass
-class Decoded:
-    """All of a recording: results of slots, and a line for each that could not be decoded."""
-
-    results: list[SlotResult]
-    problems: list[str]
-    skipped: int
 
 
 class Decoding:
@@ -121,7 +38,7 @@ class Decoding:
 
     def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver]) -> None:
         self.config, self.receivers = config, dict(receivers)
-        self._interpolate = WienerInterpolator(_DELAY_SPREAD_S, _DOPPLER_HZ)
+        self._interpolate = interpolator()
         self._buffers: dict[tuple[str, int], SoftBuffer] = {}
         self._rates: dict[int, tuple[float, int]] = {}
         self._attempts: dict[int, list[SlotResult]] = {}
@@ -175,8 +92,8 @@ class Decoding:
             found_blocks, coded = self._blocks(label, llr, grid, slot, found.has_signal, stated, of_receiver)
             blocks += found_blocks
             sent = coded if sent is None else sent
-        symbols, evm, sinr = self._quality(grid, observation, sent)
-        estimate = self._interpolate(cut(observation, grid.placement.parts[0]))[0]
+        symbols, evm, sinr = quality(grid, observation, sent, self._interpolate)
+        channel = self._interpolate(cut(observation, grid.placement.parts[0]))[0]
         row = parts[0].layout.symbols[0]
         power = (np.abs(slot.grid.astype(complex)) ** 2).mean(0)
         # twelve decades below the strongest is nothing at all
@@ -191,7 +108,7 @@ class Decoding:
             sinr_db=sinr,
             known=sent is not None,
             symbols=symbols,
-            channel=estimate[0, :, 0, row].numpy(),
+            channel=channel[0, :, 0, row].numpy(),
             power_db=power.astype(np.float32),
             bits_per_symbol=grid.bits_per_symbol,
             modulation={1: "π/2-BPSK", 2: "QPSK"}.get(grid.bits_per_symbol, f"{2**grid.bits_per_symbol}QAM"),
@@ -382,64 +299,9 @@ class Decoding:
             raise InputError(f"{label}: got an allocation with gaps or hops; allowed: contiguous ones")
         if receiver.uses_decoder and grid.codewords[0].uci is not None:
             raise InputError(f"{label}: got UCI, which its decoder does not know; allowed: another receiver")
-        for bits in sorted(set(grid.bits_per_layer)):
-            receiver.check(bits, grid.num_layers, observation.y.shape[1])
-        receiver.check_modulations(grid.bits_per_layer)
         parts = grid.placement.parts
         for own in [observation] if grid.placement.is_contiguous else [cut(observation, part) for part in parts]:
-            receiver.check_signal(own)
-            receiver.check_pilots(own.layout)
-            receiver.check_slot(own)
-
-    def _quality(
-        self, grid: SharedGrid, observation: SlotObservation, sent: Tensor | None
-    ) -> tuple[NDArray[np.complex64], float, float]:
-        """Equalised symbols of all layers complex64 [n], their EVM, and the SINR that it stands for in dB."""
-        symbols, wanted = [], []
-        for equalised, known in self._equalised(grid, observation, sent):
-            symbols.append(equalised)
-            wanted.append(known)
-        x, reference = np.concatenate(symbols), np.concatenate(wanted)
-        error = float((np.abs(x - reference) ** 2).sum() / (np.abs(reference) ** 2).sum())
-        return x.astype(np.complex64), math.sqrt(error), -10 * math.log10(error) if error > 0 else math.inf
-
-    def _equalised(
-        self, grid: SharedGrid, observation: SlotObservation, sent: Tensor | None
-    ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.complex64]]]:
-        """Equalised symbols of each layer, and what was sent, or the nearest point where that is not known."""
-        x_hat = torch.zeros((grid.num_layers, grid.num_data_re), dtype=torch.complex64)
-        mask = grid.data_mask
-        rank = (mask.flatten().cumsum(0) - 1).view(mask.shape)
-        for part in grid.placement.parts:
-            own = cut(observation, part)
-            if not own.data_mask.any():
-                continue
-            h, error = self._interpolate(own)
-            data = own.data_mask.flatten()
-            y = own.y.flatten(2)[..., data]
-            at_data = h.flatten(3)[..., data] * grid.layer_amplitude
-            noise = own.noise_var[:, None] + grid.layer_amplitude**2 * error.flatten(2)[..., data].sum(1)
-            found, variance = lmmse_equalize(y, at_data, noise)
-            if grid.transform_precoding:
-                found, _ = despread(found, variance, own.data_mask.shape[1])
-            places = rank[part.symbols][:, torch.from_numpy(part.columns)][own.data_mask]
-            x_hat[:, places] = found[0]
-        truth = None if sent is None else grid.to_grid(sent)[0][:, mask] / grid.layer_amplitude
-        if truth is not None and grid.transform_precoding:
-            truth = torch.fft.ifft(truth.unflatten(-1, (-1, grid.num_subcarriers)), norm="ortho").flatten(-2)
-        for layer, bits in enumerate(grid.bits_per_layer):
-            mine = x_hat[layer].numpy()
-            if truth is not None:
-                yield mine, truth[layer].numpy()
-                continue
-            points = constellation(bits) if grid.constellation is None else grid.constellation
-            turned = mine.copy()
-            if bits == 1:
-                turned[1::2] *= -1j
-            nearest = points[np.abs(turned[:, None] - points[None]).argmin(1)]
-            if bits == 1:
-                nearest[1::2] *= 1j
-            yield mine, nearest
+            receiver.check_on(own)
 
     def _remember(self, result: SlotResult, slot: RecordedSlot) -> None:
         """A block that arrives labels the earlier attempts of its process."""
@@ -455,36 +317,3 @@ class Decoding:
             for attempt in attempts:
                 if attempt.tb_sizes == result.tb_sizes and attempt.label is None:
                     attempt.label = received
-
-
-#: Probability that noise alone is taken for UCI without a CRC.
-_UCI_FALSE_ALARM = 1e-2
-
-
-def has_ulsch(grid: SharedGrid) -> bool:
-    """Whether a slot carries a transport block, and not UCI alone."""
-    uci = grid.codewords[0].uci
-    return uci is None or uci.uci.has_ulsch
-
-
-def uci_results(label: str, codeword: Codeword, llr: NDArray[np.float32], has_signal: bool) -> list[UciResult]:
-    """UCI of all users of one slot from LLRs [1, num_layers, num_data_re, bits_per_symbol]."""
-    found = []
-    for kind, decision in codeword.decode_uci(llr).items():
-        code = codeword.uci.codes[kind] if codeword.uci is not None else None
-        for user in range(codeword.num_users):
-            ok, metric = bool(decision.ok[user]), float(decision.metric[user])
-            if code is not None and code.num_bits <= 11:
-                # the best of 2^A sums of signs over E coded bits, each Gaussian of variance 1 / E in noise
-                words, used = 2**code.num_bits, max(code.num_coded_bits - _unused(code), 1)
-                ok = metric > float(norm.isf(_UCI_FALSE_ALARM / words)) / math.sqrt(used)
-            found.append(UciResult(label, user, kind, decision.bits[user], ok and has_signal, metric))
-    return found
-
-
-def _unused(code: UciCode) -> int:
-    """Coded bits that say nothing: placeholders X."""
-    if code.num_bits > 2:
-        return 0
-    pattern = small_pattern(code.num_bits, code.bits_per_symbol)
-    return int((pattern[np.arange(code.num_coded_bits) % len(pattern)] == 3).sum())

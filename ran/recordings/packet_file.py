@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ran.config.doors import read_bytes
+from ran.counted import counted
 from ran.errors import InputError
 
 _PCAP = {b"\xd4\xc3\xb2\xa1": "<", b"\xa1\xb2\xc3\xd4": ">", b"\x4d\x3c\xb2\xa1": "<", b"\xa1\xb2\x3c\x4d": ">"}
@@ -37,7 +38,7 @@ def _collect(path: Path, frames: Iterator[bytes]) -> tuple[list[bytes], str | No
         for frame in frames:
             found.append(frame)
     except _Truncated:
-        return found, f"{path.name}: truncated after {len(found)} packets"
+        return found, f"{path.name}: truncated after {counted(len(found), 'packet')}"
     return found, None
 
 

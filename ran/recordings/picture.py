@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
-from ran.recordings.decode import SlotResult
-from ran.report.curves import COLORS_LIGHT
-from ran.report.picture import STYLE, png_bytes
+from ran.recordings.slot_result import SlotResult
+from ran.report.figures import as_file, new_figure, style
+from ran.report.palette import COLORS_LIGHT
 
 #: Symbols that a constellation shows.
 _MOST_POINTS = 4000
@@ -19,9 +16,8 @@ _RANGE_DB = 50.0
 
 def slot_png(result: SlotResult) -> bytes:
     """The three side by side as PNG."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(11, 3.3), layout="constrained")
-        FigureCanvasAgg(figure)
+    with style():
+        figure = new_figure(11, 3.3)
         grid, points, channel = figure.subplots(1, 3, width_ratios=(1.15, 1, 1.15))
         top = float(result.power_db.max())
         image = grid.imshow(
@@ -45,6 +41,6 @@ def slot_png(result: SlotResult) -> bytes:
         for antenna, row in enumerate(magnitude[:8]):
             channel.plot(row, linewidth=1, color=COLORS_LIGHT[antenna % len(COLORS_LIGHT)], label=f"antenna {antenna}")
         channel.set(xlabel="Subcarrier of the allocation", ylabel="Magnitude [dB]", title="Channel estimate, layer 0")
-        channel.grid(True, linewidth=0.5)
+        channel.grid(True)
         channel.legend(frameon=False, fontsize=7.5, ncols=2)
-        return png_bytes(figure)
+        return as_file(figure, "png")

@@ -16,10 +16,10 @@ import numpy as np
 
 from ran import __version__
 from ran.errors import InputError
-from ran.recordings.decode import BlockResult, Decoded, SlotResult, UciResult
 from ran.recordings.picture import slot_png
 from ran.recordings.slot import Recording
-from ran.report.template import page_part, page_template
+from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
+from ran.report.template import page_template
 from ran.sim.files import write_text
 
 CSV, JSON, PAGE = "decode.csv", "decode.json", "decode.html"
@@ -88,8 +88,6 @@ def write_results(recording: Recording, decoded: Decoded, source: str, descripti
         rows=[row for result in decoded.results for row in _rows(result)],
         pictures=[(r.name, _data_uri(slot_png(r)), _facts(r)) for r in decoded.results[:_MOST_PICTURES]],
         not_shown=max(0, len(decoded.results) - _MOST_PICTURES),
-        css=page_part("page.css"),
-        version=__version__,
     )
     write_text(out / PAGE, page)
     return out / PAGE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -49,6 +50,18 @@ def _beams() -> type[BaseModel]:
     return BeamExperiment
 
 
+def _csi() -> type[BaseModel]:
+    from ran.studies.csi.experiment import CsiExperiment
+
+    return CsiExperiment
+
+
+def _decode() -> type[BaseModel]:
+    from ran.recordings.config import DecodeConfig
+
+    return DecodeConfig
+
+
 def _recipe() -> type[BaseModel]:
     from ran.training.recipe import Recipe
 
@@ -59,6 +72,12 @@ def _beam_recipe() -> type[BaseModel]:
     from ran.training.beam_recipe import BeamRecipe
 
     return BeamRecipe
+
+
+def _csi_recipe() -> type[BaseModel]:
+    from ran.training.csi_recipe import CsiRecipe
+
+    return CsiRecipe
 
 
 def _conditions() -> type[BaseModel]:
@@ -75,10 +94,13 @@ KINDS: dict[str, Kind] = {
     for kind in (
         Kind("experiment", "Experiments", "ran sim", _experiment, _SWEEP),
         Kind("sweep", "The block sweep of an experiment", "ran sim", _sweep, named_by_file=False),
-        Kind("adaptation", "Link adaptation experiments", "ran adapt", _adaptation),
-        Kind("beams", "Beam experiments", "ran beams", _beams),
+        Kind("adaptation", "Link adaptation experiments", "ran adapt", _adaptation, _SWEEP),
+        Kind("beams", "Beam experiments", "ran beams", _beams, _SWEEP),
+        Kind("csi", "CSI feedback experiments", "ran csi", _csi, _SWEEP),
+        Kind("decode", "Configuration of a recording", "ran decode RECORDING --config", _decode, named_by_file=False),
         Kind("recipe", "Training recipes of receivers", "ran train", _recipe, _BASE),
         Kind("beam-recipe", "Training recipes of beam predictors", "ran train", _beam_recipe, _BASE),
+        Kind("csi-recipe", "Training recipes of CSI models", "ran train", _csi_recipe, _BASE),
         Kind(
             "conditions",
             "Conditions of a robustness study",
@@ -94,6 +116,7 @@ def registries() -> dict[str, Mapping[str, type]]:
     """Classes by name, of every registry that experiment files name blocks of."""
     from channels import CHANNELS
     from channels.impairments import IMPAIRMENTS
+    from ran.studies.csi.feedback import FEEDBACK
     from receivers import RECEIVERS
     from receivers.beams import BEAM_PREDICTORS
 
@@ -102,7 +125,36 @@ def registries() -> dict[str, Mapping[str, type]]:
         "impairments": IMPAIRMENTS,
         "receivers": RECEIVERS,
         "beam-predictors": BEAM_PREDICTORS,
+        "csi-feedback": FEEDBACK,
     }
+
+
+def given_by_study(cls: type) -> tuple[str, ...]:
+    """Arguments of a constructor that are no options, as the study calls it with them."""
+    from ran.studies.csi.feedback import Feedback
+
+    return ("experiment",) if issubclass(cls, Feedback) else ()
+
+
+def options_of_study(cls: type) -> dict[str, dict[str, Any]]:
+    """Options of a block that the study takes before the class sees it: JSON schema with default and description."""
+    from ran.studies.csi.feedback import Feedback
+    from ran.studies.csi.point import PREDICTORS
+
+    if not issubclass(cls, Feedback):
+        return {}
+    text = (
+        "What predicts the channel at the time asked for, before the report: nothing, a filter over precoders that is "
+        "fitted to the cell, or a filter over channels that knows the user's speed."
+    )
+    return {"predictor": {"enum": list(PREDICTORS), "default": "hold", "description": text}}
+
+
+def varied_option(cls: type) -> str | None:
+    """The option that may also be a list of values, one for each point of a curve."""
+    from ran.studies.csi.feedback import Feedback
+
+    return cls.varied if issubclass(cls, Feedback) else None
 
 
 def sub_blocks() -> dict[str, type]:

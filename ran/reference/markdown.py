@@ -21,12 +21,15 @@ _INTRO = {
     "with a `label` where one appears twice. `FILE.py:CLASS`, `FILE.onnx` and `FILE.tflite` are names, too; "
     "`ran list receivers`.",
     "beam-predictors": "Write them into the list `predictors` of a beam experiment; `ran list beam-predictors`.",
+    "csi-feedback": "Write them into the list `feedback` of a CSI experiment, each a name or `{name: NAME, option: "
+    "value}`, with a `label` where one appears twice; `ran list csi-feedback`.",
 }
 _TITLES = {
     "channels": "Channels",
     "impairments": "Impairments",
     "receivers": "Receivers",
     "beam-predictors": "Beam predictors",
+    "csi-feedback": "CSI feedback",
 }
 
 

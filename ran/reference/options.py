@@ -11,6 +11,7 @@ from ran.link.catalogue import options, options_model
 from ran.reference.allowed import allowed
 from ran.reference.docstring import first_line
 from ran.reference.key import Key, clause_of
+from ran.reference.kinds import given_by_study, options_of_study, varied_option
 from ran.reference.models import default_text
 from ran.reference.text import key_texts
 
@@ -19,9 +20,16 @@ _NUMBERS = ("integer", "number")
 
 def option_schema(cls: type) -> dict[str, Any]:
     """JSON schema of the options of a class, numbers within the limits that are checked when it is built."""
-    schema = options_model(cls).model_json_schema()
-    for name, node in schema.get("properties", {}).items():
+    schema = options_model(cls, given_by_study(cls)).model_json_schema()
+    properties: dict[str, Any] = schema.setdefault("properties", {})
+    for name, node in properties.items():
         _limit(node, name)
+    varied = varied_option(cls)
+    if varied is not None:
+        node = properties[varied]
+        one = {key: value for key, value in node.items() if key not in ("default", "title")}
+        properties[varied] = {"default": node["default"], "anyOf": [one, {"type": "array", "items": one}]}
+    properties.update(options_of_study(cls))
     schema.pop("title", None)
     return schema
 
@@ -29,13 +37,15 @@ def option_schema(cls: type) -> dict[str, Any]:
 def option_keys(cls: type, alike: type | None = None) -> Iterator[Key]:
     """Every option of a class. alike: the class whose docstring explains what the own one leaves to it."""
     schema = option_schema(cls)
-    names = list(options(cls))
-    said = key_texts(cls, names, alike)
-    for name, parameter in options(cls).items():
+    arguments = {name: p for name, p in options(cls).items() if name not in given_by_study(cls)}
+    said = key_texts(cls, list(arguments), alike)
+    for name, parameter in arguments.items():
         default = None if parameter.default is parameter.empty else default_text(parameter.default)
         text = said.get(name, "")
         clause = clause_of(text, first_line(cls))
         yield Key(name, default, allowed(schema["properties"][name]), text, clause)
+    for name, node in options_of_study(cls).items():
+        yield Key(name, default_text(node["default"]), allowed(node), node["description"], "")
 
 
 def field_keys(cls: type) -> Iterator[Key]:

@@ -25,10 +25,11 @@ _BLOCKS = {
     "channel": "channels",
     "receivers": "receivers",
     "predictors": "beam-predictors",
+    "feedback": "csi-feedback",
     "transmit_impairments": "impairments",
     "receive_impairments": "impairments",
 }
-_LABELLED = ("receivers", "beam-predictors")
+_LABELLED = ("receivers", "beam-predictors", "csi-feedback")
 _MEAN_POWER = {
     "type": "object",
     "properties": {"mean_power": {"type": "number"}},

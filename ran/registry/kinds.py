@@ -37,6 +37,33 @@ ARCHITECTURE = Kind("architectures", "architecture", "torch.nn:Module", ARCHITEC
 BEAM_PREDICTOR = Kind(
     "beam-predictors", "beam predictor", "receivers.beams.interface:BeamPredictor", BEAM_PREDICTOR_PATHS
 )
+EXPORT_TARGET = Kind(
+    "export-targets",
+    "export target",
+    "ran.export.interface:ExportTarget",
+    {
+        "onnx": "ran.export.targets:Onnx",
+        "aerial-nrx": "ran.export.targets:AerialNrx",
+        "cuphy-chest": "ran.export.targets:CuphyChest",
+        "oai-nrx": "ran.export.targets:OaiNrx",
+        "oai-demapper": "ran.export.targets:OaiDemapper",
+        "llrnet": "ran.export.targets:Llrnet",
+        "c-library": "ran.export.c_library:CLibraryTarget",
+        "beams": "ran.export.beams:BeamTarget",
+        "csi": "ran.export.csi:CsiTarget",
+        "torch": "ran.export.targets:TorchProgram",
+        "tensorrt": "ran.export.targets:TensorRt",
+        "litert": "ran.export.targets:Litert",
+        "savedmodel": "ran.export.targets:SavedModelTarget",
+        "hub": "ran.export.hub:HubTarget",
+    },
+)
+
+STUDY = Kind(
+    "studies", "study", "ran.studies.interface:Study", {"robustness": "ran.studies.robustness.study:Robustness"}
+)
 
 #: Every kind by its name.
-KINDS = {kind.name: kind for kind in (CHANNEL, IMPAIRMENT, RECEIVER, ARCHITECTURE, BEAM_PREDICTOR)}
+KINDS = {
+    kind.name: kind for kind in (CHANNEL, IMPAIRMENT, RECEIVER, ARCHITECTURE, BEAM_PREDICTOR, EXPORT_TARGET, STUDY)
+}

@@ -7,12 +7,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib import rc_context
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math, run_labels
-from ran.report.picture import STYLE, png_bytes
+from ran.report.curves import run_labels
+from ran.report.figures import LEGEND, PAGE, Form, escape_math, new_figure, style
+from ran.report.palette import COLORS_LIGHT, color_of
 from ran.sim.budget_results import Bin, BudgetCurve, over_distance, over_received_esn0, received_range_db
 from ran.stats import PERCENT
 
@@ -114,16 +113,17 @@ def _figure(runs: Sequence[RunResults], curves_of: Any, title: str, hover: str) 
     return {"data": traces, "layout": layout}
 
 
-def budget_png(runs: Sequence[RunResults]) -> bytes:
+def budget_plot(runs: Sequence[RunResults], form: Form = PAGE) -> Figure:
     """Both figures side by side."""
-    with rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 4.6), layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+    with style(form):
+        # side by side where there is room, else one above the other
+        rows, columns = (1, 2) if form.panels > 1 else (2, 1)
+        figure = new_figure(*form.size(5.2 * columns, 4.6 * rows))
         both = (
             (over_received_esn0, "Received Es/N0 [dB]"),
             (_of_highest_power, "Distance of the user [m]"),
         )
-        for axes, (curves_of, title) in zip(figure.subplots(1, 2), both, strict=True):
+        for axes, (curves_of, title) in zip(figure.subplots(rows, columns), both, strict=True):
             for label, color, curve in _shown(runs, curves_of):
                 bins = [b for b in curve.bins if b.drops >= _FEWEST_DROPS]
                 y, low, high = _rates(bins)
@@ -131,7 +131,7 @@ def budget_png(runs: Sequence[RunResults]) -> bytes:
                     [b.middle for b in bins],
                     y,
                     yerr=np.maximum(np.stack((y - low, high - y)), 0),
-                    color=GENIE_LIGHT if color is None else COLORS_LIGHT[color],
+                    color=color_of(color),
                     linestyle="--" if color is None else "-",
                     marker="o",
                     markersize=4,
@@ -139,6 +139,6 @@ def budget_png(runs: Sequence[RunResults]) -> bytes:
                     label=escape_math(label),
                 )
             axes.set(xlabel=title, ylabel="Block error rate", ylim=(0, 1.03))
-            axes.grid(True, linewidth=0.7)
-        figure.axes[0].legend(frameon=False, fontsize=8.5)
-        return png_bytes(figure)
+            axes.grid(True)
+        figure.axes[0].legend(**LEGEND)
+        return figure

@@ -10,16 +10,11 @@ import numpy as np
 from scipy.special import ndtr, ndtri
 
 from ran.report.crossing import interpolable_bler
+from ran.report.palette import COLORS_LIGHT
 
 if TYPE_CHECKING:
     from ran.sim.results import PointResult, RunResults
 
-# After M. Okabe and K. Ito, "Color Universal Design" (2008): told apart with every common colour vision deficiency.
-# Yellow and sky blue, pale on white, are darkened and moved back; the dark row has the same hues, lightened for black.
-COLORS_LIGHT = ("#0072b2", "#d55e00", "#008f68", "#b5569a", "#937000", "#3f8fc9", "#7a3e1d", "#5f57c9")
-COLORS_DARK = ("#5ab4ee", "#ff8f4a", "#2fcb9f", "#e69ccd", "#e0bf45", "#a3d4f7", "#d09a72", "#a9a3ff")
-# A genie bounds the others and does not compete with them: no colour of its own, and dashed.
-GENIE_LIGHT, GENIE_DARK = "#4b5563", "#c3c9d4"
 NUM_MARKERS = 8
 
 _PER_SEGMENT = 12
@@ -220,8 +215,3 @@ def esn0_range(shown: Sequence[Curve]) -> tuple[float, float]:
 def axis_of(shown: Sequence[Curve]) -> tuple[str, str]:
     """What curves are over, and its unit."""
     return shown[0].axis if shown else ("Es/N0", "dB")
-
-
-def escape_math(text: str) -> str:
-    """`text` so that matplotlib prints it as it stands, without reading mathematics between dollar signs."""
-    return text.replace("$", r"\$")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
-from pathlib import Path
+
+from matplotlib.figure import Figure
 
 from ran.errors import InputError
 from ran.phy.config import Pdsch
@@ -13,10 +13,11 @@ from ran.phy.pdsch import PdschGrid
 from ran.phy.pusch import PuschGrid
 from ran.phy.shared_grid import SharedGrid
 from ran.report.curves import run_labels
+from ran.report.figures import LEGEND, PAGE, Form, escape_math, new_figure, style
+from ran.report.palette import color_of
 from ran.sim.experiment import Block
 from ran.sim.results import RunResults
 
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7")
 _STYLES = ("-", "--", "-.", (0, (1, 1)), (0, (5, 1, 1, 1, 1, 1)))
 
 
@@ -47,19 +48,7 @@ def bound_after(results: RunResults, transmissions: int, esn0_db: float) -> floa
     return normal_approximation(grid.block_sizes[0], num_symbols, snr)
 
 
-def write_harq_picture(runs: Sequence[RunResults], out: Path) -> Path:
-    """Write `harq_png` as harq.png into the folder `out`; returns its path."""
-    image = harq_png(runs)
-    path = Path(out) / "harq.png"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(image)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
-    return path
-
-
-def harq_png(runs: Sequence[RunResults]) -> bytes:
+def harq_plot(runs: Sequence[RunResults], form: Form = PAGE) -> Figure:
     """BLER after 1, 2, ... transmissions against SNR; over AWGN with the bound of the first run.
 
     A colour per number of transmissions, a line style per run or, in a single run, per receiver; of several runs each
@@ -70,40 +59,38 @@ def harq_png(runs: Sequence[RunResults]) -> bytes:
             raise InputError(f"{run.experiment.name}: got a run without harq; allowed: runs with harq")
     if not runs:
         raise InputError("runs: got none; allowed: one or more runs with harq")
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5.5), layout="constrained")
-    axes = figure.subplots()
-    for number, (run, receiver, label) in enumerate(_lines(runs)):
-        points = [point for point in run.points if point.receiver == receiver]
-        for count in range(run.experiment.max_transmissions):
-            known = [(p.esn0_db, p.bler_after[count]) for p in points if p.bler_after[count] > 0]
-            colour = _COLOURS[count % len(_COLOURS)]
-            name = f"{label}, after {count + 1}"
-            style = _STYLES[number % len(_STYLES)]
-            axes.plot([x for x, _ in known], [y for _, y in known], style, color=colour, marker=".", label=name)
-    first = runs[0]
-    if isinstance(first.experiment.channel, Block) and first.experiment.channel.name == "awgn":
-        lowest, highest = first.points[0].esn0_db, first.points[-1].esn0_db
-        grid = [lowest + (highest - lowest) * i / 400 for i in range(401)]
-        for count in range(first.experiment.max_transmissions):
-            curve = [bound_after(first, count + 1, esn0_db) for esn0_db in grid]
-            name = f"bound of the combined rate, {count + 1}"
-            axes.plot(grid, curve, ":", color=_COLOURS[count % len(_COLOURS)], linewidth=1.2, label=name)
-    axes.set(
-        yscale="log",
-        ylim=(1e-3, 1.05),
-        xlabel="{0}, {2}".format(*first.experiment.point_axis),
-        ylabel="blocks in error",
-    )
-    axes.grid(alpha=0.3)
-    figure.legend(loc="outside lower center", fontsize=8, ncols=4)
-    image = io.BytesIO()
-    figure.savefig(image, dpi=120)
-    return image.getvalue()
+    with style(form):
+        figure = new_figure(*form.size(7.2, 5.2))
+        axes = figure.subplots()
+        for number, (run, receiver, label) in enumerate(_lines(runs)):
+            points = [point for point in run.points if point.receiver == receiver]
+            for count in range(run.experiment.max_transmissions):
+                known = [(p.esn0_db, p.bler_after[count]) for p in points if p.bler_after[count] > 0]
+                axes.plot(
+                    [x for x, _ in known],
+                    [y for _, y in known],
+                    linestyle=_STYLES[number % len(_STYLES)],
+                    color=color_of(count),
+                    marker=".",
+                    label=escape_math(f"{label}, after {count + 1}"),
+                )
+        first = runs[0]
+        if isinstance(first.experiment.channel, Block) and first.experiment.channel.name == "awgn":
+            lowest, highest = first.points[0].esn0_db, first.points[-1].esn0_db
+            grid = [lowest + (highest - lowest) * i / 400 for i in range(401)]
+            for count in range(first.experiment.max_transmissions):
+                curve = [bound_after(first, count + 1, esn0_db) for esn0_db in grid]
+                name = f"bound of the combined rate, {count + 1}"
+                axes.plot(grid, curve, ":", color=color_of(count), linewidth=1.2, label=name)
+        axes.set(
+            yscale="log",
+            ylim=(1e-3, 1.05),
+            xlabel="{0} [{2}]".format(*first.experiment.point_axis),
+            ylabel="Blocks in error",
+        )
+        axes.grid(True)
+        figure.legend(loc="outside lower center", ncols=min(3, form.panels), **LEGEND)
+        return figure
 
 
 def _lines(runs: Sequence[RunResults]) -> list[tuple[RunResults, str, str]]:

@@ -1,14 +1,13 @@
 "use strict";
 // Draws the figures of #report-data in the reader's theme, again when the theme or the width of the window changes.
 (() => {
-  const { figures, palette } = JSON.parse(document.getElementById("report-data").textContent);
+  const { figures } = JSON.parse(document.getElementById("report-data").textContent);
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
   const narrow = window.matchMedia("(max-width: 640px)");
   let scale = "log";
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-  const colors = () => (dark.matches ? palette.dark : palette.light);
-  const colorOf = (place) => (place === null ? colors().genie : colors().curves[place]);
+  const colorOf = (place) => css(place === null ? "--genie" : `--c${place % 8}`);
   const withAlpha = (hex, alpha) => hex + Math.round(255 * alpha).toString(16).padStart(2, "0");
 
   function themedTrace(trace) {
@@ -33,7 +32,7 @@
     });
     return {
       ...layout,
-      height: small ? 430 : 540,
+      height: layout.height ?? (small ? 430 : 540),
       paper_bgcolor: card,
       plot_bgcolor: card,
       font: { family: css("--sans"), size: small ? 11 : 13, color: text },
@@ -59,15 +58,14 @@
     };
   }
 
+  // A figure inside of closed details has no width; it is drawn when they are opened.
+  const isShown = (id) => document.getElementById(id).closest("details:not([open])") === null;
+
   function draw() {
-    for (const [id, figure] of Object.entries(figures)) {
+    for (const [id, figure] of Object.entries(figures).filter(([id]) => isShown(id))) {
       Plotly.react(id, figure.data.map(themedTrace), themedLayout(scaled(figure.layout)), {
         responsive: true, displaylogo: false, displayModeBar: false,
       });
-    }
-    for (const swatch of document.querySelectorAll(".swatch")) {
-      const place = swatch.dataset.color;
-      swatch.style.setProperty("--swatch", colorOf(place === "None" ? null : Number(place)));
     }
   }
 
@@ -80,6 +78,7 @@
       draw();
     });
   }
+  for (const details of document.querySelectorAll("details:has(.plot)")) details.addEventListener("toggle", draw);
   dark.addEventListener("change", draw);
   narrow.addEventListener("change", draw);
   draw();

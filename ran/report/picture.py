@@ -1,39 +1,26 @@
-"""The curves as PNG files, for papers and for where no browser is."""
+"""Block error rate and throughput over SNR, for pages, papers and where no browser is."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import LogFormatterSciNotation, LogLocator
 
-from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, Curve, axis_of, bler_floor, escape_math, esn0_range
+from ran.report.curves import Curve, axis_of, bler_floor, esn0_range
+from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style
+from ran.report.palette import LEVEL, color_of
 from ran.report.summary import TARGET_BLERS
 from ran.stats import percent
 
-_MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": "#9aa3b2",
-    "axes.labelcolor": "#1f2733",
-    "xtick.color": "#4b5563",
-    "ytick.color": "#4b5563",
-    "grid.color": "#e3e7ee",
-    "axes.axisbelow": True,
-}
-_DPI = 160
-_LEGEND = {"frameon": False, "handlelength": 2.6, "fontsize": 8.5}
-_LEGEND_WIDTH = 112  # characters
+_SIZE_IN = (7.2, 4.6)
+#: Height of a row of the legend in inches per point of font size.
+_LEGEND_ROW_IN = 0.021
+_DOTTED = (0, (1, 2))
 
 
 @dataclass(frozen=True)
@@ -44,16 +31,10 @@ class _Look:
     fill: str
 
 
-def bler_png(shown: Sequence[Curve], title: str) -> bytes:
-    """`bler_plot` as a file."""
-    with rc_context(STYLE):
-        return png_bytes(bler_plot(shown, title))
-
-
-def bler_plot(shown: Sequence[Curve], title: str) -> Figure:
+def bler_plot(shown: Sequence[Curve], title: str, form: Form = PAGE) -> Figure:
     """BLER over Es/N0 on a logarithmic axis, with intervals; upper limits where no block failed."""
-    with rc_context(STYLE):
-        figure, axes = _axes(title, shown)
+    with style(form):
+        figure, axes = _axes(title, shown, form)
         floor = bler_floor(shown)
         axes.set_yscale("log")
         axes.set_ylim(floor, 1.25)
@@ -63,7 +44,7 @@ def bler_plot(shown: Sequence[Curve], title: str) -> Figure:
         axes.grid(True, which="minor", axis="y", linewidth=0.4, alpha=0.6)
         for target in TARGET_BLERS:
             if target > floor:
-                axes.axhline(target, color="#6b7280", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+                axes.axhline(target, color=LEVEL, linewidth=0.8, linestyle=_DOTTED, zorder=1)
                 axes.annotate(
                     percent(target),
                     (0, target),
@@ -72,8 +53,8 @@ def bler_plot(shown: Sequence[Curve], title: str) -> Figure:
                     textcoords="offset points",
                     ha="left",
                     va="bottom",
-                    fontsize=8,
-                    color="#6b7280",
+                    fontsize="small",
+                    color=LEVEL,
                 )
         for curve in shown:
             look = _look(curve)
@@ -90,40 +71,40 @@ def bler_plot(shown: Sequence[Curve], title: str) -> Figure:
                     markersize=9,
                     color=look.color,
                 )
-        _legend(figure, shown)
+        _legend(figure, shown, form)
         return figure
 
 
-def throughput_png(shown: Sequence[Curve], title: str) -> bytes:
+def throughput_plot(shown: Sequence[Curve], title: str, form: Form = PAGE) -> Figure:
     """Throughput over Es/N0, with intervals; dotted, what the link carries when no block is lost."""
-    with rc_context(STYLE):
-        figure, axes = _axes(title, shown)
+    with style(form):
+        figure, axes = _axes(title, shown, form)
         axes.set_ylabel("Throughput [Mbit/s]")
         for peak in sorted({curve.peak_mbps for curve in shown}):
-            axes.axhline(peak, color="#6b7280", linewidth=0.8, linestyle=(0, (1, 2)), zorder=1)
+            axes.axhline(peak, color=LEVEL, linewidth=0.8, linestyle=_DOTTED, zorder=1)
         for curve in shown:
             look = _look(curve)
             _line(axes, curve, *curve.throughput_band)
             _points(axes, look, curve.esn0_db, curve.throughput_mbps, *curve.throughput_ends)
         axes.set_ylim(0, 1.06 * max((curve.peak_mbps for curve in shown), default=1.0))
-        _legend(figure, shown)
-        return png_bytes(figure)
+        _legend(figure, shown, form)
+        return figure
 
 
-def _axes(title: str, shown: Sequence[Curve]) -> tuple[Figure, Axes]:
-    figure = Figure(figsize=(7.2, 5.2), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+def _axes(title: str, shown: Sequence[Curve], form: Form) -> tuple[Figure, Axes]:
+    figure = new_figure(*form.size(*_SIZE_IN))
     axes = figure.add_subplot()
-    axes.set_title(escape_math(title), loc="left", fontsize=11, fontweight="bold", color="#1f2733", pad=10)
+    if form.has_title:
+        axes.set_title(escape_math(title), fontsize="large", pad=10)
     axes.set_xlabel("{} [{}]".format(*axis_of(shown)))
     axes.set_xlim(*esn0_range(shown))
-    axes.grid(True, which="major", linewidth=0.7)
+    axes.grid(True, which="major")
     return figure, axes
 
 
 def _look(curve: Curve) -> _Look:
-    color = GENIE_LIGHT if curve.color is None else COLORS_LIGHT[curve.color]
-    return _Look(color, "--" if curve.is_genie else "-", _MARKERS[curve.marker], "white" if curve.is_open else color)
+    color = color_of(curve.color)
+    return _Look(color, "--" if curve.is_genie else "-", MARKERS[curve.marker], "white" if curve.is_open else color)
 
 
 def _line(axes: Axes, curve: Curve, y: np.ndarray, low: np.ndarray, high: np.ndarray) -> None:
@@ -148,7 +129,7 @@ def _points(axes: Axes, look: _Look, x: np.ndarray, y: np.ndarray, low: np.ndarr
     )
 
 
-def _legend(figure: Figure, shown: Sequence[Curve]) -> None:
+def _legend(figure: Figure, shown: Sequence[Curve], form: Form) -> None:
     """Below the axes, where it hides no curve however many there are."""
     looks = [_look(curve) for curve in shown]
     handles = [
@@ -156,22 +137,17 @@ def _legend(figure: Figure, shown: Sequence[Curve]) -> None:
         for k in looks
     ]
     labels = [escape_math(curve.label) for curve in shown]
-    columns = _legend_columns(labels)
-    figure.set_figheight(4.6 + 0.2 * -(-len(labels) // columns))
-    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **_LEGEND)
+    columns = _legend_columns(labels, figure.get_figwidth() * 148 / form.font_size)
+    figure.set_figheight(figure.get_figheight() + _LEGEND_ROW_IN * form.font_size * -(-len(labels) // columns))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **LEGEND)
 
 
-def _legend_columns(labels: Sequence[str]) -> int:
-    """One row where all labels fit into it, else as many columns as the longest label leaves room for."""
+def _legend_columns(labels: Sequence[str], width: float) -> int:
+    """One row where all labels fit into it, else as many columns as the longest label leaves room for.
+
+    width: of the figure, in characters.
+    """
     key = 8  # room for the line sample and the gap, in characters
-    if sum(len(label) + key for label in labels) <= _LEGEND_WIDTH:
+    if sum(len(label) + key for label in labels) <= width:
         return len(labels)
-    return max(1, _LEGEND_WIDTH // (max(map(len, labels)) + key))
-
-
-def png_bytes(figure: Figure) -> bytes:
-    """The figure as PNG; equal figures give equal bytes."""
-    # Without matplotlib's version in the file, the same curves give the same bytes.
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=_DPI, metadata={"Software": None})
-    return buffer.getvalue()
+    return max(1, int(width / (max(map(len, labels)) + key)))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ran.report.crossing import Crossings, reference_receiver
-from ran.stats import Estimate, percent
+from ran.report.verdict import verdict
+from ran.stats import Estimate, Notation, percent
 
 if TYPE_CHECKING:
     from ran.sim.results import RunResults
 
 TARGET_BLERS = (0.1, 0.01)
+_DB, _GAIN = Notation(), Notation(signed=True)
 
 
 @dataclass(frozen=True)
@@ -110,31 +112,59 @@ def reasons(rows: Sequence[SummaryRow]) -> list[str]:
 
 
 def findings(rows: Sequence[SummaryRow], what: str = "Es/N0") -> list[str]:
-    """What the rows say in plain sentences, one for each receiver that is compared with the reference."""
+    """What the rows say in plain sentences, one for each receiver that is compared with the reference.
+
+    Each target BLER has its gain with the paired interval and what that decides; a difference that the interval does
+    not hold is undecided.
+    """
     reference = next((row for row in rows if row.is_reference), None)
+    genie = next((row for row in rows if row.is_genie), None)
     if reference is None:
         return []
     sentences = []
     for row in rows:
-        if row.is_reference or row.is_genie:
+        known = [(target, gain, loss) for target, gain, loss in zip(*_of(row), strict=True) if gain.is_known]
+        if row.is_reference or row.is_genie or not known:
             continue
-        for target, gain, loss in zip(row.target_blers, row.gains, row.losses, strict=True):
-            if not gain.is_known:
-                continue
-            sentence = f"{row.receiver} {_compared(gain, reference.receiver, what)} at {percent(target)} BLER"
-            if loss.value is not None:
-                genie = next(r.receiver for r in rows if r.is_genie)
-                sentence += f", and is {loss.value:.2f} dB away from {genie}"
-            sentences.append(sentence + ".")
-            break
+        clauses = [_first(known[0][1], reference.receiver, what, known[0][0])]
+        clauses += [_next(gain, target) for target, gain, _ in known[1:]]
+        target, _, loss = known[0]
+        if genie is not None and loss.is_known:
+            clauses.append(f"{_DB.value(loss)} dB {_DB.interval(loss)} from {genie.receiver} at {percent(target)} BLER")
+        sentences.append(f"{row.receiver} {'; '.join(clauses)}.")
     return sentences
 
 
-def _compared(gain: Estimate, reference: str, what: str) -> str:
-    if gain.value is None:
-        return f"cannot be compared with {reference}"
+def _of(row: SummaryRow) -> tuple[tuple[float, ...], tuple[Estimate, ...], tuple[Estimate, ...]]:
+    return row.target_blers, row.gains, row.losses
+
+
+def _first(gain: Estimate, reference: str, what: str, target: float) -> str:
+    """A gain at a target BLER in words, with its interval, and what that decides."""
+    decided, at = verdict(gain), f"at {percent(target)} BLER"
+    if decided == "undecided":
+        return (
+            f"cannot be told apart from {reference} {at}: gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}, undecided"
+        )
+    return f"needs {_less_or_more(gain)} {what} than {reference} {at}: {decided}"
+
+
+def _next(gain: Estimate, target: float) -> str:
+    """The same at another target, in fewer words."""
+    decided, at = verdict(gain), f"at {percent(target)} BLER"
+    if decided == "undecided":
+        return f"{at} gain {_GAIN.value(gain)} dB {_GAIN.interval(gain)}: undecided"
+    return f"{at} {_less_or_more(gain)}: {decided}"
+
+
+def _less_or_more(gain: Estimate) -> str:
     if gain.is_above(0):
-        return f"needs {gain.value:.2f} dB less {what} than {reference}"
-    if gain.is_below(0):
-        return f"needs {-gain.value:.2f} dB more {what} than {reference}"
-    return f"cannot be told apart from {reference} (gain {gain} dB)"
+        return f"{_DB.value(gain)} dB {_DB.interval(gain)} less"
+    loss = _negated(gain)
+    return f"{_DB.value(loss)} dB {_DB.interval(loss)} more"
+
+
+def _negated(gain: Estimate) -> Estimate:
+    """The same as a loss."""
+    value, low, high = (None if number is None else -number for number in gain.numbers)
+    return replace(gain, value=value, low=high, high=low)

@@ -14,17 +14,14 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
-    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 from ran.config.file_name import checked_file_name
 from ran.errors import InputError
-from ran.link.link_budget import LinkBudget
-from ran.phy.config import Carrier, Config, Decoder, Harq, Pdsch, Pusch, Users
-from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
-from ran.phy.waveform import Waveform
+from ran.link.config import LinkPhysics
+from ran.phy.config import Config, Decoder
 from ran.sim.loading import absolute_files, load_as, shipped
 
 MAX_POINTS = 500
@@ -237,13 +234,8 @@ def _tuples(value: Any) -> Any:
     return {key: _tuples(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
-class Experiment(Config):
-    """What `ran sim` runs. Immutable; written to the run folder with every default filled in.
-
-    esn0_db: points in dB; or link_budget, where the channel has absolute gains: points are then transmit powers in dBm.
-    """
-
-    younger_fields = ("pusch", "pdsch", "precoding", "harq", "waveform", "data", "link_budget", "esn0_db")
+class Named(Config):
+    """What an experiment is called, and what it is for."""
 
     name: Annotated[
         str,
@@ -254,12 +246,17 @@ class Experiment(Config):
         ),
     ]
     description: str = ""
-    carrier: Carrier = Carrier()
-    pdsch: Pdsch | None = None
-    pusch: Annotated[Pusch | None, Field(validate_default=True)] = None
-    users: Users = Users()
-    precoding: Precoding | None = None
-    num_rx_ant: Annotated[int, Field(ge=1, le=1024)] = 4
+
+
+class Experiment(LinkPhysics, Named):
+    """What `ran sim` runs. Immutable; written to the run folder with every default filled in.
+
+    esn0_db: points in dB; or link_budget, where the channel has absolute gains: points are then transmit powers in dBm.
+    """
+
+    younger_fields = (*LinkPhysics.younger_fields, "data", "esn0_db")
+    keys_of_loader = ("sweep",)
+
     channel: Annotated[
         Annotated[Block, Tag("<one>")] | Annotated[tuple[Block, ...], Field(min_length=1), Tag("<per user>")],
         Discriminator(_form_of_channel),
@@ -282,35 +279,10 @@ class Experiment(Config):
             }
         ),
     ] = ()
-    link_budget: LinkBudget | None = None
     stopping: Stopping = Stopping()
     decoder: Decoder = Decoder()
-    harq: Harq | None = None
-    waveform: Waveform | None = None
     data: RecordedSlots | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
-
-    @property
-    def uplink(self) -> Pusch:
-        """The PUSCH; `InputError` where there is a PDSCH instead."""
-        if self.pusch is None:
-            raise InputError("pdsch: got a downlink; allowed: pusch")
-        return self.pusch
-
-    @field_validator("pusch")
-    @classmethod
-    def _uplink_is_the_default(cls, value: Pusch | None, info: ValidationInfo) -> Pusch | None:
-        return Pusch() if value is None and info.data.get("pdsch") is None else value
-
-    @field_validator("precoding", mode="before")
-    @classmethod
-    def _precoding_may_be_a_name(cls, value: Any) -> Any:
-        return precoding_block(value)
-
-    @model_validator(mode="after")
-    def _one_direction(self) -> Experiment:
-        check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
-        return self
 
     @model_validator(mode="after")
     def _points_or_budget(self) -> Experiment:
@@ -416,7 +388,8 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
 
 
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
-    """The experiment with the relative file names of receivers, channels and data taken relative to `folder`."""
+    """The experiment with the relative file names of receivers, channels, impairments and data taken relative to
+    `folder`."""
 
     receivers = tuple(
         receiver.model_validate(absolute_files(receiver.model_dump(), folder)) for receiver in experiment.receivers
@@ -427,4 +400,10 @@ def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperimen
     data = experiment.data
     if data is not None:
         data = data.model_copy(update={"file": str(folder / os.path.expanduser(data.file))})
-    return experiment.model_copy(update={"receivers": receivers, "channel": channel, "data": data})
+    waveform = experiment.waveform
+    if waveform is not None and (waveform.transmit_impairments or waveform.receive_impairments):
+        ends = ("transmit_impairments", "receive_impairments")
+        moved = {end: tuple(absolute_files(block, folder) for block in getattr(waveform, end)) for end in ends}
+        waveform = waveform.model_copy(update=moved)
+    changed = {"receivers": receivers, "channel": channel, "waveform": waveform, "data": data}
+    return experiment.model_copy(update=changed)

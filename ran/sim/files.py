@@ -20,3 +20,11 @@ def write_text(path: Path, text: str) -> None:
         os.replace(new, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """The folder and those above it. InputError when that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be made: {error.strerror or error}; allowed: a writable folder") from None

@@ -9,7 +9,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ran.errors import InputError
-from ran.link.catalogue import channel_fingerprint, with_defaults, without_defaults
+from ran.link.catalogue import channel_fingerprint, impairment_fingerprint, with_defaults, without_defaults
 from ran.sim.device import device_kind
 from ran.sim.experiment import Experiment, ReceiverBlock
 from ran.sim.loading import FILE_SUFFIXES
@@ -73,7 +73,18 @@ def physics(experiment: Experiment) -> dict[str, Any]:
         named = [_without_folder(block) for block in blocks]
         found["channel"] = named if len(blocks) > 1 else named[0]
         found["channel_data"] = contents
+    found |= _of_users_impairments(resolved.get("waveform") or {})
     return found
+
+
+def _of_users_impairments(waveform: Mapping[str, Any]) -> dict[str, Any]:
+    """The waveform with the source of impairments that a user brings in place of where they are; empty without any."""
+    ends = ("transmit_impairments", "receive_impairments")
+    sources = {end: [impairment_fingerprint(block) for block in waveform.get(end, ())] for end in ends}
+    if not any(source for end in ends for source in sources[end]):
+        return {}
+    named = {end: [_without_folder(block) for block in waveform.get(end, ())] for end in ends}
+    return {"waveform": {**waveform, **named}, "impairment_data": sources}
 
 
 def _channels(resolved: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -167,7 +178,10 @@ def run_identity(experiment: Experiment, receivers: Mapping[str, Mapping[str, An
     resolved = experiment.resolved()
     for key in ("name", "description", "stopping"):
         del resolved[key]
-    without_folders = {key: v for key, v in physics(experiment).items() if key.startswith(("channel", "data"))}
+    of_link = physics(experiment)
+    without_folders = {key: v for key, v in of_link.items() if key.startswith(("channel", "data", "impairment"))}
+    if "impairment_data" in of_link:
+        without_folders["waveform"] = of_link["waveform"]
     channels = resolved_channels(experiment)
     without_folders["channel"] = channels if isinstance(resolved["channel"], list | tuple) else channels[0]
     return {**resolved, **without_folders, "receivers": dict(receivers), "simulation_version": SIMULATION_VERSION}

@@ -1,57 +1,54 @@
-"""A worker that is this process: for scripts, notebooks and debuggers."""
+"""A worker that is this process: for scripts, notebooks and debuggers, and for studies with one worker."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Generic, TypeVar
 
-from ran.sim.experiment import Experiment
-from ran.sim.simulation import Build, Simulation
-from ran.sim.worker import Chunk, Done, NonFinite, Simulations, simulate_chunk
+Work = TypeVar("Work")
+Got = TypeVar("Got")
 
 
-class InProcess:
-    """`ran.sim.executor.Workers` with one worker, the caller's own process; the numbers are those of any other.
+class InThisProcess(Generic[Work, Got]):
+    """`ran.sim.executor.WorkersFor` with one worker, the caller's own process; the answers are those of any other.
 
-    build: as of `ran.sim.run.run`, to which `simulation` is given in its place, so that nothing is built twice.
-    An error in a receiver or a channel leaves `wait` as it is, with its own traceback.
+    answer: what does a piece of work. An exception in it leaves `wait` as it is, with its own traceback.
+    one_thread: work has one thread, as in a worker process, so that sums are always taken in the same order.
     """
 
     workers = 1
 
-    def __init__(self, build: Build) -> None:
-        self._simulations = Simulations(build)
-        self._chunk: Chunk | None = None
-
-    def simulation(self, experiment: Experiment) -> Simulation:
-        """The simulation of an experiment, built where it is not there."""
-        return self._simulations.of(experiment)
+    def __init__(self, answer: Callable[[Work], Got], one_thread: bool = True) -> None:
+        self._answer = answer
+        self._one_thread = one_thread
+        self._waiting: list[Work] = []
 
     @property
     def idle(self) -> int:
-        return int(self._chunk is None)
+        return self.workers - len(self._waiting)
 
     @property
-    def in_flight(self) -> tuple[Chunk, ...]:
-        return () if self._chunk is None else (self._chunk,)
+    def in_flight(self) -> tuple[Work, ...]:
+        return tuple(self._waiting)
 
-    def submit(self, chunk: Chunk) -> None:
-        """Keep `chunk` for `wait`, which simulates it."""
-        self._chunk = chunk
+    def submit(self, work: Work) -> None:
+        """Take a piece of work; `wait` does it."""
+        self._waiting.append(work)
 
-    def wait(self, timeout_s: float | None) -> list[tuple[Chunk, Done | NonFinite]]:
-        """Simulate the chunk that was submitted."""
-        chunk, self._chunk = self._chunk, None
-        if chunk is None or chunk.experiment is None:
+    def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
+        """Do the work that was taken."""
+        if not self._waiting:
             return []
-        with _one_thread():
-            return [(chunk, simulate_chunk(self.simulation(chunk.experiment), chunk.experiment, chunk))]
+        work = self._waiting.pop()
+        with _one_thread() if self._one_thread else nullcontext():
+            return [(work, self._answer(work))]
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """As in a worker process: sums are always taken in the same order. The caller gets its threads back."""
+    """As in a worker process. The caller gets its threads back."""
     torch, numba = sys.modules.get("torch"), sys.modules.get("numba")
     before = torch.get_num_threads() if torch else 0, numba.get_num_threads() if numba else 0
     if torch:

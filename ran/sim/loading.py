@@ -35,7 +35,8 @@ def load_as(
     """
     data, folder = read_values(name_or_path, overrides, built_in)
     if "sweep" in data:
-        raise InputError(f"{name_or_path}: sweep: got one; allowed: in experiments of `ran sim`, elsewhere none")
+        verbs = "`ran sim`, `ran adapt`, `ran beams` and `ran csi`"
+        raise InputError(f"{name_or_path}: sweep: got one; allowed: with {verbs}, elsewhere none")
     return validate(model, with_points(data, folder), str(name_or_path)), folder
 
 

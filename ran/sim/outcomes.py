@@ -6,8 +6,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from ran.sim.segment import NUM_RECEIVED, Segment
+from ran.sim.segment import Segment
 from ran.sim.throughput import Stream
+from ran.stats.counts import Counts
+
+#: Of no drops.
+_NOTHING = Counts.of([], [])
 
 
 class TaskOutcomes:
@@ -18,7 +22,7 @@ class TaskOutcomes:
 
     def __init__(self, segments: Iterable[Segment] = ()) -> None:
         self._beyond = {segment.first_drop: segment for segment in segments}
-        self._prefix: list[Segment] = []
+        self._parts: list[Counts] = []
         self._known = 0
         self._processors: list[tuple[int, str]] = []  # from which drop on, by which kind
         self._close_gaps()
@@ -30,49 +34,19 @@ class TaskOutcomes:
 
     def _close_gaps(self) -> None:
         while (segment := self._beyond.pop(self._known, None)) is not None:
-            if len(segment.block_errors) == 0:
+            if segment.counts.drops == 0:
                 continue
-            self._prefix.append(segment)
+            self._parts.append(segment.counts)
             self._processors.append((self._known, segment.processor))
-            self._known += len(segment.block_errors)
-
-    def _joined(self) -> Segment | None:
-        """The prefix as one segment. Parts are joined when somebody looks, so that loading takes linear time."""
-        if len(self._prefix) > 1:
-            blocks, bits, earlier, second, received = (
-                np.concatenate([getattr(segment, name) for segment in self._prefix])
-                for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received")
-            )
-            self._prefix = [Segment(0, blocks, bits, earlier, second, received)]
-        return self._prefix[0] if self._prefix else None
+            self._known += segment.counts.drops
 
     @property
-    def block_errors(self) -> np.ndarray:
-        """int64 [drops] of the prefix; `bit_errors` likewise."""
-        joined = self._joined()
-        return np.zeros(0, np.int64) if joined is None else joined.block_errors
-
-    @property
-    def bit_errors(self) -> np.ndarray:
-        joined = self._joined()
-        return np.zeros(0, np.int64) if joined is None else joined.bit_errors
-
-    @property
-    def earlier_errors(self) -> np.ndarray:
-        """int64 [drops, transmissions - 1], see `Segment`; `second_errors` [drops, transmissions]."""
-        joined = self._joined()
-        return np.zeros((0, 0), np.int64) if joined is None else joined.earlier_errors
-
-    @property
-    def second_errors(self) -> np.ndarray:
-        joined = self._joined()
-        return np.zeros((0, 0), np.int64) if joined is None else joined.second_errors
-
-    @property
-    def received(self) -> np.ndarray:
-        """float32 [drops, users, NUM_RECEIVED], see `Segment`."""
-        joined = self._joined()
-        return np.zeros((0, 0, NUM_RECEIVED), np.float32) if joined is None else joined.received
+    def counts(self) -> Counts:
+        """Of the prefix. Parts are joined when somebody looks, so that loading takes linear time."""
+        if not self._parts:
+            return _NOTHING
+        self._parts = [Counts.joined(self._parts)]
+        return self._parts[0]
 
     @property
     def prefix(self) -> int:
@@ -90,7 +64,7 @@ class TaskOutcomes:
         """
         number = len(bits_per_block)
         delivered, transmissions = self.delivered(number, drops), self.transmissions(number, drops)
-        second = self.second_errors[:drops]
+        second = self.counts.second_errors[:drops]
         if not second.shape[1]:
             return (Stream(delivered, transmissions, number, bits_per_block[0]),)
         of_second = Stream(1 - second[:, -1], 1 + second[:, :-1].sum(1), 1, bits_per_block[1])
@@ -99,13 +73,13 @@ class TaskOutcomes:
 
     def delivered(self, blocks_per_drop: int, drops: int | None = None) -> np.ndarray:
         """Blocks that arrived, int64 [drops]."""
-        return np.asarray(blocks_per_drop - self.block_errors[:drops])
+        return np.asarray(blocks_per_drop - self.counts.block_errors[:drops])
 
     def transmissions(self, blocks_per_drop: int, drops: int | None = None) -> np.ndarray:
         """Transmissions of blocks, int64 [drops]: every block's first, and one after each failure but the last."""
-        return np.asarray(blocks_per_drop + self.earlier_errors[:drops].sum(1))
+        return np.asarray(blocks_per_drop + self.counts.earlier_errors[:drops].sum(1))
 
     @property
     def ranges_beyond(self) -> list[range]:
         """Known drops after the first gap, ascending."""
-        return [range(first, first + len(s.block_errors)) for first, s in sorted(self._beyond.items())]
+        return [range(first, first + s.counts.drops) for first, s in sorted(self._beyond.items())]

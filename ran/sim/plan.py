@@ -91,7 +91,7 @@ class Plan:
         if not curve.points or not curve.points[0].finished:
             return False
         first = curve.points[0]
-        errors = outcomes[first.receiver, first.esn0_db].block_errors[: first.drops].sum()
+        errors = outcomes[first.receiver, first.esn0_db].counts.block_errors[: first.drops].sum()
         return bool(errors <= bler * first.drops * self._blocks_per_drop)
 
     def _walk(self, receiver: str, outcomes: Outcomes, first: int) -> Curve:
@@ -107,12 +107,12 @@ class Plan:
             known = outcomes.get((receiver, esn0_db)) or TaskOutcomes()
             used = self._drops_used(known)
             drops = known.prefix if used is None else used
-            errors = int(known.block_errors[:drops].sum())
+            errors = int(known.counts.block_errors[:drops].sum())
             bler = errors / (drops * self._blocks_per_drop) if drops else 1.0
             if certain and drops:
                 points.append(Point(receiver, esn0_db, drops, used is not None))
             if used is None:
-                expected = drops_expected(self._rule, known.block_errors, self._blocks_per_drop)
+                expected = drops_expected(self._rule, known.counts.block_errors, self._blocks_per_drop)
                 needs.append(Need(receiver, esn0_db, expected, self._rule.max_slots, certain))
                 if self._end_bler > 0:
                     certain = False
@@ -169,7 +169,7 @@ class Plan:
         """`drops_used`, computed again only when more drops became known."""
         prefix, used = self._decided.get(known, (-1, None))
         if used is None and prefix != known.prefix:
-            used = drops_used(self._rule, known.block_errors, self._blocks_per_drop)
+            used = drops_used(self._rule, known.counts.block_errors, self._blocks_per_drop)
             self._decided[known] = (known.prefix, used)
         return used
 
@@ -199,6 +199,6 @@ class Plan:
             known = outcomes.get((receiver, self._grid[middle])) or TaskOutcomes()
             if known.prefix < slots:
                 return Need(receiver, self._grid[middle], slots, slots, certain=True)
-            bler = known.block_errors[:slots].sum() / (slots * self._blocks_per_drop)
+            bler = known.counts.block_errors[:slots].sum() / (slots * self._blocks_per_drop)
             low, high = (middle, high) if bler >= search.threshold else (low, middle)
         return low

@@ -8,18 +8,20 @@ from ran.sim.executor import Executor
 from ran.sim.experiment import Experiment
 from ran.sim.identity import parse_replay_key, scenario_id
 from ran.sim.simulation import Build, build_simulation
-from ran.sim.worker import Chunk, NonFinite
+from ran.sim.worker import Chunk, Failure, NonFinite
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a receiver made of the drop; or, with `non_finite` set, where the drop `drop` of its batch went wrong."""
+    """What a receiver made of the drop; or, with `non_finite` set, where the drop `drop` of its batch went wrong; or,
+    with `failure` set, the exception that it raised."""
 
     receiver: str
     drop: int
     block_errors: int = 0
     bit_errors: int = 0
     non_finite: str = ""
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,10 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
             [(_, answer)] = executor.wait(None)
             if isinstance(answer, NonFinite):
                 outcomes.append(Outcome(title, answer.drop, non_finite=answer.stage))
+            elif isinstance(failure := answer.failures.get(title), Failure):
+                outcomes.append(Outcome(title, drop, failure=failure))
             else:
-                found, place = answer.outcomes[title], drop - first
+                found, place = answer.outcomes[title].counts, drop - first
                 errors = int(found.block_errors[place]), int(found.bit_errors[place])
                 outcomes.append(Outcome(title, drop, *errors))
     blocks = link.blocks_per_drop

@@ -23,10 +23,11 @@ from ran.sim.past_receivers import with_past
 from ran.sim.plan import Plan, Point
 from ran.sim.processor import mixed_processors
 from ran.sim.run_folder import STORE
-from ran.sim.segment import NUM_RECEIVED, Content
+from ran.sim.segment import Content
 from ran.sim.store import Store
 from ran.sim.throughput import fraction_of_maximum
 from ran.stats import Estimate, grouped_wilson
+from ran.stats.counts import NUM_RECEIVED
 
 CSV_COLUMNS = (
     "receiver",
@@ -384,11 +385,11 @@ def _block_sizes(blocks_per_drop: int, bits_per_block: int | list[int]) -> tuple
 
 def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> PointResult:
     """Counts and rates of the drops that count."""
-    per_drop = known.block_errors[: point.drops]
+    per_drop = known.counts.block_errors[: point.drops]
     blocks = point.drops * dimensions.blocks_per_drop
     block_errors = int(per_drop.sum())
     per_block = dimensions.blocks_per_drop
-    earlier = known.earlier_errors[: point.drops]
+    earlier = known.counts.earlier_errors[: point.drops]
     transmissions = known.transmissions(per_block, point.drops)
     streams = known.streams(dimensions.bits_per_block, point.drops)
     bits_per_s = sum(stream.bits_per_s(dimensions.slot_duration_s) for stream in streams)
@@ -401,7 +402,7 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         blocks=blocks,
         block_errors=block_errors,
         error_rate=grouped_wilson(per_drop, dimensions.blocks_per_drop),
-        bit_errors=int(known.bit_errors[: point.drops].sum()),
+        bit_errors=int(known.counts.bit_errors[: point.drops].sum()),
         bits=point.drops * sum(dimensions.bits_per_block),
         throughput_mbps=bits_per_s / 1e6,
         block_errors_per_drop=per_drop,
@@ -409,7 +410,7 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         fraction=fraction_of_maximum(streams, dimensions.max_transmissions),
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
         bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
-        received=known.received[: point.drops],
+        received=known.counts.received[: point.drops],
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,
         transmissions_per_drop=transmissions,

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-import numpy as np
+from ran.stats.counts import Counts
 
-#: Columns of `Segment.received`.
-NUM_RECEIVED = 5
 #: Kind of processor of drops that were stored before it was.
 UNKNOWN_PROCESSOR = "unknown"
 
@@ -26,35 +24,20 @@ class Task:
     receiver_id: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Segment:
-    """Outcomes of consecutive drops of a task: block_errors and bit_errors int64 [drops], of all users or codewords.
+    """Counts of consecutive drops of a task, from `first_drop` on.
 
-    earlier_errors int64 [drops, transmissions - 1]: with HARQ, blocks in error after every transmission but the last.
-    second_errors int64 [drops, transmissions]: with two codewords, the second's part in the errors after each.
-    received float32 [drops, users, 5]: with a link budget, of every user the received Es/N0 in dB, path gain in dB,
-    horizontal distance in m (NaN: unknown), condition (0 LOS, 1 NLOS, 2 O2I, -1 unknown) and blocks in error.
     processor: the kind of processor that simulated them (`ran.sim.processor`).
     """
 
     first_drop: int
-    block_errors: np.ndarray
-    bit_errors: np.ndarray
-    earlier_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    second_errors: np.ndarray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
-    received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
+    counts: Counts
     processor: str = UNKNOWN_PROCESSOR
-
-    def __post_init__(self) -> None:
-        for name in ("earlier_errors", "second_errors"):
-            if getattr(self, name).size == 0:
-                object.__setattr__(self, name, np.zeros((len(self.block_errors), 0), np.int64))
-        if self.received.size == 0:
-            object.__setattr__(self, "received", np.zeros((len(self.block_errors), 0, NUM_RECEIVED), np.float32))
 
     @property
     def last_drop(self) -> int:
-        return self.first_drop + len(self.block_errors) - 1
+        return self.first_drop + self.counts.drops - 1
 
 
 @dataclass(frozen=True)

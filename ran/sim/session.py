@@ -133,7 +133,7 @@ class Session:
     def so_far(self, need: Need) -> tuple[int, int, int]:
         """Drops, blocks and blocks in error that are known of a receiver at a point."""
         known = self._outcomes[need.receiver, need.esn0_db]
-        return known.prefix, known.prefix * self._blocks_per_drop, int(known.block_errors.sum())
+        return known.prefix, known.prefix * self._blocks_per_drop, int(known.counts.block_errors.sum())
 
     def drops_left(self) -> int:
         """A guess of the drops that are still to be simulated."""
@@ -148,9 +148,9 @@ class Session:
         widest = 0.0
         for need in self.missing:
             known = self._outcomes[need.receiver, need.esn0_db]
-            errors = int(known.block_errors.sum())
+            errors = int(known.counts.block_errors.sum())
             if not errors:
                 return float("inf")
-            bler = grouped_wilson(known.block_errors, self._blocks_per_drop)
+            bler = grouped_wilson(known.counts.block_errors, self._blocks_per_drop)
             widest = max(widest, 2 * (bler.half_width or 0) / bler.known)
         return widest

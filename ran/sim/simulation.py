@@ -9,28 +9,7 @@ from typing import Any, Protocol
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.segment import UNKNOWN_PROCESSOR
-
-
-class DropOutcomes(Protocol):
-    """What a link returns per receiver: integer arrays [drops], summed over the blocks of a drop."""
-
-    @property
-    def block_errors(self) -> Any: ...
-
-    @property
-    def bit_errors(self) -> Any: ...
-
-    @property
-    def earlier_errors(self) -> Any:
-        """[drops, transmissions - 1]: blocks in error after every transmission but the last."""
-
-    @property
-    def second_errors(self) -> Any:
-        """[drops, transmissions]: those that belong to a second codeword; [drops, 0] where there is none."""
-
-    @property
-    def received(self) -> Any:
-        """float32 [drops, users, 5]: with a link budget, the columns of `Segment.received`; else [drops, 0, 5]."""
+from ran.stats.counts import Counts
 
 
 class SimulatedLink(Protocol):
@@ -51,7 +30,7 @@ class SimulatedLink(Protocol):
 
     def simulate(
         self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str
-    ) -> Mapping[str, DropOutcomes]: ...
+    ) -> Mapping[str, Counts]: ...
 
 
 class NonFiniteNumbers(Exception):
@@ -98,7 +77,7 @@ class LinkSizes:
 
     def simulate(
         self, receivers: Mapping[str, Any], drops: range, esn0_db: float, seed: int, scenario_id: str
-    ) -> Mapping[str, DropOutcomes]:
+    ) -> Mapping[str, Counts]:
         """Nothing can be simulated any more."""
         raise RuntimeError("this link has only sizes; build the simulation again")
 
@@ -133,18 +112,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         )
     resolved = experiment.resolved()
     try:
-        config = LinkConfig(
-            carrier=experiment.carrier,
-            pusch=experiment.pusch,
-            pdsch=experiment.pdsch,
-            users=experiment.users,
-            precoding=experiment.precoding,
-            num_rx_ant=experiment.num_rx_ant,
-            channel=resolved["channel"],
-            harq=experiment.harq,
-            waveform=experiment.waveform,
-            link_budget=experiment.link_budget,
-        )
+        config = LinkConfig(**experiment.physics, channel=resolved["channel"])
     except ValidationError as error:
         raise InputError(explain(error, LinkConfig)) from None
     link = Link(config, experiment.decoder, device)

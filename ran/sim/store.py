@@ -13,7 +13,7 @@ from typing import Any
 
 from ran.config.doors import check_regular
 from ran.errors import InputError
-from ran.sim.segment import NUM_RECEIVED, Content, Segment, Task
+from ran.sim.segment import Content, Segment, Task
 from ran.sim.store_format_1 import read_format_1
 from ran.sim.store_rows import (
     TABLES,
@@ -26,6 +26,7 @@ from ran.sim.store_rows import (
     segment_row,
     task_row,
 )
+from ran.stats.counts import NUM_RECEIVED
 
 __all__ = ["NUM_RECEIVED", "Content", "Segment", "Store", "Task"]
 
@@ -110,7 +111,7 @@ class Store:
             of_task.sort(key=lambda segment: segment.first_drop)
         damage = _damage(tables, tasks)
         damage += [
-            f"the row of tasks that names {sum(len(s.block_errors) for s in of_task)} drops of task {task_id[:12]} is "
+            f"the row of tasks that names {sum(s.counts.drops for s in of_task)} drops of task {task_id[:12]} is "
             "missing"
             for task_id, of_task in segments.items()
             if task_id not in tasks

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 
 from ran.errors import InputError
-from ran.sim.segment import NUM_RECEIVED, Content, Segment, Task
+from ran.sim.segment import Content, Segment, Task
+from ran.stats.counts import NUM_RECEIVED, Counts
 
 _Parts = Mapping[tuple[str, int], list[np.ndarray] | None]
 
@@ -130,10 +131,12 @@ def _segment(
         if parts is None or any(len(part) != drops for part in parts) or (table is not None and not parts):
             return None
         stacked.append(np.stack(parts, axis=1) if parts else np.zeros((drops, 0), np.int64))
+    if stacked[1].shape[1] not in (0, stacked[0].shape[1] + 1):
+        return None
     state = np.zeros((drops, 0, NUM_RECEIVED), np.float32)
     if received is not None:
         found = received.get((task_id, first))
         if found is None or len(found) != drops or not np.array_equal(found[..., -1].sum(1), block_errors):
             return None
         state = found
-    return Segment(first, block_errors, bit_errors, stacked[0], stacked[1], state)
+    return Segment(first, Counts.of(block_errors, bit_errors, stacked[0], stacked[1], state))

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from ran.sim.segment import NUM_RECEIVED, Segment, Task
+from ran.sim.segment import Segment, Task
+from ran.stats.counts import NUM_RECEIVED, Counts
 
 #: Columns of every table, without `content`, the row's hash; the first `_KEYS` of them are its key.
 TABLES: dict[str, dict[str, str]] = {
@@ -146,19 +147,22 @@ def task_row(task: Task) -> tuple[Any, ...]:
 
 
 def segment_row(task_id: str, segment: Segment) -> tuple[Any, ...]:
-    """Values of a row of `outcomes`."""
+    """Values of a row of `outcomes`. ValueError for counters that the table has no column for."""
+    counts = segment.counts
+    if set(counts.counters) != {"bit_errors"}:
+        raise ValueError(f"counters: got {sorted(counts.counters)}; allowed: bit_errors")
     return (
         task_id,
         int(segment.first_drop),
-        len(segment.block_errors),
-        int(segment.block_errors.sum()),
-        int(segment.bit_errors.sum()),
+        counts.drops,
+        int(counts.block_errors.sum()),
+        int(counts.bit_errors.sum()),
         segment.processor,
-        segment.block_errors.astype("<u2").tobytes(),
-        segment.bit_errors.astype("<u4").tobytes(),
-        segment.earlier_errors.astype("<u2").tobytes(),
-        segment.second_errors.astype("<u2").tobytes(),
-        segment.received.astype("<f4").tobytes(),
+        counts.block_errors.astype("<u2").tobytes(),
+        counts.bit_errors.astype("<u4").tobytes(),
+        counts.earlier_errors.astype("<u2").tobytes(),
+        counts.second_errors.astype("<u2").tobytes(),
+        counts.received.astype("<f4").tobytes(),
     )
 
 
@@ -166,12 +170,11 @@ def row_segment(values: Sequence[Any]) -> Segment:
     """The segment of an intact row of `outcomes`."""
     _, first, drops, _, _, processor, blocks, bits, earlier, second, received = values
     shape = (drops, -1) if drops else (0, 0)
-    return Segment(
-        first,
-        np.frombuffer(blocks, "<u2").astype(np.int64),
-        np.frombuffer(bits, "<u4").astype(np.int64),
-        np.frombuffer(earlier, "<u2").astype(np.int64).reshape(shape),
-        np.frombuffer(second, "<u2").astype(np.int64).reshape(shape),
+    counts = Counts.of(
+        np.frombuffer(blocks, "<u2"),
+        np.frombuffer(bits, "<u4"),
+        np.frombuffer(earlier, "<u2").reshape(shape),
+        np.frombuffer(second, "<u2").reshape(shape),
         np.frombuffer(received, "<f4").astype(np.float32).reshape(*shape, NUM_RECEIVED),
-        processor,
     )
+    return Segment(first, counts, processor)

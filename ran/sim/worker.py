@@ -13,8 +13,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
 
-import numpy as np
-
+from ran.config.storage import is_storage_failure
 from ran.errors import InputError
 from ran.registry.user_file import refusal_of_user_code
 from ran.sim.allocator import keep_freed_memory
@@ -73,11 +72,15 @@ def work(connection: Connection, program: Program) -> None:
         use_one_thread()
         while (asked := _next(connection)) is not None:
             _tell(connection, station.answer(asked))
-    except InputError as error:
-        _tell(connection, Refused(str(error)))
     except RunStopped as error:
         _tell(connection, Stopped(str(error)))
     except Exception as error:
+        if is_storage_failure(error):
+            _tell(connection, Stopped(str(error)))
+            return
+        if isinstance(error, InputError):
+            _tell(connection, Refused(str(error)))
+            return
         refusal = refusal_of_user_code(error)
         _tell(connection, Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
 
@@ -154,6 +157,12 @@ class Simulations:
             del self._built[next(iter(self._built))]
         return simulation
 
+    def answer(self, chunk: Chunk) -> Done | NonFinite:
+        """The outcomes of a chunk that brings its experiment."""
+        if chunk.experiment is None:
+            raise ValueError("chunk: got none of an experiment; allowed: one that brings its experiment")
+        return simulate_chunk(self.of(chunk.experiment), chunk.experiment, chunk)
+
 
 def _next(connection: Connection) -> Any:
     try:
@@ -165,16 +174,18 @@ def _next(connection: Connection) -> Any:
 def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk) -> Done | NonFinite:
     """The outcomes of a chunk. Where a receiver of several fails, each is tried alone, and the others have theirs.
 
-    InputError where the link refuses its input, whatever the receiver.
+    InputError where the link refuses its input, whatever the receiver; any exception of a link without receivers.
     """
     started = time.perf_counter()
     try:
         outcomes = _outcomes(simulation, experiment, chunk, chunk.receivers)
         return Done(outcomes, time.perf_counter() - started)
     except simulation.non_finite as error:
-        if len(chunk.receivers) == 1:
+        if len(chunk.receivers) <= 1:
             return NonFinite(error.stage, error.drop_index)
     except (Exception, SystemExit) as error:
+        if not chunk.receivers:  # the link alone, as data sets have it: there is no receiver to blame
+            raise
         if len(chunk.receivers) == 1:
             if isinstance(error, InputError) and len(experiment.receivers) == 1:
                 raise
@@ -212,18 +223,7 @@ def _outcomes(
     """What some receivers make of the drops of a chunk."""
     receivers = {title: simulation.receivers[title] for title in titles}
     found = simulation.link.simulate(receivers, chunk.drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
-    return {
-        title: Segment(
-            chunk.drops.start,
-            np.asarray(drops.block_errors, np.int64),
-            np.asarray(drops.bit_errors, np.int64),
-            np.asarray(drops.earlier_errors, np.int64),
-            np.asarray(drops.second_errors, np.int64),
-            np.asarray(drops.received, np.float32),
-            simulation.processor,
-        )
-        for title, drops in found.items()
-    }
+    return {title: Segment(chunk.drops.start, counts, simulation.processor) for title, counts in found.items()}
 
 
 def _tell(connection: Connection, answer: Any) -> None:

@@ -24,6 +24,8 @@ from ran.studies.part import Part, PartResult
 _KIND, _ORDER, _PART = "study", "parts", "part "
 #: Of a study made of jobs: what all of its results depend on.
 _IDENTITY = "jobs_identity"
+#: Of a study made of jobs: what a report of the last request is made from, beside the results.
+_DESCRIBED = "jobs_request"
 
 
 #: A part, its simulation (None where no receiver takes it), the `receiver_identity` of its receivers by title, and the
@@ -79,9 +81,9 @@ class StudyFolder:
                 "or another folder by --out"
             )
 
-    def claim_jobs(self, identity: Mapping[str, Any]) -> None:
-        """Write down what all results of the study's jobs depend on."""
-        self.store.set_meta({_IDENTITY: json.dumps(identity)})
+    def claim_jobs(self, identity: Mapping[str, Any], described: Mapping[str, Any]) -> None:
+        """Write down what all results of the study's jobs depend on, and what a report of this request is made from."""
+        self.store.set_meta({_IDENTITY: json.dumps(identity), _DESCRIBED: json.dumps(described)})
 
     def describe(self, parts: Iterable[Described]) -> None:
         """Write down the parts of a request.
@@ -170,13 +172,14 @@ def kind_of(path: Path) -> str | None:
 
 @dataclass(frozen=True)
 class JobsFound:
-    """What the folder of a study made of jobs holds: keys of results, and the study's text.
+    """What the folder of a study made of jobs holds: results by key, and the study's text.
 
-    left: jobs that were known to be missing when the last result was stored.
+    damage: what cannot be read, a sentence each.
     """
 
-    results: tuple[str, ...]
+    results: Mapping[str, bytes]
     meta: Mapping[str, str]
+    damage: tuple[str, ...] = ()
 
     @property
     def is_complete(self) -> bool:
@@ -184,7 +187,18 @@ class JobsFound:
 
     @property
     def left(self) -> int:
+        """Jobs that were known to be missing when the last result was stored."""
         return int(self.meta.get("jobs_left", 0))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What all results depend on."""
+        return dict(json.loads(self.meta[_IDENTITY]))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a report of the last request is made from, beside the results."""
+        return dict(json.loads(self.meta.get(_DESCRIBED, "{}")))
 
 
 def load_jobs(path: Path) -> JobsFound | None:
@@ -194,7 +208,7 @@ def load_jobs(path: Path) -> JobsFound | None:
         content = store.content()
     finally:
         store.close()
-    return None if content.jobs is None else JobsFound(tuple(content.jobs), content.meta)
+    return None if content.jobs is None else JobsFound(content.jobs, content.meta, tuple(content.damage))
 
 
 def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:

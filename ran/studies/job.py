@@ -83,31 +83,5 @@ class JobStation:
         return self._worker.work(work)
 
 
-class InThisProcess:
-    """One worker that is this process."""
-
-    workers = 1
-
-    def __init__(self, worker: JobWorker) -> None:
-        self._worker = worker
-        self._waiting: list[Job] = []
-
-    @property
-    def idle(self) -> int:
-        return 1 - len(self._waiting)
-
-    @property
-    def in_flight(self) -> tuple[Job, ...]:
-        return tuple(self._waiting)
-
-    def submit(self, work: Job) -> None:
-        """Take a job; `wait` does it."""
-        self._waiting.append(work)
-
-    def wait(self, timeout_s: float | None) -> list[tuple[Job, Results]]:
-        job = self._waiting.pop()
-        return [(job, self._worker.work(job))]
-
-
-#: Workers that do jobs: `InThisProcess`, `ran.sim.executor.Pool` or `ran.sim.cluster.ClusterPool`.
+#: Workers that do jobs: `ran.sim.in_process.InThisProcess`, `ran.sim.executor.Pool` or `ran.sim.cluster.ClusterPool`.
 JobWorkers = WorkersFor[Job, Results]

@@ -10,7 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,9 +20,10 @@ from safetensors.numpy import load, save
 
 from ran.sim.executor import Pool, available_cores
 from ran.sim.identity import digest
+from ran.sim.in_process import InThisProcess
 from ran.sim.store import Store
 from ran.studies.folder import StudyFolder
-from ran.studies.job import Arrays, InThisProcess, Job, JobProgram, JobWorker, JobWorkers, Results
+from ran.studies.job import Arrays, Job, JobProgram, JobWorker, JobWorkers, Results
 
 #: The jobs that are missing, most urgent first, given the results that are there.
 Plan = Callable[[Results], Iterable[Job]]
@@ -37,7 +38,9 @@ class JobStudy:
     named: from the request to plain values that tell whether another machine would name its results by the same keys
     and identity: versions and contents of files; pickled.
     stages: plans, one after the other; a plan is asked again when workers run out of jobs. pages: names of the
-    files that the study writes into its folder.
+    files that the study writes into its folder. described: what a report of the request is made from, beside the
+    results: plain values, written into the store. here: a worker that this process has already. before: called once
+    before workers start, when anything is missing: to compile what all of them need.
     """
 
     kind: str
@@ -47,11 +50,18 @@ class JobStudy:
     named: Callable[[Any], Mapping[str, Any]]
     stages: Sequence[Plan]
     pages: tuple[str, ...] = ()
+    described: Mapping[str, Any] = field(default_factory=dict)
+    here: JobWorker | None = None
+    before: Callable[[], None] = lambda: None
 
     @property
     def program(self) -> JobProgram:
         """What workers do, in processes or on a cluster."""
         return JobProgram(self.build, self.request, self.named)
+
+    def worker(self) -> JobWorker:
+        """The worker of this process."""
+        return self.here or self.build(self.request)
 
 
 @dataclass(frozen=True)
@@ -95,37 +105,42 @@ def run_jobs(
     workers: int | None = None,
     listener: JobListener | None = None,
     executor: JobWorkers | None = None,
-    here: JobWorker | None = None,
-    before: Callable[[], None] = lambda: None,
 ) -> dict[str, Arrays]:
     """Do the jobs whose results the folder `out` does not hold yet; returns all its results by key.
 
     out: None does them all in this process and stores nothing. workers: processes, by default one per core; with one,
-    jobs are done here. executor: workers elsewhere, such as a cluster's. here: a worker that this process has already.
-    before: called once before workers start, when anything is missing: to compile what all of them need.
+    jobs are done here. executor: workers elsewhere, such as a cluster's.
 
     The number and place of workers change no result, nor does an interruption: what a job brought is stored at once, in
     one transaction, and the same call goes on from there. `InputError` for a folder of anything else.
     """
     listener = listener or Silent()
     if out is None:
-        return _Driver(study, None, {}, listener, before).run(
-            nullcontext(InThisProcess(here or study.build(study.request)))
-        )
+        return _Driver(study, None, {}, listener).run(nullcontext(InThisProcess(study.worker().work, one_thread=False)))
     with StudyFolder(Path(out), study.kind, study.identity, study.pages) as folder:
         for line in folder.news:
             listener.say(f"warning: {line}")
-        prefix = digest(study.identity)[:16] + " "
+        prefix = key_prefix(study.identity)
         stored = folder.content.jobs or {}
-        known = {key.removeprefix(prefix): load(blob) for key, blob in stored.items() if key.startswith(prefix)}
-        folder.claim_jobs(study.identity)
-        driver = _Driver(study, folder.store, known, listener, before, prefix)
+        known = unpacked(stored, prefix)
+        folder.claim_jobs(study.identity, study.described)
+        driver = _Driver(study, folder.store, known, listener, prefix)
         count = workers or available_cores()
         if executor is not None:
             return driver.run(nullcontext(executor))
         if count == 1:
-            return driver.run(_alone(here or study.build(study.request)))
+            return driver.run(nullcontext(InThisProcess(study.worker().work)))
         return driver.run(_started(study.program, count, listener))
+
+
+def key_prefix(identity: Mapping[str, Any]) -> str:
+    """What keys begin with in the store, so that results of another identity are never taken for these."""
+    return digest(identity)[:16] + " "
+
+
+def unpacked(stored: Mapping[str, bytes], prefix: str) -> dict[str, Arrays]:
+    """The results of a store whose keys begin with `prefix`, by what follows it."""
+    return {key.removeprefix(prefix): load(blob) for key, blob in stored.items() if key.startswith(prefix)}
 
 
 @contextmanager
@@ -136,19 +151,6 @@ def _started(program: JobProgram, count: int, listener: JobListener) -> Iterator
         yield pool
 
 
-@contextmanager
-def _alone(worker: JobWorker) -> Iterator[JobWorkers]:
-    """This process with one thread, as every worker has: sums are then always taken in the same order."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield InThisProcess(worker)
-    finally:
-        torch.set_num_threads(before)
-
-
 class _Driver:
     def __init__(
         self,
@@ -156,11 +158,10 @@ class _Driver:
         store: Store | None,
         known: dict[str, Arrays],
         listener: JobListener,
-        before: Callable[[], None],
         prefix: str = "",
     ) -> None:
         self._study, self._store, self._known, self._listener = study, store, known, listener
-        self._before, self._prefix = before, prefix
+        self._prefix = prefix
         self._prepared: set[Any] = set()
         self._started = time.monotonic()
         self._done = 0
@@ -172,7 +173,7 @@ class _Driver:
         """workers: entered only if there is something to do."""
         stages = list(self._study.stages)
         if any(self._missing(plan) for plan in stages):
-            self._before()
+            self._study.before()
             with workers as hands:
                 for plan in stages:
                     self._stage(plan, hands)
@@ -217,7 +218,9 @@ class _Driver:
         if set(results) != set(job.keys):
             raise ValueError(f"job {job.title}: got results {sorted(results)}; allowed: {sorted(job.keys)}")
         if self._store is not None:
-            blobs = {self._prefix + key: _bytes(arrays) for key, arrays in results.items()}
+            # what another job has brought meanwhile is equal
+            new = {key: arrays for key, arrays in results.items() if key not in self._known}
+            blobs = {self._prefix + key: _bytes(arrays) for key, arrays in new.items()}
             self._store.add_jobs(blobs, self._times(left, workers))
         self._known.update(results)
         if not job.keys:

@@ -68,6 +68,8 @@ class BeamRecipe(Config):
     limits: what the model is not for; goes into the model card. evaluate: beam experiments whose figures go there too.
     """
 
+    keys_of_loader = ("base",)
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

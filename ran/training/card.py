@@ -142,6 +142,20 @@ def add_matrix(card_path: Path, matrix: dict[str, Any]) -> None:
     write_text(card_path.with_suffix(".md"), card_text(card))
 
 
+def _range(card: dict[str, Any]) -> list[str]:
+    """The rows on what the networks are not followed beyond."""
+    if "trained_range" not in card:
+        return []
+    shown = card["trained_range"]
+    ends = ", ".join(f"{_MODULATION[int(bits)]} {end:g} dB" for bits, end in shown["highest_esn0_db"].items())
+    fewest = shown["fewest_dmrs_positions"]
+    return [
+        f"| trained up to an Es/N0 of | {ends}; beyond it the network is shown no stronger signal, and its corrections "
+        "fade |",
+        f"| fewest DM-RS positions | {fewest}; with fewer the classical receiver decides |",
+    ]
+
+
 def card_text(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     training = card["training"]
@@ -159,6 +173,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"| parameters | {card['parameters']:,} |",
         *_flops(card),
         f"| may be used for | {modulations}; {' or '.join(str(n) for n in card['num_layers'])} layer(s) |",
+        *_range(card),
         f"| trained on | {training['slots_seen']:,} slots in {training['steps']:,} steps, seed {training['seed']} |",
         f"| training time | {training['seconds']:,} s, {training['threads']} thread(s), torch {training['torch']} |",
         *([f"| remark | {training['remark']} |"] if "remark" in training else []),

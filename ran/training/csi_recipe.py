@@ -56,6 +56,8 @@ class CsiRecipe(Config):
     limits: what the model is not for. evaluate: CSI experiments whose figures go into the model card.
     """
 
+    keys_of_loader = ("base",)
+
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1

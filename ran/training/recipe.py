@@ -100,6 +100,7 @@ class Recipe(Config):
     """
 
     younger_fields = ("data", "offsets", "validation", "init", "replay", "guard_tolerance", "limits")
+    keys_of_loader = ("base",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""

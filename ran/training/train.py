@@ -16,7 +16,7 @@ from torch import nn
 
 from ran.config.provenance import versions
 from ran.config.yaml_file import dump
-from ran.errors import InputError
+from ran.errors import InputError, bad_value
 from ran.link import Link
 from ran.link.catalogue import build_channel, construct
 from ran.link.user_source import source_files
@@ -36,6 +36,7 @@ from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
+from ran.training.trained_range import trained_range
 from ran.training.validation import Validation
 from receivers.neural.weights import load_weights
 
@@ -51,6 +52,9 @@ def build_model(recipe: Recipe) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model: nn.Module = construct(cls, options, "model")
+    source = inspect.getsourcefile(cls)
+    if name not in ARCHITECTURE.shipped and source is not None:
+        _sources_beside(Path(source), name)  # what cannot be put beside the weights is refused before training
     if recipe.init is not None:
         try:
             given = load_weights(recipe.init)
@@ -297,6 +301,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
         **_architecture(recipe, model, out),
         "bits_per_symbol": list(recipe.bits_per_symbol),
         "num_layers": list(recipe.num_layers),
+        **trained_range(recipe),
         "training": {
             "slots": recipe.slots,
             "cases": list(recipe.cases),
@@ -324,13 +329,22 @@ def _architecture(recipe: Recipe, model: nn.Module, out: Path) -> dict[str, Any]
     if recipe.model["name"] in ARCHITECTURE.shipped or source is None:
         return {"architecture": recipe.model}
     files = {}
-    for file in source_files(Path(source)):
+    for file in _sources_beside(Path(source), recipe.model["name"]):
         content, name = file.read_bytes(), file.relative_to(Path(source).parent).as_posix()
         (out / name).parent.mkdir(parents=True, exist_ok=True)
         (out / name).write_bytes(content)
         files[name] = hashlib.sha256(content).hexdigest()
     named = f"{Path(source).name}:{type(model).__name__}"
     return {"architecture": {**recipe.model, "name": named}, "architecture_files": files}
+
+
+def _sources_beside(source: Path, name: str) -> list[Path]:
+    """The source of a user's architecture and the modules that it imports, all in its folder or below."""
+    files = source_files(source)
+    outside = next((file for file in files if not file.is_relative_to(source.parent)), None)
+    if outside is not None:
+        raise bad_value("model.name", name, f"a module that imports none from above its folder, such as {outside.name}")
+    return files
 
 
 def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:

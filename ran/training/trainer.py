@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import os
 import time
@@ -122,7 +123,9 @@ class Training(ABC):
             "first_look": self.first_look,
         }
         temporary = self.checkpoint.with_suffix(".tmp")
-        torch.save(state, temporary)
+        content = io.BytesIO()  # of torch's own files a full disk could not be told from a bug
+        torch.save(state, content)
+        temporary.write_bytes(content.getbuffer())
         os.replace(temporary, self.checkpoint)
 
     def resume(self) -> None:

@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Literal
 
-from torch import Tensor
-
-from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
-from receivers.classical.data_aided import refine_with_data
-from receivers.classical.detecting_receiver import DetectingReceiver
+from receivers.classical.blind_estimate import BlindEstimator
+from receivers.classical.composed import Composed
 from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.impaired import ImpairedSlot
-from receivers.classical.interference import whiten
-from receivers.classical.phase_tracking import common_phase
-from receivers.classical.pilotless import estimate_slot
-from receivers.classical.semi_blind import reestimated
-from receivers.interface import PilotLayout, SlotObservation, Truth
-from receivers.levels import at_unit_level
+from receivers.classical.refinement import (
+    SUBCARRIERS_PER_PRB,
+    AntennaCovariance,
+    AsEstimated,
+    ImpairedReestimation,
+    Reestimation,
+    Refinement,
+    WhiteNoise,
+)
+from receivers.interface import PilotLayout
 
-SUBCARRIERS_PER_PRB = 12
 
-
-class Blind(DetectingReceiver):
+class Blind(Composed):
     """LMMSE with statistics from the slot's own pilots: noise, delays, Doppler, timing and frequency offset.
+
+    A ready composition of the parts of `receivers.classical.composed`, by options.
 
     max_cfo_hz: largest carrier frequency offset that is looked for, Hz; 0 when it is known to be corrected.
     num_iterations: refinements of the power delay profile and the noise power.
@@ -31,8 +31,10 @@ class Blind(DetectingReceiver):
     irc_num_prb: resource blocks that share an estimate of that covariance.
     detector: of several layers. "lmmse"; "ep", which refines it by a step of expectation propagation; "ml", exact
         max-log for two layers, better than "ep" where the code rate is high and worse where it is low; "k-best", a tree
-        search with `num_paths` paths; "mmse-pic", "ep" and then up to `num_turbo` rounds of decoding and of detection
-        without the other layers' interference, as the decoder knows it.
+        search; "mmse-pic", "ep" and then rounds of decoding and of detection without the other layers' interference,
+        as the decoder knows it.
+    num_paths: that the tree search of "k-best" keeps.
+    num_turbo: rounds of "mmse-pic" at most.
     demapper: "maxlog" or "exact".
     data_aided: estimate the channel anew in each round of "mmse-pic", from pilots and decoded data.
     num_reestimations: rounds of detection and of estimating the channel anew from pilots and detected symbols, before
@@ -76,22 +78,34 @@ class Blind(DetectingReceiver):
             raise ValueError(f"num_reestimations: got {num_reestimations}; allowed: 0 or more")
         if num_reestimations and noise != "white":
             raise ValueError(f"num_reestimations: got {num_reestimations} with noise {noise!r}; allowed: 0, or 'white'")
-        self._impaired = ImpairedSlot(track_phase, amplifier_order)
-        if self._impaired.is_on and not num_reestimations:
+        is_impaired = ImpairedSlot(track_phase, amplifier_order).is_on
+        if is_impaired and not num_reestimations:
             raise ValueError(
                 "num_reestimations: got 0 with track_phase or amplifier_order; allowed: 1 or more, 4 are enough"
             )
+        refinement: Refinement = AsEstimated()
+        if is_impaired:
+            refinement = ImpairedReestimation(num_reestimations, track_phase, amplifier_order)
+        elif num_reestimations:
+            refinement = Reestimation(num_reestimations, demapper)
+        super().__init__(
+            BlindEstimator(max_cfo_hz, num_iterations),
+            refinement,
+            AntennaCovariance(irc_num_prb) if noise == "irc" else WhiteNoise(),
+            Detection(detector, demapper, num_paths, num_turbo),
+            data_aided,
+        )
         self.max_cfo_hz = max_cfo_hz
         self.num_iterations = num_iterations
         self.noise = noise
         self.irc_num_prb = irc_num_prb
-        super().__init__(detector, demapper, num_paths, num_turbo)
-        self.data_aided = data_aided
+        self.detector: DetectorName = detector
+        self.demapper: DemapperName = demapper
+        self.num_paths = num_paths
+        self.num_turbo = num_turbo
         self.num_reestimations = num_reestimations
         self.track_phase = track_phase
         self.amplifier_order = amplifier_order
-        self._first_detection = Detection("ep", demapper)
-        self.estimate = BlindEstimator(max_cfo_hz, num_iterations)
 
     def check_pilots(self, layout: PilotLayout) -> None:
         step, size = layout.pair_spacing or 2 * layout.spacing, SUBCARRIERS_PER_PRB * self.irc_num_prb
@@ -103,59 +117,6 @@ class Blind(DetectingReceiver):
         super().check_pilots(layout)
 
     @property
-    def works_without_pilots(self) -> bool:
-        # the covariance of the noise is that of what pilots leave
-        return self.noise == "white" and not self._impaired.is_on
-
-    @property
-    def takes_constellations(self) -> bool:
-        return super().takes_constellations and not self._impaired.is_on
-
-    @property
-    def takes_mixed_modulations(self) -> bool:
-        return super().takes_mixed_modulations and not self._impaired.is_on
-
-    def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
-        observation = at_unit_level(observation)
-        return self.detect(observation, estimate_slot(self.estimate, observation))
-
-    def detect(self, observation: SlotObservation, estimate: SlotEstimate, prior_llr: Tensor | None = None) -> Tensor:
-        """LLRs [batch, num_layers, num_data_re, bits_per_symbol] given a channel estimate.
-
-        prior_llr, of the same shape: extrinsic LLRs of a decoder; the result is then what the slot adds to them
-        (MMSE-PIC with "lmmse").
-        """
-
-        phase = common_phase(observation, estimate.h_hat, estimate.noise_var)
-        if self._impaired.is_on:
-            cleaned = self._impaired(observation, estimate, self.num_reestimations, phase)
-            observation, estimate, phase = cleaned.observation, cleaned.estimate, cleaned.phase
-        elif self.num_reestimations:
-            slots = replace(observation, noise_var=estimate.noise_var)
-            estimate = reestimated(slots, estimate, self._first_detection, self.num_reestimations, phase)
-        if phase is not None:
-            estimate = replace(estimate, h_hat=estimate.h_hat * phase[:, None, :, :, None])
-
-        def refine(left: Tensor, extrinsic: Tensor) -> tuple[SlotObservation, Tensor, Tensor]:
-            slots, known = observation.select(left), estimate.select(left)
-            turned = None if phase is None else phase[left]
-            h, error = refine_with_data(
-                slots,
-                known.h_hat,
-                *known.profiles(),
-                known.correlation(slots),
-                known.noise_var,
-                extrinsic,
-                turned,
-            )
-            return self._in_noise(slots, replace(known, h_hat=h, err_var=error))
-
-        known, h_hat, err_var = self._in_noise(observation, estimate)
-        return self._detection(known, h_hat, err_var, prior_llr, refine if self.data_aided else None)
-
-    def _in_noise(self, observation: SlotObservation, estimate: SlotEstimate) -> tuple[SlotObservation, Tensor, Tensor]:
-        """Observation and estimate as they are in white noise of the estimated power."""
-        if self.noise == "irc":
-            size = SUBCARRIERS_PER_PRB * self.irc_num_prb
-            return whiten(observation, estimate.h_hat, estimate.err_var, estimate.noise_var, size)
-        return replace(observation, noise_var=estimate.noise_var), estimate.h_hat, estimate.err_var
+    def estimate(self) -> BlindEstimator:
+        """The channel estimator."""
+        return self.estimator

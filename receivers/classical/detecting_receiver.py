@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from receivers.classical.detection import DemapperName, Detection, DetectorName
-from receivers.interface import Receiver
+from receivers.interface import Receiver, Supports
 
 
 class DetectingReceiver(Receiver):
@@ -30,12 +32,8 @@ class DetectingReceiver(Receiver):
         return self._detection.uses_decoder
 
     @property
-    def takes_mixed_modulations(self) -> bool:
-        return self._detection.takes_mixed_modulations
-
-    @property
-    def takes_constellations(self) -> bool:
-        return True
+    def supports(self) -> Supports:
+        return replace(self._detection.supports, no_pilots=False)
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
         self._detection.check(num_layers)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Literal, get_args
 
 import torch
@@ -14,7 +15,8 @@ from receivers.classical.expectation_propagation import ExpectationPropagation
 from receivers.classical.points import demap_points
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
-from receivers.interface import SlotObservation
+from receivers.errors import unknown_name
+from receivers.interface import SlotObservation, Supports
 
 DetectorName = Literal["lmmse", "ep", "ml", "k-best", "mmse-pic"]
 DemapperName = Literal["maxlog", "exact"]
@@ -41,9 +43,9 @@ class Detection:
         num_turbo: int = 3,
     ) -> None:
         if detector not in get_args(DetectorName):
-            raise ValueError(f"detector: got {detector!r}; allowed: {', '.join(get_args(DetectorName))}")
+            raise unknown_name("detector", detector, get_args(DetectorName))
         if demapper not in get_args(DemapperName):
-            raise ValueError(f"demapper: got {demapper!r}; allowed: {', '.join(get_args(DemapperName))}")
+            raise unknown_name("demapper", demapper, get_args(DemapperName))
         if num_turbo < 1:
             raise ValueError(f"num_turbo: got {num_turbo}; allowed: 1 or more")
         self.detector = detector
@@ -63,9 +65,9 @@ class Detection:
         return self.detector == "mmse-pic"
 
     @property
-    def takes_mixed_modulations(self) -> bool:
-        """Whether layers may differ in modulation."""
-        return self.detector == "lmmse"
+    def supports(self) -> Supports:
+        """What it can detect; pilots are no matter of its."""
+        return replace(Supports.all(), mixed_modulations=self.detector == "lmmse")
 
     def check(self, num_layers: int) -> None:
         """`ValueError` when so many layers cannot be detected."""

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from receivers.classical.detecting_receiver import DetectingReceiver
 from receivers.classical.estimate import ChannelEstimate
-from receivers.interface import SlotObservation, Truth
+from receivers.interface import SlotObservation, Supports, Truth
 from receivers.levels import at_unit_level, truth_at_unit_level
 
 
@@ -20,8 +20,8 @@ class PerfectCsi(DetectingReceiver):
     needs_truth = True
 
     @property
-    def works_without_pilots(self) -> bool:
-        return True
+    def supports(self) -> Supports:
+        return self._detection.supports
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:
         if truth is None:

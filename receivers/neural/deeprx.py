@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable
 from receivers.neural.matched import MAX_BITS, NUM_FEATURES, Matched, data_llr, refuse_spread_symbols
+from receivers.neural.shown_range import ShownRange
 
 
 class _Block(nn.Module):
@@ -61,8 +61,8 @@ class DeepRxReceiver(nn.Module):
     num_channels: width. dilations: of each block over OFDM symbols and subcarriers.
     """
 
-    #: Highest SNR of a layer that the network is shown; of trained weights the end of what training showed.
-    highest_snr_db: float = math.inf
+    #: What the network is shown; of trained weights what training showed.
+    shown_range = ShownRange()
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class DeepRxReceiver(nn.Module):
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor | None]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol]; no channel estimate."""
         features = (
-            Matched.of(observation, self.highest_snr_db)
+            Matched.of(observation, self.shown_range.snr_db_of(observation))
             .features.flatten(0, 1)
             .contiguous(memory_format=torch.channels_last)
         )

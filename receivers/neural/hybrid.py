@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
@@ -12,7 +10,7 @@ from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
-from receivers.neural.shown_range import LARGEST_FEATURE, shown_levels, within_training
+from receivers.neural.shown_range import LARGEST_FEATURE, ShownRange, shown_levels, within_training
 
 _NUM_FEATURES = 10
 #: Power of the first estimate's prior over what the pilots show. Training had a prior of the channel's mean power; with
@@ -67,8 +65,8 @@ class HybridReceiver(nn.Module):
     prior_delay_spread_ns, prior_max_doppler_hz: prior of the first estimate.
     """
 
-    #: Highest SNR of a slot that the networks are shown; of trained weights the end of what training showed.
-    highest_snr_db: float = math.inf
+    #: What of slots the networks are shown; of trained weights what training showed.
+    shown_range = ShownRange()
 
     def __init__(
         self,
@@ -113,7 +111,8 @@ class HybridReceiver(nn.Module):
         batch, num_rx_ant, num_layers, num_symbols, num_subcarriers = h_hat.shape
         # all features are ratios, so a common factor on the received grid changes nothing
         power = (h_hat.real**2 + h_hat.imag**2).mean((1, 2, 3, 4))[:, None, None, None]
-        shown = shown_levels(observation.noise_var[:, None, None, None], power, self.highest_snr_db)
+        highest_snr_db, is_known = self.shown_range.snr_db_of(observation), self.shown_range.has(observation.layout)
+        shown = shown_levels(observation.noise_var[:, None, None, None], power, highest_snr_db, is_known)
         noise, power, shown_err_var = shown.noise, shown.power, err_var + shown.added_error
         residual = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
         # [batch, layer, rx, symbol, subcarrier]

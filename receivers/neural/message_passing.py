@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 
 from receivers.interface import SlotObservation
 from receivers.neural.convolutions import Separable
 from receivers.neural.matched import MAX_BITS, NUM_FEATURES, Matched, data_llr, refuse_spread_symbols
+from receivers.neural.shown_range import ShownRange
 
 # Distances to the nearest pilot, and whether there is one: the last features.
 _NUM_POSITIONS = 3
@@ -88,8 +87,8 @@ class MessagePassingReceiver(nn.Module):
     num_states: numbers in a state. width: of the convolutions. num_iterations: rounds of messages.
     """
 
-    #: Highest SNR of a layer that the network is shown; of trained weights the end of what training showed.
-    highest_snr_db: float = math.inf
+    #: What the network is shown; of trained weights what training showed.
+    shown_range = ShownRange()
 
     def __init__(self, num_states: int = 56, width: int = 128, num_iterations: int = 2) -> None:
         super().__init__()
@@ -105,7 +104,7 @@ class MessagePassingReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor | None]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] of every iteration, last one best; no channel."""
-        matched = Matched.of(observation, self.highest_snr_db)
+        matched = Matched.of(observation, self.shown_range.snr_db_of(observation))
         features = matched.features.flatten(0, 1).contiguous(memory_format=torch.channels_last)
         coupling = torch.view_as_real(matched.coupling).movedim(-1, 3)
         outputs = self.network(features, coupling, observation.num_layers)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.interface import Receiver, SlotObservation, Supports, Truth
 from receivers.levels import at_unit_level
 from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
@@ -59,12 +59,9 @@ class NeuralReceiver(Receiver):
             raise ValueError(f"num_turbo: got {num_turbo} with architecture {kind!r}; allowed: 0, or {able}")
 
     @property
-    def takes_constellations(self) -> bool:
-        return getattr(self.model, "constellation", None) is not None
-
-    @property
-    def works_without_pilots(self) -> bool:
-        return self.takes_constellations
+    def supports(self) -> Supports:
+        has_own = getattr(self.model, "constellation", None) is not None
+        return Supports(constellations=has_own, no_pilots=has_own)
 
     @property
     def uses_decoder(self) -> bool:

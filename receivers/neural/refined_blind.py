@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -20,7 +19,7 @@ from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.constellation import LearnedConstellation
 from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
-from receivers.neural.shown_range import LARGEST_FEATURE, Shown, shown_levels, within_training
+from receivers.neural.shown_range import LARGEST_FEATURE, Shown, ShownRange, shown_levels, within_training
 
 _NUM_FEATURES = 12
 # Real and imaginary part of the correction, the step towards the suggestion, log error variance, log scale of LLRs.
@@ -123,8 +122,8 @@ class RefinedBlindReceiver(nn.Module):
         networks then see the distortion that was found beside the rest.
     """
 
-    #: Highest SNR of a layer that the networks are shown; of trained weights the end of what training showed.
-    highest_snr_db: float = math.inf
+    #: What of slots the networks are shown; of trained weights what training showed.
+    shown_range = ShownRange()
 
     def __init__(
         self,
@@ -231,7 +230,7 @@ class RefinedBlindReceiver(nn.Module):
         observation = state.observation
         x, known, rest = soft_grid(observation, known_llr)
         suggested, err_suggested = self._suggestion(state, x, rest, prior_llr is not None, self._trains_all)
-        shown = shown_snr(state, self.highest_snr_db)
+        shown = shown_snr(state, self.shown_range)
         features = self._features(state, x, known, rest, suggested, err_suggested, shown)
         batch, num_rx_ant, num_layers = state.h.shape[:3]
         # depthwise convolutions run several times faster on a CPU with channels last
@@ -326,8 +325,11 @@ class RefinedBlindReceiver(nn.Module):
         return torch.exp(log_scale.flatten(2).index_select(2, data).clamp(-2, 2)).unsqueeze(-1)
 
 
-def shown_snr(state: State, highest_snr_db: float) -> Shown:
+def shown_snr(state: State, shown_range: ShownRange) -> Shown:
     """What the networks are shown of every layer's levels, [batch, layer, 1, 1]: users may be far and near."""
     h = state.h
     power = (h.real**2 + h.imag**2).mean((1, 3, 4))[..., None, None]
-    return shown_levels(state.observation.noise_var[:, None, None, None].expand_as(power), power, highest_snr_db)
+    observation = state.observation
+    noise_var = observation.noise_var[:, None, None, None].expand_as(power)
+    is_known = shown_range.has(observation.layout)
+    return shown_levels(noise_var, power, shown_range.snr_db_of(observation), is_known)

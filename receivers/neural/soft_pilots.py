@@ -105,11 +105,13 @@ class SoftPilotReceiver(RefinedBlindReceiver):
                 before = (state.h, state.err_var)
                 h, err_var = self._suggestion(state, x, rest, from_decoder=prior_llr is not None, trains_all=False)
                 state = replace(state, h=h, err_var=err_var)
-            shown = shown_snr(state, self.highest_snr_db)
+            shown = shown_snr(state, self.shown_range)
             features, turn = _features(state, x, known, rest, before, shown)
             # depthwise convolutions run several times faster on a CPU with channels last
             flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
         out = within_training(correction(flat, num_layers, num_rx_ant).float())
+        if not self.shown_range.has(observation.layout):
+            out = torch.zeros_like(out)
         out = out.unflatten(0, (batch, num_layers, num_rx_ant))
         # [batch, layer, rx, 2, symbol, subcarrier]
         own = _on_grid(out[:, :, :, :2])

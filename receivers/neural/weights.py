@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from receivers.errors import did_you_mean
 from receivers.files import parse_json, read_bytes, read_json
-from receivers.neural.shown_range import trained_snr_db
+from receivers.neural.shown_range import ShownRange
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,6 +28,8 @@ _BYTES = {
     **dict.fromkeys(("F16", "BF16", "I16", "U16"), 2),
     **dict.fromkeys(("BOOL", "U8", "I8"), 1),
 }
+#: Weights and their card in the layout of model hubs.
+HUB_WEIGHTS, HUB_CARD = "model.safetensors", "config.json"
 _SHIPPED = Path(__file__).parent.parent / "weights"
 
 
@@ -68,8 +71,8 @@ class Weights:
         except RuntimeError as error:
             first = str(error).splitlines()[-1].strip()
             raise ValueError(f"weights: {asked!r} does not fit architecture {kind!r}: {first}") from None
-        if hasattr(model, "highest_snr_db"):
-            setattr(model, "highest_snr_db", trained_snr_db(self.card.get("training", {})))  # noqa: B010 - a plain number
+        if hasattr(model, "shown_range"):
+            setattr(model, "shown_range", ShownRange.of(self.card))  # noqa: B010 - plain numbers, no module
         return model.eval()
 
     def _own_architecture(self, kind: str, asked: str) -> type[nn.Module]:
@@ -97,7 +100,8 @@ class Weights:
         about = {key: self.card.get(key) for key in ("architecture", "bits_per_symbol", "num_layers")}
         if "architecture_files" in self.card:
             about["architecture_files"] = self.card["architecture_files"]
-        about["highest_snr_db"] = trained_snr_db(self.card.get("training", {}))
+        shown = ShownRange.of(self.card)
+        about["shown_range"] = [shown.highest_snr_db, shown.fewest_dmrs_positions]
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))
         return f"{self.sha256}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
@@ -114,9 +118,14 @@ def task_of(card: dict[str, Any]) -> str:
 
 
 def card_path(name: str) -> Path:
-    """Where the model card of weights is, the .json; `name` as of `load_weights`."""
+    """Where the model card of weights is, the .json; `name` as of `load_weights`.
+
+    In a folder in the layout of model hubs, model.safetensors has its card in config.json.
+    """
     path = Path(name) if name.endswith(".safetensors") else _SHIPPED / f"{name}.safetensors"
-    return path.with_suffix(".json")
+    own = path.with_suffix(".json")
+    of_hub = path.with_name(HUB_CARD)
+    return of_hub if path.name == HUB_WEIGHTS and not _is_there(own) and _is_there(of_hub) else own
 
 
 def load_weights(name: str, task: str = "receiver") -> Weights:
@@ -127,10 +136,12 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
     and for weights of another task.
     """
     card_file = card_path(name)
-    path = card_file.with_suffix(".safetensors")
+    of_hub = card_file.name == HUB_CARD and name.endswith(HUB_WEIGHTS)
+    path = card_file.with_name(HUB_WEIGHTS) if of_hub else card_file.with_suffix(".safetensors")
     if not _is_there(path):
-        allowed = ", ".join(shipped_weights(task)) or "none shipped"
-        raise ValueError(f"weights: got {_short(name)}, which is not there; allowed: {allowed}, or a .safetensors file")
+        known = shipped_weights(task)
+        allowed = f"{', '.join(known) or 'none shipped'}, or a .safetensors file{did_you_mean(name, known)}"
+        raise ValueError(f"weights: got {_short(name)}, which is not there; allowed: {allowed}")
     if not _is_there(card_file):
         raise ValueError(f"weights: got {_short(name)} without its model card {card_file.name}; allowed: both files")
     try:
@@ -164,7 +175,7 @@ def load_weights(name: str, task: str = "receiver") -> Weights:
         tensors = load(data)
     except Exception as error:  # safetensors and torch have classes of their own for what does not fit together
         raise ValueError(f"weights: {path.name} is damaged: {' '.join(str(error).split())}") from None
-    return Weights(path.stem, digest, tensors, card, path.parent)
+    return Weights(path.parent.name if of_hub else path.stem, digest, tensors, card, path.parent)
 
 
 def check_options(options: Mapping[str, Any], source: str) -> None:
@@ -215,8 +226,7 @@ def _check_card(card: dict[str, Any], task: str) -> None:
         raise TypeError("architecture.name and sha256 are texts")
     if not all(isinstance(card.get(key, {}), dict) for key in ("architecture", "training")):
         raise TypeError("architecture and training are mappings")
-    if not math.isfinite(trained_snr_db(card.get("training", {}))):
-        raise ValueError("training: Es/N0 is a finite number")
+    ShownRange.of(card)
     if task != "receiver":
         return
     for key, most in (("bits_per_symbol", 10), ("num_layers", 64)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -41,7 +42,9 @@ class ChestGraph(nn.Module):
             layout = replace(like.layout, first_subcarrier=(first,), cover_code=((1, 1),))
             self.groups.append(WienerGraph(model.first_estimate, replace(like, layout=layout), 0, every))
         self.correction = model.passes[0]
-        self.highest_snr_db = model.highest_snr_db
+        # no modulation has a part in the first pass, so the range of all of them is known to it
+        self.highest_snr_db = max((end for _, end in model.shown_range.highest_snr_db), default=math.inf)
+        self.is_known = model.shown_range.has(like.layout)
         self.place: Tensor
         self.times_ms: Tensor
         self.cover: Tensor
@@ -88,5 +91,7 @@ class ChestGraph(nn.Module):
         x = torch.cat([sent, torch.zeros_like(sent)], dim=-1)
         noise = _AMPLITUDE**2 * noise
         times, highest = self.times_ms, self.highest_snr_db
-        refined, _ = correct(self.correction, y, noise, h_hat, err_var, x, known, times, highest)
+        refined = h_hat
+        if self.is_known:
+            refined, _ = correct(self.correction, y, noise, h_hat, err_var, x, known, times, highest)
         return refined * there * gain.unsqueeze(-1)

@@ -61,7 +61,10 @@ def generic_graph(
         most_layers = 2
     else:
         kind = type(model).__name__
-        raise ValueError(f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots")
+        raise ValueError(
+            f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots; any in a torch "
+            "program (target torch)"
+        )
     if not 1 <= num_layers <= most_layers or bits_per_symbol < 2:
         raise ValueError(
             f"got {num_layers} layers, {bits_per_symbol} bits per symbol; allowed: 1 to {most_layers} layers, QPSK up"
@@ -108,7 +111,7 @@ def write_onnx(
     example: inputs in the contract's order. about: metadata besides the contract. `ValueError` when the file cannot be
     written; it appears whole or not at all.
     """
-    import onnx  # takes a while to import
+    onnx = onnx_package()  # takes a while to import
 
     path = Path(out)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.new")
@@ -128,18 +131,25 @@ def write_onnx(
     return path
 
 
+def onnx_package() -> Any:
+    """The package onnx, which writes files and reads what is in them; `ValueError` where it is not installed."""
+    try:
+        import onnx
+    except ImportError:
+        raise ValueError("onnx: not installed; allowed: after pip install 'ran6g[onnx]'") from None
+    return onnx
+
+
 def sign_metadata(proto: Any, about: Mapping[str, str]) -> None:
     """Set a model's metadata, with the hash of all that it holds besides."""
-    import onnx
-
+    onnx = onnx_package()
     onnx.helper.set_model_props(proto, dict(about))
     onnx.helper.set_model_props(proto, {**about, CONTENT_SHA256: content_sha256(proto)})
 
 
 def content_sha256(proto: Any) -> str:
     """SHA-256 of a model with its metadata, but for this hash itself."""
-    import onnx
-
+    onnx = onnx_package()
     copy = onnx.ModelProto()
     copy.CopyFrom(proto)
     kept = sorted((entry.key, entry.value) for entry in proto.metadata_props if entry.key != CONTENT_SHA256)

@@ -21,7 +21,8 @@ class HybridGraph(nn.Module):
     def __init__(self, model: HybridReceiver, bits_per_symbol: int) -> None:
         super().__init__()
         self.passes = model.passes
-        self.highest_snr_db = model.highest_snr_db
+        self.highest_snr_db = model.shown_range.snr_db(bits_per_symbol)
+        self.fewest_dmrs_positions = model.shown_range.fewest_dmrs_positions
         self.bits_per_symbol = bits_per_symbol
 
     def forward(
@@ -54,10 +55,11 @@ class HybridGraph(nn.Module):
         x = pilots.unsqueeze(0)
         # both depend on the batch from the second pass on
         known, x = known + torch.zeros_like(err_var), x + torch.zeros_like(h_hat[:, 0])
+        followed = self._followed(pilots)
         llr = torch.zeros(())
         for number, correction in enumerate(self.passes):
             h_hat, err_var = correct(
-                correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms, self.highest_snr_db
+                correction, y, noise_var, h_hat, err_var, x, known, symbol_times_ms, self.highest_snr_db, followed
             )
             x_hat, x_noise = equalise(
                 y, h_hat * layer_amplitude, noise_var, layer_amplitude * layer_amplitude * err_var.sum(1)
@@ -70,6 +72,15 @@ class HybridGraph(nn.Module):
                 known = torch.where(data_mask > 0, 1 - variance.clamp(max=1.0), at_pilots)
         return llr, h_hat
 
+    def _followed(self, pilots: Tensor) -> Tensor | None:
+        """1 where the slot has as many DM-RS positions as training showed, 0 with fewer; None where any number will
+        do. Neighbouring symbols, those of a double symbol, are one position."""
+        if self.fewest_dmrs_positions <= 1:
+            return None
+        has = ((pilots * pilots).sum((0, 2, 3)) > 0).to(pilots.dtype)
+        positions = has.sum() - (has[1:] * has[:-1]).sum()
+        return (positions > self.fewest_dmrs_positions - 0.5).to(pilots.dtype)
+
 
 def correct(
     correction: nn.Module,
@@ -81,13 +92,16 @@ def correct(
     known: Tensor,
     symbol_times_ms: Tensor,
     highest_snr_db: float,
+    followed: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """One pass: a better channel estimate and its error, from what is known of the sent grid.
 
     x [batch, num_layers, num_symbols, num_subcarriers, 2]: sent grid. known, without the last axis: how far, 0 to 1.
-    highest_snr_db: of the model.
+    highest_snr_db: of the model. followed: factor on what the network says.
     """
     features, trust = _features(y, noise_var, h_hat, err_var, x, known, symbol_times_ms, highest_snr_db)
+    if followed is not None:
+        trust = trust * followed
     return _correct(correction, features, trust, h_hat, err_var)
 
 

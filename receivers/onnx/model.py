@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from receivers.errors import unknown_name
 from receivers.files import read_bytes
 from receivers.onnx.contract import TensorOfFile
 
@@ -63,7 +64,7 @@ def _session(name: str, content: bytes, provider: str) -> Any:
         known.removesuffix("ExecutionProvider").lower(): known for known in onnxruntime.get_available_providers()
     }
     if provider not in providers:
-        raise ValueError(f"provider: got {provider!r}; allowed: {', '.join(providers)}")
+        raise unknown_name("provider", provider, providers)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1

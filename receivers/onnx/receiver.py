@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from receivers.errors import unknown_name
 from receivers.interface import Receiver, SlotObservation, Truth
 from receivers.levels import at_unit_level
 from receivers.onnx.chest import ChestModel
@@ -41,7 +42,7 @@ class OnnxReceiver(Receiver):
         probe: bool = True,
     ) -> None:
         if contract is not None and contract not in CONTRACTS:
-            raise ValueError(f"contract: got {contract!r}; allowed: {', '.join(CONTRACTS)}")
+            raise unknown_name("contract", contract, CONTRACTS)
         self.model = open_model(file, provider)
         self.probe = probe
         self.pilot_order: PilotOrder = pilot_order

@@ -33,7 +33,12 @@ class SoftPilotGraph(nn.Module):
                 "allowed: num_reestimations 0 and reestimate []"
             )
         self.passes = model.passes
-        self.highest_snr_db = model.highest_snr_db
+        if model.shown_range.fewest_dmrs_positions > 1:
+            raise ValueError(
+                f"got a model trained with {model.shown_range.fewest_dmrs_positions} DM-RS positions and more, on "
+                "which the graph does not fall back; allowed: one trained with a single position too"
+            )
+        self.highest_snr_db = model.shown_range.snr_db(bits_per_symbol)
         self.bits_per_symbol = bits_per_symbol
 
     def forward(

@@ -16,6 +16,7 @@ from ran.cli.main import main
         ["bench", "ldpc", "--against", "nope"],
         ["bench", "latency", "nope"],
         ["bench", "latency", "lmmse", "--experiment", "nope"],
+        ["bench", "latency", "lmmse", "--experiment", "pdsch-svd"],
         ["bench", "latency", "lmmse", "--device", "nope"],
         ["bench", "latency", "lmmse", "--runtime", "nope"],
     ],

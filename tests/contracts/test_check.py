@@ -26,6 +26,30 @@ class Mine(LsLinear):
 '''
 
 
+IMPAIRMENT = '''
+import numpy as np, torch
+from channels.impairments import Impairment
+class Mine(Impairment):
+    """A gain."""
+    name = "mine"
+    def _impair(self, waveform, sample_rate_hz, generators):
+        gain = [DRAW for g in generators]
+        return WHAT * torch.tensor(gain, dtype=torch.float32)[:, None, None]
+'''
+PREDICTOR = '''
+import torch
+from receivers.beams import BeamPrediction, BeamPredictor
+from receivers.beams.best_measured import on_set_a
+class Mine(BeamPredictor):
+    """The strongest."""
+    name = "mine"
+    def __call__(self, observation, truth=None):
+        rsrp = on_set_a(observation.latest())[:, None]
+        return MADE
+'''
+GOOD_PREDICTION = "BeamPrediction.of_rsrp(rsrp.repeat(1, observation.num_horizon, 1))"
+
+
 def _check(tmp_path, capsys, text):
     (tmp_path / "mine.py").write_text(text)
     status = main(["check", f"{tmp_path / 'mine.py'}:Mine"])
@@ -39,6 +63,26 @@ def test_a_good_channel_and_a_good_receiver_pass(tmp_path, capsys):
     assert (status, lines[-1].split(": ")[-1]) == (0, "receiver, 5 of 5 tests passed")
 
 
+def test_a_good_impairment_and_a_good_beam_predictor_pass(tmp_path, capsys):
+    status, lines = _check(tmp_path, capsys, IMPAIRMENT.replace("DRAW", "g.normal()").replace("WHAT", "waveform"))
+    assert (status, lines[-1].split(": ")[-1]) == (0, "impairment, 5 of 5 tests passed")
+    status, lines = _check(tmp_path, capsys, PREDICTOR.replace("MADE", GOOD_PREDICTION))
+    assert (status, lines[-1].split(": ")[-1]) == (0, "beam predictor, 5 of 5 tests passed")
+
+
+def test_an_export_target_whose_file_does_otherwise_fails(tmp_path, capsys):
+    text = (
+        "from ran.export.graphs import Graph\nfrom ran.export.targets import OaiDemapper\n"
+        'class Mine(OaiDemapper):\n    """A demapper with a fault."""\n'
+        "    def add_files(self, path, graph, module, link, esn0_db, found):\n"
+        '        found.problems.append("made up")\n'
+    )
+    status, lines = _check(tmp_path, capsys, text)
+    assert status == 1
+    assert "passed  refuses a model that is not there" in lines
+    assert any(line.startswith("failed  the file does as its origin: ") and "made up" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("text", "failed"),
     [
@@ -48,6 +92,24 @@ def test_a_good_channel_and_a_good_receiver_pass(tmp_path, capsys):
             "repeats with equal generators",
         ),
         (GOOD.replace("END", ""), "contiguous"),
+        (
+            IMPAIRMENT.replace("DRAW", "np.random.normal()").replace("WHAT", "waveform"),
+            "repeats with equal generators",
+        ),
+        (
+            IMPAIRMENT.replace("DRAW", "g.normal()").replace("WHAT", "waveform / waveform.abs()"),
+            "finite, also of silence",
+        ),
+        (
+            IMPAIRMENT.replace("DRAW", "1.0").replace("WHAT", "waveform.mul_(2)"),
+            "the waveform is not changed",
+        ),
+        (PREDICTOR.replace("MADE", "BeamPrediction(rsrp, rsrp)"), "probabilities add up to 1"),
+        (PREDICTOR.replace("MADE", "BeamPrediction.of_rsrp(rsrp.double())"), "shape and type"),
+        (
+            PREDICTOR.replace("MADE", "BeamPrediction.of_rsrp(rsrp - rsrp.mean())"),
+            "a drop does not depend on its batch",
+        ),
         (RECEIVER.replace("SIGN", "-1"), "positive LLRs mean bit 0"),
         (RECEIVER.replace("SIGN *", "observation.y.abs().mean() *"), "a slot does not depend on its batch"),
     ],

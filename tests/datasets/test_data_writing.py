@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import shutil
@@ -16,15 +17,17 @@ import numpy as np
 import pytest
 from small_set import command, experiment, write_small
 
-from ran.datasets.container import content_hash, open_container
+from ran.config.storage import is_storage_failure
+from ran.datasets.container import Container, content_hash, open_container
 from ran.datasets.field import BIT_ORDER, Field
 from ran.datasets.info import describe
 from ran.datasets.reader import DropDataset
 from ran.datasets.request import DataRequest, stream_id
 from ran.datasets.verify import verify
-from ran.datasets.write import link_of, write
+from ran.datasets.write import build_writer, link_of, write
 from ran.errors import InputError
 from ran.sim.identity import scenario_id
+from ran.sim.worker import Chunk, simulate_chunk
 
 
 def file_hash(path: Path) -> str:
@@ -128,6 +131,26 @@ def written_chunks(path: Path) -> int:
         return int(container.written().sum())
     finally:
         container.close()
+
+
+def test_a_chunk_that_cannot_be_written_stops_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a worker too, where no receiver can be blamed: the command ended as if all chunks were there."""
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write_small(tmp_path / "set.h5")
+    with h5py.File(tmp_path / "set.h5", "r+") as file:
+        file["chunk_sha256"][:] = 0
+    e = experiment(tmp_path)
+    simulation = build_writer(e, tmp_path / "set.h5")
+    monkeypatch.setattr(Container, "write_chunk", full)
+    with pytest.raises(InputError, match="No space left on device") as caught:
+        simulate_chunk(simulation, e, Chunk(0.0, stream_id(e), range(8), ()))
+    assert is_storage_failure(caught.value)
+    (tmp_path / "set.h5").unlink()
+    with pytest.raises(InputError, match="No space left on device"):
+        write_small(tmp_path / "set.h5")
 
 
 def test_a_torn_chunk_is_named_and_repaired(reference: Path, tmp_path: Path) -> None:

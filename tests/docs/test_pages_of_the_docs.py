@@ -94,6 +94,14 @@ def test_commands_and_their_options_exist(line):
     assert {word for word in words if word.startswith("--")} <= known, line
 
 
+def test_command_lines_are_set_as_code():
+    """A line that begins with a command and is not indented is shown as running text."""
+    for page in PAGES:
+        text = re.sub(r"```.*?```", "", page.read_text(), flags=re.DOTALL)
+        bare = [line for line in text.splitlines() if re.match(r"(ran|pip|make) \S+ .*(--|#)", line)]
+        assert bare == [], page.name
+
+
 def test_every_page_is_in_the_navigation():
     text = (ROOT / "mkdocs.yml").read_text()
     named = set(re.findall(r": ([\w/-]+\.md)$", text, re.MULTILINE))

@@ -57,9 +57,8 @@ def test_both_libraries_give_the_vectors(library, made):
 def test_soft_bits_after_descrambling_are_those_of_the_code(made):
     """The vectors of the example, told from the coded bits alone: two users, each with its own scrambling."""
     from ran.export.slots import SCENARIO, experiment_of, link_of
-    from ran.export.targets import TARGETS
 
-    link = link_of(experiment_of("pusch-receivers", TARGETS["c-library"], ("users.num_users=2",)), 4)
+    link = link_of(experiment_of("pusch-receivers", (), ("users.num_users=2",)), 4)
     batch = link.batch(range(4), 8.0, 1, SCENARIO, False)
     arrays = vectors(made.folder)
     wrong = []
@@ -126,9 +125,9 @@ def test_llrs_that_are_not_the_receivers_are_put_aside(tmp_path, monkeypatch):
         (["{name: blind, noise: irc}"], "c-library: noise: got irc for the C library; allowed: white"),
         (["{name: lmmse, detector: ml}", "--set", "pusch.num_layers=2"], "detector: got ml"),
         (["blind", "--set", "pusch.dmrs.config_type=2"], "DM-RS: got type 2 for the C library; allowed: type 1"),
-        (["blind", "--dtype", "int8"], "--target: got 'c-library with --dtype"),
+        (["blind", "--dtype", "int8"], "--dtype of c-library: got 'int8'; allowed: f32"),
         (["[1, 2"], "MODEL"),
-        (["blind", "--experiment", "pdsch-svd"], "allowed: one with a PUSCH"),
+        (["blind", "--experiment", "pdsch-svd"], "allowed: an experiment with a PUSCH"),
     ],
 )
 def test_refusals_are_one_line(arguments, message, tmp_path, capsys):

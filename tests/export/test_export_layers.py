@@ -8,7 +8,7 @@ import pytest
 from ran.errors import InputError
 from ran.export.check import check_file
 from ran.export.graphs import build_graph
-from ran.export.outcome import Request
+from ran.export.request import Request
 from ran.export.run import export
 from ran.export.slots import empty_slot, experiment_of, link_of
 from ran.export.targets import TARGETS
@@ -27,7 +27,7 @@ LAYOUTS = {
 def test_two_layers_decode_like_the_weights(changes, first):
     """The file gets neither noise level nor pilots; what it measures instead may turn a block at the edge."""
     num_drops = 48
-    link = link_of(experiment_of("pusch-receivers", TARGET, changes), 8)
+    link = link_of(experiment_of("pusch-receivers", TARGET.changes, changes), 8)
     like = empty_slot(link)
     assert like.layout.first_subcarrier == first
     weights = NeuralReceiver("pusch-hybrid")
@@ -61,6 +61,6 @@ def test_file_of_two_layers(tmp_path):
 
 
 def test_three_layers_are_refused():
-    link = link_of(experiment_of("pusch-receivers", TARGET, ("users.num_users=3",)), 4)
+    link = link_of(experiment_of("pusch-receivers", TARGET.changes, ("users.num_users=3",)), 4)
     with pytest.raises(InputError, match=r"aerial-nrx: .*3 layers"):
         build_graph(TARGET, NeuralReceiver("pusch-hybrid"), empty_slot(link), 4.0, {})

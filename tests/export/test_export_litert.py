@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 
 from ran.errors import InputError
+from ran.export.catalogue import target_of
 from ran.export.check import check_file
 from ran.export.info import describe
-from ran.export.outcome import Outcome, Request
+from ran.export.outcome import Outcome
+from ran.export.request import Request
 from ran.export.run import export
 from ran.export.slots import experiment_of, link_of
-from ran.export.targets import TARGETS, target_of
+from ran.export.targets import TARGETS
 from receivers import NeuralReceiver, OnnxReceiver
 
 pytestmark = pytest.mark.litert
@@ -88,12 +90,14 @@ def test_python_consumer(made):
 def test_it_is_a_receiver(made):
     """`ran sim` takes the file by its name, and counts the blocks that the weights lose."""
     path = made["f32"].folder / made["f32"].files[0].name
-    link = link_of(experiment_of("pusch-receivers", TARGETS["litert"], ()), 4)
+    link = link_of(experiment_of("pusch-receivers", TARGETS["litert"].changes, ()), 4)
     receivers = {"weights": NeuralReceiver("pusch-hybrid"), "file": OnnxReceiver(str(path))}
     found = link.simulate(receivers, range(32), 3.0, seed=3, scenario_id="litert")
     np.testing.assert_array_equal(found["file"].block_errors, found["weights"].block_errors)
     with pytest.raises(ValueError, match="got num_subcarriers 72; allowed: 48, which the file fixes"):
-        link_of(experiment_of("pusch-receivers", TARGETS["litert"], ()), 6).check_receiver("file", receivers["file"])
+        link_of(experiment_of("pusch-receivers", TARGETS["litert"].changes, ()), 6).check_receiver(
+            "file", receivers["file"]
+        )
 
 
 def test_its_contract(made):

@@ -30,7 +30,7 @@ ESN0_DB = 8.0
 def whole(tmp_path_factory):
     """A float32 file, its link, and inputs of eight slots."""
     target = TARGETS["onnx"]
-    link = link_of(experiment_of("pusch-receivers", target, ()), 4)
+    link = link_of(experiment_of("pusch-receivers", target.changes, ()), 4)
     graph = build_graph(target, NeuralReceiver("pusch-hybrid"), empty_slot(link), ESN0_DB, {})
     path = tmp_path_factory.mktemp("whole") / "model.onnx"
     write_onnx(graph.module, graph.contract, graph.example, graph.fixed, graph.about, path)

@@ -18,11 +18,12 @@ import torch
 from ran.cli.main import main
 from ran.errors import InputError
 from ran.export import parity
-from ran.export.engine import ENGINE_TARGETS
+from ran.export.catalogue import target_of
 from ran.export.info import describe
-from ran.export.outcome import Outcome, Request
+from ran.export.outcome import Outcome
+from ran.export.request import Request
 from ran.export.run import export
-from ran.export.targets import TARGETS, target_of
+from ran.export.targets import TARGETS
 from receivers.onnx.contracts import CONTRACTS
 
 MADE = ("onnx", "aerial-nrx", "cuphy-chest", "oai-nrx", "oai-demapper", "llrnet", "torch", "tensorrt")
@@ -169,7 +170,7 @@ def test_engine_is_built_where_trtexec_is(tmp_path, monkeypatch):
     assert "GPU Compute Time: median = 1 ms" in (outcome.folder / "REPORT.md").read_text()
 
 
-@pytest.mark.parametrize("target", ENGINE_TARGETS)
+@pytest.mark.parametrize("target", ["tensorrt", "aerial-nrx", "cuphy-chest", "oai-nrx"])
 def test_engine_has_the_types_of_its_file(target, made):
     """Strongly typed engines take the types from the file, so formats must be the file's; no flag may ask for types."""
     folder, (file,) = made[target].folder, made[target].files
@@ -293,8 +294,25 @@ def test_bad_places_and_models(tmp_path, capsys, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["there"]
 
 
+@pytest.mark.parametrize(
+    ("experiment", "said"),
+    [
+        ("pdsch-svd", "pdsch: got one in 'pdsch-svd' with `ran export`; allowed: an experiment with a PUSCH"),
+        ("harq-chase", "harq: got one in 'harq-chase' with `ran export`; allowed: null"),
+        ("pusch-impaired-radios", "waveform: got one in 'pusch-impaired-radios' with `ran export`; allowed: null"),
+    ],
+)
+@pytest.mark.parametrize("target", ["onnx", "aerial-nrx", "torch"])
+def test_slots_that_would_not_be_those_of_the_experiment_are_refused(tmp_path, capsys, experiment, said, target):
+    out = tmp_path / "out"
+    command = ["export", "pusch-hybrid", "--target", target, "--out", str(out), "--experiment", experiment]
+    assert main(command) == 2
+    assert said in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
 def test_missing_package_is_named_with_its_command(monkeypatch):
-    monkeypatch.setattr("ran.export.targets.find_spec", lambda name: None)
+    monkeypatch.setattr("ran.export.catalogue.find_spec", lambda name: None)
     needed = "litert_torch, ai_edge_litert, ai_edge_quantizer"
     with pytest.raises(InputError, match=rf"needs {needed}: pip install 'ran6g\[litert\]'"):
         target_of("litert")

@@ -27,7 +27,7 @@ PASSES = {"pusch-hybrid": 2, "pusch-realtime": 2}
 def both(request, tmp_path_factory) -> tuple[str, Path, Path]:
     """Weights, their float32 file, and that file with its networks in float16."""
     target, folder = TARGETS["onnx"], tmp_path_factory.mktemp(request.param)
-    like = empty_slot(link_of(experiment_of("pusch-receivers", target, ()), 4))
+    like = empty_slot(link_of(experiment_of("pusch-receivers", target.changes, ()), 4))
     graph = build_graph(target, NeuralReceiver(request.param), like, 4.0, {})
     write_onnx(graph.module, graph.contract, graph.example, graph.fixed, graph.about, folder / "whole.onnx")
     shutil.copy(folder / "whole.onnx", folder / "half.onnx")
@@ -63,7 +63,7 @@ def test_all_weights_are_halved(both):
 def test_finite_and_as_float32_from_weak_to_strong_signals(both, num_prb, num_rx_ant):
     """-10 to 80 dB, down to the smallest slot. What float16 may cost there is far below what noise costs."""
     _, whole, half = both
-    link = link_of(experiment_of("pusch-receivers", TARGETS["onnx"], ()), num_prb, num_rx_ant)
+    link = link_of(experiment_of("pusch-receivers", TARGETS["onnx"].changes, ()), num_prb, num_rx_ant)
     receivers = {"whole": OnnxReceiver(str(whole)), "half": OnnxReceiver(str(half))}
     for esn0_db in (-10.0, 10.0, 30.0, 40.0, 60.0, 80.0):
         observation = link.batch(range(8), esn0_db, 3, "half", False).observation

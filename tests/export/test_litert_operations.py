@@ -19,7 +19,7 @@ LIMITS = {"clamp", "maximum", "minimum", "clamp_min", "clamp_max"}
 @pytest.mark.parametrize("weights", ["pusch-hybrid", "pusch-realtime"])
 def test_limits_are_of_few_axes(weights):
     target = TARGETS["litert"]
-    like = empty_slot(link_of(experiment_of("pusch-receivers", target, ()), 2))
+    like = empty_slot(link_of(experiment_of("pusch-receivers", target.changes, ()), 2))
     graph = build_graph(target, NeuralReceiver(weights), like, 4.0, {})
     sizes = {"batch": 1, "num_rx_ant": 4, "num_symbols": 14, "num_subcarriers": 24, **graph.fixed}
     example = [

@@ -33,7 +33,7 @@ def test_variance_of_white_noise(points):
 )
 def test_one_prb_is_decoded(target, changes):
     chosen = TARGETS[target]
-    link = link_of(experiment_of("pusch-receivers", chosen, changes), 1)
+    link = link_of(experiment_of("pusch-receivers", chosen.changes, changes), 1)
     graph = build_graph(chosen, NeuralReceiver("pusch-hybrid"), empty_slot(link), 6.0, {})
     model = RuntimeModel(torch_runtime(graph.module), graph.contract, graph.about)
     receiver = ModelReceiver(model, graph.contract, graph.fixed)

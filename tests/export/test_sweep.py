@@ -10,10 +10,11 @@ import torch
 from onnx import TensorProto, helper
 
 from ran.export import run
-from ran.export.outcome import Request
+from ran.export.catalogue import target_of
+from ran.export.request import Request
 from ran.export.slots import experiment_of
 from ran.export.sweep import SWEEP_ESN0_DB, smallest_slots, sweep
-from ran.export.targets import TARGETS, target_of
+from ran.export.targets import TARGETS
 from ran.report.crossing import Estimate
 from receivers import LsLinear, Receiver
 
@@ -34,7 +35,7 @@ class Spoilt(Receiver):
 
 @pytest.fixture(scope="module")
 def links():
-    return smallest_slots(experiment_of("pusch-receivers", TARGETS["onnx"], ()))
+    return smallest_slots(experiment_of("pusch-receivers", TARGETS["onnx"].changes, ()))
 
 
 def test_equal_files_have_no_problem(links):
@@ -73,7 +74,7 @@ def rounded_llrs(path: Path) -> None:
 
 
 def test_an_export_that_fails_on_strong_signals_alone_is_rejected(tmp_path, monkeypatch):
-    monkeypatch.setattr(run, "to_f16", rounded_llrs)
+    monkeypatch.setattr("ran.export.formats.to_f16", rounded_llrs)
     monkeypatch.setattr(run, "decided_loss", lambda *args: Estimate(0.0, 0.0, 0.0))  # in the waterfall there is none
     request = Request(
         "pusch-hybrid",

@@ -68,7 +68,7 @@ def test_precoders_are_those_of_the_drop_and_its_prg(precoding):
     tested = link(precoding, num_layers=2, prg_size=2, num_prb=5)
     batch = tested.batch(range(4), 10.0, 1, "prg")
     generators = [stream(1, "prg", drop, "channel") for drop in range(4)]
-    h = tested._antenna_channel(generators, tested._frequencies, slice(0, 14))
+    h = tested._channels.response(generators, tested._frequencies, slice(0, 14))
     for prg, part in enumerate((slice(0, 24), slice(24, 48), slice(48, 60))):
         expected = torch.einsum("brpsk,bpl->brlsk", h[..., part], batch.precoder[:, prg])
         torch.testing.assert_close(batch.truth.h[..., part], expected, rtol=1e-4, atol=1e-4)

@@ -188,10 +188,11 @@ def test_command(tmp_path, capsys, monkeypatch):
     page = (folder / "decode.html").read_text()
     assert page.count("data:image/png;base64,") == 2
     # a slot that nobody receives is a failure, and one line in error names what is wrong
-    assert (
-        main(["decode", "slots.txt", "--config", "slots.yaml", "--set", "pusch.n_rnti=1", "--receiver", "ls-linear"])
-        == 1
-    )
+    capsys.readouterr()
+    wrong = ["--set", "pusch.n_rnti=1", "--receiver", "ls-linear", "--json"]
+    assert main(["decode", "slots.txt", "--config", "slots.yaml", *wrong]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [(row["receiver"], row["received"]) for row in told["rows"]] == [("ls-linear", 0)] * 2
     assert main(["decode", "slots.txt", "--config", "slots.yaml", "--set", "fronthaul.bitwidth=9"]) == 2
     assert "fronthaul.bitwidth: unknown key" in capsys.readouterr().err
     write_grids(tmp_path / "slots.npy", made.grids[..., :100])

@@ -14,10 +14,11 @@ from ran.phy.ofdm import Ofdm
 from ran.recordings.block_floating_point import compress, decompress
 from ran.recordings.config import DecodeConfig
 from ran.recordings.data_lake import fapi_row, write_data_lake
-from ran.recordings.decode import Decoded, Decoding
+from ran.recordings.decode import Decoding
 from ran.recordings.grids import write_grids
 from ran.recordings.packets import write_packets
 from ran.recordings.read import read
+from ran.recordings.slot_result import Decoded
 from ran.recordings.text import as_values, write_text_dump
 from receivers import RECEIVERS
 

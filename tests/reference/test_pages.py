@@ -11,13 +11,16 @@ from ran.reference.models import model_keys
 from ran.reference.options import field_keys, option_keys
 from ran.reference.text import model_classes, written_texts
 
+#: Blocks {name: ..., options}, whose options are on the page of their registry.
+NAMED_BLOCKS = ("Block", "ReceiverBlock", "PredictorBlock", "FeedbackBlock")
+
 
 def schema_paths(node, definitions, prefix=""):
     """Paths of all keys of a JSON schema of pydantic, found without what makes the pages."""
     for name, inner in node.get("properties", {}).items():
         yield f"{prefix}{name}"
         for reference, in_list in references(inner):
-            if not reference.endswith("Block"):
+            if reference not in NAMED_BLOCKS:
                 yield from schema_paths(definitions[reference], definitions, f"{prefix}{name}{in_list}.")
 
 
@@ -47,18 +50,20 @@ def documented(page):
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_many_keys_are_documented_as_exist(kind):
     schema = KINDS[kind].model().model_json_schema()
-    also = {"experiment": ["sweep"], "recipe": ["base"], "beam-recipe": ["base"]}.get(kind, [])
+    sweeps, recipes = ("experiment", "adaptation", "beams", "csi"), ("recipe", "beam-recipe", "csi-recipe")
+    also = ["sweep"] if kind in sweeps else ["base"] if kind in recipes else []
     exist = sorted([*schema_paths(schema, schema.get("$defs", {})), *also])
     assert sorted(documented(kind_page(kind))) == exist
     assert len(exist) > 1
 
 
-@pytest.mark.parametrize("registry", ["channels", "impairments", "receivers", "beam-predictors"])
+@pytest.mark.parametrize("registry", ["channels", "impairments", "receivers", "beam-predictors", "csi-feedback"])
 def test_as_many_options_are_documented_as_exist(registry):
     exist = [
         f"{name}.{option}"
         for name, cls in registries()[registry].items()
-        for option in inspect.signature(cls).parameters
+        for option in [*inspect.signature(cls).parameters, *(["predictor"] if registry == "csi-feedback" else [])]
+        if (registry, option) != ("csi-feedback", "experiment")
     ]
     assert documented(registry_page(registry)) == exist
 

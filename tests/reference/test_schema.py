@@ -7,12 +7,15 @@ import jsonschema
 import pytest
 
 from ran.cli.main import main
+from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
 from ran.errors import InputError
+from ran.reference.kinds import KINDS
 from ran.reference.schema import schema
 from ran.sim.experiment import built_in_experiments
 from ran.studies.adaptation.experiment import built_in_experiments as adaptations
 from ran.studies.beams.experiment import built_in_experiments as beam_experiments
+from ran.studies.csi.experiment import built_in_experiments as csi_experiments
 from ran.training.catalogue import recipe_names
 
 ROOT = Path(__file__).parent.parent.parent
@@ -34,20 +37,23 @@ def test_every_experiment_that_ships_fits(experiments):
     assert "sweep" in examples
     for name, path in {**built_in_experiments(), **examples}.items():
         assert [error.message for error in experiments.iter_errors(read_mapping(path))] == [], name
-    for kind, found in (("adaptation", adaptations()), ("beams", beam_experiments())):
+    for kind, found in (
+        ("adaptation", adaptations()),
+        ("beams", beam_experiments()),
+        ("csi", csi_experiments()),
+        ("decode", {"example": ROOT / "ran/recordings/example.yaml"}),
+    ):
         checked = validator(kind)
         for name, path in found.items():
             assert [error.message for error in checked.iter_errors(read_mapping(path))] == [], name
 
 
 def test_every_recipe_that_ships_fits():
-    checked = {kind: validator(kind) for kind in ("recipe", "beam-recipe")}
+    checked = {kind: validator(kind) for kind in ("recipe", "beam-recipe", "csi-recipe")}
     folder = ROOT / "ran/training/recipes"
     for name in recipe_names():
         values = read_mapping(folder / f"{name}.yaml")
-        if "csi_drops" in values:
-            continue  # recipes of CSI models are no kind of the reference yet
-        kind = "beam-recipe" if "worlds" in values else "recipe"
+        kind = "beam-recipe" if "worlds" in values else "csi-recipe" if "csi_drops" in values else "recipe"
         assert [error.message for error in checked[kind].iter_errors(values)] == [], name
 
 
@@ -87,6 +93,14 @@ def test_short_forms_fit(experiments, change):
 )
 def test_what_the_loader_refuses_does_not_fit(experiments, change):
     assert list(experiments.iter_errors({**LINK, **change}))
+
+
+@pytest.mark.parametrize(
+    ("model", "key"), [("experiment", "sweep"), ("recipe", "base"), ("beam-recipe", "base"), ("csi-recipe", "base")]
+)
+def test_keys_that_the_loader_takes_are_named_to_whoever_misspells_one(model, key):
+    with pytest.raises(InputError, match=rf"{key}s: unknown key.*allowed: .*\b{key}; did you mean '{key}'"):
+        validate(KINDS[model].model(), {f"{key}s": 1})
 
 
 def test_the_command_prints_it(capsys):

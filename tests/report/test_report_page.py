@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import json
 import math
@@ -18,14 +19,20 @@ import synthetic_runs as synthetic
 from ran.errors import InputError
 from ran.link.snr import ebn0_db
 from ran.phy.pusch import PuschGrid
+from ran.registry import KINDS
+from ran.registry.lookup import described
 from ran.report import summary_table, write_report
 from ran.report.curves import curves, esn0_range
+from ran.report.facts import receiver_words
 from ran.report.plot import bler_figure, throughput_figure
 from ran.report.summary import ebn0_offset_db, findings
+from ran.report.tables import LabelledRun, latex_table, tidy_csv
 from ran.sim.experiment import load
+from ran.stats import Estimate
 
 GRID = (2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0)
 CENTRES = {"perfect-csi": 4.0, "ls-linear": 6.0, "neural": 4.6}
+FILES = ["bler.png", "bler.svg", "report.html", "throughput.png", "throughput.svg"]
 NASTY = "</script><script>alert(1)</script> $x_1$ & \"q\" 'r'"
 
 
@@ -67,9 +74,23 @@ class Elements(HTMLParser):
 
 def test_folder_holds_page_and_pictures(page):
     assert page.name == "report.html"
-    assert sorted(path.name for path in page.parent.iterdir()) == ["bler.png", "report.html", "throughput.png"]
-    for name in ("bler.png", "throughput.png"):
-        assert (page.parent / name).read_bytes().startswith(b"\x89PNG")
+    assert sorted(path.name for path in page.parent.iterdir()) == FILES
+    for name in ("bler", "throughput"):
+        assert (page.parent / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert (page.parent / f"{name}.svg").read_bytes().startswith(b"<?xml")
+
+
+def test_page_is_small_and_saves_what_it_shows(page):
+    text = page.read_text()
+    assert len(text) < 2e6
+    saved = dict(re.findall(r'<a download="([^"]+)" href="data:[^;]+;base64,([^"]+)"', text))
+    assert list(saved) == ["bler.svg", "throughput.svg", "table.tex", "curves.csv", "curves.mat"]
+    content = {name: base64.b64decode(coded) for name, coded in saved.items()}
+    for name in ("bler.svg", "throughput.svg"):
+        assert content[name] == (page.parent / name).read_bytes()
+    assert content["table.tex"].decode() == latex_table(LabelledRun.of([make_run()]))
+    assert content["curves.csv"].decode() == tidy_csv(LabelledRun.of([make_run()]))
+    assert text.count("data-png=") == 2
 
 
 def test_page_loads_nothing_from_elsewhere(page):
@@ -81,11 +102,11 @@ def test_page_loads_nothing_from_elsewhere(page):
         if (value := attributes.get(key)) is not None
     ]
     assert loading
-    assert all(value.startswith("data:") for value in loading)
+    assert all(value.startswith(("data:", "#")) for value in loading)
     assert not {"link", "iframe", "object", "embed"} & {t for t, a in elements.tags if a.get("href") != "data:,"}
     styles = re.findall(r"<style>(.*?)</style>", page.read_text(), re.S)
     assert not any("url(" in style or "@import" in style for style in styles)
-    assert "plotly.js v" in page.read_text()
+    assert "plotly.js (basic - minified) v" in page.read_text()
 
 
 def test_page_tells_all_of_the_run(page):
@@ -103,6 +124,19 @@ def test_page_tells_all_of_the_run(page):
     for term in ("Es/N0", "Drop", "Interval", "Genie", "Gain"):
         assert term in text
     assert "not finished" not in text
+
+
+def test_receivers_are_described_in_words():
+    run = make_run()
+    blocks = [{"name": "lmmse", "label": "ls-linear"}, {"name": "neural", "weights": "pusch-realtime"}]
+    blocks += [{"name": "mine.py:Own", "label": "perfect-csi"}, {"name": "blind"}]
+    settings = run.experiment.resolved() | {"receivers": blocks}
+    words = receiver_words(replace(run, experiment=type(run.experiment).model_validate(settings)))
+    assert list(words) == ["ls-linear", "neural", "perfect-csi"]
+    assert words["ls-linear"] == described(KINDS["receivers"].shipped["lmmse"])
+    assert "MMSE" in words["ls-linear"]
+    assert words["neural"].endswith("Weights: pusch-realtime.")
+    assert words["perfect-csi"] == "mine.py:Own"
 
 
 def test_ebn0_is_esn0_by_a_constant():
@@ -150,7 +184,7 @@ def test_user_text_is_escaped(tmp_path):
     text = write_report([replace(run, meta={NASTY: NASTY})], tmp_path).read_text()
     assert "<script>alert" not in text
     elements = Elements(text)
-    assert sum(tag == "script" for tag, _ in elements.tags) == 3
+    assert sum(tag == "script" for tag, _ in elements.tags) == 4
     # the description, and both sides of the table about the run
     assert elements.text.count(NASTY) >= 3
     assert elements.text.count(LABEL) >= 1
@@ -216,7 +250,7 @@ def test_one_point_and_only_genies_make_a_report(tmp_path):
 def test_equal_runs_give_equal_files(tmp_path):
     for name in "ab":
         write_report([make_run()], tmp_path / name)
-    for file in ("report.html", "bler.png", "throughput.png"):
+    for file in FILES:
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
 
 
@@ -227,7 +261,7 @@ def test_failed_write_leaves_the_old_report(tmp_path, monkeypatch):
     with pytest.raises(InputError, match="No space left on device"):
         write_report([make_run(7)], tmp_path)
     assert page.read_bytes() == before
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bler.png", "report.html", "throughput.png"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
 def test_bad_input_is_one_line(tmp_path):
@@ -251,19 +285,47 @@ def test_summary_rows():
     assert neural.losses[0].low <= 0.6 <= neural.losses[0].high
     assert genie.gains[0] == reference.losses[0]
     (sentence,) = findings(rows)
+    number, interval = r"\d\.\d\d", r"\[\d\.\d\d, \d\.\d\d\]"
     assert re.fullmatch(
-        r"neural needs \d\.\d\d dB less Es/N0 than ls-linear at 10 % BLER, and is \d\.\d\d dB away from perfect-csi\.",
+        rf"neural needs {number} dB {interval} less Es/N0 than ls-linear at 10 % BLER: better; "
+        rf"{number} dB {interval} from perfect-csi at 10 % BLER\.",
         sentence,
     )
 
 
 def test_findings_do_not_claim_what_the_interval_does_not_hold():
     run = synthetic.run({"a": 5.0, "b": 5.0}, GRID, 300, np.random.default_rng(3), shared=False)
-    (sentence,) = findings(summary_table(run))
-    assert "b cannot be told apart from a" in sentence
+    rows = summary_table(run)
+    (sentence,) = findings(rows)
+    gain = rows[1].gains[0]
+    assert gain.low < 0 < gain.high
+    assert sentence.startswith(
+        f"b cannot be told apart from a at 10 % BLER: gain {gain.value:+.2f} dB [".replace("-", "−")
+    )
+    assert ", undecided" in sentence
+    assert "better" not in sentence
     worse = synthetic.run({"a": 5.0, "b": 6.0}, GRID, 300, np.random.default_rng(3))
-    assert "b needs 1.0" in findings(summary_table(worse))[0]
-    assert "dB more Es/N0 than a" in findings(summary_table(worse))[0]
+    (sentence,) = findings(summary_table(worse))
+    assert re.match(r"b needs 1\.0\d dB \[0\.\d\d, 1\.\d\d\] more Es/N0 than a at 10 % BLER: worse", sentence)
+
+
+def test_each_target_has_its_own_verdict():
+    reference, neural = summary_table(make_run())[1:]
+    gains = (Estimate(0.4, 0.2, 0.6), Estimate(-0.3, -0.5, -0.1))
+    (sentence,) = findings([reference, replace(neural, gains=gains)])
+    assert sentence == (
+        "neural needs 0.40 dB [0.20, 0.60] less Es/N0 than ls-linear at 10 % BLER: better; "
+        "at 1 % BLER 0.30 dB [0.10, 0.50] more: worse."
+    )
+    (sentence,) = findings([reference, replace(neural, gains=(gains[1], Estimate(0.1, -0.1, 0.3)))])
+    assert sentence.endswith("10 % BLER: worse; at 1 % BLER gain +0.10 dB [−0.10, +0.30]: undecided.")
+
+
+def test_an_open_interval_decides_nothing():
+    (row,) = [row for row in summary_table(make_run()) if row.receiver == "neural"]
+    half_open = Estimate(1.1, -math.inf, 1.7, reason="the lower end is outside of the points")
+    (sentence,) = findings([*summary_table(make_run())[:2], replace(row, gains=(half_open, Estimate.missing("no")))])
+    assert "cannot be told apart from ls-linear at 10 % BLER: gain +1.10 dB [−∞, +1.70], undecided" in sentence
 
 
 def test_the_line_ends_at_the_first_point_without_errors():

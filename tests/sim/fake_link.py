@@ -19,17 +19,9 @@ import numpy as np
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.simulation import NonFiniteNumbers, Simulation
+from ran.stats.counts import Counts
 
 BITS_PER_BLOCK = 1000
-
-
-@dataclass(frozen=True)
-class FakeOutcomes:
-    block_errors: np.ndarray
-    bit_errors: np.ndarray
-    earlier_errors: np.ndarray
-    second_errors: np.ndarray
-    received: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -74,7 +66,7 @@ class FakeLink:
         if drops.start % self.batch_drops or drops.stop % self.batch_drops:
             raise InputError(f"drops: got {drops}; allowed: whole batches of {self.batch_drops}")
         time.sleep(self._slot_s * len(drops))
-        found: dict[str, FakeOutcomes] = {}
+        found: dict[str, Counts] = {}
         for title, receiver in receivers.items():
             # a transmission fails half as often as the one before
             failed = np.zeros((self._transmissions, len(drops), self.blocks_per_drop), bool)
@@ -86,13 +78,7 @@ class FakeLink:
                 for transmission in range(self._transmissions):
                     failed[transmission, row] = uniform < receiver.bler(esn0_db) / 2**transmission
             errors = failed.sum(-1).astype(np.int32)
-            found[title] = FakeOutcomes(
-                errors[-1],
-                errors[-1].astype(np.int64) * 7,
-                errors[:-1].T,
-                np.zeros((len(drops), 0), np.int32),
-                np.zeros((len(drops), 0, 5), np.float32),
-            )
+            found[title] = Counts.of(errors[-1], errors[-1].astype(np.int64) * 7, errors[:-1].T)
         return found
 
 

@@ -75,20 +75,20 @@ def rewrite_in_format_1(path: Path, version: int | None = None) -> None:
 
 
 def _write(db: sqlite3.Connection, name: str, segment: Segment) -> None:
-    sums = int(segment.block_errors.sum()), int(segment.bit_errors.sum())
-    blobs = segment.block_errors.astype("<u2").tobytes(), segment.bit_errors.astype("<u4").tobytes()
-    row = (name, segment.first_drop, len(segment.block_errors), *sums, *blobs)
+    sums = int(segment.counts.block_errors.sum()), int(segment.counts.bit_errors.sum())
+    blobs = segment.counts.block_errors.astype("<u2").tobytes(), segment.counts.bit_errors.astype("<u4").tobytes()
+    row = (name, segment.first_drop, len(segment.counts.block_errors), *sums, *blobs)
     db.execute("INSERT INTO outcomes VALUES (?, ?, ?, ?, ?, ?, ?)", row)
     for table, errors in (
-        ("earlier_outcomes", segment.earlier_errors),
-        ("second_codeword_outcomes", segment.second_errors),
+        ("earlier_outcomes", segment.counts.earlier_errors),
+        ("second_codeword_outcomes", segment.counts.second_errors),
     ):
         for transmission, column in enumerate(errors.T):
             db.execute(_PER_TRANSMISSION.format(table))
             record = (name, segment.first_drop, transmission, int(column.sum()), column.astype("<u2").tobytes())
             db.execute(f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?)", record)
-    if segment.received.shape[1]:
+    if segment.counts.received.shape[1]:
         db.execute(_RECEIVED)
-        blob = segment.received.astype("<f4").tobytes()
-        state = (name, segment.first_drop, segment.received.shape[1], blob, hashlib.sha256(blob).digest())
+        blob = segment.counts.received.astype("<f4").tobytes()
+        state = (name, segment.first_drop, segment.counts.received.shape[1], blob, hashlib.sha256(blob).digest())
         db.execute("INSERT INTO received_outcomes VALUES (?, ?, ?, ?, ?)", state)

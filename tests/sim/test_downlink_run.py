@@ -19,6 +19,7 @@ from ran.sim.run import run
 from ran.sim.simulation import build_simulation
 from ran.sim.store import Segment, Store
 from ran.sim.throughput import Stream, fraction_of_maximum
+from ran.stats.counts import Counts
 
 GOOD = """\
 carrier: {num_prb: 4}
@@ -50,7 +51,7 @@ def test_a_run_with_two_codewords(tmp_path: Path) -> None:
     store = tmp_path / "a" / "results.sqlite"
     opened = Store(store)
     [task] = opened.tasks()
-    wrong = np.concatenate([s.second_errors for s in opened.load(task.task_id)]).sum(0)
+    wrong = np.concatenate([s.counts.second_errors for s in opened.load(task.task_id)]).sum(0)
     opened.close()
     assert wrong.shape == (2,)
     # delivered bits per air time, codeword by codeword, from the counts alone
@@ -104,8 +105,8 @@ def test_the_fraction_of_two_codewords() -> None:
 
 def test_outcomes_of_codewords_are_additive() -> None:
     parts = [
-        Segment(0, np.array([2, 1]), np.array([9, 4]), np.array([[2], [2]]), np.array([[1, 1], [1, 0]])),
-        Segment(2, np.array([0]), np.array([0]), np.array([[1]]), np.array([[0, 0]])),
+        Segment(0, Counts.of([2, 1], [9, 4], [[2], [2]], [[1, 1], [1, 0]])),
+        Segment(2, Counts.of([0], [0], [[1]], [[0, 0]])),
     ]
     first, second = TaskOutcomes(parts).streams((500, 300))
     assert second.delivered.tolist() == [0, 1, 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -117,8 +119,20 @@ def test_rows_run_resume_and_are_reported(tmp_path: Path) -> None:
     assert all(1 < outcome.margin_db < 3 for outcome in outcomes if outcome.margin_db is not None)
     page = write_results(outcomes, tmp_path / "out")
     text = page.read_text()
-    assert text.count("<svg") == 3
-    assert "http" not in text
+    found = re.search(r'<script id="report-data" type="application/json">(.*?)</script>', text, re.S)
+    figures = json.loads(found[1])["figures"]
+    assert list(figures) == ["curve0", "curve2", "curve3"]
+    for name, figure in figures.items():
+        outcome = outcomes[int(name[-1])]
+        assert f'id="{name}"' in text
+        points, crossing = figure["data"]
+        assert points["x"] == [point.esn0_db for point in outcome.points]
+        assert points["y"] == [point.throughput_fraction for point in outcome.points]
+        threshold, required = figure["layout"]["shapes"]
+        assert (crossing["x"], crossing["y"]) == ([outcome.crossing.value], [threshold["y0"]])
+        assert (threshold["y0"], required["x0"]) == (0.7, outcome.required_snr_db)
+    assert not re.search(r'(src|href)="(?!data:)', text.split("<script>")[0])
+    assert len(text) < 2e6
     assert "4 rows: 3 pass, 1 refused" in text
     assert len((tmp_path / "out" / "conformance.csv").read_text().splitlines()) == 5
     again = run_rows(request, tmp_path / "out", workers=1, build=build_rows)

@@ -128,7 +128,7 @@ def test_format_1_comes_back_whole(tmp_path: Path) -> None:
     for task in TASKS:
         for found, first in zip(content.segments[task.task_id], (0, 3), strict=True):
             for name in ("block_errors", "bit_errors", "earlier_errors", "second_errors", "received"):
-                np.testing.assert_array_equal(getattr(found, name), getattr(segment(first), name))
+                np.testing.assert_array_equal(getattr(found.counts, name), getattr(segment(first).counts, name))
             assert found.processor == "unknown"
     store.close()
     for damage in (

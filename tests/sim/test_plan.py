@@ -56,7 +56,7 @@ class Simulator:
             task = {(title, chunk.esn0_db, drop) for drop in chunk.drops}
             assert not task & self.simulated, "a drop was simulated twice"
             self.simulated |= task
-            segment = Segment(chunk.drops.start, outcome.block_errors, outcome.bit_errors)
+            segment = Segment(chunk.drops.start, outcome)
             self.known.setdefault((title, chunk.esn0_db), TaskOutcomes()).add(segment)
         self.schedule.took(chunk, 0.001 * len(chunk.drops) * self.random.random())
 
@@ -64,7 +64,7 @@ class Simulator:
         while self.step():
             pass
         points = [point for curve in self.plan.curves(self.known) for point in curve.points]
-        return [(p, int(self.known[p.receiver, p.esn0_db].block_errors[: p.drops].sum())) for p in points]
+        return [(p, int(self.known[p.receiver, p.esn0_db].counts.block_errors[: p.drops].sum())) for p in points]
 
 
 FIXED = fake_link.experiment()

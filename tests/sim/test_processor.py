@@ -23,6 +23,7 @@ from ran.sim.results import load_results, merged_results
 from ran.sim.segment import Segment
 from ran.sim.simulation import Simulation, build_simulation
 from ran.sim.worker import Done, simulate_chunk
+from ran.stats.counts import Counts
 
 
 def on_zen(experiment: Experiment) -> Simulation:
@@ -131,10 +132,10 @@ def test_merged_runs_of_two_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[
 
 def test_kinds_of_the_prefix() -> None:
     def part(first: int, kind: str) -> Segment:
-        return Segment(first, np.zeros(4, np.int64), np.zeros(4, np.int64), processor=kind)
+        return Segment(first, Counts.of(np.zeros(4), np.zeros(4)), kind)
 
     known = TaskOutcomes([part(0, "a"), part(4, "b"), part(8, "a"), part(16, "c")])
-    assert len(known.block_errors) == 12
+    assert known.counts.drops == 12
     assert known.processors(4) == ("a",)
     assert known.processors(5) == ("a", "b")
     assert known.processors(100) == ("a", "b")

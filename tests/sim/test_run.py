@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
+from ran.cli.replay_text import print_replay
 from ran.errors import InputError
 from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment, load
@@ -247,6 +248,16 @@ def test_non_finite_numbers_can_be_replayed(tmp_path: Path) -> None:
     good, bad = found.outcomes
     assert (bad.receiver, bad.drop, bad.non_finite) == ("bad", 30, "the LLRs of the fake receiver")
     assert (good.receiver, good.non_finite) == ("one", "")
+
+
+def test_exceptions_can_be_replayed(capfd: pytest.CaptureFixture[str]) -> None:
+    experiment = failing(crash_at=30)
+    with pytest.raises(RunStopped, match="exception with bad"):
+        print_replay(experiment, replay_key(experiment, 0.0, 29), fake_link.build)
+    printed = capfd.readouterr().out
+    assert "one: " in printed
+    assert "bad: ZeroDivisionError: the fake receiver divides by zero" in printed
+    assert "in fail" in printed
 
 
 def test_replay_gives_what_the_run_had(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from channels.raytraced import shipped_sets
-from ran.report.html import _link_facts
+from ran.report.facts import link_facts
 from ran.sim.experiment import load
 from ran.studies.beams.experiment import load as load_beams
 
@@ -28,7 +28,7 @@ def test_other_rays_give_their_name(florence: str, experiment: str, name: str) -
     assert found.name == name
     assert "florence.npz" in found.description
     assert "streets in Munich" not in found.description
-    assert ("Channel", "ray-traced florence.npz") in _link_facts(found.resolved())
+    assert ("Channel", "ray-traced florence.npz") in link_facts(found.resolved()).items()
 
 
 def test_a_traced_scene_gives_its_name() -> None:

@@ -14,13 +14,14 @@ import pytest
 
 from ran.errors import InputError
 from ran.sim.store import Segment, Store, Task
+from ran.stats.counts import Counts
 
 TASK = Task("t" * 64, "s" * 64, "receiver", 3.5)
 
 
 def segment(first: int, drops: int = 5) -> Segment:
     numbers = np.arange(first, first + drops)
-    return Segment(first, numbers % 3, numbers * 1000)
+    return Segment(first, Counts.of(numbers % 3, numbers * 1000))
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ def test_what_is_stored_comes_back(store: Store) -> None:
     assert again.meta() == {"a": "1", "b": "3"}
     for found, first in zip(again.load(TASK.task_id), (0, 5), strict=True):
         assert found.first_drop == first
-        np.testing.assert_array_equal(found.block_errors, segment(first).block_errors)
-        np.testing.assert_array_equal(found.bit_errors, segment(first).bit_errors)
+        np.testing.assert_array_equal(found.counts.block_errors, segment(first).counts.block_errors)
+        np.testing.assert_array_equal(found.counts.bit_errors, segment(first).counts.bit_errors)
     assert again.load("another") == []
 
 
@@ -142,7 +143,7 @@ def test_damage_is_noticed(store: Store, damage: str) -> None:
     kept = content.segments[TASK.task_id]
     assert 0 < len(kept) < 10
     for found in kept:
-        np.testing.assert_array_equal(found.bit_errors, segment(found.first_drop, 500).bit_errors)
+        np.testing.assert_array_equal(found.counts.bit_errors, segment(found.first_drop, 500).counts.bit_errors)
 
 
 def test_a_record_that_contradicts_itself_is_noticed(store: Store) -> None:
@@ -170,12 +171,13 @@ import sys
 from pathlib import Path
 import numpy as np
 from ran.sim.store import Segment, Store, Task
+from ran.stats.counts import Counts
 store = Store(Path(sys.argv[1]))
 tasks = [Task(c * 64, "s", c, 0.0) for c in "abc"]
 first = max((s.first_drop + 50 for s in store.load(tasks[0].task_id)), default=0)
 print("ready", flush=True)
 while True:
-    store.add({t: Segment(first, np.full(50, 1), np.full(50, first)) for t in tasks}, {"last": str(first)})
+    store.add({t: Segment(first, Counts.of(np.full(50, 1), np.full(50, first))) for t in tasks}, {"last": str(first)})
     first += 50
 """
 

@@ -20,6 +20,7 @@ from ran.sim.results import RunResults, load_results
 from ran.sim.segment import Content, Segment, Task
 from ran.sim.store import Store
 from ran.sim.store_rows import TABLES, scan
+from ran.stats.counts import Counts
 
 TASKS = [Task(c * 64, "s" * 64, f"receiver {c}", 2.5 + i, "r" * 64) for i, c in enumerate("ab")]
 
@@ -29,15 +30,8 @@ def segment(first: int, drops: int = 3) -> Segment:
     numbers = np.arange(first, first + drops)
     received = np.random.default_rng(first).normal(size=(drops, 2, 5)).astype(np.float32)
     received[..., -1] = np.stack([numbers % 3, 0 * numbers], 1)  # blocks in error of every user
-    return Segment(
-        first,
-        numbers % 3,
-        numbers * 70_000,
-        np.stack([numbers % 2, numbers % 3], 1),
-        np.stack([numbers % 2] * 3, 1),
-        received,
-        "znver4 torch:AVX512",
-    )
+    earlier, second = np.stack([numbers % 2, numbers % 3], 1), np.stack([numbers % 2] * 3, 1)
+    return Segment(first, Counts.of(numbers % 3, numbers * 70_000, earlier, second, received), "znver4 torch:AVX512")
 
 
 @pytest.fixture
@@ -98,7 +92,7 @@ def in_pieces(content: Content) -> dict[Any, Any]:
     pieces |= {("task", name): task for name, task in content.tasks.items()}
     for name, segments in content.segments.items():
         for s in segments:
-            arrays = (s.block_errors, s.bit_errors, s.earlier_errors, s.second_errors, s.received)
+            arrays = (s.counts.errors, s.counts.bit_errors, s.counts.received)
             pieces[name, s.first_drop] = (*(a.tobytes() for a in arrays), *(a.shape for a in arrays), s.processor)
     return pieces
 

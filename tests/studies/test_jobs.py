@@ -18,8 +18,9 @@ from killed import killed, rows
 from ran.cli.main import main
 from ran.errors import InputError
 from ran.sim.executor import Pool, RunStopped, WorkerCrashed
+from ran.sim.in_process import InThisProcess
 from ran.sim.store import Store
-from ran.studies.job import Arrays, InThisProcess, Job, Results
+from ran.studies.job import Arrays, Job, Results
 from ran.studies.jobs import JobStatus, Plan, run_jobs
 
 PROGRAM = Path(counting_jobs.__file__)
@@ -39,19 +40,15 @@ class Heard:
         self.status.append(status)
 
 
-class Disorder(InThisProcess):
+class Disorder(InThisProcess[Job, Results]):
     """Several jobs at a time, answered in any order. jobs: what it was asked for."""
 
     workers = 3
 
     def __init__(self, request: Request) -> None:
-        super().__init__(Counter(request))
+        super().__init__(Counter(request).work)
         self.jobs: list[Job] = []
         self._random = random.Random(1)
-
-    @property
-    def idle(self) -> int:
-        return self.workers - len(self._waiting)
 
     def submit(self, work: Job) -> None:
         self.jobs.append(work)

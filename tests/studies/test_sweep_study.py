@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from ran.sim.run import run
 from ran.sim.simulation import Simulation
 from ran.sim.store import Store
 from ran.studies.folder import load_parts
-from ran.studies.sweep.page import write_sweep
+from ran.studies.sweep.page import sweep_figures, write_sweep, write_sweep_paper
 from ran.studies.sweep.request import SweepRequest, load_any, short_names
 from ran.studies.sweep.rows import rows_of
 from ran.studies.sweep.run import run_sweep
@@ -191,6 +192,30 @@ def test_files_hold_every_point_and_gain(tmp_path: Path) -> None:
     assert {entry["values"]["at_db"] for entry in values} == {1.0, 2.0, 3.0}
     for picture in ("sweep.svg", "sweep.png", "curves.svg", "curves.png"):
         assert (tmp_path / "out" / picture).stat().st_size > 1000
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert len(page) < 2e6
+
+
+def test_the_pictures_show_what_the_rows_say(tmp_path: Path) -> None:
+    found = request(tmp_path)
+    parts = run_sweep(found, tmp_path / "out", workers=1, build=fake_link.build)
+    rows, drawn = rows_of(parts), sweep_figures(parts)
+    by_panel = [
+        {tuple(xy) for box in axes.containers for xy in box.lines[0].get_xydata()} for axes in drawn["sweep"].axes
+    ]
+    known = [(row.facts["at_db"], row.crossings[0].value, row.facts["num_users"]) for row in rows]
+    expected = [{(x, y) for x, y, users in known if users == panel and y is not None} for panel in (1, 2)]
+    assert by_panel == expected
+    titles = [axes.get_title(loc="left") for axes in drawn["curves"].axes]
+    assert titles == list(dict.fromkeys(row.part for row in rows))
+    paper = write_sweep_paper(parts, tmp_path / "paper")
+    assert {path.suffix for path in paper.iterdir()} == {".pdf", ".svg", ".png", ".tex", ".csv", ".mat"}
+    assert (paper / "sweep-1col.pdf").read_bytes().startswith(b"%PDF")
+    (header, *lines) = csv.reader((paper / "curves.csv").open())
+    assert header[0] == "experiment"
+    assert {"num_users", "at_db", "receiver", "esn0_db"} <= set(header)
+    assert len(lines) == sum(len(row.points) for row in rows)
 
 
 def test_status_says_how_far_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,9 @@ class Config(BaseModel):
     #: so that an experiment of before keeps its name, and with it its random numbers.
     younger_fields: ClassVar[tuple[str, ...]] = ()
 
+    #: Keys of the file that its loader takes before the model sees it.
+    keys_of_loader: ClassVar[tuple[str, ...]] = ()
+
     @model_serializer(mode="wrap")
     def _leave_out_younger_defaults(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         values: dict[str, Any] = handler(self)

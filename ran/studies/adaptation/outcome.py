@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ran.stats import Estimate, grouped_wilson, ratio_of_means, student_mean, wilson
+from ran.studies.adaptation import effective
 from ran.studies.adaptation.coefficients import beta_of
-from ran.studies.adaptation.effective import Mapping, effective_sinr_db
+from ran.studies.adaptation.effective import effective_sinr_db
 from ran.studies.adaptation.experiment import AdaptationExperiment
 from ran.studies.adaptation.loop import choose, ideal
 from ran.studies.adaptation.run import Point
-from ran.studies.adaptation.series import Series
+from ran.studies.adaptation.series import McsBlocks
 
 ENVELOPE, IDEAL = "envelope", "ideal"
 
@@ -79,17 +80,16 @@ def _unseen(num_series: int) -> float:
     return wilson(0.0, num_series).high or 0.0
 
 
-def outcomes(experiment: AdaptationExperiment, series: Series, points: Sequence[Point]) -> tuple[Outcome, ...]:
+def outcomes(experiment: AdaptationExperiment, blocks: McsBlocks, points: Sequence[Point]) -> tuple[Outcome, ...]:
     """All modes of all receivers at all SNRs."""
-    return tuple(
-        outcome for title in series.receivers for point in points for outcome in _of(experiment, series, point, title)
-    )
+    titles = points[0].arrived
+    return tuple(outcome for title in titles for point in points for outcome in _of(experiment, blocks, point, title))
 
 
-def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: str) -> list[Outcome]:
+def _of(experiment: AdaptationExperiment, blocks: McsBlocks, point: Point, title: str) -> list[Outcome]:
     settings, window = experiment.adaptation, point.window
     counted = slice(settings.warm_up_slots, None)
-    bits = np.array([series.transport_block(m).tb_size for m in window], np.int64)
+    bits = np.array([blocks.transport_block(m).tb_size for m in window], np.int64)
     arrived = point.arrived[title]
     duration = experiment.carrier.slot_duration_s
 
@@ -113,26 +113,28 @@ def _of(experiment: AdaptationExperiment, series: Series, point: Point, title: s
     best = max(range(len(window)), key=lambda place: int(fixed[place].delivered_bits.sum()))
     found = [*fixed, outcome(ENVELOPE, everywhere + best), outcome(IDEAL, ideal(bits, arrived))]
     for mapping in settings.mappings:
-        margin_db = margins_db(series, point, title, mapping, settings.target_bler)
+        margin_db = margins_db(blocks, point, title, mapping, settings.target_bler)
         for mode, outer in ((mapping, None), (f"{mapping} + olla", settings.olla)):
             sent = choose(margin_db, arrived, settings.delay_slots, settings.target_bler, outer)
             found.append(outcome(mode, sent))
     return found
 
 
-def margins_db(series: Series, point: Point, title: str, mapping: Mapping, target_bler: float) -> NDArray[np.float64]:
+def margins_db(
+    blocks: McsBlocks, point: Point, title: str, mapping: effective.Mapping, target_bler: float
+) -> NDArray[np.float64]:
     """Effective SINR measured less the SNR at which an MCS has the target BLER, [series, slots, mcs of the window]."""
     margins = []
     for mcs_index in point.window:
-        blocks = series.code_blocks(mcs_index)
-        beta = beta_of(blocks.entry, mapping)
+        code = blocks.code_blocks(mcs_index)
+        beta = beta_of(code.entry, mapping)
         effective = effective_sinr_db(
-            point.sinr_db[title][blocks.entry.bits_per_symbol], mapping, blocks.entry.bits_per_symbol, beta
+            point.sinr_db[title][code.entry.bits_per_symbol], mapping, code.entry.bits_per_symbol, beta
         )
-        margins.append(effective - blocks.snr_db(target_bler))
+        margins.append(effective - code.snr_db(target_bler))
     return np.stack(margins, axis=-1)
 
 
-def reference_receiver(series: Series) -> str | None:
-    """The receiver that gains are given over: the first that is no genie."""
-    return next((title for title, receiver in series.receivers.items() if not receiver.needs_truth), None)
+def reference_receiver(needs_truth: Mapping[str, bool]) -> str | None:
+    """The receiver that gains are given over: the first that is no genie. needs_truth: by receiver."""
+    return next((title for title, genie in needs_truth.items() if not genie), None)

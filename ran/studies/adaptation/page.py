@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ran import __version__
 from ran.config.yaml_file import dump
 from ran.errors import InputError
+from ran.report.figures import Picture, as_file
 from ran.report.html import write_whole
-from ran.report.template import page_part, page_template
+from ran.report.template import page_template
+from ran.report.verdict import tally
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, csv_cells
 from ran.studies.adaptation.experiment import AdaptationExperiment
-from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome, reference_receiver
-from ran.studies.adaptation.picture import best_loop, bler_png, loops, modes_png, receivers_png
-from ran.studies.adaptation.series import Series
+from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome, outcomes, reference_receiver
+from ran.studies.adaptation.picture import best_loop, bler_figure, loops, modes_figure, receivers_figure
+from ran.studies.adaptation.run import points_of, write_experiment
+from ran.studies.adaptation.series import McsBlocks
+from ran.studies.job import Results as Known
 
 CSV, PAGE = "results.csv", "report.html"
 _MBPS, _EXACT = Notation(2), Notation(3)
 _PERCENT, _GAIN = Notation(1, scale=100), Notation(1, signed=True)
+_GAIN_PERCENT = Notation(1, signed=True, suffix=" %")
+_DESCRIPTIONS = {
+    "receivers": "Throughput and gain of all receivers",
+    "modes": "Throughput of fixed MCS, envelope, ideal choice and loops",
+    "bler": "Block error rates of first transmissions",
+}
 
 _COLUMNS = (
     "receiver",
@@ -57,9 +66,12 @@ class Results:
     genies: frozenset[str]
 
     @classmethod
-    def of(cls, experiment: AdaptationExperiment, series: Series, outcomes: tuple[Outcome, ...]) -> Results:
-        genies = frozenset(title for title, receiver in series.receivers.items() if receiver.needs_truth)
-        return cls(experiment, outcomes, reference_receiver(series), genies)
+    def of(
+        cls, experiment: AdaptationExperiment, needs_truth: Mapping[str, bool], outcomes: tuple[Outcome, ...]
+    ) -> Results:
+        """needs_truth: whether a receiver is a genie, by its title."""
+        genies = frozenset(title for title, genie in needs_truth.items() if genie)
+        return cls(experiment, outcomes, reference_receiver(needs_truth), genies)
 
     def find(self, receiver: str, mode: str, esn0_db: float) -> Outcome:
         """The outcome with this receiver, mode and SNR."""
@@ -72,21 +84,51 @@ class Results:
         return outcome.gain_percent(self.find(self.reference, outcome.mode, outcome.esn0_db))
 
 
+def results_of(described: Mapping[str, Any], known: Known) -> Results:
+    """The results of a request, from what its folder holds. `KeyError` where tables are missing."""
+    experiment = AdaptationExperiment.model_validate(described["experiment"])
+    blocks, receivers = McsBlocks(experiment), described["receivers"]
+    ids = {title: of["id"] for title, of in receivers.items()}
+    genies = {title: of["needs_truth"] for title, of in receivers.items()}
+    return Results.of(experiment, genies, outcomes(experiment, blocks, points_of(experiment, blocks, ids, known)))
+
+
 def write_results(results: Results, out: Path) -> Path:
-    """Write results.csv, three PNGs and report.html into the folder; returns the path of the page."""
-    pictures = {
-        "receivers": receivers_png(results.outcomes, results.reference, results.genies),
-        "modes": modes_png(results.outcomes, results.genies),
-        "bler": bler_png(results.outcomes, results.genies, results.experiment.adaptation.target_bler),
+    """Write results.csv, report.html, its three figures as SVG and PNG, and the experiment into the folder; returns the
+    path of the page."""
+    write_experiment(results.experiment, out)
+    figures = {
+        "receivers": receivers_figure(results.outcomes, results.reference, results.genies),
+        "modes": modes_figure(results.outcomes, results.genies),
+        "bler": bler_figure(results.outcomes, results.genies, results.experiment.adaptation.target_bler),
     }
+    pictures = {name: Picture.of(figure, name, _DESCRIPTIONS[name]) for name, figure in figures.items()}
     write_text(out / CSV, _as_csv(results))
     try:
-        for name, content in pictures.items():
-            write_whole(out / f"{name}.png", content)
+        for name, figure in figures.items():
+            write_whole(out / f"{name}.svg", pictures[name].svg)
+            write_whole(out / f"{name}.png", as_file(figure, "png"))
     except OSError as error:
         raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
     write_text(out / PAGE, _as_page(results, pictures))
     return out / PAGE
+
+
+def findings(results: Results) -> list[str]:
+    """For every receiver but the reference and the genies in a sentence: how often the gain in throughput of the
+    envelope and of the loop is decided."""
+    if results.reference is None:
+        return []
+    sentences = []
+    for receiver in dict.fromkeys(o.receiver for o in results.outcomes):
+        if receiver in results.genies or receiver == results.reference:
+            continue
+        for mode in (ENVELOPE, best_loop(results.outcomes)):
+            own = [o for o in results.outcomes if (o.receiver, o.mode) == (receiver, mode)]
+            gains = [(f"{o.esn0_db:g} dB", results.gain(o)) for o in own]
+            what = f"throughput of {'the envelope' if mode == ENVELOPE else mode}"
+            sentences.append(tally(receiver, results.reference, what, gains, "SNR points", _GAIN_PERCENT))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _as_csv(results: Results) -> str:
@@ -106,23 +148,22 @@ def _as_csv(results: Results) -> str:
     return text.getvalue()
 
 
-def _as_page(results: Results, pictures: dict[str, bytes]) -> str:
+def _as_page(results: Results, pictures: dict[str, Picture]) -> str:
     experiment = results.experiment
     outcomes, loop = results.outcomes, best_loop(results.outcomes)
     return page_template("ran.studies.adaptation").render(
         title=experiment.name,
         description=experiment.description,
-        css=page_part("page.css"),
         adaptation=experiment.adaptation,
         reference=results.reference,
         loop_mode=loop,
         receivers=[f"{r} (genie)" if r in results.genies else r for r in dict.fromkeys(o.receiver for o in outcomes)],
         lines=lines(results),
-        pictures={name: base64.b64encode(content).decode() for name, content in pictures.items()},
+        pictures=pictures,
+        findings=findings(results),
         modes=[ENVELOPE, IDEAL, *loops(outcomes)],
         points=[_point(results, o) for o in outcomes if not o.mode.startswith("fixed")],
         settings=dump(experiment.resolved(), allow_unicode=True, width=100),
-        version=__version__,
     )
 
 

@@ -6,18 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math
-from ran.report.picture import STYLE, png_bytes
+from ran.report.figures import LEGEND, MARKERS, escape_math, new_figure, style
+from ran.report.palette import COLORS_LIGHT, FAINT, GENIE_LIGHT, LEVEL, color_of
 from ran.stats import Estimate
 from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome
 
-_MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
-_LEGEND = {"frameon": False, "fontsize": 8.5}
 #: Line style of a mode; the loops come in the order of the experiment.
 _IDEAL_STYLE, _LOOP_STYLES = ":", ("--", "-.")
 
@@ -33,18 +29,18 @@ def best_loop(outcomes: Sequence[Outcome]) -> str:
     return loops(outcomes)[-1]
 
 
-def receivers_png(outcomes: Sequence[Outcome], reference: str | None, genies: frozenset[str]) -> bytes:
+def receivers_figure(outcomes: Sequence[Outcome], reference: str | None, genies: frozenset[str]) -> Figure:
     """Throughput of all receivers, envelope and both loops, and beside it what they gain over the reference."""
     receivers = list(dict.fromkeys(o.receiver for o in outcomes))
     loop = best_loop(outcomes)
-    with rc_context(STYLE):
+    with style():
         figure, axes = _figure(1, 2 if reference and len(receivers) > 1 else 1)
         for receiver in receivers:
             look = _look(receiver, receivers, genies)
             shown = f"{receiver} (genie)" if receiver in genies else receiver
-            for mode, style in ((ENVELOPE, "-"), (loop, _LOOP_STYLES[0])):
+            for mode, dashes in ((ENVELOPE, "-"), (loop, _LOOP_STYLES[0])):
                 points = _points(outcomes, receiver, mode)
-                styled = look | {"linestyle": style}
+                styled = look | {"linestyle": dashes}
                 throughput = [(o.esn0_db, o.throughput_mbps) for o in points]
                 _draw(axes[0], throughput, f"{shown}, {mode}", styled)
                 if len(axes) > 1 and receiver != reference:
@@ -57,23 +53,23 @@ def receivers_png(outcomes: Sequence[Outcome], reference: str | None, genies: fr
             axes[1].axhline(0, color=COLORS_LIGHT[0], linewidth=1)
             axes[1].set(ylabel=f"Throughput gain over {escape_math(reference or '')} [%]", ylim=_gain_limits(axes[1]))
             _title(axes[1], "Gain, paired over series")
-        figure.legend(loc="outside lower center", ncols=4, **_LEGEND)
-        return png_bytes(figure)
+        figure.legend(loc="outside lower center", ncols=4, **LEGEND)
+        return figure
 
 
-def modes_png(outcomes: Sequence[Outcome], genies: frozenset[str]) -> bytes:
+def modes_figure(outcomes: Sequence[Outcome], genies: frozenset[str]) -> Figure:
     """A panel per receiver: every fixed MCS, their envelope, the ideal choice and the loops."""
 
     def draw(axes: Axes, receiver: str, label: bool) -> None:
         for mode in dict.fromkeys(o.mode for o in outcomes if o.receiver == receiver and o.mode.startswith("fixed")):
             known = _points(outcomes, receiver, mode)
             x, y = [o.esn0_db for o in known], [o.throughput_mbps.known for o in known]
-            axes.plot(x, y, color="#b8c0cc", linewidth=0.8, zorder=1)
+            axes.plot(x, y, color=FAINT, linewidth=0.8, zorder=1)
         shown = [(IDEAL, _IDEAL_STYLE, GENIE_LIGHT), (ENVELOPE, "-", COLORS_LIGHT[0])]
         for number, mode in enumerate(loops(outcomes)):
             shown.append((mode, _LOOP_STYLES["olla" in mode], COLORS_LIGHT[1 + number % (len(COLORS_LIGHT) - 1)]))
-        for mode, style, color in shown:
-            look = {"color": color, "linestyle": style, "marker": "o", "markersize": 3.5}
+        for mode, dashes, color in shown:
+            look = {"color": color, "linestyle": dashes, "marker": "o", "markersize": 3.5}
             points = [(o.esn0_db, o.throughput_mbps) for o in _points(outcomes, receiver, mode)]
             _draw(axes, points, mode if label else "", look)
         axes.set(ylabel="Throughput [Mbit/s]", ylim=(0, None))
@@ -81,16 +77,16 @@ def modes_png(outcomes: Sequence[Outcome], genies: frozenset[str]) -> bytes:
     return _panels(outcomes, genies, draw)
 
 
-def bler_png(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler: float) -> bytes:
+def bler_figure(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler: float) -> Figure:
     """A panel per receiver: block error rate of first transmissions under the envelope and the loops."""
 
     def draw(axes: Axes, receiver: str, label: bool) -> None:
-        axes.axhline(target_bler, color="#6b7280", linewidth=1, linestyle=(0, (1, 2)))
+        axes.axhline(target_bler, color=LEVEL, linewidth=1, linestyle=(0, (1, 2)))
         shown = [(ENVELOPE, "-", COLORS_LIGHT[0])]
         for number, mode in enumerate(loops(outcomes)):
             shown.append((mode, _LOOP_STYLES["olla" in mode], COLORS_LIGHT[1 + number % (len(COLORS_LIGHT) - 1)]))
-        for mode, style, color in shown:
-            look = {"color": color, "linestyle": style, "marker": "o", "markersize": 3.5}
+        for mode, dashes, color in shown:
+            look = {"color": color, "linestyle": dashes, "marker": "o", "markersize": 3.5}
             points = [(o.esn0_db, o.bler) for o in _points(outcomes, receiver, mode)]
             _draw(axes, points, mode if label else "", look)
         axes.set(ylabel="BLER of the first transmission", ylim=(0, None))
@@ -98,9 +94,9 @@ def bler_png(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler: f
     return _panels(outcomes, genies, draw)
 
 
-def _panels(outcomes: Sequence[Outcome], genies: frozenset[str], draw: Callable[[Axes, str, bool], None]) -> bytes:
+def _panels(outcomes: Sequence[Outcome], genies: frozenset[str], draw: Callable[[Axes, str, bool], None]) -> Figure:
     receivers = list(dict.fromkeys(o.receiver for o in outcomes))
-    with rc_context(STYLE):
+    with style():
         columns = min(2, len(receivers))
         figure, axes = _figure(-(-len(receivers) // columns), columns)
         for number, receiver in enumerate(receivers):
@@ -108,17 +104,16 @@ def _panels(outcomes: Sequence[Outcome], genies: frozenset[str], draw: Callable[
             _title(axes[number], f"{receiver} (genie)" if receiver in genies else receiver)
         for unused in axes[len(receivers) :]:
             unused.set_visible(False)
-        figure.legend(loc="outside lower center", ncols=6, **_LEGEND)
-        return png_bytes(figure)
+        figure.legend(loc="outside lower center", ncols=6, **LEGEND)
+        return figure
 
 
 def _figure(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
     size = (5.6 * columns if columns > 1 else 7.2, 0.6 + 4.2 * rows)
-    figure = Figure(figsize=size, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(*size)
     axes = list(np.ravel(figure.subplots(rows, columns)))
     for one in axes:
-        one.grid(True, linewidth=0.7)
+        one.grid(True)
         one.set_xlabel("Es/N0 [dB]")
     return figure, axes
 
@@ -126,8 +121,8 @@ def _figure(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
 def _look(receiver: str, receivers: Sequence[str], genies: frozenset[str]) -> dict[str, Any]:
     number = receivers.index(receiver)
     competing = [r for r in receivers if r not in genies]
-    color = GENIE_LIGHT if receiver in genies else COLORS_LIGHT[competing.index(receiver) % len(COLORS_LIGHT)]
-    return {"color": color, "marker": _MARKERS[number % len(_MARKERS)], "markersize": 4.5}
+    color = color_of(None if receiver in genies else competing.index(receiver))
+    return {"color": color, "marker": MARKERS[number % len(MARKERS)], "markersize": 4.5}
 
 
 def _points(outcomes: Sequence[Outcome], receiver: str, mode: str) -> list[Outcome]:
@@ -152,4 +147,4 @@ def _gain_limits(axes: Axes) -> tuple[float, float]:
 
 
 def _title(axes: Axes, text: str) -> None:
-    axes.set_title(escape_math(text), loc="left", fontsize=10.5, fontweight="bold", color="#1f2733")
+    axes.set_title(escape_math(text))

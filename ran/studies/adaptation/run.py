@@ -14,9 +14,10 @@ from ran import __version__
 from ran.config.yaml_file import dump
 from ran.sim.files import write_text
 from ran.sim.identity import SIMULATION_VERSION, digest, receiver_identity
+from ran.stats import student_mean
 from ran.studies import job as studies
 from ran.studies.adaptation.experiment import AdaptationExperiment
-from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, Series, series_physics
+from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, McsBlocks, Series, series_physics
 from ran.studies.adaptation.window import Window
 from ran.studies.folder import check_folder
 from ran.studies.jobs import JobListener, JobStudy, Silent, run_jobs
@@ -59,20 +60,48 @@ def run_tables(
     listener = listener or Silent()
     check_folder(out, KIND, PAGES)
     series = Series(experiment)
-    told = listener
-    progress = _Progress(experiment, series, listener)
-    known = run_jobs(
-        JobStudy(KIND, experiment, build_worker, identity_of(experiment), named, (progress.missing,), PAGES),
-        out,
-        workers=workers,
-        listener=listener,
-        executor=executor,
-        here=TableWorker(series),
-        before=lambda: series.warm_up(told.say),
-    )
+    known = run_jobs(_study(series, listener), out, workers=workers, listener=listener, executor=executor)
+    return series, points_of(experiment, series, receiver_ids(experiment, series), known)
+
+
+def write_experiment(experiment: AdaptationExperiment, out: Path) -> None:
+    """Write the experiment with its defaults filled in into the folder."""
     text = dump(experiment.resolved(), allow_unicode=True, width=120)
     write_text(out / EXPERIMENT, f"# Resolved by ran {__version__}: every default filled in.\n{text}")
-    return series, tuple(point.result(known) for point in progress.points)
+
+
+def table_study(experiment: AdaptationExperiment, listener: JobListener) -> JobStudy:
+    """The jobs of an experiment. `InputError` for what does not fit together."""
+    return _study(Series(experiment), listener)
+
+
+def _study(series: Series, listener: JobListener) -> JobStudy:
+    experiment = series.experiment
+    progress = _Progress(experiment, series, listener)
+    receivers = {
+        title: {"id": name, "needs_truth": series.receivers[title].needs_truth}
+        for title, name in receiver_ids(experiment, series).items()
+    }
+    return JobStudy(
+        KIND,
+        experiment,
+        build_worker,
+        identity_of(experiment),
+        named,
+        (progress.missing,),
+        PAGES,
+        {"experiment": experiment.resolved(), "receivers": receivers},
+        TableWorker(series),
+        lambda: series.warm_up(listener.say),
+    )
+
+
+def points_of(
+    experiment: AdaptationExperiment, blocks: McsBlocks, receivers: Mapping[str, str], known: studies.Results
+) -> tuple[Point, ...]:
+    """The tables of every SNR, from results of the jobs. receivers: `receiver_ids`. `KeyError` where some are
+    missing."""
+    return tuple(_GrowingPoint(experiment, blocks, snr, receivers).result(known) for snr in experiment.snr_grid)
 
 
 def build_worker(experiment: AdaptationExperiment) -> TableWorker:
@@ -127,7 +156,7 @@ class _Progress:
     def __init__(self, experiment: AdaptationExperiment, series: Series, listener: JobListener) -> None:
         self._listener = listener
         self._receivers = receiver_ids(experiment, series)
-        self.points = [_Point(experiment, series, esn0_db, self._receivers) for esn0_db in experiment.snr_grid]
+        self.points = [_GrowingPoint(experiment, series, snr, self._receivers) for snr in experiment.snr_grid]
         self._open: set[float] = set()
 
     def missing(self, known: studies.Results) -> Iterable[studies.Job]:
@@ -158,16 +187,71 @@ def _key(table: Job, receiver_id: str) -> str:
     return f"{table.name} {receiver_id}"
 
 
+class _GrowingPoint:
+    """One SNR with as many series as the stopping rule asks for."""
+
+    def __init__(
+        self, experiment: AdaptationExperiment, blocks: McsBlocks, esn0_db: float, receivers: Mapping[str, str]
+    ) -> None:
+        self.esn0_db = esn0_db
+        self._half_width = experiment.adaptation.relative_half_width
+        most = experiment.adaptation.num_series
+        counts = [most]
+        if self._half_width is not None:
+            counts = [*range(SERIES_PER_TABLE, most, SERIES_PER_TABLE), most]
+        self._steps = [_Point(_with_series(experiment, count), blocks, esn0_db, receivers) for count in counts]
+        self._enough: dict[int, bool] = {}
+
+    def _now(self, known: studies.Results) -> _Point:
+        """With the fewest series that are enough, or whose tables are missing."""
+        for number, point in enumerate(self._steps[:-1]):
+            if number not in self._enough:
+                if point.missing(known):
+                    return point
+                widest = max(throughput_half_widths(point.result(known), point.blocks, point.experiment))
+                self._enough[number] = self._half_width is not None and widest <= self._half_width
+            if self._enough[number]:
+                return point
+        return self._steps[-1]
+
+    def missing(self, known: studies.Results) -> list[Job]:
+        return self._now(known).missing(known)
+
+    def window(self, known: studies.Results) -> range:
+        return self._now(known).window(known)
+
+    def result(self, known: studies.Results) -> Point:
+        return self._now(known).result(known)
+
+
+def _with_series(experiment: AdaptationExperiment, count: int) -> AdaptationExperiment:
+    adaptation = experiment.adaptation.model_copy(update={"num_series": count})
+    return experiment.model_copy(update={"adaptation": adaptation})
+
+
+def throughput_half_widths(point: Point, blocks: McsBlocks, experiment: AdaptationExperiment) -> list[float]:
+    """Of every receiver, half the 95 % interval of its throughput with the best fixed MCS, as a share of it; infinite
+    where nothing arrives. Series are the independent units."""
+    bits = np.array([blocks.transport_block(m).tb_size for m in point.window], np.int64)
+    found = []
+    for arrived in point.arrived.values():
+        delivered = (arrived[:, experiment.adaptation.warm_up_slots :] * bits).sum(1)
+        rate = student_mean(delivered[:, delivered.sum(0).argmax()].astype(float))
+        half = rate.half_width
+        found.append(half / rate.known if half is not None and rate.known > 0 else np.inf)
+    return found
+
+
 class _Point:
     """What is needed of one SNR. known: results of jobs, by key."""
 
     def __init__(
-        self, experiment: AdaptationExperiment, series: Series, esn0_db: float, receivers: Mapping[str, str]
+        self, experiment: AdaptationExperiment, blocks: McsBlocks, esn0_db: float, receivers: Mapping[str, str]
     ) -> None:
-        self.experiment, self.series, self.esn0_db = experiment, series, esn0_db
+        self.experiment, self.blocks, self.esn0_db = experiment, blocks, esn0_db
         self._receivers = receivers
         gain_db = 10 * np.log10(experiment.num_rx_ant / experiment.uplink.num_layers)
-        middles = [series.code_blocks(m).snr_db(0.5) for m in range(experiment.num_mcs)]
+        middles = [blocks.code_blocks(m).snr_db(0.5) for m in range(experiment.num_mcs)]
         start = int(np.sum(np.array(middles) < esn0_db + gain_db)) - 1
         self._window = Window(start, experiment.num_mcs, experiment.adaptation.target_bler / 10)
 
@@ -179,13 +263,13 @@ class _Point:
         return [Job(self.esn0_db, mcs_index, first) for mcs_index in mcs for first in self._starts]
 
     def _sinr_jobs(self, *bits_per_symbol: int) -> list[Job]:
-        mcs = [self.series.measured_mcs[bits] for bits in bits_per_symbol]
+        mcs = [self.blocks.measured_mcs[bits] for bits in bits_per_symbol]
         return [Job(self.esn0_db, mcs_index, first, of_sinr=True) for mcs_index in mcs for first in self._starts]
 
     def _modulations(self, known: studies.Results) -> list[int]:
         """Bits per symbol of the MCS in the window."""
         window = self.window(known)
-        return sorted({self.series.code_blocks(mcs_index).entry.bits_per_symbol for mcs_index in window})
+        return sorted({self.blocks.code_blocks(mcs_index).entry.bits_per_symbol for mcs_index in window})
 
     def _is_there(self, job: Job, known: studies.Results) -> bool:
         return all(_key(job, receiver_id) in known for receiver_id in self._receivers.values())
@@ -196,7 +280,7 @@ class _Point:
         for mcs_index in range(self.experiment.num_mcs):
             if all(self._is_there(job, known) for job in self._jobs(mcs_index)):
                 arrived = self._whole(self._jobs(mcs_index), known)
-                found[mcs_index] = tuple(float(1 - arrived[title].mean()) for title in self.series.receivers)
+                found[mcs_index] = tuple(float(1 - arrived[title].mean()) for title in self._receivers)
         return found
 
     def _whole(self, jobs: list[Job], known: studies.Results) -> Table:
@@ -221,6 +305,6 @@ class _Point:
         return Point(
             self.esn0_db,
             window,
-            {title: {bits: table[title] for bits, table in sinr.items()} for title in self.series.receivers},
-            {title: np.stack([table[title] for table in of_mcs], axis=-1) for title in self.series.receivers},
+            {title: {bits: table[title] for bits, table in sinr.items()} for title in self._receivers},
+            {title: np.stack([table[title] for table in of_mcs], axis=-1) for title in self._receivers},
         )

@@ -44,27 +44,12 @@ class Job:
         return f"{self.esn0_db:+.6g}dB-{what}-series{self.first_series}"
 
 
-class Series:
-    """The series of an experiment. All MCS of a slot meet the same channel, noise and receivers.
-
-    So what one MCS makes of a slot can be held against what another would have, and a rule that chooses between them
-    can be evaluated on the tables afterwards.
-    """
+class McsBlocks:
+    """What every MCS of an experiment sends in a slot."""
 
     def __init__(self, experiment: AdaptationExperiment) -> None:
-        """`InputError` for what does not fit together."""
         self.experiment = experiment
-        self._links: dict[int, Link] = {}
         self._blocks: dict[int, TransportBlock] = {}
-        self.receivers: dict[str, Receiver] = {}
-        self.fingerprints: dict[str, str] = {}
-        first, last = self.link(0), self.link(experiment.num_mcs - 1)
-        for index, block in enumerate(experiment.receivers):
-            receiver = build_receiver(block.block(), path=f"receivers.{index}")
-            for link in (first, last):
-                link.check_receiver(block.title, receiver)
-            self.receivers[block.title] = receiver
-            self.fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
 
     @cached_property
     def measured_mcs(self) -> dict[int, int]:
@@ -73,20 +58,6 @@ class Series:
         for mcs_index in range(self.experiment.num_mcs):
             found.setdefault(self.code_blocks(mcs_index).entry.bits_per_symbol, mcs_index)
         return found
-
-    def link(self, mcs_index: int) -> Link:
-        """The link with an MCS, over all slots of a series."""
-        if mcs_index not in self._links:
-            experiment = self.experiment
-            config = LinkConfig(
-                carrier=experiment.carrier,
-                pusch=self._pusch(mcs_index),
-                num_rx_ant=experiment.num_rx_ant,
-                channel=experiment.resolved()["channel"],
-                num_slots=experiment.adaptation.num_slots,
-            )
-            self._links[mcs_index] = Link(config, experiment.decoder)
-        return self._links[mcs_index]
 
     def transport_block(self, mcs_index: int) -> TransportBlock:
         """What an MCS sends in a slot."""
@@ -100,6 +71,38 @@ class Series:
 
     def _pusch(self, mcs_index: int) -> Pusch:
         return self.experiment.uplink.model_copy(update={"mcs_index": mcs_index})
+
+
+class Series(McsBlocks):
+    """The series of an experiment. All MCS of a slot meet the same channel, noise and receivers.
+
+    So what one MCS makes of a slot can be held against what another would have, and a rule that chooses between them
+    can be evaluated on the tables afterwards.
+    """
+
+    def __init__(self, experiment: AdaptationExperiment) -> None:
+        """`InputError` for what does not fit together."""
+        super().__init__(experiment)
+        self._links: dict[int, Link] = {}
+        self.receivers: dict[str, Receiver] = {}
+        self.fingerprints: dict[str, str] = {}
+        first, last = self.link(0), self.link(experiment.num_mcs - 1)
+        for index, block in enumerate(experiment.receivers):
+            receiver = build_receiver(block.block(), path=f"receivers.{index}")
+            for link in (first, last):
+                link.check_receiver(block.title, receiver)
+            self.receivers[block.title] = receiver
+            self.fingerprints[block.title] = receiver_fingerprint(block.block(), receiver)
+
+    def link(self, mcs_index: int) -> Link:
+        """The link with an MCS, over all slots of a series."""
+        if mcs_index not in self._links:
+            experiment = self.experiment
+            asked = {**experiment.physics, "pusch": self._pusch(mcs_index)}
+            channel, num_slots = experiment.resolved()["channel"], experiment.adaptation.num_slots
+            config = LinkConfig(**asked, channel=channel, num_slots=num_slots)
+            self._links[mcs_index] = Link(config, experiment.decoder)
+        return self._links[mcs_index]
 
     def warm_up(self, say: Callable[[str], None]) -> None:
         """Compile what has to be compiled."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ran.errors import InputError
-from ran.link.catalogue import construct
+from ran.link.catalogue import construct, user_fingerprint
 from ran.registry.kinds import BEAM_PREDICTOR
 from ran.registry.lookup import descriptions, find_class
+from receivers.beams import BEAM_PREDICTOR_PATHS
 
 if TYPE_CHECKING:
     from receivers.beams import BeamObservation, BeamPredictor
@@ -24,6 +26,15 @@ def build_predictor(block: Mapping[str, Any], path: str = "predictors") -> BeamP
     name = str(block.get("name"))
     built: BeamPredictor = construct(find_class(BEAM_PREDICTOR, name, path=path), block, path)
     return built
+
+
+def predictor_fingerprint(block: Mapping[str, Any], predictor: BeamPredictor) -> str:
+    """What identifies a predictor beyond its options: its weights, and of a user's class its source with the modules
+    beside it that it imports, and the content of files that its options name."""
+    own = predictor.fingerprint()
+    if str(block["name"]) in BEAM_PREDICTOR_PATHS:
+        return own
+    return user_fingerprint(type(predictor), block, Path.cwd()) + own
 
 
 def refusal(predictor: BeamPredictor, observation: BeamObservation) -> str | None:

@@ -78,6 +78,7 @@ def build_header(world: BeamWorld, num_drops: int, shares: tuple[float, float, f
     """Attributes, tables and fields."""
     experiment = world.experiment
     resolved = experiment.resolved()
+    resolved.pop("stopping", None)
     for key in ("predictors", "evaluation", "num_drops", "num_fit_drops", "description", "name"):
         if key != "num_fit_drops" or experiment.set_b.pattern != "learned":
             del resolved[key]

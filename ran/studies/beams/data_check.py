@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.config.validation import validate
+from ran.counted import counted
 from ran.datasets.container import Container
 from ran.studies.beams.data import build_header, chunk_values
 from ran.studies.beams.experiment import BeamExperiment
@@ -53,7 +54,11 @@ def repeat_beams(container: Container, chunks: list[int], say: Callable[[str], N
             f"{path}: {name} of drops {span.start} to {span.stop - 1} is not what the experiment gives"
             for name in _different(stored_values, again, experiment.radio.quantised)
         ]
-    return problems, f"simulated again: {drops} drops of {len(chunks)} chunks, true powers equal within {worst:.2g} dB"
+    return (
+        problems,
+        f"simulated again: {counted(drops, 'drop')} of {counted(len(chunks), 'chunk')}, "
+        f"true powers equal within {worst:.2g} dB",
+    )
 
 
 def _different(stored: Mapping[str, NDArray], again: Mapping[str, NDArray], quantised: bool) -> list[str]:

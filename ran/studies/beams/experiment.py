@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
 from ran.errors import unknown_name
 from ran.phy.config import Config
 from ran.sim.experiment import Block, ReceiverBlock
@@ -179,15 +180,26 @@ class PredictorBlock(ReceiverBlock):
     """A predictor by name, with its options beside the name; `label` names it in results."""
 
 
+class Stopping(Config):
+    """When fewer drops than num_drops are enough; looked at after every 1024 drops.
+
+    top1_half_width: so narrow is the 95 % interval of the Top-1 accuracy of every predictor in the experiment's own
+    setting, to either side, as a share; null: all drops are evaluated.
+    """
+
+    top1_half_width: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class BeamExperiment(Config):
     """What `ran beams` runs. Immutable; written to the run folder with every default filled in.
 
     task: "tx" to choose transmit beams, each received with the user's best beam for it; "pairs" to choose both.
     speed_kmh: of the users. position_error_m: standard deviation per axis of positions that users report; null: none
-    are reported. num_drops are evaluated; predictors that learn a site see num_fit_drops others.
+    are reported. num_drops are evaluated at most; predictors that learn a site see num_fit_drops others.
     """
 
-    younger_fields = ()
+    younger_fields = ("stopping",)
+    keys_of_loader = ("sweep",)
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
     description: str = ""
@@ -207,6 +219,7 @@ class BeamExperiment(Config):
     ]
     evaluation: Evaluation = Evaluation()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
+    stopping: Stopping = Stopping()
     num_fit_drops: Annotated[int, Field(ge=0, le=1_000_000)] = 2000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
@@ -301,7 +314,16 @@ def built_in_experiments() -> dict[str, Path]:
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> BeamExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    experiment, folder = load_as(BeamExperiment, name_or_path, overrides, built_in_experiments())
+    return with_absolute_files(*load_as(BeamExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> BeamExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(BeamExperiment, values, source), folder)
+
+
+def with_absolute_files(experiment: BeamExperiment, folder: Path) -> BeamExperiment:
+    """The experiment with its relative file names taken relative to `folder`."""
     predictors = tuple(
         PredictorBlock.model_validate(absolute_files(predictor.model_dump(), folder))
         for predictor in experiment.predictors

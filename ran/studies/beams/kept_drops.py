@@ -53,7 +53,7 @@ def kept_part(
         first = shard * SHARD
 
         def compute(first: int = first) -> dict[str, np.ndarray]:
-            say(f"{split} drops {first + 1} to {first + SHARD} of {wanted.stop}")
+            say(f"{split} drops {first + 1} to {min(first + SHARD, wanted.stop)} of {wanted.stop}")
             drops = world.drops(split, first, SHARD, weights)
             return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
 
@@ -67,7 +67,7 @@ def kept_part(
 
 def is_kept(world: BeamWorld, split: Split, shard: int) -> bool:
     """Whether the cache has a file for the drops `shard * SHARD` and on, with the pool's beams."""
-    return (_folder() / f"{_name(world, split, shard)}.npz").exists()
+    return has_arrays(_name(world, split, shard))
 
 
 def _name(world: BeamWorld, split: Split, shard: int, weights: torch.Tensor | None = None) -> str:
@@ -89,6 +89,11 @@ def kept_arrays(
         found = compute()
         _write(path, found)
     return found
+
+
+def has_arrays(name: str) -> bool:
+    """Whether the cache has a file of that name."""
+    return (_folder() / f"{name}.npz").exists()
 
 
 def _read(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, np.ndarray] | None:

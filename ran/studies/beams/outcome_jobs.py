@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,9 @@ import torch
 
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint
+from ran.registry.lookup import is_user_file
 from ran.sim.identity import digest
-from ran.studies.beams.catalogue import build_predictor, refusal
+from ran.studies.beams.catalogue import build_predictor, predictor_fingerprint, refusal
 from ran.studies.beams.experiment import BeamExperiment
 from ran.studies.beams.kept_drops import SHARD, is_kept, kept_drops, kept_part
 from ran.studies.beams.measurement import Decision, decide
@@ -22,6 +24,7 @@ from ran.studies.beams.setting import Setting, settings_of
 from ran.studies.beams.world import WORLD_VERSION, BeamDrops, BeamWorld, Split
 from ran.studies.job import Arrays, Job, Results
 from ran.studies.jobs import JobStudy
+from ran.studies.stopping import is_narrow, parts_ahead, parts_used
 from receivers.beams import BeamPrediction, BeamPredictor
 
 KIND = "beam study"
@@ -64,9 +67,13 @@ class PredictorOutcomes:
     drop's first decision and time of the horizon. refusal: why there is nothing, else None.
     """
 
-    refusal: str | None
     arrays: Sequence[Arrays]
     top_k: tuple[int, ...]
+
+    @property
+    def refusal(self) -> str | None:
+        text = self.arrays[0].get("refusal")
+        return None if text is None else text.tobytes().decode()
 
     @cached_property
     def outcomes(self) -> Outcomes:
@@ -122,14 +129,39 @@ class BeamRequest:
     def study(self) -> JobStudy:
         """The jobs, drops first."""
         stages = (self._drops, self._evaluations)
-        return JobStudy(KIND, self.experiment, BeamWorker, identity_of(self.world), named, stages, PAGES)
+        identity = identity_of(self.world)
+        return JobStudy(KIND, self.experiment, BeamWorker, identity, named, stages, PAGES, self.described, self.worker)
 
-    def found(self, setting: Setting, title: str, known: Results) -> PredictorOutcomes:
-        """What the jobs of a predictor in a setting brought."""
-        arrays = [known[self._key(place)] for place in self._places(setting, title)]
-        text = arrays[0].get("refusal")
-        reason = None if text is None else text.tobytes().decode()
-        return PredictorOutcomes(reason, arrays, tuple(sorted({1, *self.experiment.evaluation.top_k})))
+    @staticmethod
+    def _about(block: Mapping[str, Any], predictor: BeamPredictor) -> dict[str, Any]:
+        found = predictor_fingerprint(block, predictor)
+        return {"needs_truth": predictor.needs_truth, "sounds": predictor.sounds, "fingerprint": found}
+
+    @cached_property
+    def described(self) -> dict[str, Any]:
+        """What a report is made from, beside the results of the jobs: plain values."""
+        found: dict[str, Any] = {
+            "experiment": self.experiment.resolved(),
+            "notes": list(self.world.source.notes),
+            "carrier_frequency_hz": self.world.source.carrier_frequency_hz,
+            "settings": [],
+            "predictors": {
+                block.title: self._about(block.block(), self.predictors[block.title])
+                for block in self.experiment.predictors
+            },
+        }
+        for setting in self.settings:
+            keys = {title: [self._key(place) for place in self._places(setting, title)] for title in self.predictors}
+            found["settings"].append(
+                {
+                    "set_b": setting.set_b.model_dump(mode="json"),
+                    "speed_kmh": setting.speed_kmh,
+                    "every": setting.every,
+                    "scenario_id": self.worker.world(setting.speed_kmh).scenario_id,
+                    "keys": keys,
+                }
+            )
+        return found
 
     def _places(self, setting: Setting, title: str) -> list[Evaluation]:
         count = self.experiment.num_drops
@@ -143,13 +175,21 @@ class BeamRequest:
             if "refusal" in (found := known.get(self._key(first), {})):
                 raise InputError(f"predictors.{title}: {found['refusal'].tobytes().decode()}")
         jobs: dict[str, Job] = {}
+        count = self._wanted_places(known)
         for setting in self.settings:
             # all predictors on some drops, then on others: a worker keeps what it has made of them
-            for places in zip(*(self._places(setting, title) for title in self.predictors), strict=True):
+            for places in zip(*(self._places(setting, title)[:count] for title in self.predictors), strict=True):
                 for place in places:
                     if (key := self._key(place)) not in known:
                         jobs.setdefault(key, Job((key,), place, f"{setting.title}: {place.title}"))
         return list(jobs.values())
+
+    def _wanted_places(self, known: Results) -> int:
+        """Parts of the drops that count, as far as the stopping rule can tell."""
+        keys = {t: [self._key(place) for place in self._places(self.settings[0], t)] for t in self.predictors}
+        used = parts_that_count(self.experiment, keys, known)
+        total = len(next(iter(keys.values())))
+        return parts_ahead(_known_parts(keys, known), total) if used is None else used
 
     def _drops(self, known: Results) -> list[Job]:
         """Drops of missing evaluations that are not in the cache."""
@@ -189,14 +229,36 @@ class BeamRequest:
         return predictor_ids(self.experiment, self.predictors)
 
 
+def _known_parts(keys: Mapping[str, Sequence[str]], known: Results) -> int:
+    """Parts of the drops, from the first on, of which there are outcomes of all predictors."""
+    parts = list(zip(*keys.values(), strict=True))
+    return next((i for i, of_part in enumerate(parts) if any(key not in known for key in of_part)), len(parts))
+
+
+def parts_that_count(experiment: BeamExperiment, keys: Mapping[str, Sequence[str]], known: Results) -> int | None:
+    """Parts of the drops that count, by the stopping rule; None where it cannot tell yet. keys: of the outcomes in the
+    experiment's own setting, by predictor."""
+    half_width, total = experiment.stopping.top1_half_width, len(next(iter(keys.values())))
+    if half_width is None:
+        return total
+    count = _known_parts(keys, known)
+    narrow = []
+    for of_predictor in keys.values():
+        ranks = [known[key]["rank"] for key in of_predictor[:count]]
+        narrow.append(is_narrow([(rank == 0).reshape(len(rank), -1).mean(1) for rank in ranks], half_width))
+    return parts_used(narrow, total)
+
+
 def predictor_ids(experiment: BeamExperiment, predictors: dict[str, BeamPredictor]) -> dict[str, str]:
-    """Names of predictors by title: their options, and in place of the file the content of weights."""
+    """Names of predictors by title: their options, and in place of files the content of weights and of source."""
     found = {}
     for block in experiment.predictors:
-        fingerprint = predictors[block.title].fingerprint()
+        fingerprint = predictor_fingerprint(block.block(), predictors[block.title])
         options = {key: value for key, value in block.block().items() if key != "label"}
         if fingerprint:
             options["weights"] = fingerprint
+        if is_user_file(block.name):
+            options["name"] = Path(block.name).name  # its content is in the fingerprint, wherever it is
         found[block.title] = digest(options)
     return found
 
@@ -240,6 +302,7 @@ class BeamWorker:
             if speed_kmh != experiment.speed_kmh:
                 experiment = BeamExperiment.model_validate({**experiment.resolved(), "speed_kmh": speed_kmh})
             self._worlds[speed_kmh] = BeamWorld(experiment)
+            self._worlds[speed_kmh].source  # noqa: B018 - refuses channels that cannot be built
         return self._worlds[speed_kmh]
 
     def work(self, job: Job) -> Results:

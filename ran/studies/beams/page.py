@@ -7,20 +7,17 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
-from markupsafe import Markup
-
-from ran import __version__
 from ran.config.provenance import versions
 from ran.errors import InputError
-from ran.report.curves import COLORS_DARK, COLORS_LIGHT
+from ran.report.figures import Line, Picture, lines_figure
+from ran.report.palette import swatch
+from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, csv_cells
-from ran.studies.beams.picture import Line, line_svg, map_svg, polar_svg, style_of
+from ran.studies.beams.picture import map_figure, pattern_figure
 from ran.studies.beams.run import BeamResults, Result, costs_of
 from ran.studies.beams.setting import Setting
 
@@ -113,7 +110,7 @@ def rows(results: BeamResults) -> list[dict[str, Any]]:
             else:
                 interval = "" if value.low == value.high else shown.interval(value)
                 cells.append({"value": shown.value(value), "interval": interval})
-        found.append({"result": result, "style": _styles(results)[result.predictor], "cells": cells})
+        found.append({"result": result, "style": swatch(_places(results)[result.predictor]), "cells": cells})
     return found
 
 
@@ -166,44 +163,32 @@ def column_titles(results: BeamResults) -> list[str]:
     return [within if title == "within %" else title for title, _, _ in _COLUMNS]
 
 
-def _styles(results: BeamResults) -> dict[str, str]:
-    found, place = {}, 0
+def _places(results: BeamResults) -> dict[str, int | None]:
+    """Place of every predictor in the palette; None of a genie."""
+    found: dict[str, int | None] = {}
     for result in results.results:
         if result.predictor not in found:
-            found[result.predictor] = style_of(place, result.needs_truth)
-            place += not result.needs_truth
+            found[result.predictor] = None if result.needs_truth else sum(p is not None for p in found.values())
     return found
 
 
 def _as_page(results: BeamResults) -> str:
-    page = resources.files("ran.studies.beams").joinpath("page.html.j2").read_text(encoding="utf-8")
-    css = resources.files("ran.report").joinpath("page.css").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=DictLoader({"page": page}),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     experiment = results.experiment
-    styles = _styles(results)
+    places = _places(results)
     refused = [r for r in results.results if r.refusal is not None]
-    return environment.get_template("page").render(
+    return page_template("ran.studies.beams").render(
         experiment=experiment,
         facts=_facts(results),
-        notes=results.world.source.notes,
+        notes=results.notes,
         titles=column_titles(results),
         rows=rows(results),
-        figures=[(title, note, Markup(svg)) for title, note, svg in _figures(results, styles)],
+        figures=figures(results),
         example=_example(results),
-        legend=list(styles.items()),
+        legend=[(name, swatch(place)) for name, place in places.items()],
         compared=compared(results),
         refused=sorted({f"{r.predictor} with {r.setting.set_b.pattern}: {r.refusal}" for r in refused}),
         ideal=f"{results.ideal_mbps:.0f}",
-        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
-        css=Markup(css),
         scenario=results.scenario_id[:12],
-        version=__version__,
     )
 
 
@@ -212,7 +197,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
     panel, terminal, radio, timing = experiment.panel, experiment.terminal, experiment.radio, experiment.timing
     costs = costs_of(experiment)
     slants = "cross-polarised" if panel.polarisation == "cross" else "single-polarised"
-    carrier_ghz, (rows, columns) = world.source.carrier_frequency_hz / 1e9, world.set_a.grid
+    carrier_ghz, (rows, columns) = results.carrier_frequency_hz / 1e9, world.set_a.grid
     horizon = ", ".join(f"{at:g}" for at in timing.horizon_ms)
     pairs = f"{experiment.num_set_a} pairs, {experiment.num_rx_beams} x " if experiment.task == "pairs" else ""
     times = f"{_number(timing.num_observed, 'time')}, every {timing.period_ms:g} ms"
@@ -229,7 +214,7 @@ def _facts(results: BeamResults) -> dict[str, str]:
         "A pair costs"
         if pairs
         else "A beam costs": f"{_number(costs.symbols_per_beam, 'symbol')} of {costs.symbol_ms * 1e3:.1f} µs",
-        "Drops": f"{experiment.num_drops}, {decisions} each, seed {experiment.seed}",
+        "Drops": f"{results.num_drops}, {decisions} each, seed {experiment.seed}",
     }
 
 
@@ -237,58 +222,50 @@ def _number(count: float, what: str) -> str:
     return f"{count:g} {what}" + ("" if count == 1 else "s")
 
 
-def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:
+def figures(results: BeamResults) -> list[Picture]:
+    """Every figure with curves, of the experiment's own setting and over the settings."""
+    places = _places(results)
     own = results.of(results.settings[0])
-    found = []
+    found: list[Picture] = []
+
+    def add(name: str, title: str, note: str, lines: list[Line], x_title: str, y_title: str, share: bool) -> None:
+        found.append(Picture.of(lines_figure(lines, x_title, y_title, share), name, title=title, note=note))
 
     def over_k(name: str) -> list[Line]:
         lines = []
         for result in own:
             ks = [k for k in results.experiment.evaluation.top_k if name.format(k) in result.values]
             if ks:
-                lines.append(_line(result, styles, ks, [result.values[name.format(k)] for k in ks]))
+                lines.append(_line(result, places, ks, [result.values[name.format(k)] for k in ks]))
         return lines
 
-    found.append(
-        ("Top-K accuracy over K", "The best beam is among the first K.", line_svg(over_k("top{}"), "K", "Top-K", True))
-    )
-    found.append(
-        (
-            "Loss over K",
-            "After K beams more were tried, mean dB below the best.",
-            line_svg(over_k("loss_db_k{}"), "K", "dB"),
-        )
-    )
-    found.append(
-        (
-            "Throughput after overhead over K",
-            "Mbit/s with the time off that measuring takes.",
-            line_svg(over_k("effective_mbps_k{}"), "K", "Mbit/s"),
-        )
-    )
+    note = "The best beam is among the first K."
+    add("top-k", "Top-K accuracy over K", note, over_k("top{}"), "K", "Top-K accuracy", True)
+    note = "After K beams more were tried, mean below the best."
+    add("loss", "Loss over K", note, over_k("loss_db_k{}"), "K", "Loss [dB]", False)
+    title, note = "Throughput after overhead over K", "Less the time that measuring takes."
+    add("throughput", title, note, over_k("effective_mbps_k{}"), "K", "Throughput [Mbit/s]", False)
     if len(own[0].by_horizon) > 1:
         horizon = results.experiment.timing.horizon_ms
-        lines = [_line(r, styles, horizon, [at["top1"] for at in r.by_horizon]) for r in own]
-        found.append(("Top-1 over time", "After the last measurement.", line_svg(lines, "ms", "Top-1", True)))
-    found += _over_settings(results, styles)
+        lines = [_line(r, places, horizon, [at["top1"] for at in r.by_horizon]) for r in own]
+        title, note = "Top-1 over time", "After the last measurement."
+        add("over-time", title, note, lines, "Time [ms]", "Top-1 accuracy", True)
+    for name, title, note, lines, x_title, y_title, share in _over_settings(results, places):
+        add(name, title, note, lines, x_title, y_title, share)
     lines = [
-        Line(r.predictor, styles[r.predictor], [b["given"] for b in r.reliability], [b["share"] for b in r.reliability])
+        Line(r.predictor, places[r.predictor], [b["given"] for b in r.reliability], [b["share"] for b in r.reliability])
         for r in own
         if len(r.reliability) > 1 and not r.needs_truth
     ]
     if lines:
-        diagonal = Line("calibrated", "ideal", [0, 1], [0, 1])
-        found.append(
-            (
-                "Calibration of the confidence",
-                "Share of best beams by the probability given; calibrated is the diagonal.",
-                line_svg([diagonal, *lines], "probability given to the first beam", "share", True),
-            )
-        )
+        lines.insert(0, Line("calibrated", None, [0, 1], [0, 1], is_ideal=True))
+        title = "Calibration of the confidence"
+        note = "Share of best beams by the probability given; calibrated is the diagonal."
+        add("confidence", title, note, lines, "Probability given to the first beam", "Share", True)
     levels = [
         Line(
             r.predictor,
-            styles[r.predictor],
+            places[r.predictor],
             [b["predicted_dbm"] for b in r.rsrp_calibration],
             [b["true_dbm"] for b in r.rsrp_calibration],
         )
@@ -296,69 +273,65 @@ def _figures(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, st
         if not r.needs_truth
     ]
     if levels:
-        found.append(
-            (
-                "Calibration of the power",
-                "True against predicted L1-RSRP, dBm.",
-                line_svg(levels, "predicted dBm", "dBm"),
-            )
-        )
+        title, note = "Calibration of the power", "True against predicted L1-RSRP."
+        add("power", title, note, levels, "Predicted [dBm]", "True [dBm]", False)
     return found
 
 
-def _line(result: Result, styles: dict[str, str], x: Sequence[float], values: Sequence[Estimate]) -> Line:
-    return _curve(result.predictor, styles[result.predictor], x, values)
+def _line(result: Result, places: Mapping[str, int | None], x: Sequence[float], values: Sequence[Estimate]) -> Line:
+    return _curve(result.predictor, places[result.predictor], x, values)
 
 
-def _curve(title: str, style: str, x: Sequence[float], values: Sequence[Estimate]) -> Line:
+def _curve(title: str, place: int | None, x: Sequence[float], values: Sequence[Estimate]) -> Line:
     shown = [(at, e.value, e.low, e.high) for at, e in zip(x, values, strict=True)]
     known = [(at, v, a, b) for at, v, a, b in shown if v is not None and a is not None and b is not None]
-    return Line(title, style, *([part[i] for part in known] for i in range(4)))
+    return Line(title, place, *([part[i] for part in known] for i in range(4)))
 
 
-def _over_settings(results: BeamResults, styles: dict[str, str]) -> list[tuple[str, str, str]]:
+_Figure = tuple[str, str, str, list[Line], str, str, bool]
+
+
+def _over_settings(results: BeamResults, places: Mapping[str, int | None]) -> list[_Figure]:
     """Curves over Set B's size, per pattern, and over speed."""
     own = results.settings[0]
-    found = []
+    found: list[_Figure] = []
     for pattern in dict.fromkeys(s.set_b.pattern for s in results.settings):
         alike = sorted(
             (s for s in results.settings if s.set_b.pattern == pattern and replace(s, set_b=own.set_b) == own),
             key=lambda s: s.set_b.size,
         )
         if len(alike) > 1:
-            for name, what, is_share in (("top1", "Top-1", True), ("loss_db_k1", "Loss, mean dB", False)):
-                lines = _lines_over(results, styles, alike, name, [s.set_b.size for s in alike])
-                note = f"Set B: {pattern}."
-                found.append(
-                    (
-                        f"{what} over the size of Set B, {pattern}",
-                        note,
-                        line_svg(lines, "beams measured", what, is_share),
-                    )
-                )
+            for name, what, unit, share in (("top1", "Top-1", "", True), ("loss_db_k1", "Loss", " [dB]", False)):
+                lines = _lines_over(results, places, alike, name, [s.set_b.size for s in alike])
+                title, note = f"{what} over the size of Set B, {pattern}", f"Set B: {pattern}."
+                found.append((f"{name}-{pattern}", title, note, lines, "Beams measured", what + unit, share))
     by_speed = sorted(
         (s for s in results.settings if s.set_b == own.set_b and s.every == own.every), key=lambda s: s.speed_kmh
     )
     if len(by_speed) > 1:
-        for name, what, is_share in (("top1", "Top-1", True), ("failure_k1", "Beam failures", True)):
-            lines = _lines_over(results, styles, by_speed, name, [s.speed_kmh for s in by_speed])
-            found.append((f"{what} over speed", "", line_svg(lines, "km/h", what, is_share)))
+        for name, what in (("top1", "Top-1"), ("failure_k1", "Beam failures")):
+            lines = _lines_over(results, places, by_speed, name, [s.speed_kmh for s in by_speed])
+            found.append((f"{name}-speed", f"{what} over speed", "", lines, "Speed [km/h]", what, True))
     return found
 
 
 def _lines_over(
-    results: BeamResults, styles: dict[str, str], settings: Sequence[Any], name: str, x: Sequence[float]
+    results: BeamResults,
+    places: Mapping[str, int | None],
+    settings: Sequence[Setting],
+    name: str,
+    x: Sequence[float],
 ) -> list[Line]:
     found = []
-    for predictor, style in styles.items():
-        places, values = [], []
-        for at, setting in zip(x, settings, strict=True):
+    for predictor, place in places.items():
+        at, values = [], []
+        for where, setting in zip(x, settings, strict=True):
             result = next((r for r in results.of(setting) if r.predictor == predictor), None)
             if result is not None:
-                places.append(at)
+                at.append(where)
                 values.append(result.values[name])
         if values:
-            found.append(_curve(predictor, style, places, values))
+            found.append(_curve(predictor, place, at, values))
     return found
 
 
@@ -368,8 +341,10 @@ def _example(results: BeamResults) -> dict[str, Any]:
     best = int(example.true_dbm.argmax())
     first = best // size * size  # of pairs, those of the best receive beam
     measured = example.measured - first if not results.settings[0].set_b.is_outside else example.measured[:0]
-    maps = [("truth", map_svg(example.true_dbm[first : first + size], grid, "truth", measured, best - first))]
-    for title, values in example.predictions.items():
-        if title != "genie":
-            maps.append((title, map_svg(values[first : first + size], grid, title, measured, best - first)))
-    return {"polar": Markup(polar_svg(results)), "maps": [(title, Markup(svg)) for title, svg in maps]}
+    measured = measured[(measured >= 0) & (measured < size)]
+    shown = {"truth": example.true_dbm} | {t: v for t, v in example.predictions.items() if t != "genie"}
+    maps = [
+        Picture.of(map_figure(values[first : first + size], grid, title, measured, best - first), f"map{i}", title)
+        for i, (title, values) in enumerate(shown.items())
+    ]
+    return {"pattern": Picture.of(pattern_figure(results), "pattern", "Beam patterns over azimuth"), "maps": maps}

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ran.link.streams import stream
 from ran.stats import Estimate, normal_mean, paired_difference
-from ran.studies.beams.experiment import BeamExperiment
+from ran.studies.beams.experiment import BeamExperiment, SetB
 from ran.studies.beams.link_rate import LinkRate
 from ran.studies.beams.metrics import Costs, mean, reliability, rsrp_calibration, share, summary
-from ran.studies.beams.outcome_jobs import BeamRequest, PredictorOutcomes
+from ran.studies.beams.outcome_jobs import BeamRequest, PredictorOutcomes, parts_that_count
 from ran.studies.beams.setting import Setting
 from ran.studies.beams.world import BeamWorld
-from ran.studies.job import JobWorkers
+from ran.studies.job import JobWorkers, Results
 from ran.studies.jobs import JobListener, run_jobs
-from receivers.beams import BeamPredictor
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,10 +68,15 @@ class Example:
 
 @dataclass(frozen=True, eq=False)
 class BeamResults:
-    """All of a run. results: the own setting first. ideal_mbps: throughput of the best beams, for nothing."""
+    """All of a run. results: the own setting first. ideal_mbps: throughput of the best beams, for nothing.
+
+    notes: what a reader should know of the channel, a sentence each. world: its beams; nothing else of it is used.
+    """
 
     experiment: BeamExperiment
     scenario_id: str
+    notes: tuple[str, ...]
+    carrier_frequency_hz: float
     settings: tuple[Setting, ...]
     results: tuple[Result, ...]
     example: Example
@@ -80,6 +85,12 @@ class BeamResults:
 
     def of(self, setting: Setting) -> tuple[Result, ...]:
         return tuple(result for result in self.results if result.setting == setting and result.refusal is None)
+
+    @property
+    def num_drops(self) -> int:
+        """Drops that were evaluated."""
+        per_drop = self.of(self.settings[0])[0].per_drop
+        return self.experiment.num_drops if per_drop is None else len(per_drop.top1)
 
 
 def run_experiment(
@@ -96,18 +107,32 @@ def run_experiment(
     predictors goes on; None evaluates everything in this process. Other arguments as of `ran.studies.jobs.run_jobs`.
     """
     request = BeamRequest(experiment)
-    known = run_jobs(request.study(), out, workers=workers, listener=listener, executor=executor, here=request.worker)
-    world, settings = request.world, request.settings
+    known = run_jobs(request.study(), out, workers=workers, listener=listener, executor=executor)
+    return results_of(request.described, known)
+
+
+def results_of(described: Mapping[str, Any], known: Results) -> BeamResults:
+    """The results of a request, from what its folder holds. `KeyError` where jobs of it are missing."""
+    experiment = BeamExperiment.model_validate(described["experiment"])
+    world = BeamWorld(experiment)
+    top_k = tuple(sorted({1, *experiment.evaluation.top_k}))
     results: list[Result] = []
-    for setting in settings:
-        for title, predictor in request.predictors.items():
-            found = request.found(setting, title, known)
+    settings: list[Setting] = []
+    own: dict[str, PredictorOutcomes] = {}
+    used = parts_that_count(experiment, described["settings"][0]["keys"], known)
+    for of_setting in described["settings"]:
+        set_b = SetB.model_validate(of_setting["set_b"])
+        setting = Setting(set_b, of_setting["speed_kmh"], of_setting["every"])
+        settings.append(setting)
+        for title, predictor in described["predictors"].items():
+            found = PredictorOutcomes([known[key] for key in of_setting["keys"][title][:used]], top_k)
+            if setting == settings[0]:
+                own[title] = found
             if found.refusal is None:
-                results.append(_result(request.worker.world(setting.speed_kmh), setting, title, predictor, found))
+                results.append(_result(world, of_setting["scenario_id"], setting, title, predictor, found))
             else:
-                refused = Result(title, setting, predictor.needs_truth, 0, 0, {}, [], [], [], "", found.refusal)
+                refused = Result(title, setting, predictor["needs_truth"], 0, 0, {}, [], [], [], "", found.refusal)
                 results.append(refused)
-    own = {title: request.found(settings[0], title, known) for title in request.predictors}
     first = next(iter(own.values()))
     # [decisions, drops, horizon], as the mean has always been taken
     best = np.ascontiguousarray(first.outcomes.best_dbm.astype(np.float32).swapaxes(0, 1))
@@ -119,7 +144,17 @@ def run_experiment(
         measured_dbm=first.example["measured_dbm"],
         predictions={title: found.example["predicted_dbm"] for title, found in own.items()},
     )
-    return BeamResults(experiment, world.scenario_id, settings, compared, example, world, ideal)
+    return BeamResults(
+        experiment,
+        described["settings"][0]["scenario_id"],
+        tuple(described["notes"]),
+        described["carrier_frequency_hz"],
+        tuple(settings),
+        compared,
+        example,
+        world,
+        ideal,
+    )
 
 
 def _against_own(result: Result, results: Sequence[Result], own: Setting) -> Result:
@@ -156,26 +191,32 @@ def costs_of(experiment: BeamExperiment, every: int = 1) -> Costs:
 
 
 def _result(
-    world: BeamWorld, setting: Setting, title: str, predictor: BeamPredictor, found: PredictorOutcomes
+    world: BeamWorld,
+    scenario_id: str,
+    setting: Setting,
+    title: str,
+    predictor: Mapping[str, Any],
+    found: PredictorOutcomes,
 ) -> Result:
+    """predictor: whether it needs the truth and measures by itself, and its fingerprint."""
     experiment, outcomes = world.experiment, found.outcomes
     evaluation = experiment.evaluation
     rate = link_rate(experiment)
-    generator = stream(experiment.seed, world.scenario_id, 0, "resampling")
+    generator = stream(experiment.seed, scenario_id, 0, "resampling")
     values = summary(outcomes, evaluation.within_db, rate.mbps, world.noise_dbm, evaluation.failure_snr_db, generator)
-    num_beams = float(found.sounded[0] if predictor.sounds else found.num_measured)
-    rounds = found.sounded[1] if predictor.sounds else 1
-    if predictor.needs_truth:
+    num_beams = float(found.sounded[0] if predictor["sounds"] else found.num_measured)
+    rounds = found.sounded[1] if predictor["sounds"] else 1
+    if predictor["needs_truth"]:
         num_beams, rounds = 0.0, 0
-    tries = (1,) if predictor.sounds or predictor.needs_truth else outcomes.top_k
+    tries = (1,) if predictor["sounds"] or predictor["needs_truth"] else outcomes.top_k
     values |= with_costs(values, costs_of(experiment, setting.every), tries, num_beams, rounds)
     horizons = []
     for place in range(outcomes.rank.shape[2]):
         at = replace(outcomes, rank=outcomes.rank[:, :, place], loss_db=outcomes.loss_db[:, :, place])
         horizons.append({"top1": share(at.rank == 0), "loss_db": mean(at.loss_db[..., 0])})
     return Result(
-        title, setting, predictor.needs_truth, num_beams, rounds, values, horizons, reliability(outcomes),
-        rsrp_calibration(outcomes), predictor.fingerprint(), per_drop=PerDrop(
+        title, setting, predictor["needs_truth"], num_beams, rounds, values, horizons, reliability(outcomes),
+        rsrp_calibration(outcomes), predictor["fingerprint"], per_drop=PerDrop(
             (outcomes.rank == 0).reshape(outcomes.num_drops, -1).mean(1),
             outcomes.loss_db[..., 0].reshape(outcomes.num_drops, -1).mean(1),
         ),

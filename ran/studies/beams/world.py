@@ -79,7 +79,20 @@ class BeamWorld:
             self.rx_codebook = sector_codebook(linear(terminal.columns, 0.5, "y"), (1, terminal.num_beams))
         except ValueError as error:
             raise InputError(f"terminal.{error}") from None
-        self.source, self.arrays = self._source(self.pool_weights)
+
+    @cached_property
+    def _own_source(self) -> tuple[Source, Arrays]:
+        return self._source(self.pool_weights)
+
+    @property
+    def source(self) -> Source:
+        """Paths of the drops to the pool's beams. `InputError` where the channel cannot be built."""
+        return self._own_source[0]
+
+    @property
+    def arrays(self) -> Arrays:
+        """The panel with the pool's beams, and the user's faces."""
+        return self._own_source[1]
 
     def _source(self, weights: torch.Tensor) -> tuple[Source, Arrays]:
         return source_of(self.experiment, self.rx_codebook.port_weights(self.num_rx_polarisations), weights)

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
 from channels.scenarios.layout import IndoorLayout
-from ran import __version__
 from ran.errors import InputError
-from ran.report.curves import COLORS_DARK, COLORS_LIGHT
-from ran.report.template import page_part, page_template
+from ran.report.figures import Picture, as_file
+from ran.report.palette import swatch
+from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Notation, csv_cells
-from ran.studies.calibration.picture import distribution_svg, distributions_png
+from ran.studies.calibration.picture import distribution_figure, distributions_figure
 from ran.studies.calibration.run import PERCENTILES, Calibration, Percentile
 from ran.studies.calibration.setups import METRICS, TOLERANCE_DB
 
@@ -29,7 +27,7 @@ def write_results(results: Sequence[Calibration], out: Path) -> Path:
     """Write calibration.csv, .png and .html into the folder, made if need be; returns the path of the page."""
     make_folder(out)
     try:
-        (out / PNG).write_bytes(distributions_png(results))
+        (out / PNG).write_bytes(as_file(distributions_figure(results), "png"))
     except OSError as error:
         raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
     write_text(out / CSV, _as_csv(results))
@@ -94,12 +92,12 @@ def _as_csv(results: Sequence[Calibration]) -> str:
 def _as_page(results: Sequence[Calibration]) -> str:
     return page_template("ran.studies.calibration").render(
         summary=summary(results),
-        results=[_result(result) for result in results],
-        figures=[(METRICS[name].title, Markup(distribution_svg(results, name))) for name in results[0].values],
-        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
+        results=[_result(result) | {"swatch": swatch(place)} for place, result in enumerate(results)],
+        figures=[
+            Picture.of(distribution_figure(results, name), name.replace("_", "-"), title=METRICS[name].title)
+            for name in results[0].values
+        ],
         tolerance=TOLERANCE_DB,
-        css=page_part("page.css"),
-        version=__version__,
     )
 
 

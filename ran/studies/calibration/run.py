@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from channels.waves import SPEED_OF_LIGHT_MPS
 from ran.link.streams import stream
 from ran.sim.identity import digest
 from ran.stats import Estimate, order_statistics_percentile
-from ran.studies.calibration.setups import METRICS, TOLERANCE_DB, Setup
+from ran.studies.calibration.setups import METRICS, TOLERANCE_DB, Setup, select
 from ran.studies.job import Arrays, Job, JobWorkers, Results
 from ran.studies.jobs import JobListener, JobStudy, run_jobs
 
@@ -108,7 +108,15 @@ class Request:
     def study(self) -> JobStudy:
         """A job per drop."""
         identity = named(self)
-        return JobStudy(KIND, self, DropWorker, identity, named, (self._missing,), PAGES)
+        stages = (self._missing,)
+        return JobStudy(KIND, self, DropWorker, identity, named, stages, PAGES, self.described, DropWorker(self))
+
+    @property
+    def described(self) -> dict[str, Any]:
+        """What a report is made from, beside the results of the jobs: plain values."""
+        setups = [[setup.name, setup.spec] for setup in self.setups]
+        asked = {"drops": self.drops, "seed": self.seed, "spreads": self.spreads, "channels": self.channels}
+        return {"setups": setups, **asked}
 
     def _missing(self, known: Results) -> Iterable[Job]:
         return [
@@ -129,13 +137,20 @@ class Request:
         return {setup.name: digest({**_plain(setup), **asked}) for setup in self.setups}
 
     def calibrations(self, known: Results) -> list[Calibration]:
-        """What the setups gave, when all drops are there."""
+        """What the setups gave. `KeyError` where drops are missing."""
         found = []
         for setup in self.setups:
             parts = [known[self.key(setup, index)] for index in range(self.drops)]
             values = {name: np.sort(np.concatenate([p[name] for p in parts])) for name in METRICS if name in parts[0]}
             found.append(Calibration(setup, self.drops, self.seed, values))
         return found
+
+
+def results_of(described: Mapping[str, Any], known: Results) -> list[Calibration]:
+    """What the shipped setups of a request gave, from what its folder holds. `KeyError` where drops are missing."""
+    setups = tuple(setup for name, spec in described["setups"] for setup in select([name], spec))
+    asked = {key: value for key, value in described.items() if key != "setups"}
+    return Request(setups, **asked).calibrations(known)
 
 
 def named(request: Request) -> dict[str, Any]:
@@ -159,7 +174,7 @@ def calibrate_all(
 ) -> list[Calibration]:
     """Simulate the drops that the folder `out` does not hold yet; arguments as of `ran.studies.jobs.run_jobs`."""
     study = request.study()
-    known = run_jobs(study, out, workers=workers, listener=listener, executor=executor, here=DropWorker(request))
+    known = run_jobs(study, out, workers=workers, listener=listener, executor=executor)
     return request.calibrations(known)
 
 

@@ -10,11 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ran import __version__
-from ran.report.template import page_template
+from ran.report.template import page_part, page_template, plotly_script
 from ran.sim.files import write_text
 from ran.stats import MISSING, Estimate, Notation
-from ran.studies.conformance.curve import svg
+from ran.studies.conformance.curve import curve_figure
 from ran.studies.conformance.outcome import RowOutcome, RowVerdict
 from ran.studies.conformance.requirements import THRESHOLD, Variant
 from ran.studies.conformance.side_by_side import by_row, common_margins
@@ -82,12 +81,14 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
         conclusion=conclusion(outcomes),
         summaries=summaries(outcomes),
         side_by_side=_side_by_side(outcomes),
-        rows=[_line(outcome) for outcome in outcomes],
-        version=__version__,
+        rows=[_line(number, outcome) for number, outcome in enumerate(outcomes)],
+        figures={f"curve{n}": curve_figure(outcome) for n, outcome in enumerate(outcomes) if outcome.points},
+        plotlyjs=plotly_script(),
+        figure_script=page_part("page.js"),
     )
 
 
-def _line(outcome: RowOutcome) -> dict[str, Any]:
+def _line(number: int, outcome: RowOutcome) -> dict[str, Any]:
     """What the page shows of a row."""
     row = outcome.row
     spread = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
@@ -116,7 +117,7 @@ def _line(outcome: RowOutcome) -> dict[str, Any]:
             }
             for point in outcome.points
         ],
-        "curve": svg(outcome) if outcome.points else "",
+        "curve": f"curve{number}",
         "reason": outcome.reason,
     }
 

@@ -12,7 +12,8 @@ from ran.sim.drive import Listener, Silence
 from ran.sim.executor import Workers
 from ran.sim.simulation import Build, build_simulation
 from ran.studies.conformance.outcome import RowOutcome, row_outcome
-from ran.studies.conformance.requirements import Offsets, Requirement, Variant, experiment
+from ran.studies.conformance.requirements import Offsets, Requirement, Variant, experiment, select
+from ran.studies.folder import load_parts
 from ran.studies.part import Part, PartResult
 from ran.studies.study import run_study
 
@@ -56,7 +57,8 @@ def run_rows(
             key = f"{row.name} {title}"
             tested[key] = row, title
             signal = f"{row.modulation} {row.num_layers}x{row.num_rx}"
-            parts.append(Part(key, f"{row.name}, {signal}", of_row, {"row": row.name, "receiver": title}))
+            facts = {"row": row.name, "receiver": title, "variant": request.variant}
+            parts.append(Part(key, f"{row.name}, {signal}", of_row, facts))
 
     def outcome_of(result: PartResult) -> RowOutcome:
         row, title = tested[result.key]
@@ -80,6 +82,23 @@ def run_rows(
         if all(outcome.verdict == "refused" for outcome in of_receiver):
             raise InputError(f"{of_receiver[0].reason} (and no other row can be taken)")
     return tuple(outcomes)
+
+
+def outcomes_in(folder: Path) -> tuple[RowOutcome, ...]:
+    """What the last request in the folder of a study came to, finished or not, from its store alone."""
+    found = []
+    for result in load_parts(folder):
+        title, variant = result.facts["receiver"], result.facts.get("variant")
+        if variant is None:
+            raise InputError(
+                f"{folder}: an earlier version wrote it; allowed: after `ran conformance` has run in it again"
+            )
+        (row,) = select([result.facts["row"]])
+        if result.results is None:
+            found.append(RowOutcome(row, variant, title, (), result.refused[title]))
+        else:
+            found.append(row_outcome(row, variant, result.results))
+    return tuple(found)
 
 
 def passed(outcomes: Sequence[RowOutcome]) -> bool:

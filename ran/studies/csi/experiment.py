@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ran.config.validation import validate
 from ran.phy.config import Config
 from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.subbands import pmi_units
@@ -22,7 +23,7 @@ _OURS = ("direction", "rx_array", "tx_array", "pathloss", "speed_mps", "normalis
 Spacing = Annotated[float, Field(gt=0, le=100)]
 
 
-class Panel(Config):
+class PortPanel(Config):
     """The base station's panel of cross-polarised ports.
 
     n1, n2: ports of a polarisation across and up (TS 38.214 table 5.2.2.2.1-2). subarray_rows: elements of a port, one
@@ -40,7 +41,7 @@ class Panel(Config):
     bearing_deg: Annotated[float, Field(ge=-360, le=360)] = 0.0
 
     @model_validator(mode="after")
-    def _has_an_entry(self) -> Panel:
+    def _has_an_entry(self) -> PortPanel:
         oversampling(self.n1, self.n2)
         return self
 
@@ -62,7 +63,7 @@ class Panel(Config):
         }
 
 
-class Terminal(Config):
+class UserAntennas(Config):
     """The user's antennas: one row of `columns` places half a wavelength apart, two polarisations (0 and 90
     degrees)."""
 
@@ -99,7 +100,7 @@ class Band(Config):
         return pmi_units(self.num_prb, self.subband_size, 0, self.per_subband)
 
 
-class Estimate(Config):
+class ChannelKnowledge(Config):
     """What the user knows of the channel: all of it ("ideal"), or an estimate from CSI-RS at an Es/N0 per port.
 
     density: CSI-RS resource elements per port and PRB.
@@ -117,7 +118,7 @@ class Estimate(Config):
         return value
 
 
-class Timing(Config):
+class ReportTiming(Config):
     """Reports every period_ms, of which the last num_observed are known, and the time ahead that is asked for."""
 
     period_ms: Annotated[float, Field(gt=0, le=1000)] = 5.0
@@ -138,6 +139,16 @@ class Throughput(Config):
     snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (-10.0, 0.0, 10.0)
 
 
+class Stopping(Config):
+    """When fewer drops than num_drops are enough.
+
+    sgcs_half_width: so narrow is the 95 % interval of the mean SGCS of every way to report, to either side; null: all
+    drops are evaluated.
+    """
+
+    sgcs_half_width: Annotated[float, Field(gt=0, le=1)] | None = None
+
+
 class FeedbackBlock(Block):
     """A way to report, by its name, with its options; `label` for tables and figures."""
 
@@ -152,22 +163,26 @@ class CsiExperiment(Config):
     """A comparison of ways to report the channel.
 
     channel: model and options. num_layers: whose precoders are reported, each judged by itself. feedback: who is
-    compared. num_drops: users that are evaluated. num_fit_drops: others, to which challengers are fitted.
+    compared. num_drops: users that are evaluated at most. num_fit_drops: others, to which challengers are fitted.
     """
+
+    younger_fields = ("stopping",)
+    keys_of_loader = ("sweep",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
     description: str = ""
     channel: Block
     speed_kmh: Annotated[float, Field(ge=0, le=1000)] = 3.0
-    panel: Panel = Panel()
-    terminal: Terminal = Terminal()
+    panel: PortPanel = PortPanel()
+    terminal: UserAntennas = UserAntennas()
     band: Band = Band()
     num_layers: Annotated[int, Field(ge=1, le=4)] = 1
-    estimate: Estimate = Estimate()
-    timing: Timing = Timing()
+    estimate: ChannelKnowledge = ChannelKnowledge()
+    timing: ReportTiming = ReportTiming()
     feedback: Annotated[tuple[FeedbackBlock, ...], Field(min_length=1)]
     throughput: Throughput = Throughput()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
+    stopping: Stopping = Stopping()
     num_fit_drops: Annotated[int, Field(ge=0, le=10_000_000)] = 4000
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
 
@@ -217,7 +232,16 @@ def built_in_experiments() -> dict[str, Path]:
 
 def load(name_or_path: str, overrides: Iterable[str] = ()) -> CsiExperiment:
     """The experiment in a file, or the built-in one of that name, with `overrides` (`a.b=c`) applied."""
-    experiment, folder = load_as(CsiExperiment, name_or_path, overrides, built_in_experiments())
+    return with_absolute_files(*load_as(CsiExperiment, name_or_path, overrides, built_in_experiments()))
+
+
+def validated(values: Mapping[str, Any], folder: Path, source: str) -> CsiExperiment:
+    """The experiment of plain values. folder: of relative file names. source: of the values, for messages."""
+    return with_absolute_files(validate(CsiExperiment, values, source), folder)
+
+
+def with_absolute_files(experiment: CsiExperiment, folder: Path) -> CsiExperiment:
+    """The experiment with its relative file names taken relative to `folder`."""
     feedback = tuple(
         FeedbackBlock.model_validate(absolute_files(block.model_dump(), folder)) for block in experiment.feedback
     )

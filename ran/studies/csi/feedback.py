@@ -1,4 +1,4 @@
-"""Ways to report the channel, by name: codebooks, classical coders, learned models, and predictors before them."""
+"""Ways to report the channel, by name: codebooks, classical coders, learned models."""
 
 from __future__ import annotations
 
@@ -12,31 +12,17 @@ import numpy as np
 import torch
 
 from ran.errors import InputError, bad_value, unknown_name
-from ran.link.catalogue import construct
 from ran.phy.csi.codebooks import Codebook, codebook, through_reports
 from ran.sim.identity import digest
-from ran.studies.beams.kept_drops import kept_arrays
-from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
-from ran.studies.csi.world import CsiWorld, precoders
-from receivers.csi import (
-    LinearPredictor,
-    NeuralCoder,
-    SparseCoder,
-    TransformCoder,
-    doppler_weights,
-    hold_last,
-    predicted_channel,
-)
+from ran.studies.beams.kept_drops import has_arrays, kept_arrays
+from ran.studies.csi.experiment import CsiExperiment
+from ran.studies.csi.world import CsiWorld
+from receivers.csi import NeuralCoder, SparseCoder, TransformCoder
 from receivers.csi.refinement import plain_attention
 
 Say = Callable[[str], None]
-#: Least part of the power that the filter over channels takes for error.
-_GUARD = 1e-3
 #: Samples of a file in the cache.
 _SAMPLES_PER_FILE = 512
-#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or a filter over channels that
-#: knows the speed of the user.
-PREDICTORS = ("hold", "linear", "wiener")
 
 
 @dataclass
@@ -99,6 +85,16 @@ class Feedback(ABC):
     name: ClassVar[str]
     #: The option that makes the points of a curve when it is a list.
     varied: ClassVar[str | None] = None
+
+    @property
+    def fit_group(self) -> str | None:
+        """Names what those share who are fitted; None where nothing is. They are fitted together, as they share the
+        costly part."""
+        return None
+
+    def is_fitted(self, world: CsiWorld) -> bool:
+        """Whether nothing has to be fitted, or the cache has what was."""
+        return True
 
     def prepare(self, world: CsiWorld, say: Say) -> None:  # noqa: B027 - most have nothing to fit
         """Fit to drops of the training split, or take what was fitted from the cache."""
@@ -170,7 +166,8 @@ class EnhancedTypeTwoFeedback(OfCodebook):
         super().__init__(experiment, combination=combination)
 
 
-def _flat(wanted: np.ndarray) -> torch.Tensor:
+def flat_of(wanted: np.ndarray) -> torch.Tensor:
+    """Drops and layers as one axis, for coders of one layer."""
     return torch.from_numpy(np.ascontiguousarray(wanted.reshape(-1, *wanted.shape[2:])))
 
 
@@ -188,13 +185,22 @@ class TransformFeedback(Feedback):
         if combination is not None:
             one_layer(experiment, "enhanced-type-two", combination=combination)
         self.coder = TransformCoder(num_bits, (experiment.panel.n1, experiment.panel.n2))
+        if experiment.num_fit_drops < 2:
+            raise bad_value("num_fit_drops", experiment.num_fit_drops, "2 or more with transform, which is fitted")
+
+    @property
+    def fit_group(self) -> str | None:
+        return f"transform over combination {self.combination}" if self.combination is not None else "transform"
+
+    def _kept_as(self, world: CsiWorld) -> str:
+        about = {"drops": world.drops_id, "count": self.experiment.num_fit_drops, "combination": self.combination}
+        return f"csi-transform-{digest({**about, 'bits': self.coder.num_bits, 'version': 1})}"
+
+    def is_fitted(self, world: CsiWorld) -> bool:
+        return has_arrays(self._kept_as(world))
 
     def prepare(self, world: CsiWorld, say: Say) -> None:
         e = self.experiment
-        if e.num_fit_drops < 2:
-            raise bad_value("num_fit_drops", e.num_fit_drops, "2 or more with transform, which is fitted")
-        about = {"drops": world.drops_id, "count": e.num_fit_drops, "combination": self.combination}
-        key = digest({**about, "bits": self.coder.num_bits, "version": 1})
         size = 4 * e.panel.n1 * e.panel.n2 * len(e.band.units)
         most = min(self.coder.num_bits, size)
         shapes = {"mean": (size,), "basis": (size, most), "bits": (most,), "levels": (most, 64)}
@@ -203,10 +209,10 @@ class TransformFeedback(Feedback):
             say(f"fitting a transform of {self.coder.num_bits} bits")
             v = world.kept("train", e.num_fit_drops, say).v[:, -1]
             base = None if self.combination is None else kept_bases(e, v, self.combination, say)
-            found = self.coder.fit(_flat(v), base).state()
+            found = self.coder.fit(flat_of(v), base).state()
             return {name: _padded(found[name], shapes[name]) for name in shapes}
 
-        state = kept_arrays(f"csi-transform-{key}", shapes, compute)
+        state = kept_arrays(self._kept_as(world), shapes, compute)
         used = int((state["bits"] > 0).sum())
         cut = {"basis": state["basis"][:, :used], "bits": state["bits"][:used], "levels": state["levels"][:used]}
         self.coder.load({**state, **cut})
@@ -215,7 +221,7 @@ class TransformFeedback(Feedback):
         base, of_base = (None, np.zeros(wanted.shape[0] * wanted.shape[1], np.int64))
         if self.combination is not None:
             base, of_base = bases(self.combination)
-        reports = self.coder.encode(_flat(wanted), base)
+        reports = self.coder.encode(flat_of(wanted), base)
         found = self.coder.decode(reports, base).numpy().reshape(wanted.shape)
         return found, (of_base + reports.shape[1]).reshape(wanted.shape[:2]).sum(1)
 
@@ -245,7 +251,7 @@ class SparseFeedback(Feedback):
         self.coder = SparseCoder(num_coefficients, len(experiment.band.units), (panel.n1, panel.n2))
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
-        reports = self.coder.encode(_flat(wanted))
+        reports = self.coder.encode(flat_of(wanted))
         bits = np.full(len(wanted), reports.shape[1] * wanted.shape[1], np.int64)
         return self.coder.decode(reports).numpy().reshape(wanted.shape), bits
 
@@ -274,7 +280,7 @@ class NeuralFeedback(Feedback):
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
         base, of_base = bases(self.combination)
-        reports = self.coder.encode(_flat(wanted), base)
+        reports = self.coder.encode(flat_of(wanted), base)
         found = self.coder.decode(reports, base).numpy().reshape(wanted.shape)
         return found, (of_base + reports.shape[1]).reshape(wanted.shape[:2]).sum(1)
 
@@ -306,99 +312,3 @@ FEEDBACK: dict[str, type[Feedback]] = {
         NeuralFeedback,
     )
 }  # fmt: skip
-
-
-@dataclass
-class Point:
-    """One way to report with one set of options: a point of a curve. predictor: what is done before it."""
-
-    curve: str
-    value: Any
-    block: dict[str, Any]
-    feedback: Feedback
-    predictor: str
-    linear: LinearPredictor | None = None
-
-    @property
-    def title(self) -> str:
-        """For tables: the curve, and what is varied along it."""
-        return self.curve if self.value is None else f"{self.curve} {self.value}"
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What the point's numbers depend on, beside the drops."""
-        return {**self.block, "predictor": self.predictor, "fingerprint": self.feedback.fingerprint()}
-
-    def prepare(self, world: CsiWorld, say: Say) -> None:
-        """Fit what is fitted."""
-        self.feedback.prepare(world, say)
-        if self.predictor == "linear":
-            self.linear = _fitted_predictor(world, say)
-
-    def wanted(self, world: CsiWorld, history: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """What the user reports, complex64 [num_drops, num_layers, num_units, num_ports].
-
-        history: precoders at the times of the reports, [num_drops, num_times, num_layers, ...]. known: channels as the
-        user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
-        """
-        e = world.experiment
-        if self.predictor == "wiener":
-            times = np.array(e.timing.times_s)
-            observed = times[: e.timing.num_observed]
-            noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
-            weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
-            return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
-        flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
-        found = hold_last(flat) if self.linear is None else self.linear(flat)
-        return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
-
-
-def _without_layers(history: np.ndarray) -> tuple[int, ...]:
-    return (history.shape[1], *history.shape[3:])
-
-
-def points(experiment: CsiExperiment) -> list[Point]:
-    """All points of an experiment, in its order. `InputError` names the block, the option and what is allowed."""
-    found = []
-    for number, block in enumerate(experiment.feedback):
-        path = f"feedback.{number}"
-        if block.name not in FEEDBACK:
-            raise unknown_name(f"{path}.name", block.name, FEEDBACK)
-        found += _points_of(experiment, block, FEEDBACK[block.name], path)
-    return found
-
-
-def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedback], path: str) -> list[Point]:
-    options = block.block()
-    predictor = options.pop("predictor", "hold")
-    if predictor not in PREDICTORS:
-        raise unknown_name(f"{path}.predictor", str(predictor), PREDICTORS)
-    if predictor != "hold" and experiment.timing.num_observed < 2:
-        raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
-    given = options.get(cls.varied) if cls.varied else None
-    values = given if isinstance(given, list | tuple) else [given]
-    found = []
-    for value in values:
-        own = dict(options) if value is None else {**options, str(cls.varied): value}
-        feedback: Feedback = construct(cls, own, path, {"experiment": experiment})
-        found.append(Point(block.title, value, own, feedback, predictor))
-    return found
-
-
-def _fitted_predictor(world: CsiWorld, say: Say) -> LinearPredictor:
-    e = world.experiment
-    count = e.timing.num_observed
-    predictor = LinearPredictor(count, (e.panel.n1, e.panel.n2))
-    key = digest({"drops": world.drops_id, "count": e.num_fit_drops, "observed": count, "version": 1})
-    places = len(e.band.units) * e.panel.num_ports
-
-    def compute() -> dict[str, np.ndarray]:
-        say("fitting the linear predictor")
-        drops = world.kept("train", e.num_fit_drops, say)
-        history, future = drops.v[:, :count].swapaxes(1, 2), drops.true[:, -1]
-        flat = torch.from_numpy(np.ascontiguousarray(history.reshape(-1, count, *history.shape[3:])))
-        return {"weights": predictor.fit(flat, _flat(future)).weights.numpy()}
-
-    found = kept_arrays(f"csi-predictor-{key}", {"weights": (places, count)}, compute)
-    predictor.weights = torch.from_numpy(found["weights"])
-    return predictor

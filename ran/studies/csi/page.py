@@ -6,22 +6,23 @@ import csv
 import io
 import json
 import math
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from ran import __version__
 from ran.config.provenance import versions
-from ran.report.curves import COLORS_DARK, COLORS_LIGHT
-from ran.report.template import page_part, page_template
+from ran.report.figures import Line, Picture, lines_figure
+from ran.report.palette import swatch
+from ran.report.template import page_template
+from ran.report.verdict import tally
 from ran.sim.files import write_text
-from ran.studies.beams.picture import Line, line_svg, style_of
+from ran.stats import Estimate, Notation
 from ran.studies.csi.outcome import PointOutcome, Value, at_payload, bits_for, paired_gain
 from ran.studies.csi.run import CsiResults
 
 JSON, CSV, PAGE = "csi.json", "csi.csv", "csi.html"
+_SGCS_GAIN = Notation(4, signed=True)
 #: The curve that others are compared with at equal payload.
 REFERENCE = "enhanced-type-two"
 #: Payloads in bits at which curves are compared.
@@ -138,7 +139,7 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
             flops, parameters = o.cost.get(f"{side}_flops"), o.cost.get(f"{side}_parameters")
             value = "" if flops is None else f"{flops / 1e6:.2f}"
             cells.append({"value": value, "interval": "" if parameters is None else f"{parameters:,}"})
-        found.append({"title": o.title, "style": styles(results)[o.curve], "cells": cells})
+        found.append({"title": o.title, "style": swatch(places(results)[o.curve]), "cells": cells})
     return found
 
 
@@ -147,55 +148,73 @@ def _range(low: int, high: int) -> str:
 
 
 def _cell(value: Value, shown: str) -> dict[str, str]:
-    interval = "" if value.low == value.high else f"{shown.format(value.low)} to {shown.format(value.high)}"
-    return {"value": shown.format(value.value), "interval": interval}
+    number, low, high = (shown.format(end).replace("-", "−") for end in (value.value, value.low, value.high))
+    return {"value": number, "interval": "" if value.low == value.high else f"[{low}, {high}]"}
 
 
-def styles(results: CsiResults) -> dict[str, str]:
-    """Class of every curve on the page."""
-    found: dict[str, str] = {}
+def places(results: CsiResults) -> dict[str, int | None]:
+    """Place of every curve in the palette; None of the ideal one."""
+    found: dict[str, int | None] = {}
     for curve in results.curves:
         ideal = all(o.mean_bits == 0 for o in results.curve(curve))
-        place = sum(style != "genie" for style in found.values())
-        found[curve] = style_of(place, ideal)
+        found[curve] = None if ideal else sum(place is not None for place in found.values())
     return found
 
 
-def _line(results: CsiResults, curve: str, name: str) -> Line:
-    own = sorted(results.curve(curve), key=lambda o: o.mean_bits)
-    values = [o.value(name) for o in own]
-    y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
-    return Line(curve, styles(results)[curve], [o.mean_bits for o in own], y, low, high)
+def _line(title: str, place: int | None, x: Sequence[float], values: Sequence[Value]) -> Line:
+    return Line(title, place, list(x), *([getattr(v, part) for v in values] for part in ("value", "low", "high")))
 
 
-def _figures(results: CsiResults) -> list[tuple[str, str, Markup]]:
-    curves = [curve for curve in results.curves if any(o.mean_bits > 0 for o in results.curve(curve))]
-    found = []
-    if curves:
-        lines = [_line(results, curve, "sgcs") for curve in curves]
-        note = "Rate-distortion: bits of the report that tell the precoder, mean over drops."
-        found.append(("SGCS over payload", note, Markup(line_svg(lines, "bits", "SGCS"))))
-    for users, snr_db in shown_throughputs(results):
-        name = f"mbps_{users}_{snr_db:g}"
-        served = "one user, MMSE receiver" if users == 1 else f"{users} users by zero forcing"
-        lines = [_line(results, curve, name) for curve in curves]
+def figures(results: CsiResults) -> list[Picture]:
+    """SGCS and throughput over payload, and spectral efficiency over SNR."""
+    found: list[Picture] = []
+    place = places(results)
+
+    def add(name: str, title: str, note: str, lines: list[Line], x_title: str, y_title: str) -> None:
         if lines:
-            title, note = f"Throughput over payload, {served}", f"At {snr_db:g} dB; all users together."
-            found.append((title, note, Markup(line_svg(lines, "bits", "Mbit/s"))))
-    asked = results.experiment.throughput
-    for users in asked.num_users:
+            found.append(Picture.of(lines_figure(lines, x_title, y_title), name, title=title, note=note))
+
+    def over_payload(name: str) -> list[Line]:
         lines = []
         for curve in results.curves:
-            # of every curve the point nearest to 140 bits stands for it
-            point = min(results.curve(curve), key=lambda o: abs(o.mean_bits - 140))
-            values = [point.value(f"se_{users}_{snr_db:g}") for snr_db in asked.snr_db]
-            y, low, high = ([getattr(v, part) for v in values] for part in ("value", "low", "high"))
-            lines.append(Line(point.title, styles(results)[curve], list(asked.snr_db), y, low, high))
-        if len(asked.snr_db) > 1:
+            own = sorted(results.curve(curve), key=lambda o: o.mean_bits)
+            if any(o.mean_bits > 0 for o in own):
+                lines.append(_line(curve, place[curve], [o.mean_bits for o in own], [o.value(name) for o in own]))
+        return lines
+
+    note = "Rate-distortion: bits of the report that tell the precoder, mean over drops."
+    add("sgcs", "SGCS over payload", note, over_payload("sgcs"), "Payload [bit]", "SGCS")
+    for users, snr_db in shown_throughputs(results):
+        served = "one user, MMSE receiver" if users == 1 else f"{users} users by zero forcing"
+        title, note = f"Throughput over payload, {served}", f"At {snr_db:g} dB; all users together."
+        name = f"mbps_{users}_{snr_db:g}"
+        add(f"throughput-{users}", title, note, over_payload(name), "Payload [bit]", "Throughput [Mbit/s]")
+    asked = results.experiment.throughput
+    if len(asked.snr_db) > 1:
+        for users in asked.num_users:
+            lines = []
+            for curve in results.curves:
+                # of every curve the point nearest to 140 bits stands for it
+                point = min(results.curve(curve), key=lambda o: abs(o.mean_bits - 140))
+                values = [point.value(f"se_{users}_{snr_db:g}") for snr_db in asked.snr_db]
+                lines.append(_line(point.title, place[curve], asked.snr_db, values))
             title = f"Spectral efficiency over SNR, {users} {'user' if users == 1 else 'users'}"
             note = "Of every curve the point nearest to 140 bits; log2(1 + SINR), all users together."
-            found.append((title, note, Markup(line_svg(lines, "SNR, dB", "bit/s/Hz"))))
+            add(f"efficiency-{users}", title, note, lines, "SNR [dB]", "Spectral efficiency [bit/s/Hz]")
     return found
+
+
+def findings(results: CsiResults) -> list[str]:
+    """For every curve but the reference in a sentence: at how many of its payloads its SGCS is decided to be above."""
+    reference, sentences = reference_of(results), []
+    for curve in results.curves:
+        gains = []
+        for o in results.curve(curve):
+            gain = _gain(o, reference, "sgcs") if o.mean_bits > 0 else None
+            if gain is not None and not math.isnan(gain.low):
+                gains.append((f"{o.mean_bits:.0f} bits", Estimate(gain.value, gain.low, gain.high)))
+        sentences.append(tally(curve, REFERENCE, "SGCS at the same payload", gains, "points", _SGCS_GAIN))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _as_page(results: CsiResults) -> str:
@@ -209,7 +228,7 @@ def _as_page(results: CsiResults) -> str:
         "Band": f"{band.num_prb} PRBs at {band.subcarrier_spacing_khz} kHz, {len(band.units)} PMI units",
         "Channel estimate": estimate,
         "Reports": f"every {e.timing.period_ms:g} ms, used {e.timing.ahead_ms:g} ms later",
-        "Drops": f"{e.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
+        "Drops": f"{results.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
     }
     return page_template("ran.studies.csi").render(
         experiment=e,
@@ -217,13 +236,11 @@ def _as_page(results: CsiResults) -> str:
         titles=column_titles(results),
         rows=rows(results),
         reference=REFERENCE,
+        findings=findings(results),
         payloads=_payload_table(results),
-        figures=_figures(results),
-        legend=list(styles(results).items()),
-        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
-        css=page_part("page.css"),
+        figures=figures(results),
+        legend=[(name, swatch(place)) for name, place in places(results).items()],
         scenario=results.scenario_id[:12],
-        version=__version__,
     )
 
 
@@ -236,7 +253,7 @@ def _payload_table(results: CsiResults) -> list[dict[str, Any]]:
             {
                 "bits": item["bits"],
                 "curve": item["curve"],
-                "style": styles(results)[item["curve"]],
+                "style": swatch(places(results)[item["curve"]]),
                 "cell": _cell(value, "{:.4f}"),
                 "reference_bits": "" if equal is None else f"{equal:.0f}",
             }

@@ -13,7 +13,7 @@ import torch
 from ran.link.catalogue import build_channel, channel_fingerprint, without_defaults
 from ran.link.streams import stream
 from ran.sim.identity import digest
-from ran.studies.beams.kept_drops import kept_arrays
+from ran.studies.beams.kept_drops import has_arrays, kept_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.observation import observed
 
@@ -149,24 +149,39 @@ class CsiWorld:
             }
         )
 
+    @property
+    def drops_per_file(self) -> int:
+        """Drops of a file in the cache."""
+        return BLOCK * max(1, _BLOCKS_PER_FILE // len(self.experiment.timing.times_s))
+
     def kept(self, split: Split, count: int, say: Callable[[str], None] = lambda text: None) -> CsiDrops:
         """The first `count` drops, from the cache of `ran.studies.beams.kept_drops` or computed and kept there."""
-        e = self.experiment
-        num_blocks = max(1, _BLOCKS_PER_FILE // len(e.timing.times_s))
-        per_file = BLOCK * num_blocks
-        shape = (per_file, len(e.timing.times_s), e.num_layers, len(e.band.units))
-        shapes = {"v": (*shape, e.panel.num_ports), "true": (*shape, e.panel.num_ports), "gains": shape}
-        parts = []
-        for number in range(-(-count // per_file)):
-
-            def compute(number: int = number) -> dict[str, np.ndarray]:
-                say(f"{split} drops {number * per_file + 1} to {(number + 1) * per_file} of {count}")
-                blocks = range(number * num_blocks, (number + 1) * num_blocks)
-                found = [self.drops(split, block) for block in blocks]
-                return {name: np.concatenate([getattr(d, name) for d in found]) for name in shapes}
-
-            parts.append(kept_arrays(f"csi-{self.drops_id}-{split}-{number:05d}", shapes, compute))
+        files = range(-(-count // self.drops_per_file))
+        parts = [self.kept_file(split, number, say) for number in files]
         return CsiDrops(*(np.concatenate([p[name] for p in parts])[:count] for name in ("v", "true", "gains")))
+
+    def kept_file(
+        self, split: Split, number: int, say: Callable[[str], None] = lambda text: None
+    ) -> dict[str, np.ndarray]:
+        """The drops of one file of the cache, by the names of `CsiDrops`."""
+        e = self.experiment
+        shape = (self.drops_per_file, len(e.timing.times_s), e.num_layers, len(e.band.units))
+        shapes = {"v": (*shape, e.panel.num_ports), "true": (*shape, e.panel.num_ports), "gains": shape}
+
+        def compute() -> dict[str, np.ndarray]:
+            say(f"{split} drops {number * self.drops_per_file + 1} to {(number + 1) * self.drops_per_file}")
+            num_blocks = self.drops_per_file // BLOCK
+            found = [self.drops(split, block) for block in range(number * num_blocks, (number + 1) * num_blocks)]
+            return {name: np.concatenate([getattr(d, name) for d in found]) for name in shapes}
+
+        return kept_arrays(self._file_name(split, number), shapes, compute)
+
+    def has_file(self, split: Split, number: int) -> bool:
+        """Whether the cache has that file."""
+        return has_arrays(self._file_name(split, number))
+
+    def _file_name(self, split: Split, number: int) -> str:
+        return f"csi-{self.drops_id}-{split}-{number:05d}"
 
 
 def precoders(h: np.ndarray, units: tuple[range, ...], num_layers: int) -> tuple[np.ndarray, np.ndarray]:

@@ -10,16 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from ran import __version__
-from ran.report.curves import COLORS_DARK, COLORS_LIGHT
-from ran.report.template import page_part, page_template
+from ran.report.figures import Picture
+from ran.report.palette import swatch
+from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Notation, percent
 from ran.studies.robustness.conditions import TARGET_BLER, Condition
 from ran.studies.robustness.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
-from ran.studies.robustness.picture import gains_svg
+from ran.studies.robustness.picture import gains_figure
 
 CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.html"
 _DB, _GAIN = Notation(), Notation(signed=True)
@@ -114,6 +112,7 @@ def _as_csv(outcomes: Sequence[Outcome]) -> str:
 
 def _as_page(outcomes: Sequence[Outcome]) -> str:
     receivers = competitors(outcomes)
+    figure = gains_figure(by_condition(outcomes), [FLOOR, *receivers])
     return page_template("ran.studies.robustness").render(
         receivers=receivers,
         baseline=BASELINE,
@@ -122,10 +121,8 @@ def _as_page(outcomes: Sequence[Outcome]) -> str:
         target=percent(TARGET_BLER),
         summaries=summaries(outcomes),
         rows=[_row(condition, line, receivers) for condition, line in by_condition(outcomes)],
-        figure=Markup(gains_svg(by_condition(outcomes), [FLOOR, *receivers])),
-        colors=list(zip(COLORS_LIGHT, COLORS_DARK, strict=True)),
-        css=page_part("page.css"),
-        version=__version__,
+        figure=Picture.of(figure, "robustness", "Gain over the baseline per condition"),
+        swatches=[swatch(place) for place in range(len(receivers))],
     )
 
 

@@ -2,62 +2,57 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
-from markupsafe import Markup, escape
+import numpy as np
+from matplotlib.figure import Figure
 
+from ran.report.figures import escape_math, new_figure, style
+from ran.report.palette import CARD, LEVEL, color_of
 from ran.stats import Estimate
 from ran.studies.robustness.conditions import Condition
 from ran.studies.robustness.outcome import Outcome
 
-_WIDTH, _LEFT, _RIGHT, _TOP, _LINE = 900, 210, 16, 24, 26
 #: Wider intervals and larger gains are cut off here, dB.
-_FARTHEST_DB = 6.0
+FARTHEST_DB = 6.0
 
 
-def gains_svg(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receivers: Sequence[str]) -> Markup:
-    """An SVG element; the first receiver is grey, the others have the page's colours in their order."""
+def gains_figure(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receivers: Sequence[str]) -> Figure:
+    """The first receiver is grey and hollow, the others have the page's colours in their order."""
     ends = [end for _, line in lines for name in receivers if name in line for end in _ends(line[name].gain)]
-    low = max(min([*ends, -0.5]) - 0.1, -_FARTHEST_DB)
-    high = min(max([*ends, 0.5]) + 0.1, _FARTHEST_DB)
-    bottom = _TOP + _LINE * len(lines)
-
-    def x(gain_db: float) -> float:
-        inside = min(max(gain_db, low), high)
-        return _LEFT + (inside - low) / (high - low) * (_WIDTH - _LEFT - _RIGHT)
-
-    parts = [
-        f'<svg viewBox="0 0 {_WIDTH} {bottom + 42}" role="img" aria-label="gain over the baseline per condition">',
-    ]
-    for tick in range(math.ceil(low), math.floor(high) + 1):
-        kind = "zero" if tick == 0 else "grid"
-        parts.append(f'<line class="{kind}" x1="{x(tick):.1f}" x2="{x(tick):.1f}" y1="{_TOP - 6}" y2="{bottom}"/>')
-        parts.append(f'<text x="{x(tick):.1f}" y="{bottom + 16}" text-anchor="middle">{_tick(tick)}</text>')
-    middle = (_LEFT + _WIDTH - _RIGHT) / 2
-    parts.append(f'<text x="{middle}" y="{bottom + 32}" text-anchor="middle">gain, dB</text>')
-    for number, (condition, line) in enumerate(lines):
-        centre = _TOP + _LINE * (number + 0.5)
-        parts.append(f'<text x="{_LEFT - 12}" y="{centre + 4:.1f}" text-anchor="end">{escape(condition.title)}</text>')
+    low = max(min([*ends, -0.5]) - 0.1, -FARTHEST_DB)
+    high = min(max([*ends, 0.5]) + 0.1, FARTHEST_DB)
+    with style():
+        figure = new_figure(9.6, 0.8 + 0.27 * max(len(lines), 1))
+        axes = figure.add_subplot()
+        axes.axvline(0, color=LEVEL, linewidth=1)
         for place, receiver in enumerate(receivers):
-            if receiver in line:
-                height = centre + (place - (len(receivers) - 1) / 2) * min(6.0, 20 / len(receivers))
-                parts += _mark(line[receiver].gain, "floor" if place == 0 else f"s{(place - 1) % 8}", height, x)
-    return Markup("".join(parts) + "</svg>")
-
-
-def _mark(gain: Estimate, colour: str, height: float, x: Callable[[float], float]) -> list[str]:
-    """A point and its interval."""
-    if gain.value is None or gain.low is None or gain.high is None:
-        return []
-    return [
-        f'<line class="{colour}" x1="{x(gain.low):.1f}" x2="{x(gain.high):.1f}" y1="{height:.1f}" y2="{height:.1f}"/>',
-        f'<circle class="{colour}" cx="{x(gain.value):.1f}" cy="{height:.1f}" r="3.5"/>',
-    ]
-
-
-def _tick(gain_db: int) -> str:
-    return f"{gain_db:+d}".replace("-", "−") if gain_db else "0"
+            apart = (place - (len(receivers) - 1) / 2) * min(0.22, 0.75 / len(receivers))
+            found = [(at + apart, line[receiver].gain) for at, (_, line) in enumerate(lines) if receiver in line]
+            known = [(at, *gain.numbers) for at, gain in found if gain.is_known]
+            if not known:
+                continue
+            y, value, left, right = np.array(known, float).T
+            value, left, right = (np.clip(end, low, high) for end in (value, left, right))
+            color = LEVEL if place == 0 else color_of(place - 1)
+            axes.errorbar(
+                value,
+                y,
+                xerr=np.maximum([value - left, right - value], 0),
+                linestyle="none",
+                marker="o",
+                markersize=5,
+                color=color,
+                markerfacecolor=CARD if place == 0 else color,
+                elinewidth=1.6,
+                label=escape_math(receiver),
+            )
+        axes.set_yticks(range(len(lines)), [escape_math(condition.title) for condition, _ in lines])
+        axes.set(xlim=(low, high), ylim=(len(lines) - 0.4, -0.6), xlabel="Gain [dB]")
+        axes.grid(True, axis="x")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
+        return figure
 
 
 def _ends(gain: Estimate) -> list[float]:

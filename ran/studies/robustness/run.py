@@ -11,6 +11,7 @@ from ran.errors import InputError
 from ran.sim.drive import Listener, Silence
 from ran.sim.executor import Workers
 from ran.sim.simulation import Build, build_simulation
+from ran.studies.folder import load_parts
 from ran.studies.part import Part, PartResult
 from ran.studies.robustness.conditions import Condition, Conditions
 from ran.studies.robustness.outcome import BASELINE, FLOOR, Outcome, outcomes_of
@@ -50,16 +51,9 @@ def run_conditions(
     cluster.
     """
     listener = listener or Silence()
-    parts: list[Part] = []
-    of_condition: dict[str, Condition] = {}
-    for condition in request.chosen:
-        for receiver in request.receivers:
-            tried = request.conditions.experiment(condition, receiver, request.max_slots)
-            title = tried.receivers[0].title
-            key = f"{condition.name} {title}"
-            of_condition[key] = condition
-            facts = {"condition": condition.name, "receiver": title}
-            parts.append(Part(key, f"{condition.title}, {title}", tried, facts))
+    parts = parts_of(request)
+    by_name = {condition.name: condition for condition in request.chosen}
+    of_condition = {part.key: by_name[part.facts["condition"]["name"]] for part in parts}
     waiting = {condition.name: len(request.receivers) for condition in request.chosen}
     there: dict[str, list[PartResult]] = {condition.name: [] for condition in request.chosen}
 
@@ -76,11 +70,41 @@ def run_conditions(
     results = run_study(
         KIND, parts, out, workers=workers, listener=listener, show=finished, build=build, executor=executor
     )
+    return outcomes_of_parts(request, results)
+
+
+def parts_of(request: Request) -> list[Part]:
+    """An experiment per condition and receiver."""
+    parts = []
+    for condition in request.chosen:
+        for receiver in request.receivers:
+            tried = request.conditions.experiment(condition, receiver, request.max_slots)
+            title = tried.receivers[0].title
+            facts = {"condition": condition.model_dump(mode="json"), "receiver": title}
+            parts.append(Part(f"{condition.name} {title}", f"{condition.title}, {title}", tried, facts))
+    return parts
+
+
+def outcomes_of_parts(request: Request, results: Sequence[PartResult]) -> tuple[Outcome, ...]:
+    """Outcomes of all conditions; `InputError` where none of the receivers that are tried can take any."""
     outcomes: list[Outcome] = []
     for condition in request.chosen:
-        outcomes += _outcomes(condition, [r for r in results if of_condition[r.key] is condition])
+        outcomes += _outcomes(condition, [r for r in results if r.facts["condition"]["name"] == condition.name])
     _check_any_taken(outcomes)
     return tuple(outcomes)
+
+
+def outcomes_in(folder: Path) -> tuple[Outcome, ...]:
+    """What the last request in the folder of a study came to, finished or not, from its store alone."""
+    of_condition: dict[str, tuple[Condition, list[PartResult]]] = {}
+    for result in load_parts(folder):
+        if not isinstance(result.facts["condition"], dict):
+            raise InputError(
+                f"{folder}: an earlier version wrote it; allowed: after `ran robustness` has run in it again"
+            )
+        condition = Condition.model_validate(result.facts["condition"])
+        of_condition.setdefault(condition.name, (condition, []))[1].append(result)
+    return tuple(outcome for condition, results in of_condition.values() for outcome in _outcomes(condition, results))
 
 
 def _outcomes(condition: Condition, results: Sequence[PartResult]) -> tuple[Outcome, ...]:

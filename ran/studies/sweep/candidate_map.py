@@ -7,15 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from ran.report.curves import escape_math
-from ran.report.picture import STYLE
+from ran.report.figures import escape_math, new_figure, style
 from ran.studies.sweep.candidates import GAIN, Delivered
-from ran.studies.sweep.picture import picture_files
 from ran.studies.sweep.request import shown, title_of
 
 #: More panels than these are not read by anybody.
@@ -25,26 +21,25 @@ _COLUMNS = 3
 _FULL_COLOUR = 0.25
 
 
-def candidate_map(best: Sequence[Delivered]) -> dict[str, bytes]:
-    """A panel per receiver and combination of the other keys: `svg` and `png`; empty without two keys of numbers.
+def candidate_map(best: Sequence[Delivered]) -> Figure | None:
+    """A panel per receiver and combination of the other keys; None without two keys of numbers.
 
     best: one row per condition and receiver.
     """
     axes = map_keys(best)
     if axes is None:
-        return {}
+        return None
     panels = list(dict.fromkeys(_panel_of(row, axes) for row in best))[:MAX_MAPS]
     columns = min(_COLUMNS, len(panels))
     lines = math.ceil(len(panels) / columns)
-    with rc_context(STYLE):
-        figure = Figure(figsize=(0.6 + 4.2 * columns, 0.9 + 2.9 * lines), layout="constrained", facecolor="white")
-        FigureCanvasAgg(figure)
+    with style():
+        figure = new_figure(0.6 + 4.2 * columns, 0.9 + 2.9 * lines)
         drawn = list(figure.subplots(lines, columns, squeeze=False).flat)
         for axis, title in zip(drawn, panels, strict=False):
             _map(axis, [row for row in best if _panel_of(row, axes) == title], axes, title)
         for axis in drawn[len(panels) :]:
             axis.set_axis_off()
-        return picture_files(figure)
+        return figure
 
 
 def map_keys(rows: Sequence[Delivered]) -> tuple[str, str] | None:

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ran import __version__
+from matplotlib.figure import Figure
+
+from ran.errors import bad_value
+from ran.report.facts import figure_caption
+from ran.report.figures import PAGE as PAGE_FORM
+from ran.report.figures import Form, Picture, as_file
 from ran.report.html import write_whole
+from ran.report.paper import write_paper
 from ran.report.summary import TARGET_BLERS
-from ran.report.template import page_part, page_template
-from ran.sim.files import write_text
+from ran.report.tables import LabelledRun
+from ran.report.template import page_template
+from ran.report.verdict import tally
+from ran.sim.files import make_folder, write_text
 from ran.stats import Notation, percent
 from ran.studies.part import PartResult
 from ran.studies.sweep.candidate_map import MAX_MAPS, candidate_map
@@ -24,13 +31,16 @@ from ran.studies.sweep.candidates import (
     delivered,
     has_candidates,
 )
-from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, all_curves, axis_key, over_key
+from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, axis_key, curves_figure, over_key
 from ran.studies.sweep.request import shown
 from ran.studies.sweep.rows import Row, as_csv, as_json, rows_of
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "report.html"
-_BITS = Notation(0, thousands=True)
 CANDIDATES_CSV, CANDIDATES_JSON = "candidates.csv", "candidates.json"
+_BITS = Notation(0, thousands=True)
+_GAIN = Notation(signed=True, suffix=" dB")
+_DESCRIPTIONS = {"sweep": "SNR at the target BLER over a swept key", "curves": "BLER over SNR of every combination"}
+_MAP = "Gain of the best candidate over the best reference"
 
 
 def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: Path) -> Path:
@@ -38,50 +48,62 @@ def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: P
 
     Of a sweep with candidates also candidates.csv, candidates.json and a map of the gain as a picture.
     """
+    make_folder(out)
     rows = rows_of(parts)
     write_text(out / CSV, as_csv(rows))
     write_text(out / JSON, as_json(name, rows))
-    with_points = [row for row in rows if row.points]
-    pictures: dict[str, bytes] = {}
-    if with_points:
-        axis = next(part.results for part in parts if part.results).experiment.point_axis
-        for title, files in (("sweep", over_key(with_points, axis)), ("curves", all_curves(with_points, axis))):
-            for kind, content in files.items():
-                write_whole(out / f"{title}.{kind}", content)
-            pictures[title] = files["png"]
+    pictures: dict[str, Picture] = {}
+    for name_of, figure in sweep_figures(parts).items():
+        pictures[name_of] = Picture.of(figure, name_of, _DESCRIPTIONS[name_of])
+        write_whole(out / f"{name_of}.svg", pictures[name_of].svg)
+        write_whole(out / f"{name_of}.png", as_file(figure, "png"))
     compared = delivered(parts) if has_candidates(parts) else []
     if compared:
         write_text(out / CANDIDATES_CSV, candidates_csv(compared))
         write_text(out / CANDIDATES_JSON, candidates_json(compared))
-        files = candidate_map(best_candidates(compared))
-        for kind, content in files.items():
-            write_whole(out / f"candidates.{kind}", content)
-            if kind == "png":
-                pictures["candidates"] = content
+        gains = candidate_map(best_candidates(compared))
+        if gains is not None:
+            pictures["candidates"] = Picture.of(gains, "candidates", _MAP)
+            write_whole(out / "candidates.svg", pictures["candidates"].svg)
+            write_whole(out / "candidates.png", as_file(gains, "png"))
     write_whole(out / PAGE, _page(name, description, parts, rows, pictures, compared).encode())
     return out / PAGE
 
 
+def sweep_figures(parts: Sequence[PartResult], form: Form = PAGE_FORM) -> dict[str, Figure]:
+    """Both figures by the name of their files; none where no combination has a point."""
+    rows = [row for row in rows_of(parts) if row.points]
+    if not rows:
+        return {}
+    axis = next(part.results for part in parts if part.results).experiment.point_axis
+    return {"sweep": over_key(rows, axis, form), "curves": curves_figure(rows, axis, form)}
+
+
+def write_sweep_paper(parts: Sequence[PartResult], out: Path) -> Path:
+    """The folder of `ran.report.paper.write_paper` for both figures; InputError where no combination has a point."""
+    runs = [
+        LabelledRun(part.results.experiment.name, part.results, part.facts)
+        for part in parts
+        if part.results is not None and part.results.points
+    ]
+    if not runs:
+        raise bad_value("combinations with points", "none", "one or more; simulate the sweep first")
+    link = figure_caption([runs[0].run])
+    captions = {
+        name: f"{text}. Of the first combination: {link} Bars: 95 % intervals." for name, text in _DESCRIPTIONS.items()
+    }
+    return write_paper(lambda form: sweep_figures(parts, form), captions, runs, out)
+
+
 def findings(rows: Sequence[Row]) -> list[str]:
-    """For every receiver but the reference in a sentence: where it gains most and where least."""
+    """For every receiver but the reference in a sentence: how often its gain is decided, most and least."""
+    reference = next((row.receiver for row in rows if row.is_reference), "")
+    what = f"SNR at {percent(TARGET_BLERS[0])} BLER"
     sentences = []
     for receiver in dict.fromkeys(row.receiver for row in rows if not row.is_reference and not row.is_genie):
-        own = [row for row in rows if row.receiver == receiver]
-        known = [row for row in own if row.gains[0].is_known]
-        if not known:
-            continue
-        reference = next((row.receiver for row in rows if row.is_reference), "")
-        better = sum(1 for row in known if row.gains[0].is_above(0))
-        worse = sum(1 for row in known if row.gains[0].is_below(0))
-        most = max(known, key=lambda row: row.gains[0].known)
-        least = min(known, key=lambda row: row.gains[0].known)
-        sentences.append(
-            f"{receiver} needs significantly less Es/N0 than {reference} in {better} of {len(known)} combinations"
-            + (f" and significantly more in {worse}" if worse else "")
-            + f"; the gain is largest at {most.part} ({most.gains[0]} dB) and smallest at "
-            + f"{least.part} ({least.gains[0]} dB)"
-        )
-    return sentences
+        gains = [(row.part, row.gains[0]) for row in rows if row.receiver == receiver]
+        sentences.append(tally(receiver, reference, what, gains, "combinations", _GAIN))
+    return [sentence for sentence in sentences if sentence]
 
 
 def _page(
@@ -89,7 +111,7 @@ def _page(
     description: str,
     parts: Sequence[PartResult],
     rows: Sequence[Row],
-    pictures: dict[str, bytes],
+    pictures: dict[str, Picture],
     compared: Sequence[Delivered] = (),
 ) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row.facts))
@@ -110,7 +132,7 @@ def _page(
         total=len(parts),
         findings=findings(rows),
         warnings=list(dict.fromkeys(_warnings(parts))),
-        pictures={title: base64.b64encode(content).decode() for title, content in pictures.items()},
+        pictures=pictures,
         axis=("Es/N0", "Es/N0", "dB") if first is None else first.experiment.point_axis,
         axis_key=axis_key(with_points) if with_points else "",
         max_facets=MAX_FACETS,
@@ -119,8 +141,6 @@ def _page(
         condition_keys=list(dict.fromkeys(key for row in compared for key in row.condition)),
         candidates=[_candidate_line(row) for row in compared if row.is_working],
         meta={} if first is None else first.meta,
-        css=page_part("page.css"),
-        version=__version__,
     )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ran.report.curves import COLORS_LIGHT, GENIE_LIGHT, escape_math
-from ran.report.picture import STYLE
+from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style
+from ran.report.palette import color_of
 from ran.report.summary import TARGET_BLERS
 from ran.stats import percent
 from ran.studies.sweep.request import shown, title_of
@@ -24,8 +21,6 @@ from ran.studies.sweep.rows import Row
 #: More panels than these are not read by anybody.
 MAX_FACETS = 12
 MAX_CURVES = 30
-_MARKERS = ("o", "s", "D", "^", "P", "X", "v", "h")
-_COLUMNS = 3
 
 
 def axis_key(rows: Sequence[Row]) -> str:
@@ -39,28 +34,28 @@ def axis_key(rows: Sequence[Row]) -> str:
     return max(keys, key=worth)
 
 
-def over_key(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, bytes]:
-    """SNR at the first target BLER over `axis_key`, a panel per combination of the other keys: `svg` and `png`."""
+def over_key(rows: Sequence[Row], axis: tuple[str, str, str], form: Form = PAGE) -> Figure:
+    """SNR at the first target BLER over `axis_key`, a panel per combination of the other keys."""
     key = axis_key(rows)
     others = list(dict.fromkeys(_others(row, key) for row in rows))[:MAX_FACETS]
     values = list(dict.fromkeys(row.facts[key] for row in rows))
     is_number = all(_is_number(value) for value in values)
     places = {shown(value): float(value) if is_number else float(i) for i, value in enumerate(values)}
-    with rc_context(STYLE):
-        figure, panels = _panels(len(others), sharey=True)
+    with style(form):
+        figure, panels = _panels(len(others), form, sharey=True)
         for panel, other in zip(panels, others, strict=False):
             here = [row for row in rows if _others(row, key) == other]
             for receiver, color, marker, dashed in _looks(rows):
                 _over(panel, [row for row in here if row.receiver == receiver], key, places, color, marker, dashed)
-            panel.set_title(escape_math(other or key), loc="left", fontsize=9)
+            panel.set_title(escape_math(other or key), fontsize="small")
             panel.set_xlabel(escape_math(key))
             if not is_number:
                 panel.set_xticks(list(places.values()), list(places))
-            panel.grid(True, linewidth=0.6)
-        for panel in panels[::_COLUMNS]:
+            panel.grid(True)
+        for panel in panels[:: form.panels]:
             panel.set_ylabel(f"{axis[1]} at {percent(TARGET_BLERS[0])} BLER [{axis[2]}]")
-        _legend(figure, rows)
-        return picture_files(figure)
+        _legend(figure, rows, form)
+        return figure
 
 
 def _over(
@@ -78,17 +73,11 @@ def _over(
     )  # fmt: skip
 
 
-def all_curves(rows: Sequence[Row], axis: tuple[str, str, str]) -> dict[str, bytes]:
-    """`curves_figure` as files: `svg` and `png`."""
-    with rc_context(STYLE):
-        return picture_files(curves_figure(rows, axis))
-
-
-def curves_figure(rows: Sequence[Row], axis: tuple[str, str, str]) -> Figure:
+def curves_figure(rows: Sequence[Row], axis: tuple[str, str, str], form: Form = PAGE) -> Figure:
     """BLER over SNR of every combination, a panel each, at most `MAX_CURVES`."""
     titles = list(dict.fromkeys(row.part for row in rows if row.points))[:MAX_CURVES]
-    with rc_context(STYLE):
-        figure, panels = _panels(len(titles), sharey=True, sharex=True)
+    with style(form):
+        figure, panels = _panels(len(titles), form, sharey=True, sharex=True)
         for panel, title in zip(panels, titles, strict=False):
             for receiver, color, marker, dashed in _looks(rows):
                 for row in rows:
@@ -96,14 +85,14 @@ def curves_figure(rows: Sequence[Row], axis: tuple[str, str, str]) -> Figure:
                         _curve(panel, row, color, marker, dashed)
             panel.set_yscale("log")
             panel.set_ylim(1e-3, 1.25)
-            panel.set_title(escape_math(title), loc="left", fontsize=9)
-            panel.grid(True, linewidth=0.6)
-        for panel in panels[::_COLUMNS]:
+            panel.set_title(escape_math(title), fontsize="small")
+            panel.grid(True)
+        for panel in panels[:: form.panels]:
             panel.set_ylabel("BLER")
-        for panel in panels[max(0, len(titles) - _COLUMNS) :]:
+        for panel in panels[max(0, len(titles) - form.panels) :]:
             panel.set_xlabel(f"{axis[1]} [{axis[2]}]")
             panel.tick_params(labelbottom=True)
-        _legend(figure, rows)
+        _legend(figure, rows, form)
         return figure
 
 
@@ -141,20 +130,19 @@ def _looks(rows: Sequence[Row]) -> list[tuple[str, str, str, bool]]:
     return [
         (
             receiver,
-            GENIE_LIGHT if receiver in genies else COLORS_LIGHT[own.index(receiver) % len(COLORS_LIGHT)],
-            _MARKERS[number % len(_MARKERS)],
+            color_of(None if receiver in genies else own.index(receiver)),
+            MARKERS[number % len(MARKERS)],
             receiver in genies,
         )
         for number, receiver in enumerate(receivers)
     ]
 
 
-def _panels(count: int, sharey: bool = False, sharex: bool = False) -> tuple[Figure, list[Axes]]:
-    columns = min(_COLUMNS, max(count, 1))
+def _panels(count: int, form: Form, sharey: bool = False, sharex: bool = False) -> tuple[Figure, list[Axes]]:
+    columns = min(form.panels, max(count, 1))
     lines = max(1, math.ceil(count / columns))
-    width = {1: 6.4, 2: 8.6}.get(columns, 10.4)
-    figure = Figure(figsize=(width, 0.7 + 2.9 * lines), layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
+    width = {1: 6.4, 2: 8.6}.get(columns, 10.4) if form.width_in is None else form.width_in
+    figure = new_figure(width, 0.7 + lines * 2.9 * min(1, width / columns / 3.47))
     axes = figure.subplots(lines, columns, squeeze=False, sharex=sharex, sharey=sharey)
     panels = list(axes.flat)
     for panel in panels[count:]:
@@ -162,20 +150,9 @@ def _panels(count: int, sharey: bool = False, sharex: bool = False) -> tuple[Fig
     return figure, panels[:count]
 
 
-def _legend(figure: Figure, rows: Sequence[Row]) -> None:
+def _legend(figure: Figure, rows: Sequence[Row], form: Form) -> None:
     handles, labels = [], []
     for receiver, color, marker, dashed in _looks(rows):
         handles.append(Line2D([], [], color=color, marker=marker, markersize=5, linestyle="--" if dashed else "-"))
         labels.append(escape_math(receiver))
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 5), frameon=False, fontsize=8.5)
-
-
-def picture_files(figure: Figure) -> dict[str, bytes]:
-    """The figure as SVG and PNG; equal figures give equal bytes."""
-    found = {}
-    with rc_context({"svg.hashsalt": "ran6g", "svg.fonttype": "none"}):
-        for kind, metadata in (("svg", {"Date": None, "Creator": None}), ("png", {"Software": None})):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=160, metadata=metadata)
-            found[kind] = buffer.getvalue()
-    return found
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * form.panels), **LEGEND)

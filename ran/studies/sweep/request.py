@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,13 +13,15 @@ from pydantic import Field, model_validator
 
 from ran.config.overrides import assigned
 from ran.config.validation import validate
-from ran.errors import InputError, nearest
+from ran.errors import InputError
 from ran.link.constellation import with_points
 from ran.phy.config import Config
 from ran.sim.experiment import Experiment, built_in_experiments, with_absolute_files
 from ran.sim.loading import read_values
 from ran.sim.site_title import retitled
 from ran.studies.part import Part
+from ran.studies.presets import preset_experiments
+from ran.suggestions import did_you_mean
 
 #: More would be a mistake more often than a wish, and every one is checked before anything is simulated.
 MAX_PARTS = 1000
@@ -57,8 +60,7 @@ class Sweep(Config):
     def _references_are_candidates(self) -> Sweep:
         for name in self.references:
             if name not in self.candidates:
-                match = nearest(name, self.candidates)
-                hint = f"; did you mean {match!r}?" if match else ""
+                hint = did_you_mean(name, self.candidates)
                 allowed = ", ".join(self.candidates) or "none without candidates"
                 raise ValueError(f"references: got {name!r}; allowed: {allowed}{hint}")
         if self.candidates and (len(self.candidates) < 2 or not self.references):
@@ -119,7 +121,7 @@ def load_any(
     changes: more of them, plain values by their path. `InputError` in one line for everything that is wrong, in any
     combination.
     """
-    values, folder = read_values(name_or_path, overrides, built_in_experiments())
+    values, folder = read_values(name_or_path, overrides, built_in_experiments() | preset_experiments())
     return request_of(values, folder, str(name_or_path), changes or {})
 
 
@@ -132,24 +134,42 @@ def request_of(
     if "sweep" not in values:
         experiment = validate(Experiment, with_points(values, folder), source)
         return with_absolute_files(experiment, folder)
-    block = values.pop("sweep")
-    sweep = validate(Sweep, block, f"{source}: sweep")
-    combinations = sweep.combinations()
-    count = len(combinations) * max(1, len(sweep.candidates))
-    if count > MAX_PARTS:
-        raise InputError(f"{source}: sweep: got {count} combinations; allowed: at most {MAX_PARTS}")
-    keys = short_names(sweep.keys)
+    keys, combinations = combinations_of(values, source)
     parts = []
-    chosen = sweep.candidates or {"": {}}
-    for combination, (name, own) in product(combinations, chosen.items()):
+    for one in combinations:
+        experiment = validate(Experiment, with_points(one.values, folder), one.source)
+        parts.append(Part(one.key, one.title, with_absolute_files(experiment, folder), one.facts))
+    return SweepRequest(parts[0].experiment.name, parts[0].experiment.description, keys, parts)
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One combination of a sweep. values: of its experiment. facts: swept values by short key. key: a file name.
+    source: of the values, for messages."""
+
+    key: str
+    title: str
+    values: dict[str, Any]
+    facts: dict[str, Any]
+    source: str
+
+
+def combinations_of(given: Mapping[str, Any], source: str) -> tuple[dict[str, str], list[Combination]]:
+    """Short names of the swept keys by full path, and all combinations of an experiment with a block `sweep`."""
+    values = {key: value for key, value in given.items() if key != "sweep"}
+    sweep = validate(Sweep, given["sweep"], f"{source}: sweep")
+    wanted = list(product(sweep.combinations(), (sweep.candidates or {"": {}}).items()))
+    if len(wanted) > MAX_PARTS:
+        raise InputError(f"{source}: sweep: got {len(wanted)} combinations; allowed: at most {MAX_PARTS}")
+    keys, found = short_names(sweep.keys), []
+    for combination, (name, own) in wanted:
         title = title_of({keys[path]: value for path, value in combination.items()})
         facts = {keys[path]: _plain(value) for path, value in combination.items()}
         if sweep.candidates:
             title, facts = f"{title}, {name}", {**facts, CANDIDATE: name, REFERENCE: name in sweep.references}
-        changed = with_points(assigned(values, {**combination, **own}, f"{source}: sweep:"), folder)
-        experiment = validate(Experiment, changed, f"{source}: sweep, {title}")
-        parts.append(Part(_file_name(title), title, with_absolute_files(experiment, folder), facts))
-    return SweepRequest(parts[0].experiment.name, parts[0].experiment.description, keys, parts)
+        changed = assigned(values, {**combination, **own}, f"{source}: sweep:")
+        found.append(Combination(_file_name(title), title, changed, facts, f"{source}: sweep, {title}"))
+    return keys, found
 
 
 def short_names(paths: Sequence[str]) -> dict[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import sqlite3
 from pathlib import Path
 
@@ -85,6 +86,14 @@ def test_gain_over_the_first_classical_receiver(small):
     assert float(row["gain_low"]) < gain < float(row["gain_high"])
 
 
+def test_the_report_is_made_from_the_store_alone(small, tmp_path, monkeypatch):
+    """No receiver is built and nothing is simulated."""
+    monkeypatch.setattr("ran.studies.adaptation.series.build_receiver", None)
+    assert main(["report", str(small[1]), "--out", str(tmp_path)]) == 0
+    for name in ("results.csv", "report.html", "modes.png", "experiment.yaml"):
+        assert (tmp_path / name).read_bytes() == (small[1] / name).read_bytes()
+
+
 def test_resumes_and_replays(small, monkeypatch, capsys):
     file, out = small
     before, stored = (out / "results.csv").read_bytes(), jobs_of(out)
@@ -112,13 +121,16 @@ def test_resumes_and_replays(small, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_killed_three_times_and_resumed(small, tmp_path):
+def test_killed_three_times_and_resumed(small, tmp_path, capsys):
     file, _ = small
     fresh = tmp_path / "whole"
     assert main(["adapt", str(file), "--workers", "1", "--out", str(fresh)]) == 0
     command = ["adapt", str(file), "--workers", "2", "--out", str(tmp_path / "killed")]
     killed(["-m", "ran.cli.main", *command], tmp_path / "killed", more=4)
-    assert main(command) == 0
+    capsys.readouterr()
+    assert main([*command, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["rows"]
+    assert len(told) == len((fresh / "results.csv").read_text().splitlines()) - 1
     assert (tmp_path / "killed" / "results.csv").read_bytes() == (fresh / "results.csv").read_bytes()
     assert rows(tmp_path / "killed") == rows(fresh)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,9 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "cache"))
 
 
-def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_writes_its_figures_and_a_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     values = experiment(
         predictors=CLASSICAL,
         evaluation={"top_k": [1, 2, 4], "set_b_sizes": [4, 8], "set_b_patterns": ["fixed", "wide"], "speeds_kmh": [30]},
@@ -41,11 +44,22 @@ def test_a_run_writes_its_figures_and_a_page(tmp_path: Path, capsys: pytest.Capt
     refused = [r for r in found["results"] if "refusal" in r]
     assert {(r["predictor"], r["set_b"]["pattern"]) for r in refused} == {("kalman", "wide")}
     page = (out / "beams.html").read_text()
-    assert page.count("<svg") > 10
-    assert "http://" not in page.replace("http://www.w3.org", "")
+    figures = 3 + 2 * 2 + 2 + 2  # over K; top-1 and loss for two patterns; top-1 and failures over speed; calibration
+    assert page.count("data-png=") == figures + 1  # and the pattern; a map has nothing to save
+    assert page.count("<svg") == figures + 1 + len(CLASSICAL)  # the truth, and what all but the genie said
+    assert not re.search(r'(src|href)="(?!data:|#)', page)
+    assert len(page) < 2e6
     before = (out / "beams.json").read_bytes()
     assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert (out / "beams.json").read_bytes() == before
+    # and from the store alone: no channel, no predictor, no drop
+    monkeypatch.setattr("ran.studies.beams.sources.build_channel", None)
+    monkeypatch.setattr("ran.studies.beams.outcome_jobs.build_predictor", None)
+    monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "empty"))
+    assert main(["report", str(out), "--out", str(tmp_path / "again")]) == 0
+    for name in ("beams.json", "beams.csv", "beams.html"):
+        assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
+    assert not (tmp_path / "empty").exists()
 
 
 @pytest.mark.slow
@@ -133,7 +147,7 @@ def test_pairs_of_transmit_and_receive_beams_run_as_shipped() -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["beams-uma"], "did you mean 'beams-uma-30ghz'?"),
+        (["beams-uma"], "did you mean 'beams-uma-30ghz', 'beams-uma-30ghz-half-rate'"),
         (["beams-uma-30ghz", "--set", "predictors=[hierarchicl]"], "did you mean 'hierarchical'?"),
         (["beams-uma-30ghz", "--set", "set_b.size=65"], "inside Set A"),
         (["beams-uma-30ghz", "--set", "predictors=[{name: hierarchical, num_wide: 5}]"], "num_wide: got 5"),

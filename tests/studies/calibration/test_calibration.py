@@ -13,6 +13,7 @@ from scipy.stats import binom
 
 from ran.cli.main import main
 from ran.studies.calibration.page import write_results
+from ran.studies.calibration.picture import distribution_figure
 from ran.studies.calibration.run import USERS_PER_SECTOR, Request, calibrate, calibrate_all
 from ran.studies.calibration.setups import SETUPS, TOLERANCE_DB, select
 
@@ -92,7 +93,14 @@ def test_files(tmp_path: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert "UMi, 6 GHz" in text
     assert "reference −112.2" in text
-    assert text.count("<polyline") == 6
+    for metric in results[0].values:
+        (axes,) = distribution_figure(results, metric).axes
+        drawn = axes.get_lines()
+        assert len(drawn) == 2 * len(results)
+        for result, curve, circles in zip(results, drawn[::2], drawn[1::2], strict=True):
+            x, y = curve.get_data()
+            np.testing.assert_allclose(x, np.quantile(result.values[metric], np.asarray(y) / 100))
+            assert dict(zip(*circles.get_data()[::-1], strict=True)) == result.setup.reference.get(metric, {})
     assert (page.parent / "calibration.png").read_bytes().startswith(b"\x89PNG")
     rows = list(csv.DictReader((page.parent / "calibration.csv").open(encoding="utf-8")))
     assert len(rows) == 2 * 3 * 21
@@ -170,6 +178,11 @@ def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFi
     out, err = capsys.readouterr()
     assert "nothing was compared: these setups have no references for these tables; --spec 14 has" in out
     assert "ran: error" not in err
+    # the report is made again from the store alone
+    before = (tmp_path / "calibration.csv").read_bytes()
+    (tmp_path / "calibration.csv").unlink()
+    assert main(["report", str(tmp_path)]) == 0
+    assert (tmp_path / "calibration.csv").read_bytes() == before
 
 
 def test_an_office_has_twelve_sites() -> None:

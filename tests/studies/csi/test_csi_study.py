@@ -10,13 +10,15 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from killed import killed, rows
 
 from ran.cli.main import main
 from ran.errors import InputError
 from ran.studies.csi.experiment import CsiExperiment, built_in_experiments, load
-from ran.studies.csi.feedback import points
+from ran.studies.csi.feedback_jobs import Block, CsiWorker
 from ran.studies.csi.outcome import PointOutcome, Value, at_payload, bits_for, paired_gain
-from ran.studies.csi.run import run_experiment
+from ran.studies.csi.point import points
+from ran.studies.csi.run import CsiResults, run_experiment
 from ran.studies.csi.throughput import one_user_sinr, served_together_sinr, spectral_efficiency, zero_forcing
 from ran.studies.csi.world import BLOCK, CsiWorld, precoders
 
@@ -70,30 +72,67 @@ def test_a_drop_is_the_same_whatever_else_is_asked_for():
     assert not np.array_equal(world.drops("train", 0).v, first.v)
 
 
-def test_results_resume_and_do_not_depend_on_workers(monkeypatch):
+def test_results_resume_and_more_drops_go_on(monkeypatch):
     experiment = load("small.yaml")
     whole = run_experiment(experiment, Path("whole"), 1)
-    from ran.studies.csi import run as module
+    once, worked = CsiWorker.work, []
 
-    once = module._Chunk.__call__
+    def killed(self, job):
+        if isinstance(job.work, Block):
+            if job.work.number == 1:
+                raise KeyboardInterrupt
+            worked.append(job.work)
+        return once(self, job)
 
-    def killed(self, block):
-        if block == 1:
-            raise KeyboardInterrupt
-        return once(self, block)
-
-    monkeypatch.setattr(module._Chunk, "__call__", killed)
+    monkeypatch.setattr(CsiWorker, "work", killed)
     with pytest.raises(KeyboardInterrupt):
         run_experiment(experiment, Path("cut"), 1)
-    monkeypatch.setattr(module._Chunk, "__call__", once)
-    assert len(list(Path("cut/chunks").glob("*.npz"))) == 1
+    assert len(rows(Path("cut"))) == 5  # the first block of every point
+    monkeypatch.setattr(CsiWorker, "work", once)
     cut = run_experiment(experiment, Path("cut"), 1)
-    for one, other in zip(whole.outcomes, cut.outcomes, strict=True):
-        for name in one.figures:
-            np.testing.assert_array_equal(one.figures[name], other.figures[name])
+    same(cut, whole)
+    assert rows(Path("cut")) == rows(Path("whole"))
     assert len(whole.outcomes[0].bits) == 40
     # 40 drops in blocks of 32: pairs do not span blocks
     assert len(whole.outcomes[0].figures["se_2_10"]) == BLOCK // 2 + 4
+    # a feedback that joins is evaluated alone, and what is there already is not computed again
+    monkeypatch.setattr(CsiWorker, "work", killed)
+    worked.clear()
+    more = load("small.yaml", ["num_drops=32", "feedback=[type-one, {name: sparse, num_coefficients: 4}, ideal]"])
+    joined = run_experiment(more, Path("cut"), 1)
+    assert [block.points for block in worked] == [(1,)]
+    np.testing.assert_array_equal(joined.outcomes[2].figures["sgcs"], whole.outcomes[0].figures["sgcs"][:32])
+
+
+def same(one: CsiResults, other: CsiResults) -> None:
+    for a, b in zip(one.outcomes, other.outcomes, strict=True):
+        assert (a.title, a.figures.keys(), a.cost) == (b.title, b.figures.keys(), b.cost)
+        np.testing.assert_array_equal(a.bits, b.bits)
+        for name in a.figures:
+            np.testing.assert_array_equal(a.figures[name], b.figures[name])
+
+
+@pytest.mark.slow
+def test_killed_three_times_and_resumed():
+    """Two workers, with something to fit, against one that was left alone."""
+    feedback = "feedback=[ideal, {name: transform, num_bits: [16, 32], combination: 1}, {name: enhanced-type-two}]"
+    changes = ["num_drops=1280", "throughput.num_users=[1]", feedback]
+    command = ["csi", "small.yaml", *(part for change in changes for part in ("--set", change))]
+    out = Path("killed")
+    killed(["-m", "ran.cli.main", *command, "--out", str(out), "--workers", "2"], out, 3, 4)
+    assert main([*command, "--out", str(out), "--workers", "2"]) == 0
+    assert main([*command, "--out", "whole", "--workers", "1"]) == 0
+    assert rows(out) == rows(Path("whole"))
+    assert (out / "csi.csv").read_bytes() == Path("whole/csi.csv").read_bytes()
+
+
+def test_what_is_fitted_needs_drops(capsys):
+    timing = "timing={period_ms: 4, num_observed: 4, ahead_ms: 4}"
+    for block, name in (("{name: transform}", "transform"), ("{name: ideal, predictor: linear}", "predictor linear")):
+        changes = ["--set", timing, "--set", "num_fit_drops=0", "--set", f"feedback=[{block}]"]
+        assert main(["csi", "small.yaml", "--out", "run", *changes]) == 2
+        assert f"num_fit_drops: got 0; allowed: 2 or more with {name}" in capsys.readouterr().err
+    assert not Path("run").exists()
 
 
 def test_figures_are_in_order():
@@ -111,7 +150,7 @@ def test_figures_are_in_order():
     assert 0 < loss[0] < loss[1]
 
 
-def test_the_command_writes_page_table_and_values(capsys):
+def test_the_command_writes_page_table_and_values(capsys, monkeypatch):
     assert main(["csi", "small.yaml", "--out", "run", "--workers", "1", "--set", "num_drops=8"]) == 0
     assert "enhanced-type-two 5" in capsys.readouterr().out
     page = Path("run/csi.html").read_text()
@@ -124,6 +163,11 @@ def test_the_command_writes_page_table_and_values(capsys):
     shown = plain["results"][1]["values"]["sgcs"]
     assert float(value["value"]) == pytest.approx(shown["value"], rel=1e-5)
     assert shown["low"] < shown["value"] < shown["high"]
+    # from the store alone: no channel and no drop
+    monkeypatch.setattr("ran.studies.csi.world.build_channel", None)
+    assert main(["report", "run", "--out", "again"]) == 0
+    for name in ("csi.json", "csi.csv", "csi.html"):
+        assert Path("again", name).read_bytes() == Path("run", name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -157,16 +201,10 @@ def test_a_folder_of_another_experiment_is_refused(capsys):
     few = ["--workers", "1", "--set", "num_drops=4", "--set", "feedback=[ideal]", "--set", "throughput.num_users=[1]"]
     assert main(["csi", "small.yaml", "--out", "run", *few]) == 0
     assert main(["csi", "small.yaml", "--out", "run", *few, "--set", "seed=2"]) == 2
-    assert "holds a run of a different experiment: drops is" in capsys.readouterr().err
+    assert "holds a CSI study of a different experiment: drops is" in capsys.readouterr().err
     Path("other").mkdir()
     Path("other/file").write_text("")
     assert main(["csi", "small.yaml", "--out", "other", *few]) == 2
-    # a damaged chunk is computed again
-    chunk = next(Path("run/chunks").glob("*.npz"))
-    before = chunk.read_bytes()
-    chunk.write_bytes(before[:100])
-    assert main(["csi", "small.yaml", "--out", "run", *few]) == 0
-    assert len(chunk.read_bytes()) == len(before)
 
 
 def test_noise_in_the_estimate_costs_and_lmmse_wins_some_back():

@@ -7,6 +7,7 @@ import json
 import shutil
 
 import fake_link
+import numpy as np
 import pytest
 
 from ran.cli.main import main
@@ -16,8 +17,9 @@ from ran.sim.simulation import Simulation
 from ran.studies.folder import load_parts
 from ran.studies.robustness.card import matrix
 from ran.studies.robustness.conditions import Conditions
-from ran.studies.robustness.outcome import outcomes_of
-from ran.studies.robustness.page import CSV, JSON, PAGE, summaries, write_results
+from ran.studies.robustness.outcome import FLOOR, outcomes_of
+from ran.studies.robustness.page import CSV, JSON, PAGE, by_condition, competitors, summaries, write_results
+from ran.studies.robustness.picture import gains_figure
 from ran.studies.robustness.run import Request, run_conditions
 from ran.training.card import add_matrix
 from receivers.neural.weights import card_path, load_weights
@@ -171,7 +173,15 @@ def test_only_runs_of_one_link_are_merged(folder, outcomes):
 def test_files(outcomes, folder):
     page = write_results(outcomes, folder).read_text()
     assert "One &amp; only" in page
-    assert page.count("<circle") >= 2 * 4
+    lines = by_condition(outcomes)
+    (axes,) = gains_figure(lines, [FLOOR, *competitors(outcomes)]).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == [condition.title for condition, _ in lines]
+    drawn = {container.get_label(): container.lines[0].get_xydata() for container in axes.containers}
+    for receiver, points in drawn.items():
+        gains = [line[receiver].gain for _, line in lines if receiver in line and line[receiver].gain.is_known]
+        low, high = axes.get_xlim()
+        np.testing.assert_allclose(points[:, 0], np.clip([gain.value for gain in gains], low, high))
+    assert len(drawn) >= 2
     assert "refused" in page
     lines = list(csv.DictReader((folder / CSV).open()))
     assert [(line["condition"], line["receiver"]) for line in lines] == [
@@ -182,6 +192,16 @@ def test_files(outcomes, folder):
     assert values[2]["verdict"] == "not worse"
     assert values[2]["points"][0]["block_errors"] > 0
     assert (folder / PAGE).is_file()
+
+
+def test_the_report_is_made_from_the_folder_alone(outcomes, folder, tmp_path, capsys):
+    """Whatever the last request was: its conditions and receivers."""
+    run_conditions(request(), folder, workers=1, build=counting_build)
+    write_results(outcomes, folder)
+    assert main(["report", str(folder), "--out", str(tmp_path)]) == 0
+    assert "significantly worse than ls-linear" in capsys.readouterr().out
+    for name in (CSV, JSON, PAGE):
+        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_summaries_name_what_is_worse(outcomes):

@@ -1,0 +1,48 @@
+"""Which receivers can work on the slots of a link."""
+
+from __future__ import annotations
+
+from ran.errors import ReceiverRefused
+from ran.link.memory import SlotMemory
+from ran.link.parts import cuts
+from ran.phy.config import Carrier
+from ran.phy.dmrs import left_to_others, reserved_mask
+from ran.phy.shared_grid import SharedGrid
+from receivers import Receiver, SlotObservation
+
+
+def check_receiver(
+    label: str, receiver: Receiver, carrier: Carrier, grid: SharedGrid, empty: SlotObservation, memory: SlotMemory
+) -> None:
+    """`ReceiverRefused` for a receiver that cannot work on a link's slots, or not within the memory budget.
+
+    empty: what is known of a slot before it is received. carrier: as the link's configuration has it.
+    """
+    try:
+        if receiver.needs_truth:
+            memory.check(with_channel=True)
+        parts = [empty]
+        _check_allocation(receiver, carrier, grid)
+        if not grid.placement.is_contiguous:
+            parts = [own for _, own, _ in cuts(empty, grid.placement.parts)]
+        for part in parts:
+            receiver.check_on(part)
+    except ValueError as error:
+        raise ReceiverRefused(f"receivers.{label}: {error}") from None
+
+
+def _check_allocation(receiver: Receiver, carrier: Carrier, grid: SharedGrid) -> None:
+    """`ValueError` for a receiver that needs the whole slot at once, where it is taken apart; and without DM-RS."""
+    if receiver.uses_decoder and not grid.placement.is_contiguous:
+        raise ValueError(
+            f"allocation: got one with gaps or hops with {receiver.name!r}, which decodes the whole slot; allowed: "
+            "contiguous ones, or another receiver"
+        )
+    if receiver.uses_decoder and grid.codewords[0].uci is not None:
+        raise ValueError(
+            f"pusch.uci: got some with {receiver.name!r}, whose decoder knows the transport block alone; allowed: "
+            "without UCI, or another receiver"
+        )
+    channel = grid.channel
+    if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
+        raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")

@@ -1,0 +1,143 @@
+"""Points of curves: one way to report with one set of options, and the predictor before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ran.errors import bad_value, unknown_name
+from ran.link.catalogue import construct
+from ran.sim.identity import digest
+from ran.studies.beams.kept_drops import has_arrays, kept_arrays
+from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
+from ran.studies.csi.feedback import FEEDBACK, Feedback, Say, flat_of
+from ran.studies.csi.world import CsiWorld, precoders
+from receivers.csi import LinearPredictor, doppler_weights, hold_last, predicted_channel
+
+#: Least part of the power that the filter over channels takes for error.
+_GUARD = 1e-3
+#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or a filter over channels that
+#: knows the speed of the user.
+PREDICTORS = ("hold", "linear", "wiener")
+
+
+@dataclass
+class Point:
+    """One way to report with one set of options: a point of a curve. predictor: what is done before it."""
+
+    curve: str
+    value: Any
+    block: dict[str, Any]
+    feedback: Feedback
+    predictor: str
+    linear: LinearPredictor | None = None
+
+    @property
+    def title(self) -> str:
+        """For tables: the curve, and what is varied along it."""
+        return self.curve if self.value is None else f"{self.curve} {self.value}"
+
+    @property
+    def needs_fit(self) -> bool:
+        """Whether drops of the training split decide what becomes of it."""
+        return self.predictor == "linear" or self.feedback.fit_group is not None
+
+    def identity(self, experiment: CsiExperiment) -> dict[str, Any]:
+        """What the point's numbers depend on, beside the drops that are evaluated."""
+        fingerprint = self.feedback.fingerprint()
+        # weights are named by their content, wherever they lie
+        block = {key: value for key, value in self.block.items() if key != "weights" or fingerprint is None}
+        fit = experiment.num_fit_drops if self.needs_fit else 0
+        return {**block, "predictor": self.predictor, "fingerprint": fingerprint, "num_fit_drops": fit}
+
+    def prepare(self, world: CsiWorld, say: Say) -> None:
+        """Fit what is fitted, or take it from the cache."""
+        self.feedback.prepare(world, say)
+        self.prepare_predictor(world, say)
+
+    def prepare_predictor(self, world: CsiWorld, say: Say) -> None:
+        """Fit the predictor alone, or take it from the cache."""
+        if self.predictor == "linear":
+            self.linear = _fitted_predictor(world, say)
+
+    def has_predictor(self, world: CsiWorld) -> bool:
+        """Whether the predictor needs no fit, or the cache has it."""
+        return self.predictor != "linear" or has_arrays(_kept_as(world))
+
+    def wanted(self, world: CsiWorld, history: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """What the user reports, complex64 [num_drops, num_layers, num_units, num_ports].
+
+        history: precoders at the times of the reports, [num_drops, num_times, num_layers, ...]. known: channels as the
+        user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
+        """
+        e = world.experiment
+        if self.predictor == "wiener":
+            times = np.array(e.timing.times_s)
+            observed = times[: e.timing.num_observed]
+            noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
+            weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
+            return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
+        flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
+        found = hold_last(flat) if self.linear is None else self.linear(flat)
+        return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
+
+
+def _without_layers(history: np.ndarray) -> tuple[int, ...]:
+    return (history.shape[1], *history.shape[3:])
+
+
+def points(experiment: CsiExperiment) -> list[Point]:
+    """All points of an experiment, in its order. `InputError` names the block, the option and what is allowed."""
+    found = []
+    for number, block in enumerate(experiment.feedback):
+        path = f"feedback.{number}"
+        if block.name not in FEEDBACK:
+            raise unknown_name(f"{path}.name", block.name, FEEDBACK)
+        found += _points_of(experiment, block, FEEDBACK[block.name], path)
+    return found
+
+
+def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedback], path: str) -> list[Point]:
+    options = block.block()
+    predictor = options.pop("predictor", "hold")
+    if predictor not in PREDICTORS:
+        raise unknown_name(f"{path}.predictor", str(predictor), PREDICTORS)
+    if predictor != "hold" and experiment.timing.num_observed < 2:
+        raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
+    if predictor == "linear" and experiment.num_fit_drops < 2:
+        raise bad_value("num_fit_drops", experiment.num_fit_drops, "2 or more with predictor linear, which is fitted")
+    given = options.get(cls.varied) if cls.varied else None
+    values = given if isinstance(given, list | tuple) else [given]
+    found = []
+    for value in values:
+        own = dict(options) if value is None else {**options, str(cls.varied): value}
+        feedback: Feedback = construct(cls, own, path, {"experiment": experiment})
+        found.append(Point(block.title, value, own, feedback, predictor))
+    return found
+
+
+def _kept_as(world: CsiWorld) -> str:
+    e = world.experiment
+    about = {"drops": world.drops_id, "count": e.num_fit_drops, "observed": e.timing.num_observed}
+    return f"csi-predictor-{digest({**about, 'version': 1})}"
+
+
+def _fitted_predictor(world: CsiWorld, say: Say) -> LinearPredictor:
+    e = world.experiment
+    count = e.timing.num_observed
+    predictor = LinearPredictor(count, (e.panel.n1, e.panel.n2))
+    places = len(e.band.units) * e.panel.num_ports
+
+    def compute() -> dict[str, np.ndarray]:
+        say("fitting the linear predictor")
+        drops = world.kept("train", e.num_fit_drops, say)
+        history, future = drops.v[:, :count].swapaxes(1, 2), drops.true[:, -1]
+        flat = torch.from_numpy(np.ascontiguousarray(history.reshape(-1, count, *history.shape[3:])))
+        return {"weights": predictor.fit(flat, flat_of(future)).weights.numpy()}
+
+    found = kept_arrays(_kept_as(world), {"weights": (places, count)}, compute)
+    predictor.weights = torch.from_numpy(found["weights"])
+    return predictor

@@ -1,0 +1,1 @@
+"""Sweeps over experiments of studies made of jobs, such as link adaptation, beams and CSI feedback."""

@@ -1,0 +1,89 @@
+"""What a kind of study made of jobs is: how an experiment becomes jobs, and how their results become a report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ran.errors import InputError
+from ran.stats import Estimate, Notation
+from ran.studies.folder import JobsFound
+from ran.studies.job import Results
+from ran.studies.jobs import JobListener, JobStudy, key_prefix, unpacked
+
+
+@dataclass(frozen=True)
+class Row:
+    """Figures of one thing that a study compares. of: what it is, by column."""
+
+    of: Mapping[str, str]
+    figures: Mapping[str, Estimate]
+
+
+@dataclass(frozen=True)
+class StudyKind:
+    """A kind of study.
+
+    name: `JobStudy.kind` of its studies. study: the jobs of an experiment or request. results: what a report is made
+    from, of `JobStudy.described` and the results of its jobs; `KeyError` where some are missing. write: all files of
+    the report into a folder; returns the page.
+
+    Only of studies whose experiments are files, which may hold a block `sweep`: rows, shown: figures of the results,
+    and those that the page of a sweep shows: name, title and how it is written.
+    """
+
+    name: str
+    study: Callable[[Any, JobListener], JobStudy]
+    results: Callable[[Mapping[str, Any], Results], Any]
+    write: Callable[[Any, Path], Path]
+    rows: Callable[[Any], Sequence[Row]] = lambda results: ()
+    shown: Sequence[tuple[str, str, Notation]] = ()
+
+
+#: Modules with the `STUDY` of each kind, by its name.
+_KINDS = {
+    "link adaptation study": "ran.studies.adaptation.kind",
+    "beam study": "ran.studies.beams.kind",
+    "calibration study": "ran.studies.calibration.kind",
+    "CSI study": "ran.studies.csi.kind",
+}
+
+
+#: Modules of the experiments of kinds that have files, by the kind's name: `built_in_experiments`, names to files, and
+#: `validated`, from plain values, the folder of relative files and the source for messages to an experiment. They are
+#: imported without torch, so that a file that is wrong is refused at once.
+EXPERIMENTS = {
+    "link adaptation study": "ran.studies.adaptation.experiment",
+    "beam study": "ran.studies.beams.experiment",
+    "CSI study": "ran.studies.csi.experiment",
+}
+
+
+def kinds() -> tuple[str, ...]:
+    """Names of all kinds."""
+    return tuple(_KINDS)
+
+
+def study_kind(name: str) -> StudyKind | None:
+    """The kind of that name; None where a folder is of a study that is not shipped."""
+    if name not in _KINDS:
+        return None
+    kind: StudyKind = import_module(_KINDS[name]).STUDY
+    return kind
+
+
+def results_in(kind: StudyKind, found: JobsFound, folder: Path) -> Any:
+    """What the last request in a folder came to, from the store alone. `InputError` where it is not complete."""
+    known = unpacked(found.results, key_prefix(found.identity))
+    try:
+        return kind.results(found.described, known)
+    except KeyError:
+        damaged = f", {found.damage[0]}" if found.damage else ""
+        left = "" if found.is_complete else f", at least {found.left} jobs are left"
+        raise InputError(
+            f"{folder}: the {kind.name} is not complete{left}{damaged}; allowed: a complete one, which the command "
+            "that began it makes of it"
+        ) from None

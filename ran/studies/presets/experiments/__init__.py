@@ -1,0 +1,1 @@
+"""Experiments of `ran sim` that follow evaluation assumptions of 3GPP."""
