@@ -22,7 +22,8 @@ class PilotLayout:
     cover_code [num_layers, 2]: factor on the even and the odd pilots of a layer (the frequency-domain orthogonal
         cover code w_f of TS 38.211 table 6.4.1.1.3-1). Layers with the same `first_subcarrier` share their REs
         and are told apart by it and by `time_cover_code` alone.
-    pair_spacing: distance from one pair to the next (4 for DM-RS type 1, 6 for type 2); default twice the spacing.
+    pair_spacing: distance from one pair to the next (4 for DM-RS type 1, 6 for type 2; a multiple where not all pairs
+        are sent); default twice the spacing.
     num_adjacent_symbols: 2 for double-symbol DM-RS: `symbols` are then pairs of neighbours.
     time_cover_code [num_layers, 2]: factor on the first and the second symbol of such a pair (w_t of the same table).
     bundle_subcarriers: the precoder, and with it the layers' channel, may jump every so many subcarriers (a PRG of

@@ -23,14 +23,23 @@ class Interference(Impairment):
     Rayleigh channel, so that it can be nulled by combining antennas. level_db is the power of a source, averaged over
     channels, per antenna: over noise_power where that is given (INR; the noise's power per sample in the waveform's
     units), else over the mean power of the drop's waveform as it comes, which after a receiver's noise includes that.
+    start, stop: shares of the waveform's duration between which the sources are on, as those of a cell whose slots are
+    not this one's; level_db is their level while they are.
 
     Draws per source, one source after the other: num_antennas gains (real, imaginary part), then what the source says.
     """
 
-    def __init__(self, level_db: float, noise_power: float | None, num_sources: int) -> None:
+    def __init__(
+        self, level_db: float, noise_power: float | None, num_sources: int, start: float = 0.0, stop: float = 1.0
+    ) -> None:
         self.level_db = finite("level_db", level_db)
         self.noise_power = None if noise_power is None else positive("noise_power", noise_power)
         self.num_sources = whole("num_sources", num_sources, 1, 1000)
+        self.start, self.stop = finite("start", start), finite("stop", stop)
+        if not 0 <= start < 1:
+            raise bad_value("start", start, "0 or more, below 1")
+        if not start < stop <= 1:
+            raise bad_value("stop", stop, f"above start, which is {start:g}, and at most 1")
 
     def _impair(self, waveform: Tensor, sample_rate_hz: float, generators: Sequence[np.random.Generator]) -> Tensor:
         _, num_antennas, num_samples = waveform.shape
@@ -41,6 +50,9 @@ class Interference(Impairment):
         for _ in range(self.num_sources):
             gains = torch.from_numpy(complex_normals(generators, num_antennas)).to(waveform.device)
             signal = self._signal(generators, num_samples, sample_rate_hz)
+            if (self.start, self.stop) != (0.0, 1.0):
+                signal[:, : round(self.start * num_samples)] = 0
+                signal[:, round(self.stop * num_samples) :] = 0
             received = gains[..., None] * torch.from_numpy(signal).to(waveform.device, torch.complex64)[:, None]
             waveform = waveform + received.to(waveform.dtype) * amplitude
         return waveform
@@ -70,8 +82,10 @@ class Jammer(Interference):
         bandwidth_hz: float = 0.0,
         noise_power: float | None = None,
         num_sources: int = 1,
+        start: float = 0.0,
+        stop: float = 1.0,
     ) -> None:
-        super().__init__(level_db, noise_power, num_sources)
+        super().__init__(level_db, noise_power, num_sources, start, stop)
         self.frequency_hz = finite("frequency_hz", frequency_hz)
         self.max_frequency_hz = None if max_frequency_hz is None else finite("max_frequency_hz", max_frequency_hz)
         if self.max_frequency_hz is not None and self.max_frequency_hz < self.frequency_hz:
@@ -113,8 +127,10 @@ class GaussianInterference(Interference):
         centre_hz: float = 0.0,
         noise_power: float | None = None,
         num_sources: int = 1,
+        start: float = 0.0,
+        stop: float = 1.0,
     ) -> None:
-        super().__init__(level_db, noise_power, num_sources)
+        super().__init__(level_db, noise_power, num_sources, start, stop)
         self.bandwidth_hz = None if bandwidth_hz is None else positive("bandwidth_hz", bandwidth_hz)
         self.centre_hz = finite("centre_hz", centre_hz)
 
@@ -151,8 +167,10 @@ class OfdmInterference(Interference):
         centre_hz: float = 0.0,
         noise_power: float | None = None,
         num_sources: int = 1,
+        start: float = 0.0,
+        stop: float = 1.0,
     ) -> None:
-        super().__init__(level_db, noise_power, num_sources)
+        super().__init__(level_db, noise_power, num_sources, start, stop)
         self.num_subcarriers = whole("num_subcarriers", num_subcarriers, 1, 100_000)
         self.subcarrier_spacing_hz = positive("subcarrier_spacing_hz", subcarrier_spacing_hz)
         self.centre_hz = finite("centre_hz", centre_hz)

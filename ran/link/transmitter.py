@@ -11,7 +11,7 @@ from torch import Tensor
 from ran.errors import InputError
 from ran.link.config import LinkConfig
 from ran.phy.config import Carrier, Pdsch, SharedChannel
-from ran.phy.dmrs import PAIR_SPACING, PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, time_cover_code
+from ran.phy.dmrs import PILOT_SPACING, cover_code, dmrs_symbols, first_subcarrier, pair_spacing, time_cover_code
 from ran.phy.shared_grid import SharedGrid
 from receivers import PilotLayout
 
@@ -98,7 +98,7 @@ def pilot_layout(channel: SharedChannel, ports: Sequence[int]) -> PilotLayout:
         first_subcarrier=tuple(first_subcarrier(port, dmrs.config_type) for port in ports),
         spacing=PILOT_SPACING[dmrs.config_type],
         cover_code=tuple(cover_code(port) for port in ports),
-        pair_spacing=PAIR_SPACING[dmrs.config_type],
+        pair_spacing=pair_spacing(dmrs),
         num_adjacent_symbols=dmrs.length,
         time_cover_code=tuple(time_cover_code(port, dmrs.config_type) for port in ports),
         bundle_subcarriers=None if prg_size is None else 12 * prg_size,

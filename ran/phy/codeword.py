@@ -92,13 +92,14 @@ class Codeword:
         sum of the UL-SCH's code block sizes.
         """
         num_coded_bits = num_data_re * entry.bits_per_symbol * num_layers
-        num_dmrs_re = int(reserved_mask(carrier, channel)[:, :12].sum())
+        on_dmrs = reserved_mask(carrier, channel)
         num_prb = placement_of(carrier, channel).num_prb
-        if channel.has_dmrs:
+        if channel.has_dmrs and channel.dmrs.frequency_density == 1:
+            num_dmrs_re = int(on_dmrs[:, :12].sum())
             num_re = num_re_for_tbs(num_prb, channel.num_symbols, num_dmrs_re, channel.overhead)
         else:
             # beyond the standard: every RE counts
-            num_re = (12 * channel.num_symbols - channel.overhead) * num_prb
+            num_re = (12 * channel.num_symbols - channel.overhead) * num_prb - int(on_dmrs.sum())
         scaling = channel.tb_scaling if isinstance(channel, Pdsch) else 1.0
         tb_size = transport_block_size(
             num_re if scaling == 1 else num_re * scaling, entry.target_rate, entry.bits_per_symbol, num_layers

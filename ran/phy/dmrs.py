@@ -138,9 +138,18 @@ def dmrs_sequence(carrier: Carrier, channel: SharedChannel, symbol: int, first_o
     return whole.reshape(-1, per_prb)[blocks].ravel()
 
 
-def pilot_subcarriers(port: int, config_type: int, num_subcarriers: int) -> np.ndarray:
-    """Subcarriers of a port's pilots, ascending, int [pilots] (TS 38.211 §6.4.1.1.3)."""
-    pairs = np.arange(first_subcarrier(port, config_type), num_subcarriers, PAIR_SPACING[config_type])
+def pair_spacing(dmrs: Dmrs) -> int:
+    """Subcarriers from one pair of pilots of a port to the next that is sent."""
+    return PAIR_SPACING[dmrs.config_type] * dmrs.frequency_density
+
+
+def pilot_subcarriers(port: int, config_type: int, num_subcarriers: int, frequency_density: int = 1) -> np.ndarray:
+    """Subcarriers of a port's pilots, ascending, int [pilots] (TS 38.211 §6.4.1.1.3).
+
+    frequency_density: every so many pairs alone, the first among them.
+    """
+    step = PAIR_SPACING[config_type] * frequency_density
+    pairs = np.arange(first_subcarrier(port, config_type), num_subcarriers, step)
     return (pairs[:, None] + PILOT_SPACING[config_type] * np.arange(2)).ravel()
 
 
@@ -160,8 +169,23 @@ def dmrs_grid(carrier: Carrier, channel: SharedChannel, port: int) -> np.ndarray
         for symbol, sign in zip(group, time_cover_code(port, config_type), strict=False):
             sequence = dmrs_sequence(carrier, channel, symbol, group[0])
             grid[symbol, subcarriers] = scale * sign * cover * sequence
+    # the pilots that are sent are those of the standard
+    silent = np.setdiff1d(subcarriers, _sent_subcarriers(channel, port, num_subcarriers))
+    grid[:, silent] = 0
     grid[left_to_others(carrier, channel)] = 0
     return grid
+
+
+def _sent_subcarriers(channel: SharedChannel, port: int, num_subcarriers: int) -> np.ndarray:
+    """`pilot_subcarriers` of an allocation, which whole distances from pair to pair must fill."""
+    dmrs, step = channel.dmrs, pair_spacing(channel.dmrs)
+    if num_subcarriers % step:
+        every = np.lcm(12, step) // 12
+        raise InputError(
+            f"dmrs.frequency_density: got {dmrs.frequency_density} with {num_subcarriers // 12} PRBs; allowed with "
+            f"config_type {dmrs.config_type}: multiples of {every} PRBs"
+        )
+    return pilot_subcarriers(port, dmrs.config_type, num_subcarriers, dmrs.frequency_density)
 
 
 def left_to_others(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
@@ -189,6 +213,6 @@ def reserved_mask(carrier: Carrier, channel: SharedChannel) -> np.ndarray:
     mask = np.zeros((carrier.num_symbols, num_subcarriers), bool)
     symbols = np.array(dmrs_symbols(channel), int)
     for group in range(channel.dmrs.num_cdm_groups_without_data):
-        subcarriers = pilot_subcarriers(2 * group, channel.dmrs.config_type, num_subcarriers)
+        subcarriers = _sent_subcarriers(channel, 2 * group, num_subcarriers)
         mask[np.ix_(symbols, subcarriers)] = True
     return mask

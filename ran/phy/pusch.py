@@ -242,7 +242,7 @@ def _check_pilots(carrier: Carrier, pusch: Pusch, pilots: np.ndarray, ports: lis
     exactly none occurs in TS 38.211 tables 5.2.3.2-1, -2 and -4.
     """
     for of_layer, port in zip(pilots, ports, strict=True):
-        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, pilots.shape[-1])
+        at_pilots = pilot_subcarriers(port, pusch.dmrs.config_type, pilots.shape[-1], pusch.dmrs.frequency_density)
         power = np.abs(of_layer[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]) ** 2
         power = power[~left_to_others(carrier, pusch)[np.ix_(np.array(dmrs_symbols(pusch)), at_pilots)]]
         silent = int((power < 1e-6 * power.mean()).sum())

@@ -289,6 +289,11 @@ def fapi_row(carrier: Carrier, pusch: Pusch, ports: tuple[int, ...], frame: int,
     from ran.phy.allocation import placement_of
     from ran.phy.mcs import mcs
 
+    if pusch.dmrs.frequency_density != 1:
+        raise InputError(
+            f"dmrs.frequency_density: got {pusch.dmrs.frequency_density}; allowed in a row of fapi, which has no word "
+            "for it: 1"
+        )
     prbs = placement_of(carrier, pusch).hops[0]
     entry = mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding)
     tables = {value: key for key, value in _MCS_TABLES.items()}

@@ -67,9 +67,9 @@ class PointResult:
     all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
 
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
-    transmissions: of all blocks; fraction: delivered blocks per transmission, of the maximum throughput
-    (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high. bler_after: blocks in
-    error after 1, 2, ... transmissions.
+    transmissions: of all blocks, transmissions_per_drop int64 [drops]; fraction: delivered blocks per transmission, of
+    the maximum throughput (`ran.sim.throughput`); its parts are throughput_fraction, throughput_fraction_low and _high.
+    bler_after: blocks in error after 1, 2, ... transmissions.
 
     bler_of_codewords: of the first and the second codeword; empty where there is one.
 
@@ -97,6 +97,7 @@ class PointResult:
     received: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, NUM_RECEIVED), np.float32))
     processor: str = ""
     simulation_version: int = SIMULATION_VERSION
+    transmissions_per_drop: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def bler(self) -> float:
@@ -412,6 +413,7 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         received=known.counts.received[: point.drops],
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,
+        transmissions_per_drop=transmissions,
     )
 
 

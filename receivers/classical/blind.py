@@ -9,6 +9,7 @@ from receivers.classical.composed import Composed
 from receivers.classical.detection import DemapperName, Detection, DetectorName
 from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.refinement import (
+    SUBCARRIERS_PER_PRB,
     AntennaCovariance,
     AsEstimated,
     ImpairedReestimation,
@@ -16,6 +17,7 @@ from receivers.classical.refinement import (
     Refinement,
     WhiteNoise,
 )
+from receivers.interface import PilotLayout
 
 
 class Blind(Composed):
@@ -104,6 +106,15 @@ class Blind(Composed):
         self.num_reestimations = num_reestimations
         self.track_phase = track_phase
         self.amplifier_order = amplifier_order
+
+    def check_pilots(self, layout: PilotLayout) -> None:
+        step, size = layout.pair_spacing or 2 * layout.spacing, SUBCARRIERS_PER_PRB * self.irc_num_prb
+        if self.noise == "irc" and layout.symbols and step > size:
+            raise ValueError(
+                f"irc_num_prb: got {self.irc_num_prb} with pairs of pilots {step} subcarriers apart, which leaves "
+                f"parts of the band without any; allowed: {-(-step // SUBCARRIERS_PER_PRB)} or more"
+            )
+        super().check_pilots(layout)
 
     @property
     def estimate(self) -> BlindEstimator:

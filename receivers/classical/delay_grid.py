@@ -15,6 +15,7 @@ from receivers.classical.subbands import Subbands, cut_band
 from receivers.interface import PilotLayout
 
 #: Delays a layer may have, in useful symbol durations: a little early (timing errors) to well beyond the cyclic prefix.
+#: Of pairs of pilots that are too far apart to tell all of these, as large a part, in proportion, as they can tell.
 EARLIEST, LATEST = -1 / 32, 1 / 8
 # Delay bins per delay that the band resolves. With 1 the model would be periodic in the band and fail at its edges.
 _OVERSAMPLING = 2
@@ -274,8 +275,9 @@ def _quiet(power: Tensor) -> Tensor:
     return lowest / float(4 * gammainc(n + 1, gammaincinv(n, 0.25)))
 
 
-def _window(bins_per_symbol: int) -> np.ndarray:
-    return np.arange(int(np.floor(EARLIEST * bins_per_symbol)), int(np.ceil(LATEST * bins_per_symbol)) + 1)
+def _window(bins_per_symbol: int, share: float = 1.0) -> np.ndarray:
+    earliest, latest = share * EARLIEST * bins_per_symbol, share * LATEST * bins_per_symbol
+    return np.arange(int(np.floor(earliest)), int(np.ceil(latest)) + 1)
 
 
 def _taper(num_pilots: int) -> np.ndarray:
@@ -318,7 +320,7 @@ def _pair_grid(
     subbands: Subbands, first: int, spacing: int, step: int, num_subcarriers: int, device: torch.device
 ) -> PairGrid:
     bins_per_symbol = _OVERSAMPLING * subbands.width
-    window = _window(bins_per_symbol)
+    window = _window(bins_per_symbol, min(1.0, 1 / (step * (LATEST - EARLIEST))))
     inside = (np.arange(0, subbands.width, step)[:, None] + first + spacing * np.arange(2)).ravel()
     middle = inside.mean()
     all_pilots = (np.arange(0, num_subcarriers, step)[:, None] + first + spacing * np.arange(2)).ravel()

@@ -42,7 +42,9 @@ def mean_delay(observation: SlotObservation) -> tuple[Tensor, Tensor]:
 
 def coarse_delay(observation: SlotObservation) -> Tensor | None:
     """Delays in seconds, float64 [batch], by which the slots are late (or early) beyond what the window of delays
-    takes, 0 where they are not; None where no slot is."""
+    takes, 0 where they are not; None where no slot is, and where pairs of pilots are too far apart to tell."""
+    if 2 * (observation.layout.pair_spacing or 2 * observation.layout.spacing) * _LATE > 1:
+        return None
     delay, certainty = mean_delay(observation)
     far = ((delay < _EARLY) | (delay > _LATE)) & (certainty > _CERTAINTY)
     if not bool(far.any()):

@@ -204,6 +204,37 @@ def test_ofdm_interference_is_ofdm() -> None:
     assert abs(off.mean()) < 0.02
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **at: OfdmInterference(0.0, 300, noise_power=1.0, **at),
+        lambda **at: GaussianInterference(0.0, noise_power=1.0, num_sources=2, **at),
+        lambda **at: Jammer(0.0, 1e6, noise_power=1.0, **at),
+    ],
+)
+def test_interference_over_a_part_of_the_waveform_is_what_it_is_there(make: object) -> None:
+    whole = added(make(), 3, 2, 400)  # type: ignore[operator]
+    part = added(make(start=0.25, stop=0.5), 3, 2, 400)  # type: ignore[operator]
+    np.testing.assert_array_equal(part[..., 100:200], whole[..., 100:200])
+    assert not part[..., :100].any()
+    assert not part[..., 200:].any()
+    np.testing.assert_array_equal(added(make(start=0.0, stop=1.0), 3, 2, 400), whole)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("start", "stop", "words"),
+    [
+        (0.5, 0.5, "stop: got 0.5; allowed: above start, which is 0.5"),
+        (0.6, 0.4, "stop: got 0.4"),
+        (-0.1, 1.0, "start: got -0.1; allowed: 0 or more"),
+        (0.0, 1.1, "stop: got 1.1"),
+    ],
+)
+def test_parts_that_make_no_sense_are_refused(start: float, stop: float, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        GaussianInterference(0.0, start=start, stop=stop)
+
+
 def test_error_vector_magnitude_counts_what_no_gain_explains() -> None:
     rng = np.random.default_rng(6)
     x = torch.from_numpy(rng.standard_normal((2, 1, 100_000, 2)).view(np.complex128)[..., 0])

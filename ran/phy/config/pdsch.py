@@ -88,6 +88,12 @@ class Pdsch(SharedChannel):
                     f"allowed: 0 to {last} (TS 38.214 §5.1.3.1)"
                 )
         self._check_layers_for_buffer()
+        self._check_frequency_density()
+        if self.dmrs.frequency_density != 1 and self.prg_size is not None:
+            raise ValueError(
+                f"dmrs.frequency_density: got {self.dmrs.frequency_density} with prg_size {self.prg_size}; allowed: 1, "
+                "or a precoder for the whole band"
+            )
         if self.tb_scaling not in (1.0, 0.5, 0.25):
             raise ValueError(f"tb_scaling {self.tb_scaling}; allowed: 1, 0.5, 0.25 (TS 38.214 table 5.1.3.2-2)")
         if self.allocation.hopping != "none":

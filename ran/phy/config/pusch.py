@@ -105,6 +105,7 @@ class Pusch(SharedChannel):
                 f"allowed: 0 to {last} (TS 38.214 {'§6.1.4.1' if self.transform_precoding else '§5.1.3.1'})"
             )
         self._check_layers_for_buffer()
+        self._check_frequency_density()
         self._check_precoding()
         self._check_transform_precoding()
         self._check_ptrs()
@@ -187,6 +188,11 @@ class Pusch(SharedChannel):
         if self.dmrs.config_type != 1:
             raise ValueError(
                 "dmrs.config_type 2 is not possible with transform precoding; allowed: 1 (TS 38.211 §6.4.1.1.3)"
+            )
+        if self.dmrs.frequency_density != 1:
+            raise ValueError(
+                f"dmrs.frequency_density {self.dmrs.frequency_density} is not possible with transform precoding; "
+                "allowed: 1, since data between pilots would not be spread (TS 38.211 §6.3.1.4)"
             )
         if self.dmrs.num_cdm_groups_without_data != 2:
             raise ValueError(

@@ -24,9 +24,11 @@ class Dmrs(Config):
     hopping: of the base sequences with transform precoding, by slot and symbol: "group", "sequence" or "none".
     reference_crb: common resource block from which the sequence of CP-OFDM counts: 0 is point A; for SI-RNTI the first
         of CORESET 0 (TS 38.211 §7.4.1.1.2).
+    frequency_density: a CDM group sends every so many of its pairs of pilots; the REs of the others carry data, and all
+        REs count for the transport block size, without the limit of 156 per PRB. Beyond the standard, which has 1.
     """
 
-    younger_fields = ("config_type", "length", "low_papr_type", "hopping", "reference_crb")
+    younger_fields = ("config_type", "length", "low_papr_type", "hopping", "reference_crb", "frequency_density")
 
     type_a_position: Literal[2, 3] = 2
     additional_position: Literal[0, 1, 2, 3] = 1
@@ -38,6 +40,7 @@ class Dmrs(Config):
     low_papr_type: Literal[1, 2] = 1
     hopping: Literal["none", "group", "sequence"] = "none"
     reference_crb: Annotated[int, Field(ge=0, le=2473)] = 0
+    frequency_density: Literal[1, 2, 4, 8] = 1
 
     @model_validator(mode="after")
     def _groups_exist(self) -> Dmrs:

@@ -97,6 +97,18 @@ class SharedChannel(Config):
         )
         return tuple(tuple(range(symbol, symbol + dmrs.length)) for symbol in first)
 
+    def _check_frequency_density(self) -> None:
+        """Every so many pairs are counted over PRBs in a row."""
+        if self.dmrs.frequency_density == 1:
+            return
+        found = self.allocation
+        parts = found.prbs is not None or found.rbg_bitmap is not None or found.vrb_bundle is not None
+        if parts or found.hopping != "none":
+            raise ValueError(
+                f"dmrs.frequency_density: got {self.dmrs.frequency_density} with an allocation that may have gaps or "
+                "hops; allowed: 1, or PRBs in a row (allocation.first_prb, num_prb)"
+            )
+
     def _check_layers_for_buffer(self) -> None:
         if self.max_num_layers is not None and self.max_num_layers < self.num_layers:
             raise ValueError(

@@ -21,17 +21,33 @@ from ran.report.verdict import tally
 from ran.sim.files import make_folder, write_text
 from ran.stats import Notation, percent
 from ran.studies.part import PartResult
+from ran.studies.sweep.candidate_map import MAX_MAPS, candidate_map
+from ran.studies.sweep.candidates import (
+    GAIN,
+    Delivered,
+    best_candidates,
+    candidates_csv,
+    candidates_json,
+    delivered,
+    has_candidates,
+)
 from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, axis_key, curves_figure, over_key
 from ran.studies.sweep.request import shown
 from ran.studies.sweep.rows import Row, as_csv, as_json, rows_of
 
 CSV, JSON, PAGE = "sweep.csv", "sweep.json", "report.html"
+CANDIDATES_CSV, CANDIDATES_JSON = "candidates.csv", "candidates.json"
+_BITS = Notation(0, thousands=True)
 _GAIN = Notation(signed=True, suffix=" dB")
 _DESCRIPTIONS = {"sweep": "SNR at the target BLER over a swept key", "curves": "BLER over SNR of every combination"}
+_MAP = "Gain of the best candidate over the best reference"
 
 
 def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: Path) -> Path:
-    """Write sweep.csv, sweep.json, pictures as SVG and PNG, and report.html; returns the path of the page."""
+    """Write sweep.csv, sweep.json, pictures as SVG and PNG, and report.html; returns the path of the page.
+
+    Of a sweep with candidates also candidates.csv, candidates.json and a map of the gain as a picture.
+    """
     make_folder(out)
     rows = rows_of(parts)
     write_text(out / CSV, as_csv(rows))
@@ -41,7 +57,16 @@ def write_sweep(name: str, description: str, parts: Sequence[PartResult], out: P
         pictures[name_of] = Picture.of(figure, name_of, _DESCRIPTIONS[name_of])
         write_whole(out / f"{name_of}.svg", pictures[name_of].svg)
         write_whole(out / f"{name_of}.png", as_file(figure, "png"))
-    write_whole(out / PAGE, _page(name, description, parts, rows, pictures).encode())
+    compared = delivered(parts) if has_candidates(parts) else []
+    if compared:
+        write_text(out / CANDIDATES_CSV, candidates_csv(compared))
+        write_text(out / CANDIDATES_JSON, candidates_json(compared))
+        gains = candidate_map(best_candidates(compared))
+        if gains is not None:
+            pictures["candidates"] = Picture.of(gains, "candidates", _MAP)
+            write_whole(out / "candidates.svg", pictures["candidates"].svg)
+            write_whole(out / "candidates.png", as_file(gains, "png"))
+    write_whole(out / PAGE, _page(name, description, parts, rows, pictures, compared).encode())
     return out / PAGE
 
 
@@ -82,7 +107,12 @@ def findings(rows: Sequence[Row]) -> list[str]:
 
 
 def _page(
-    name: str, description: str, parts: Sequence[PartResult], rows: Sequence[Row], pictures: dict[str, Picture]
+    name: str,
+    description: str,
+    parts: Sequence[PartResult],
+    rows: Sequence[Row],
+    pictures: dict[str, Picture],
+    compared: Sequence[Delivered] = (),
 ) -> str:
     keys = list(dict.fromkeys(key for row in rows for key in row.facts))
     receivers = list(dict.fromkeys(row.receiver for row in rows))
@@ -107,6 +137,9 @@ def _page(
         axis_key=axis_key(with_points) if with_points else "",
         max_facets=MAX_FACETS,
         max_curves=MAX_CURVES,
+        max_maps=MAX_MAPS,
+        condition_keys=list(dict.fromkeys(key for row in compared for key in row.condition)),
+        candidates=[_candidate_line(row) for row in compared if row.is_working],
         meta={} if first is None else first.meta,
     )
 
@@ -128,6 +161,21 @@ def _line(part: PartResult, rows: Sequence[Row], receivers: Sequence[str], keys:
             (row.receiver, ", ".join(_point(p.esn0_db, p.block_errors, p.blocks) for p in row.points), row.refusal)
             for row in own.values()
         ],
+    }
+
+
+def _candidate_line(row: Delivered) -> dict[str, Any]:
+    """What the page shows of a candidate at the working point of its condition."""
+    return {
+        "values": [shown(value) for value in row.condition.values()],
+        "receiver": row.receiver,
+        "esn0_db": f"{row.esn0_db:g}".replace("-", "−"),
+        "candidate": row.candidate,
+        "is_reference": row.is_reference,
+        "bits": _BITS.text(row.bits_per_slot),
+        "share": percent(row.share),
+        "gain": "reference" if row.is_best else GAIN.text(row.gain),
+        "is_clear": row.gain.is_above(0),
     }
 
 

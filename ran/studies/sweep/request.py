@@ -21,11 +21,15 @@ from ran.sim.loading import read_values
 from ran.sim.site_title import retitled
 from ran.studies.part import Part
 from ran.studies.presets import preset_experiments
+from ran.suggestions import did_you_mean
 
 #: More would be a mistake more often than a wish, and every one is checked before anything is simulated.
 MAX_PARTS = 1000
 
 KIND = "sweep"
+
+#: Names under which a combination's facts hold its candidate, and whether that is one of the references.
+CANDIDATE, REFERENCE = "candidate", "reference"
 
 
 class Sweep(Config):
@@ -33,6 +37,9 @@ class Sweep(Config):
 
     grid: values per key; every combination is simulated, the first key slowest.
     list: combinations one by one. With both, every one of the list with every one of the grid.
+    candidates: ways to send or receive that compete in every combination, by name, each with the keys that it sets. The
+        report compares what they deliver.
+    references: names of candidates; in every combination the best of them is what the others are compared with.
     """
 
     grid: Annotated[
@@ -43,6 +50,31 @@ class Sweep(Config):
         tuple[dict[str, Any], ...],
         Field(json_schema_extra={"allowed": "a list of blocks {KEY.PATH: value}"}),
     ] = ()
+    candidates: Annotated[
+        dict[str, dict[str, Any]],
+        Field(default_factory=dict, json_schema_extra={"allowed": "a block {NAME: {KEY.PATH: value}}"}),
+    ]
+    references: Annotated[tuple[str, ...], Field(json_schema_extra={"allowed": "a list of names of candidates"})] = ()
+
+    @model_validator(mode="after")
+    def _references_are_candidates(self) -> Sweep:
+        for name in self.references:
+            if name not in self.candidates:
+                hint = did_you_mean(name, self.candidates)
+                allowed = ", ".join(self.candidates) or "none without candidates"
+                raise ValueError(f"references: got {name!r}; allowed: {allowed}{hint}")
+        if self.candidates and (len(self.candidates) < 2 or not self.references):
+            raise ValueError(
+                f"candidates: got {len(self.candidates)} with {len(self.references)} references; allowed: two or more, "
+                "and references among them"
+            )
+        for name, values in self.candidates.items():
+            both = set(values) & set(self.keys)
+            if both:
+                raise ValueError(
+                    f"candidates: {name} sets {sorted(both)[0]!r}, which is swept; allowed: every key once"
+                )
+        return self
 
     @model_validator(mode="after")
     def _has_values(self) -> Sweep:
@@ -126,14 +158,16 @@ def combinations_of(given: Mapping[str, Any], source: str) -> tuple[dict[str, st
     """Short names of the swept keys by full path, and all combinations of an experiment with a block `sweep`."""
     values = {key: value for key, value in given.items() if key != "sweep"}
     sweep = validate(Sweep, given["sweep"], f"{source}: sweep")
-    wanted = sweep.combinations()
+    wanted = list(product(sweep.combinations(), (sweep.candidates or {"": {}}).items()))
     if len(wanted) > MAX_PARTS:
         raise InputError(f"{source}: sweep: got {len(wanted)} combinations; allowed: at most {MAX_PARTS}")
     keys, found = short_names(sweep.keys), []
-    for combination in wanted:
+    for combination, (name, own) in wanted:
         title = title_of({keys[path]: value for path, value in combination.items()})
-        changed = assigned(values, combination, f"{source}: sweep:")
         facts = {keys[path]: _plain(value) for path, value in combination.items()}
+        if sweep.candidates:
+            title, facts = f"{title}, {name}", {**facts, CANDIDATE: name, REFERENCE: name in sweep.references}
+        changed = assigned(values, {**combination, **own}, f"{source}: sweep:")
         found.append(Combination(_file_name(title), title, changed, facts, f"{source}: sweep, {title}"))
     return keys, found
 
