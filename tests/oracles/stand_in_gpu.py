@@ -23,6 +23,7 @@ from torch.utils._pytree import tree_flatten, tree_map
 
 DEVICE = "cuda:0"
 _ROOT = Path(__file__).parents[2]
+_PACKAGES = ("ran", "receivers", "channels")
 _GUARDS = "_ZN3c104impl26device_guard_impl_registryE"
 _CPU, _CUDA = 0, 1
 #: Operations whose arguments may be on two devices.
@@ -126,7 +127,7 @@ class _Mode(TorchDispatchMode):
         frame = sys._getframe(2)
         while frame is not None:
             path = Path(frame.f_code.co_filename)
-            if path.is_relative_to(_ROOT) and not path.is_relative_to(_ROOT / "tests"):
+            if any(path.is_relative_to(_ROOT / package) for package in _PACKAGES):
                 function = frame.f_code.co_qualname.partition(".<locals>")[0]
                 self.waits.append(Wait(kind, f"{path.relative_to(_ROOT)}:{function}"))
                 return
