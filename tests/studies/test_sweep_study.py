@@ -106,7 +106,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, sweep: str, words: li
 
 def test_only_ran_sim_takes_a_sweep(tmp_path: Path) -> None:
     request(tmp_path)
-    with pytest.raises(InputError, match="sweep: got one; allowed: in experiments of `ran sim`"):
+    with pytest.raises(InputError, match="sweep: got one; allowed: with `ran sim`, `ran adapt`"):
         load(tmp_path / "swept.yaml")
 
 
