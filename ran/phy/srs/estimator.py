@@ -19,6 +19,9 @@ Method = Literal["lmmse", "ls"]
 METHODS = ("lmmse", "ls")
 #: Powers of the prior below this share of the channel's count as noise alone: a floor of -60 dB under the estimate.
 _NOISE_SUBSPACE = 1e-6
+#: Least noise that is told from none, as a share of the received power.
+_LEAST_NOISE = 1e-8
+_SCORING_STEPS = 8
 
 
 @dataclass(frozen=True)
@@ -103,7 +106,11 @@ class SrsEstimator:
     @property
     def measures_noise(self) -> bool:
         """Whether the sequences are long enough to measure the noise beside the channel."""
-        return any(comb.basis.shape[1] < len(comb.pilots) for comb in self._combs)
+        return any(bool((comb.eigenvalues <= self._floor).any()) for comb in self._combs)
+
+    @property
+    def _floor(self) -> float:
+        return _NOISE_SUBSPACE * len(self._combs[0].ports)
 
     def __call__(self, y: Tensor, noise_var: Tensor | None = None) -> SrsEstimate:
         """Estimate from received grids, complex [batch, num_rx_ant, num_symbols, num_subcarriers] of the carrier.
@@ -124,45 +131,66 @@ class SrsEstimator:
         for places in self._subcarriers:
             rows = [y[:, :, index, torch.from_numpy(where)] for index, where in enumerate(places)]
             received.append(torch.stack(rows, 2).to(torch.complex128) * sequences)
-        # of a pilot with its sequence taken off: num_ports times that of a resource element
-        if noise_var is None:
-            variance = self._pilot_noise(received)
-        else:
-            variance = noise_var.to(y.device, torch.float64) * self.srs.num_ports
+        inside = [z @ comb.basis.to(z.device).conj() for comb, z in zip(self._combs, received, strict=True)]
+        given = None if noise_var is None else noise_var.to(y.device, torch.float64) * self.srs.num_ports
+        # of a pilot with its sequence taken off: num_ports times those of a resource element
+        of_port, variance = self._powers(inside, given)
         shape = (*y.shape[:2], self.srs.num_ports, self.srs.num_symbols, len(self.places))
         h = torch.empty(shape, dtype=torch.complex128, device=y.device)
         err_var = torch.empty(shape, dtype=torch.float64, device=y.device)
-        for comb, z in zip(self._combs, received, strict=True):
-            estimate = comb.lmmse if self.method == "lmmse" else comb.ls
-            h[:, :, list(comb.ports)], err_var[:, :, list(comb.ports)] = estimate(z, variance)
+        for comb, z, turned in zip(self._combs, received, inside, strict=True):
+            ports = list(comb.ports)
+            lmmse = self.method == "lmmse"
+            h[:, :, ports], err_var[:, :, ports] = (
+                comb.lmmse(turned, of_port, variance) if lmmse else comb.ls(z, variance)
+            )
         return SrsEstimate(
             h.to(torch.complex64), err_var.to(torch.float32), (variance / self.srs.num_ports).to(torch.float32)
         )
 
-    def _pilot_noise(self, received: list[Tensor]) -> Tensor:
-        if not self.measures_noise:
+    def _powers(self, inside: list[Tensor], noise: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Powers of a port's channel and of the noise that explain the pilots' powers in all directions, [batch, antenna].
+
+        Maximum likelihood by Fisher scoring: least squares of the powers on the prior's eigenvalues and a constant,
+        weighted by the inverse squares of the powers that they explain.
+        inside: pilots of each comb in the directions of its basis. noise: where it is known.
+        """
+        if noise is None and not self.measures_noise:
             earliest, latest = self.delays_s
             raise InputError(
                 f"noise_var: got none for SRS sequences of {sequence_length(self.srs)} and delays from {earliest:.3g} "
                 f"to {latest:.3g} s, which leave nothing to measure it by; allowed: a noise_var, longer sequences, or "
                 "shorter delays_s"
             )
-        power: Tensor | float = 0.0
-        count = 0
-        for comb, z in zip(self._combs, received, strict=True):
-            inside = z @ comb.basis.to(z.device).conj()
-            rest = z.abs().square().sum((-1, -2)) - inside.abs().square().sum((-1, -2))
-            power = power + rest.clamp_min(0)
-            count += z.shape[2] * (z.shape[3] - comb.basis.shape[1])
-        return torch.as_tensor(power / count)
+        power = torch.cat([z.abs().square().mean(2) for z in inside], -1)
+        prior = torch.cat([comb.eigenvalues for comb in self._combs]).to(power.device)
+        level = power.mean(-1)
+        unit = torch.where(level > 0, level, torch.ones_like(level))
+        p = power / unit[..., None]
+        if noise is None:
+            n = p[..., prior <= self._floor].mean(-1).clamp_min(_LEAST_NOISE)
+        else:
+            n = (noise / unit).clamp_min(_LEAST_NOISE)
+        of_port = ((1 - n) / prior.mean()).clamp_min(_NOISE_SUBSPACE)
+        for _ in range(_SCORING_STEPS):
+            weight = (of_port[..., None] * prior + n[..., None]) ** -2
+            gg, g, one = ((weight * prior**power_of).sum(-1) for power_of in (2, 1, 0))
+            gp, op = (weight * prior * p).sum(-1), (weight * p).sum(-1)
+            if noise is None:
+                determinant = gg * one - g * g
+                solvable = determinant > 1e-9 * gg * one
+                n = torch.where(solvable, (gg * op - g * gp) / determinant, n).clamp_min(_LEAST_NOISE)
+            of_port = ((gp - g * n) / gg).clamp_min(_NOISE_SUBSPACE)
+        return of_port * level, (n * level if noise is None else noise)
 
 
 @dataclass(frozen=True)
 class _Comb:
     """The ports of one comb, and the covariance of what is received on it.
 
-    basis: complex128 [M, r], the directions in which the prior has power; eigenvalues [r], in the power of one port.
-    cross: complex128 [ports, places, r], covariance of each port's channel at the places with those directions.
+    basis: complex128 [M, M], the eigenvectors of the prior, those of most power last; eigenvalues [M], in the power of
+    one port. cross: complex128 [ports, places, r], covariance of each port's channel at the places with the last r
+    directions, those in which the prior has power.
     """
 
     ports: tuple[int, ...]
@@ -188,27 +216,23 @@ class _Comb:
         whole = np.einsum("pm,mn,pn->mn", turns, covariance, turns.conj())
         values, vectors = np.linalg.eigh(whole)
         keep = values > _NOISE_SUBSPACE * len(ports)
-        basis = vectors[:, keep]
         towards = _covariance(places[:, None] - pilots, window)
-        cross = np.einsum("km,pm,mr->pkr", towards, turns.conj(), basis)
+        cross = np.einsum("km,pm,mr->pkr", towards, turns.conj(), vectors[:, keep])
         # pilots over which the cyclic shifts of the ports become orthogonal
         apart = srs.max_cyclic_shifts
         for number in numbers:
             apart = gcd(apart, number - numbers[0])
-        tensors = (torch.from_numpy(array) for array in (basis, values[keep], cross))
+        tensors = (torch.from_numpy(array) for array in (vectors, values.clip(0), cross))
         return cls(ports, offset, shifts, srs.max_cyclic_shifts // apart, *tensors, pilots, places)
 
-    def lmmse(self, z: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """z [batch, num_rx_ant, symbols, M], noise of a pilot [batch, num_rx_ant]."""
-        basis, cross = self.basis.to(z.device), self.cross.to(z.device)
-        power = z.abs().square().mean((-1, -2))
-        # of a port; where all that was received looks like noise, as little as the prior's floor
-        of_port = (power - noise).clamp_min(_NOISE_SUBSPACE * power) / len(self.ports)
+    def lmmse(self, inside: Tensor, of_port: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """inside [batch, num_rx_ant, symbols, M]: pilots in the basis. of_port, noise [batch, num_rx_ant]: powers."""
+        cross = self.cross.to(inside.device)
+        rank = cross.shape[-1]
         of_port = of_port[..., None]
-        total = of_port * self.eigenvalues.to(z.device) + noise[..., None]
+        total = of_port * self.eigenvalues[-rank:].to(inside.device) + noise[..., None]
         gain = torch.where(total > 0, of_port / total, torch.zeros_like(total))
-        inside = z @ basis.conj()
-        h = torch.einsum("pkr,basr->bapsk", cross, inside * gain[..., None, :])
+        h = torch.einsum("pkr,basr->bapsk", cross, inside[..., -rank:] * gain[..., None, :])
         known = torch.einsum("pkr,bar->bapk", cross.abs().square(), gain)
         err_var = of_port[..., None] * (1 - known).clamp_min(0)
         return h, err_var[:, :, :, None, :].expand(h.shape)
