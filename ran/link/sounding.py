@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ran.errors import InputError
+from ran.errors import InputError, bad_value
 from ran.link.snr import noise_var
 from ran.link.transmitter import KnownChannel, Streams
 from ran.phy.config import Carrier, Srs
@@ -30,14 +31,20 @@ class SoundedChannel:
                 "precoding.srs: got an allocation of PRBs with gaps or hops; allowed: PRBs side by side in every symbol"
             )
         c_srs = widest_configuration(num_prb) if sounding.c_srs is None else sounding.c_srs
-        spare = max(num_prb - bandwidth_levels(c_srs)[0][0], 0)
+        spare = num_prb - bandwidth_levels(c_srs)[0][0]
+        if spare < 0:
+            raise bad_value(
+                "precoding.srs.c_srs",
+                c_srs,
+                f"0 to {_last_row(num_prb)}, those of at most {num_prb} PRBs (TS 38.211 table 6.4.1.4.3-1)",
+            )
         # the band of the allocation, counted from its first PRB
         self._carrier: Carrier = grid.carrier.model_copy(update={"num_prb": num_prb, "first_crb": 0})
         self._srs = Srs(
             c_srs=c_srs,
             comb=sounding.comb,
             cyclic_shift=sounding.cyclic_shift,
-            num_ports=num_ports,
+            num_ports=cast(Literal[1, 2, 4], num_ports),
             n_shift=spare // 2,
         )
         self._sounding, self._variance = sounding, noise_var(sounding.esn0_db)
@@ -73,3 +80,8 @@ class SoundedChannel:
             # [num_tx_ant, num_rx_ant, places]
             estimates.append(estimator.from_symbols(y, given).h[0, :, :, 0])
         return torch.stack(estimates).transpose(1, 2).contiguous()
+
+
+def _last_row(num_prb: int) -> int:
+    """The last row of the table that fits into so many PRBs; rows are in the order of their bandwidth."""
+    return max(row for row in range(64) if bandwidth_levels(row)[0][0] <= num_prb)

@@ -89,7 +89,7 @@ def test_refusals():
         link(PRECODINGS["svd"], num_rx_ant=3)
     with pytest.raises(ValidationError, match=r"precoding.srs: got srs with link_budget"):
         LinkConfig(pdsch=Pdsch(), precoding=PRECODINGS["svd"], channel=TDL, link_budget={"tx_power_dbm": 20})
-    with pytest.raises(InputError, match="allowed: within 0 to 25"):
+    with pytest.raises(InputError, match=r"precoding.srs.c_srs: got 12; allowed: 0 to 7, those of at most 26 PRBs"):
         link(Svd(name="svd", num_tx_ant=8, srs={"esn0_db": 10, "c_srs": 12}))
     with pytest.raises(InputError, match=r"precoding.srs: got an allocation of PRBs with gaps"):
         link(PRECODINGS["eigen"], prg_size=None, allocation=Allocation(prbs=(0, 1, 2, 3, 8, 9, 10, 11)))

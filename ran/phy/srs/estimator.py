@@ -149,7 +149,7 @@ class SrsEstimator:
         )
 
     def _powers(self, inside: list[Tensor], noise: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Powers of a port's channel and of the noise that explain the pilots' powers in all directions, [batch, antenna].
+        """Powers [batch, num_rx_ant] of a port's channel and of the noise, as the pilots' powers in all directions say.
 
         Maximum likelihood by Fisher scoring: least squares of the powers on the prior's eigenvalues and a constant,
         weighted by the inverse squares of the powers that they explain.
@@ -222,8 +222,17 @@ class _Comb:
         apart = srs.max_cyclic_shifts
         for number in numbers:
             apart = gcd(apart, number - numbers[0])
-        tensors = (torch.from_numpy(array) for array in (vectors, values.clip(0), cross))
-        return cls(ports, offset, shifts, srs.max_cyclic_shifts // apart, *tensors, pilots, places)
+        return cls(
+            ports=ports,
+            offset=offset,
+            shifts=shifts,
+            group=srs.max_cyclic_shifts // apart,
+            basis=torch.from_numpy(vectors),
+            eigenvalues=torch.from_numpy(values.clip(0)),
+            cross=torch.from_numpy(cross),
+            pilots=pilots,
+            places=places,
+        )
 
     def lmmse(self, inside: Tensor, of_port: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """inside [batch, num_rx_ant, symbols, M]: pilots in the basis. of_port, noise [batch, num_rx_ant]: powers."""

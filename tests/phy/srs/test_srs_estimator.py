@@ -90,6 +90,17 @@ def test_noise_is_measured_without_bias(method):
         assert abs(estimate.noise_var.mean() / noise_var - 1) < tolerance
 
 
+def test_every_antenna_has_its_own_powers():
+    srs = Srs(c_srs=6, comb=2, num_ports=2)
+    y = received(gaussian(np.random.default_rng(3), 100, 3, 2, 1).repeat(288, -1), srs, 0.01)
+    y[:, 0] = 0  # a dead antenna
+    y[:, 2] *= 10
+    estimate = SrsEstimator(CARRIER, srs)(y)
+    assert (estimate.h[:, 0] == 0).all()
+    tolerance = 4 / np.sqrt(100 * (144 - 56))
+    np.testing.assert_allclose(estimate.noise_var.mean(0).numpy(), [0, 0.01, 1], rtol=tolerance)
+
+
 def test_ports_do_not_leak_into_one_another():
     srs = Srs(c_srs=6, comb=4, num_ports=4)
     h = np.zeros((4, 1, 4, 288), complex)

@@ -91,6 +91,13 @@ def test_position_in_the_frequency_domain():
         first_prb(inner, Srs(c_srs=12, n_shift=5))
 
 
+def test_size_that_mathworks_documents():
+    # nrSRS, first example: 480 symbols of each of two ports in four OFDM symbols with CSRS = 5 and KTC = 2
+    grid = srs_grid(CARRIER, Srs(c_srs=5, num_ports=2, num_symbols=4, start_position=5))
+    assert np.count_nonzero(grid, axis=(1, 2)).tolist() == [480, 480]
+    assert set(np.nonzero(grid)[1]) == {8, 9, 10, 11}
+
+
 def test_periodic_slots():
     srs = Srs(c_srs=0, period_slots=40, offset_slots=21)
     sent = [
