@@ -17,8 +17,8 @@ def best_tpmi(h: Tensor, noise_var: Tensor, num_layers: int, transform_precoding
 
     h: complex [batch, num_rx_ant, num_ports, num_places], true or estimated. noise_var: per resource element and
     antenna, [batch] or [batch, num_rx_ant]. num_layers: 1 to num_ports.
-    `InputError` where the codebook has no such matrices (TS 38.211 §6.3.1.5, Rel-18). One matrix for the whole band, as
-    a PUSCH has.
+    One matrix for the whole band, as a PUSCH has. `InputError` where noise_var is not above 0, or the codebook has no
+    such matrices (TS 38.211 §6.3.1.5, Rel-18).
     """
     num_ports = h.shape[2]
     matrices = [
@@ -27,6 +27,8 @@ def best_tpmi(h: Tensor, noise_var: Tensor, num_layers: int, transform_precoding
     ]
     codebook = torch.from_numpy(np.stack(matrices)).to(h.device)
     variance = noise_var if noise_var.ndim == 2 else noise_var[:, None]
+    if not bool((variance > 0).all()):
+        raise bad_value("noise_var", float(variance.min()), "above 0")
     # whitened: antennas of unit noise
     white = h.to(torch.complex128) / variance.double().sqrt()[:, :, None, None]
     # [batch, places, 1, num_rx_ant, num_ports] @ [tpmi, num_ports, num_layers]
