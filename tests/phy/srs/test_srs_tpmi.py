@@ -46,5 +46,5 @@ def test_one_port_and_refusals():
     assert best_tpmi(gaussian(2, 2, 1, 3), torch.ones(2), 1).tolist() == [0, 0]
     with pytest.raises(InputError, match="num_layers, num_ports"):
         best_tpmi(gaussian(2, 2, 2, 3), torch.ones(2), 3)
-    with pytest.raises(InputError, match="noise_var: got 0.0; allowed: above 0"):
+    with pytest.raises(InputError, match=r"noise_var: got 0\.0; allowed: above 0"):
         best_tpmi(gaussian(2, 2, 2, 3), torch.zeros(2), 1)
