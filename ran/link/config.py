@@ -10,7 +10,7 @@ from ran.errors import InputError
 from ran.link.constellation import with_points
 from ran.link.link_budget import LinkBudget
 from ran.phy.config import Carrier, Config, Harq, Pdsch, Pusch, SharedChannel, Users
-from ran.phy.precoding import Precoding, check_shared_channel, precoding_block
+from ran.phy.precoding import Csi, Precoding, check_shared_channel, precoding_block
 from ran.phy.waveform import Waveform
 
 #: A channel model or a receiver by name, with its options: {"name": "tdl", "profile": "A", ...}.
@@ -73,6 +73,11 @@ class LinkPhysics(Config):
     @model_validator(mode="after")
     def _one_direction(self) -> Self:
         check_shared_channel(self.pusch, self.pdsch, self.users, self.precoding, self.num_rx_ant)
+        if self.link_budget is not None and isinstance(self.precoding, Csi) and self.precoding.srs is not None:
+            raise ValueError(
+                "precoding.srs: got srs with link_budget; allowed: without it, esn0_db of the SRS is for channels of "
+                "unit mean power"
+            )
         return self
 
 

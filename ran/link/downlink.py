@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ran.link.config import LinkConfig
+from ran.link.sounding import SoundedChannel
 from ran.link.transmitter import KnownChannel, Streams, Transmitter
 from ran.phy.config import Carrier, Pdsch, SharedChannel
 from ran.phy.pdsch import PdschGrid, num_prgs
@@ -38,6 +39,8 @@ class Downlink(Transmitter):
             self.csi_delay_slots = self._precoding.csi_delay_slots
         self._num_prgs = num_prgs(config.carrier, self.grid.pdsch)
         self._num_prb = self.grid.num_prb
+        sounding = self._precoding.srs if isinstance(self._precoding, Csi) else None
+        self._sounded = None if sounding is None else SoundedChannel(sounding, self.grid, config.num_rx_ant)
 
     @property
     def grid(self) -> PdschGrid:
@@ -98,6 +101,8 @@ class Downlink(Transmitter):
 
     def _csi(self, csi: Csi, subcarriers: np.ndarray, known: KnownChannel, streams: Streams) -> Tensor:
         """The channel as the transmitter knows it, complex64 [batch, num_rx_ant, num_tx_ant, len(subcarriers)]."""
+        if self._sounded is not None:
+            return self._sounded(known, streams, subcarriers)
         h = known(subcarriers)
         if csi.csi_snr_db is None:
             return h

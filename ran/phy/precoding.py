@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 
 from ran.phy.config import Config, Pdsch, Pusch, Users
+from ran.phy.config.srs import MAX_CYCLIC_SHIFTS
 from ran.phy.type_one_codebook import num_indices
 from ran.suggestions import did_you_mean
 
@@ -27,16 +28,56 @@ class Identity(Config):
         return num_layers
 
 
+class Sounding(Config):
+    """The transmitter's estimate of the channel from an SRS that the user sends, by reciprocity (TDD).
+
+    One port per antenna of the user (1, 2 or 4), one OFDM symbol, centred in the band (TS 38.211 §6.4.1.4, Rel-18).
+    esn0_db: the user's power per resource element of the SRS, over all ports, times the mean gain of an antenna pair,
+        over the noise of an antenna of the base station.
+    c_srs: row of TS 38.211 table 6.4.1.4.3-1; null, the default: the widest that the carrier has room for. comb: K_TC,
+        2, 4 or 8. cyclic_shift: of the first port.
+    method: "lmmse", or "ls" without smoothing (`ran.phy.srs.SrsEstimator`).
+    """
+
+    esn0_db: Annotated[float, Field(ge=-60, le=100)]
+    c_srs: Annotated[int, Field(ge=0, le=63)] | None = None
+    comb: Literal[2, 4, 8] = 4
+    cyclic_shift: Annotated[int, Field(ge=0, le=11)] = 0
+    method: Literal["lmmse", "ls"] = "lmmse"
+
+    @model_validator(mode="after")
+    def _shift_exists(self) -> Sounding:
+        if self.cyclic_shift >= MAX_CYCLIC_SHIFTS[self.comb]:
+            raise ValueError(
+                f"cyclic_shift {self.cyclic_shift} with comb {self.comb}; allowed: 0 to "
+                f"{MAX_CYCLIC_SHIFTS[self.comb] - 1} (TS 38.211 table 6.4.1.4.2-1)"
+            )
+        return self
+
+
 class Csi(Config):
     """What the transmitter knows of the channel when it precodes.
 
     csi_delay_slots: the channel is known as it was so many slots earlier, at symbol 7. 0, the default, is ideal CSI:
         the channel of the very slot, which no transmitter has.
     csi_snr_db: power of the channel over that of the error in it, per RE and antenna pair; null, the default: no error.
+    srs: the channel is estimated from an SRS in that slot; null, the default: it is known.
     """
+
+    younger_fields: ClassVar[tuple[str, ...]] = ("srs",)
 
     csi_delay_slots: Annotated[int, Field(ge=0, le=1000)] = 0
     csi_snr_db: Annotated[float, Field(ge=-60, le=100)] | None = None
+    srs: Sounding | None = None
+
+    @model_validator(mode="after")
+    def _one_source_of_errors(self) -> Self:
+        if self.srs is not None and self.csi_snr_db is not None:
+            raise ValueError(
+                f"csi_snr_db: got {self.csi_snr_db:g} together with srs; allowed: one of them, an SRS estimate has "
+                "errors of its own"
+            )
+        return self
 
 
 class Svd(Csi):
@@ -182,6 +223,11 @@ def check_shared_channel(
         raise ValueError(
             f"pdsch.num_layers: got {layers} layers on {antennas} transmit antennas; allowed: 1 to {antennas} "
             "(TS 38.214 §5.2.2.2)"
+        )
+    if isinstance(precoding, Csi) and precoding.srs is not None and num_rx_ant not in (1, 2, 4):
+        raise ValueError(
+            f"precoding.srs: got num_rx_ant {num_rx_ant}; allowed: 1, 2, 4, one SRS port per antenna of the user "
+            "(TS 38.211 §6.4.1.4.1)"
         )
     if isinstance(precoding, Panel) and antennas > 2:
         num_indices(precoding.n1, precoding.n2, layers, precoding.mode)

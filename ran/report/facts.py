@@ -98,6 +98,8 @@ def _precoding(settings: dict[str, Any]) -> str | None:
     if "csi_delay_slots" not in block:
         return text
     delay, snr_db = block["csi_delay_slots"], block.get("csi_snr_db")
+    if srs := block.get("srs"):
+        return f"{text}, SRS estimate {delay} slots old at {srs['esn0_db']:g} dB"
     if not delay and snr_db is None:
         return f"{text}, ideal CSI"
     return f"{text}, CSI {delay} slots old" + ("" if snr_db is None else f" at {snr_db:g} dB")

@@ -8,6 +8,7 @@ from ran.phy.config.pdsch import Pdsch
 from ran.phy.config.pusch import Pusch
 from ran.phy.config.reference_signals import Dmrs, Ptrs
 from ran.phy.config.shared_channel import SharedChannel
+from ran.phy.config.srs import Srs
 from ran.phy.config.uci import Uci
 from ran.phy.config.users import Users
 
@@ -24,6 +25,7 @@ __all__ = [
     "Pusch",
     "Reserved",
     "SharedChannel",
+    "Srs",
     "Uci",
     "Users",
 ]
