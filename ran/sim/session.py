@@ -112,8 +112,11 @@ class Session:
         """Why a receiver of a chunk failed, for the store and for people."""
         first, last, unit = chunk.drops.start, chunk.drops.stop - 1, self.experiment.point_axis[2]
         if isinstance(failure, Failure):
-            where = f"at {chunk.esn0_db:g} {unit}, drops {first} to {last}"
-            return ReceiverFailure(f"{failure.line}, {where}", failure.traceback)
+            where = f"{failure.line}, at {chunk.esn0_db:g} {unit}, drops {first} to {last}"
+            if failure.drop is not None:
+                key = replay_key(self.experiment, chunk.esn0_db, failure.drop)
+                where += f"; the same command with --replay {key} shows it again"
+            return ReceiverFailure(where, failure.traceback)
         key = replay_key(self.experiment, chunk.esn0_db, failure.drop)
         return ReceiverFailure(
             f"non-finite numbers in {failure.stage}, drop {failure.drop} at {chunk.esn0_db:g} {unit}; "

@@ -9,6 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -61,10 +62,14 @@ class NonFinite:
 
 @dataclass(frozen=True)
 class Failure:
-    """A receiver that raised an exception: what in one line, with file and line number, and the traceback."""
+    """A receiver that raised an exception: what in one line, with file and line number, and the traceback.
+
+    drop: the first of the batch in which it did; None where that is not known.
+    """
 
     line: str
     traceback: str
+    drop: int | None = None
 
 
 @dataclass(frozen=True)
@@ -224,15 +229,21 @@ def simulate_chunk(simulation: Simulation, experiment: Experiment, chunk: Chunk)
     return _done(simulation, chunk, found, time.perf_counter() - started, failures)
 
 
+#: Name under which an exception carries the first drop of its batch.
+_FIRST_DROP = "_first_drop_of_batch"
+
+
 def _failure(error: BaseException) -> Failure:
     """An exception in one line, with the place in the file that raised it."""
     text = " ".join(str(error).split())
+    drop = getattr(error, _FIRST_DROP, None)
     if isinstance(error, InputError):
-        return Failure(text, "")
+        return Failure(text, "", drop)
     last = traceback.extract_tb(error.__traceback__)[-1]
     name = type(error).__name__
     where = f"({last.filename}, line {last.lineno})"
-    return Failure(f"{name}: {text} {where}" if text else f"{name} {where}", "".join(traceback.format_exception(error)))
+    line = f"{name}: {text} {where}" if text else f"{name} {where}"
+    return Failure(line, "".join(traceback.format_exception(error)), drop)
 
 
 @dataclass
@@ -255,7 +266,12 @@ def _found(simulation: Simulation, experiment: Experiment, chunk: Chunk, titles:
     for first in range(chunk.drops.start, chunk.drops.stop, link.batch_drops):
         drops = range(first, min(first + link.batch_drops, chunk.drops.stop))
         receivers = {title: simulation.receivers[title] for title in left}
-        counts = link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        try:
+            counts = link.simulate(receivers, drops, chunk.esn0_db, experiment.seed, chunk.scenario_id)
+        except (Exception, SystemExit) as error:
+            with suppress(AttributeError):  # of a class without room for it
+                setattr(error, _FIRST_DROP, first)
+            raise
         for title, of_batch in counts.items():
             found[title].counts.append(of_batch)
             found[title].seconds += link.receiver_seconds.get(title, 0.0)

@@ -250,10 +250,15 @@ def test_non_finite_numbers_can_be_replayed(tmp_path: Path) -> None:
     assert (good.receiver, good.non_finite) == ("one", "")
 
 
-def test_exceptions_can_be_replayed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_exceptions_can_be_replayed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     experiment = failing(crash_at=30)
+    with pytest.raises(ReceiversFailed, match="divides by zero") as caught:
+        run_fake(experiment, tmp_path, workers=1)
+    key = re.search(r"--replay (\S+) ", str(caught.value))
+    assert key is not None
+    assert key[1] == replay_key(experiment, 0.0, 28)  # the first of the batch of 4
     with pytest.raises(RunStopped, match="exception with bad"):
-        print_replay(experiment, replay_key(experiment, 0.0, 29), fake_link.build)
+        print_replay(experiment, key[1], fake_link.build)
     printed = capfd.readouterr().out
     assert "one: " in printed
     assert "bad: ZeroDivisionError: the fake receiver divides by zero" in printed
