@@ -90,11 +90,13 @@ def _print_table(decoded: Decoded) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ran.recordings.results import USER_COLUMNS, user_cells
+
     table = Table(title_justify="left")
     for name in ("slot", "receiver", "received"):
         table.add_column(name, no_wrap=True)
-    for name in ("SNR dB", "SINR dB", "EVM %", "timing ns", "CFO Hz"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("SNR dB", "EVM %", *USER_COLUMNS):
+        table.add_column(name, justify="right")
     for result in decoded.results[:40]:
         found = result.measurement
         for block in result.blocks:
@@ -104,10 +106,8 @@ def _print_table(decoded: Decoded) -> None:
                 block.receiver,
                 received,
                 f"{found.snr_db:.1f}",
-                f"{result.sinr_db:.1f}",
                 f"{100 * result.evm:.1f}",
-                f"{found.timing_s * 1e9:.0f}",
-                f"{found.cfo_hz:.0f}",
+                *user_cells(result, block, 0)[1:],
             )
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=120)).print(table)

@@ -27,6 +27,7 @@ from ran.recordings.slot import RecordedSlot, Recording
 from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
 from ran.recordings.symbols import interpolator, quality
 from ran.recordings.uci import has_ulsch, uci_results
+from ran.recordings.user_report import user_reports
 from receivers import Receiver, SlotObservation
 
 
@@ -78,9 +79,10 @@ class Decoding:
         found = measure(parts)
         if not len(found.live_antennas):
             raise InputError("grid: got nothing but zeros in the allocation; allowed: a received signal")
-        if self.config.align:
-            y = self._aligned(grid, y, parts, found)
-        observation = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
+        delay_s, cfo_hz = self._offsets(parts, found)
+        y = self._aligned(grid, y, delay_s, cfo_hz)
+        observation, gains = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
+        users = user_reports(grid, observation, gains, delay_s, cfo_hz) if found.has_signal else ()
         stated = self._stated_payload(grid, slot, options)
         blocks: list[BlockResult] = []
         uci: list[UciResult] = []
@@ -103,6 +105,7 @@ class Decoding:
             slot_number=slot.slot_number,
             tb_sizes=grid.block_sizes,
             measurement=found,
+            users=users,
             blocks=blocks,
             evm=evm,
             sinr_db=sinr,
@@ -205,15 +208,21 @@ class Decoding:
             constellation=None if points is None else torch.from_numpy(points),
         )
 
-    def _aligned(self, grid: SharedGrid, y: Tensor, parts: list[SlotObservation], found: Measurement) -> Tensor:
-        """Without the delay of the first path, which receivers expect at 0 or a little behind, and the mean CFO."""
-        if not found.has_signal:
+    def _offsets(self, parts: list[SlotObservation], found: Measurement) -> tuple[float, float]:
+        """What is taken off before the receivers: the delay of the first path, which they expect at 0 or a little
+        behind, and the mean CFO."""
+        if not self.config.align or not found.has_signal:
+            return 0.0, 0.0
+        cfo = found.cfo_hz if math.isfinite(found.cfo_hz) else 0.0
+        return first_path_s(parts, found.timing_s), cfo
+
+    @staticmethod
+    def _aligned(grid: SharedGrid, y: Tensor, delay_s: float, cfo_hz: float) -> Tensor:
+        if delay_s == 0 and cfo_hz == 0:
             return y
         extended = grid.carrier.cyclic_prefix == "extended"
         times = symbol_times_s(grid.carrier.numerology, grid.carrier.slot_number, extended)
-        cfo = found.cfo_hz if math.isfinite(found.cfo_hz) else 0.0
-        delay = first_path_s(parts, found.timing_s)
-        return aligned(y, grid.placement.subcarriers, times, grid.carrier.subcarrier_spacing_hz, delay, cfo)
+        return aligned(y, grid.placement.subcarriers, times, grid.carrier.subcarrier_spacing_hz, delay_s, cfo_hz)
 
     def _stated_payload(
         self, grid: SharedGrid, slot: RecordedSlot, options: SlotOptions | None

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ran.recordings.measurement import Measurement
+from ran.recordings.user_report import UserReport
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,8 @@ class UciResult:
 class SlotResult:
     """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
     receiver decoded it (`known`), else against the nearest points. label uint8: the payload of its first block, from
-    this slot or from a later transmission of the block; None where no attempt arrived.
+    this slot or from a later transmission of the block; None where no attempt arrived. users: measurements of each,
+    none where there was no signal.
     symbols complex64 [n]: equalised data symbols. channel complex64 [num_rx_ant, subcarriers]: estimate of the first
     layer in the first DM-RS symbol."""
 
@@ -71,6 +73,7 @@ class SlotResult:
     process: int | None = None
     label: NDArray[np.uint8] | None = None
     uci: tuple[UciResult, ...] = ()
+    users: tuple[UserReport, ...] = ()
 
     @property
     def is_received(self) -> bool:

@@ -1,4 +1,4 @@
-"""What the DM-RS of a slot tell about each user: SINR after equalisation, RSRP, timing, CFO, delay and Doppler spread."""
+"""What the DM-RS of a slot tell about each user: SINR, RSRP, timing, CFO, delay and Doppler spread."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from receivers.classical.user_measurements import equalized, estimated, measure_
 
 NUM_SLOTS, NUM_RX, SNR = 48, 4, 10.0
 DELAY_S, CFO_HZ = 350e-9, 420.0
-#: What 24 PRBs of 30 kHz resolve. The delays that the estimate is made of are half of it apart, and the mean delay leans
-#: to the nearest of them by up to a hundredth of that.
+#: What 24 PRBs of 30 kHz resolve. The delays that the estimate is made of are half of it apart, and the mean delay
+#: leans to the nearest of them by up to a hundredth of that.
 RESOLUTION_S = 1 / (288 * 30e3)
 LEAN_S = 0.01 * RESOLUTION_S
 
@@ -128,19 +128,19 @@ def test_one_dmrs_symbol_tells_no_frequency_offset():
     assert np.isnan(found.cfo_hz).all()
     assert np.isnan(found.doppler_spread_hz).all()
     assert np.isfinite(found.sinr).all()
+    without = replace(made.observation, layout=replace(made.observation.layout, symbols=()))
     with pytest.raises(ValueError, match="pilots: got a slot without any; allowed: slots with DM-RS"):
-        layout = replace(made.observation.layout, symbols=())
-        measure_users(replace(made.observation, layout=layout))
+        measure_users(without)
 
 
 def test_doppler_and_delay_spread_of_a_fading_channel():
     channel = {"name": "tdl", "profile": "A", "delay_spread_ns": 100, "max_doppler_hz": 400}
     dmrs = {"mcs_index": 10, "dmrs": {"additional_position": 2}}
-    made = batch(64, 20.0, channel=channel, num_prb=51, pusch=dmrs)
+    made = batch(36, 20.0, channel=channel, num_prb=51, pusch=dmrs)
     found = measure_users(made.observation)
     doppler = found.doppler_spread_hz[:, 0]
     # the hypotheses are 100 to 150 Hz apart there, and the prior's mean is below
-    assert abs(doppler.mean() - 400 / np.sqrt(2)) < 4 * doppler.std() / 8 + 0.5 * 100 / np.sqrt(2)
+    assert abs(doppler.mean() - 400 / np.sqrt(2)) < 4 * doppler.std() / 6 + 0.5 * 100 / np.sqrt(2)
     spread = found.delay_spread_s[:, 0]
     # the curvature is read where the frequency correlation is 0.98: within a few per cent for any profile
-    assert abs(spread.mean() - 100e-9) < 4 * spread.std() / 8 + 0.05 * 100e-9
+    assert abs(spread.mean() - 100e-9) < 4 * spread.std() / 6 + 0.05 * 100e-9
