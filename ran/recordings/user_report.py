@@ -20,8 +20,8 @@ _T_C = 1 / (480e3 * 4096)
 class UserReport:
     """What the DM-RS of a slot say about a user, see `receivers.classical.user_measurements.UserMeasurements`.
 
-    rsrp_db: mean over antennas, dB over a power of 1 in the units of the recording. timing_advance_s: how late its first
-    path arrives. timing_advance_steps: the same in steps of a timing advance command (TS 38.213 §4.2). cfo_hz and
+    rsrp_db: mean over antennas, dB over a power of 1 in the units of the recording. timing_advance_s: how late its
+    first path arrives. timing_advance_steps: the same in steps of a timing advance command (TS 38.213 §4.2). cfo_hz and
     doppler_spread_hz are NaN with DM-RS in one symbol alone.
     """
 

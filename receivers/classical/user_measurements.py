@@ -89,7 +89,7 @@ def measured_with(
     users = _layers_of_users(still)
     cfo = _cfo_hz(still, users) + common_cfo_hz[:, None]
     mmse = equalized(still, estimate)[1]
-    spread, mean_delay = _delay_moments(still, estimate, users)
+    spread, mean_delay = delay_moments(still, estimate.h_hat)
     doppler = _doppler_hz(estimate, users)
     return UserMeasurements(
         sinr=np.stack([1 / mmse[:, layers].double().mean((1, 2)).numpy() - 1 for layers in users], 1),
@@ -121,14 +121,9 @@ def _layers_of_users(observation: SlotObservation) -> list[list[int]]:
     return [[layer for layer, user in enumerate(owners) if user == one] for one in sorted(set(owners))]
 
 
-def _pilot_channel(observation: SlotObservation, estimate: SlotEstimate) -> Tensor:
-    """Channel in the DM-RS symbols, complex128 [batch, num_rx_ant, num_layers, symbols, num_subcarriers]."""
-    return estimate.h_hat[:, :, :, list(observation.layout.symbols)].to(torch.complex128)
-
-
-def _bundled(observation: SlotObservation, estimate: SlotEstimate) -> Tensor:
-    """The same where it is continuous over frequency: bundles of subcarriers beside the antennas."""
-    h, size = _pilot_channel(observation, estimate), observation.layout.bundle_subcarriers
+def _bundled(observation: SlotObservation, h: Tensor) -> Tensor:
+    """A channel in the DM-RS symbols where it is continuous over frequency: bundles of subcarriers beside antennas."""
+    h, size = h[:, :, :, list(observation.layout.symbols)].to(torch.complex128), observation.layout.bundle_subcarriers
     if size is None or size >= h.shape[-1]:
         return h
     whole = h[..., : h.shape[-1] // size * size].unflatten(-1, (-1, size))
@@ -139,7 +134,7 @@ def _rsrp(observation: SlotObservation, estimate: SlotEstimate, users: list[list
     """Second moment of the channel given the pilots, at the REs of each user's DM-RS."""
     symbols = list(observation.layout.symbols)
     sent = observation.pilots[:, symbols].abs().double() ** 2
-    second = _pilot_channel(observation, estimate).abs() ** 2 + estimate.err_var[:, None, :, symbols].double()
+    second = estimate.h_hat[:, :, :, symbols].abs().double() ** 2 + estimate.err_var[:, None, :, symbols].double()
     found = []
     for layers in users:
         num_re = (sent[layers].sum(0) > 0).sum()
@@ -147,14 +142,17 @@ def _rsrp(observation: SlotObservation, estimate: SlotEstimate, users: list[list
     return torch.stack(found, 1).numpy()
 
 
-def _delay_moments(
-    observation: SlotObservation, estimate: SlotEstimate, users: list[list[int]]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Rms delay spread and mean delay [batch, num_users], from the frequency correlation of the estimated channel.
+def delay_moments(observation: SlotObservation, h: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Rms delay spread and mean delay in seconds, both [batch, num_users], of a channel.
 
-    For small distances d its phase is -2 pi d (mean delay), and its magnitude falls from 1 by (2 pi d spread)^2 / 2.
+    observation: whose users and DM-RS symbols it is read at. h complex64 [batch, num_rx_ant, num_layers,
+    num_ofdm_symbols, num_subcarriers]: estimated or true.
+
+    From the frequency correlation: for small distances d in Hz its phase is -2 pi d (mean delay), and its magnitude
+    falls from 1 by (2 pi d spread)^2 / 2.
     """
-    h = _bundled(observation, estimate)
+    users = _layers_of_users(observation)
+    h = _bundled(observation, h)
     k, spacing = h.shape[-1], observation.subcarrier_spacing_hz
     size = 2 ** int(np.ceil(np.log2(2 * k)))
     lags = np.arange(1, max(2, k // 4 + 1))
@@ -173,7 +171,7 @@ def _delay_moments(
 
 def _first_path_s(observation: SlotObservation, estimate: SlotEstimate, users: list[list[int]]) -> NDArray[np.float64]:
     """First peak [batch, num_users] of the channel's power over delay, windowed against sidelobes."""
-    h = _bundled(observation, estimate)
+    h = _bundled(observation, estimate.h_hat)
     k = h.shape[-1]
     size = _OVERSAMPLING * k
     window = torch.hann_window(k + 2, periodic=False, dtype=torch.float64)[1:-1]
