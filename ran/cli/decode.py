@@ -44,6 +44,14 @@ def decode(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/decode-NAME]")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the slots whose bits are known as a data set in .h5, .hdf5 or .zarr, for `data:` of a training "
+            "recipe.",
+        ),
+    ] = None,
     example: Annotated[
         bool,
         typer.Option("--example", callback=_print_example, is_eager=True, help="Print a configuration with every key."),
@@ -61,6 +69,7 @@ def decode(
     from ran.recordings.read import read
     from ran.recordings.receivers import build_receivers
     from ran.recordings.results import summaries, write_results
+    from ran.recordings.training_set import check_target, write_training_set
     from ran.sim.loading import load_as
 
     loaded, folder = load_as(DecodeConfig, config, overrides or [], {})
@@ -68,8 +77,10 @@ def decode(
         built = build_receivers(receiver_blocks(receivers), folder)
     else:
         built = build_receivers(loaded.receivers, folder)
+    if data is not None:
+        check_target(data)
     found = read(recording, loaded)
-    decoded = Decoding(loaded, built).run(found)
+    decoded = Decoding(loaded, built, keeps_slots=data is not None).run(found)
     page = write_results(found, decoded, recording.name, loaded.description, out or _folder(recording))
     _print_table(decoded)
     for line in [*found.problems, *decoded.problems]:
@@ -77,6 +88,11 @@ def decode(
     for summary in summaries(decoded):
         print(summary.text)
     print(f"report: {page}")
+    if data is not None:
+        written = write_training_set(data, decoded.kept, recording.name)
+        for line in written.problems:
+            print(line)
+        print(f"data: {data}, {written.slots} of {len(decoded.kept)} decoded slots")
     if not decoded.results or not all(result.is_received for result in decoded.results):
         raise typer.Exit(1)
 

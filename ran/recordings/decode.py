@@ -24,7 +24,7 @@ from ran.recordings.config import DecodeConfig, SlotOptions
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.measurement import Measurement, aligned, at_equal_noise, first_path_s, measure
 from ran.recordings.slot import RecordedSlot, Recording
-from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
+from ran.recordings.slot_result import BlockResult, Decoded, KeptSlot, SlotResult, UciResult
 from ran.recordings.symbols import interpolator, quality
 from ran.recordings.uci import has_ulsch, uci_results
 from ran.recordings.user_report import user_reports
@@ -37,8 +37,10 @@ class Decoding:
     receivers: by the label that results call them.
     """
 
-    def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver]) -> None:
+    def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver], keeps_slots: bool = False) -> None:
         self.config, self.receivers = config, dict(receivers)
+        self._keeps_slots = keeps_slots
+        self._kept: list[KeptSlot] = []
         self._interpolate = interpolator()
         self._buffers: dict[tuple[str, int], SoftBuffer] = {}
         self._rates: dict[int, tuple[float, int]] = {}
@@ -48,6 +50,7 @@ class Decoding:
         """Decode every slot; one that does not fit becomes a line, and the others are decoded all the same."""
         results: list[SlotResult] = []
         problems: list[str] = []
+        self._kept = []
         skipped = 0
         for index, slot in enumerate(recording.slots):
             options = self._options(index, slot)
@@ -59,7 +62,7 @@ class Decoding:
                     results.append(self._decode(slot, options))
             except (InputError, ValueError) as error:
                 problems.append(f"{slot.name}: {' '.join(str(error).split())}")
-        return Decoded(results, problems, skipped)
+        return Decoded(results, problems, skipped, self._kept)
 
     def _options(self, index: int, slot: RecordedSlot) -> SlotOptions | None:
         for options in self.config.slots:
@@ -120,6 +123,8 @@ class Decoding:
             uci=tuple(uci),
         )
         self._remember(result, slot)
+        if self._keeps_slots:
+            self._kept.append(KeptSlot(result, grid, replace(observation, decoder=None), sent))
         return result
 
     def _with_stated_size(self, grid: SharedGrid, slot: RecordedSlot) -> SharedGrid:

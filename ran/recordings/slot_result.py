@@ -7,9 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ran.phy.shared_grid import SharedGrid
 from ran.recordings.measurement import Measurement
 from ran.recordings.user_report import UserReport
+from receivers import SlotObservation
 
 
 @dataclass(frozen=True)
@@ -81,10 +84,23 @@ class SlotResult:
         return any(block.received for block in self.blocks) or (not self.blocks and any(part.ok for part in self.uci))
 
 
+@dataclass(frozen=True)
+class KeptSlot:
+    """A slot as its receivers had it. coded_bits uint8 [1, num_layers, num_data_re, bits]: what was sent, where one of
+    them decoded all of it."""
+
+    result: SlotResult
+    grid: SharedGrid
+    observation: SlotObservation
+    coded_bits: Tensor | None
+
+
 @dataclass
 class Decoded:
-    """All of a recording: results of slots, and a line for each that could not be decoded."""
+    """All of a recording: results of slots, and a line for each that could not be decoded. kept: the slots themselves,
+    where they were asked for."""
 
     results: list[SlotResult]
     problems: list[str]
     skipped: int
+    kept: list[KeptSlot] = field(default_factory=list)

@@ -71,7 +71,9 @@ def tdl_a() -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_what_is_drawn_at_random_is_left_out(tmp_path: Path) -> None:
-    file = slots(tmp_path, 4, waveform={"timing_offset_max_s": 1e-7, "cfo_max_hz": 50}, channel={"name": "rayleigh-block"})
+    file = slots(
+        tmp_path, 4, waveform={"timing_offset_max_s": 1e-7, "cfo_max_hz": 50}, channel={"name": "rayleigh-block"}
+    )
     found = {row.quantity for row in measurement_errors(file)}
     assert found == {"sinr_db", "rsrp_db", "mean_delay_ns", "delay_spread_ns"}
 
