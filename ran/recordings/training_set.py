@@ -188,7 +188,7 @@ def _drop(one: _Labelled, turn: Tensor) -> dict[str, NDArray[Any]]:
         "coded_bits": one.coded_bits,
         "transport_blocks": one.blocks,
         "h": (h[0] / level).numpy().astype(np.complex64),
-        "noise_var": np.float32(float(observation.noise_var[0]) / level**2),
+        "noise_var": np.array(float(observation.noise_var[0]) / level**2, np.float32),
     }
 
 

@@ -63,6 +63,12 @@ def test_errors_against_the_truth_of_every_user(tmp_path: Path, capsys: pytest.C
     assert {row["slots"] for row in table} == {"4"}
 
 
+def test_the_example_is_an_experiment_whose_truth_is_stated() -> None:
+    loaded = load(Path(__file__).resolve().parents[2] / "examples/measurements.yaml")
+    assert loaded.waveform is not None
+    assert loaded.waveform.cfo_hz == (150.0,)
+
+
 def tdl_a() -> tuple[np.ndarray, np.ndarray]:
     from channels.tdl import Tdl
 
