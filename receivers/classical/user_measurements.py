@@ -22,6 +22,8 @@ FIRST_PATH_DB = 15.0
 _CURVATURE = 0.98
 #: Points of the power delay profile per delay that the band resolves.
 _OVERSAMPLING = 8
+#: Power beside a peak that counts as none, over that of the peak.
+_NO_NEIGHBOUR = 1e-3
 
 
 @dataclass(frozen=True)
@@ -193,7 +195,7 @@ def _first_peak(profile: NDArray[np.float64]) -> float:
     if not len(places):
         return float(profile.argmax())
     place = int(places[0]) + 1
-    left, middle, right = np.log(np.maximum(profile[place - 1 : place + 2], np.finfo(float).tiny))
+    left, middle, right = np.log(np.maximum(profile[place - 1 : place + 2], profile[place] * _NO_NEIGHBOUR))
     return place + 0.5 * (left - right) / (left - 2 * middle + right)
 
 
@@ -214,7 +216,8 @@ def _cfo_hz(observation: SlotObservation, users: list[list[int]]) -> NDArray[np.
         coarse = np.angle(covariance[:, nearest].sum(1)) / (2 * np.pi * lag.min())
         rest = covariance * np.exp(-2j * np.pi * coarse[:, None] * lag)
         weight = np.abs(rest) * lag
-        scale = np.maximum((weight * lag).sum(1), np.finfo(float).tiny)
+        scale = (weight * lag).sum(1)
+        scale[scale == 0] = 1  # of a slot of zeros, whose offset is 0
         columns.append(coarse + (weight * np.angle(rest)).sum(1) / (2 * np.pi * scale))
     return np.stack(columns, 1)
 
