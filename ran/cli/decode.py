@@ -109,7 +109,7 @@ def _print_table(decoded: Decoded) -> None:
     from ran.recordings.results import USER_COLUMNS, user_cells
 
     table = Table(title_justify="left")
-    for name in ("slot", "receiver", "received"):
+    for name in ("slot", "receiver", "block", "received"):
         table.add_column(name, no_wrap=True)
     for name in ("SNR dB", "EVM %", *USER_COLUMNS):
         table.add_column(name, justify="right")
@@ -120,6 +120,7 @@ def _print_table(decoded: Decoded) -> None:
             table.add_row(
                 result.name,
                 block.receiver,
+                str(block.block),
                 received,
                 f"{found.snr_db:.1f}",
                 f"{100 * result.evm:.1f}",
