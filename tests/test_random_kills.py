@@ -55,7 +55,10 @@ VERBS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         ("csi.csv",),
     ),
     "adapt": (
-        ("adapt", "tdlc300-4x2", "--set", "carrier.num_prb=2", "--set", "receivers=[ls-linear]", "--set", "esn0_db=[5,10]"),
+        (
+            *("adapt", "tdlc300-4x2", "--set", "carrier.num_prb=2"),
+            *("--set", "receivers=[ls-linear]", "--set", "esn0_db=[5,10]"),
+        ),
         "run",
         ("results.csv",),
     ),

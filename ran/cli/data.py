@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=group_with_default("write"),
     no_args_is_help=True,
-    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|sigmf FILE`.",
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|measure|sigmf FILE`.",
 )
 
 
@@ -164,6 +164,28 @@ def evaluate(
     print(experiment.description)
     print_summary(results)
     report(page, page.with_name(CSV), **told(results))
+
+
+@app.command("measure")
+def measure(
+    file: Annotated[Path, typer.Argument(help="A data set of slots with their channel.")],
+    slots: Annotated[int | None, typer.Option(min=2, help="At most so many per Es/N0. [default: all]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
+) -> None:
+    """Measure users by the DM-RS of the slots, and print the errors: SINR, RSRP, timing, CFO, delay and Doppler spread.
+
+    Bias and root mean square against what is true of the slots, with 95 % intervals.
+    """
+    from ran.cli.measurement_table import as_csv, print_errors
+    from ran.cli.progress import ProgressLine
+    from ran.datasets.measure import measurement_errors
+    from ran.sim.files import write_text
+
+    with ProgressLine() as line:
+        rows = measurement_errors(file, slots, line.say if line.is_terminal else lambda text: None)
+    print_errors(str(file), rows)
+    if out is not None:
+        write_text(out, as_csv(rows))
 
 
 @app.command("sigmf")

@@ -46,6 +46,14 @@ def decode(
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/decode-NAME]")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write the slots whose bits are known as a data set in .h5, .hdf5 or .zarr, for `data:` of a training "
+            "recipe.",
+        ),
+    ] = None,
     example: Annotated[
         bool,
         typer.Option("--example", callback=_print_example, is_eager=True, help="Print a configuration with every key."),
@@ -63,6 +71,7 @@ def decode(
     from ran.recordings.read import read
     from ran.recordings.receivers import build_receivers
     from ran.recordings.results import CSV, summaries, write_results
+    from ran.recordings.training_set import check_target, write_training_set
     from ran.sim.loading import load_as
 
     loaded, folder = load_as(DecodeConfig, config, overrides or [], {})
@@ -70,8 +79,10 @@ def decode(
         built = build_receivers(receiver_blocks(receivers), folder)
     else:
         built = build_receivers(loaded.receivers, folder)
+    if data is not None:
+        check_target(data)
     found = read(recording, loaded)
-    decoded = Decoding(loaded, built).run(found)
+    decoded = Decoding(loaded, built, keeps_slots=data is not None).run(found)
     page = write_results(found, decoded, recording.name, loaded.description, out or _folder(recording))
     _print_table(decoded)
     for line in [*found.problems, *decoded.problems]:
@@ -80,6 +91,12 @@ def decode(
         print(summary.text)
     answer(problems=[*found.problems, *decoded.problems], summaries=[summary.text for summary in summaries(decoded)])
     report(page, page.with_name(CSV))
+    if data is not None:
+        written = write_training_set(data, decoded.kept, recording.name)
+        for line in written.problems:
+            print(line)
+        answer(data=data, data_slots=written.slots)
+        print(f"data: {data}, {written.slots} of {len(decoded.kept)} decoded slots")
     if not decoded.results or not all(result.is_received for result in decoded.results):
         raise typer.Exit(1)
 
@@ -93,11 +110,13 @@ def _print_table(decoded: Decoded) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from ran.recordings.results import USER_COLUMNS, user_cells
+
     table = Table(title_justify="left")
-    for name in ("slot", "receiver", "received"):
+    for name in ("slot", "receiver", "block", "received"):
         table.add_column(name, no_wrap=True)
-    for name in ("SNR dB", "SINR dB", "EVM %", "timing ns", "CFO Hz"):
-        table.add_column(name, justify="right", no_wrap=True)
+    for name in ("SNR dB", "EVM %", *USER_COLUMNS):
+        table.add_column(name, justify="right")
     for result in decoded.results[:40]:
         found = result.measurement
         for block in result.blocks:
@@ -105,12 +124,11 @@ def _print_table(decoded: Decoded) -> None:
             table.add_row(
                 result.name,
                 block.receiver,
+                str(block.block),
                 received,
                 f"{found.snr_db:.1f}",
-                f"{result.sinr_db:.1f}",
                 f"{100 * result.evm:.1f}",
-                f"{found.timing_s * 1e9:.0f}",
-                f"{found.cfo_hz:.0f}",
+                *user_cells(result, block, 0)[1:],
             )
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=120)).print(table)

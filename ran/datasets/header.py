@@ -130,7 +130,7 @@ def build_header(
         "request": canonical_json(request.model_dump(mode="json")),
         "identity": canonical_json(identity),
         "versions": canonical_json(versions()),
-        "observation": canonical_json(_constants(observation)),
+        "observation": canonical_json(observation_constants(observation)),
         "split_names": canonical_json(list(SPLITS)),
     }
     header = Header(attrs, _tables(experiment, request, link, observation), fields)
@@ -175,7 +175,7 @@ def _fields(
     return (*fields, *scales)
 
 
-def _constants(observation: SlotObservation) -> dict[str, Any]:
+def observation_constants(observation: SlotObservation) -> dict[str, Any]:
     """What of an observation is no array."""
     layout = asdict(observation.layout)
     names = ["bits_per_symbol", "layer_amplitude", "layer_to_user", "subcarrier_spacing_hz", "transform_precoding"]

@@ -26,8 +26,9 @@ def recording_of(path: Path, first: int, count: int, frequency_hz: float = 0.0, 
     samples, the prefixes' own noise and intersymbol interference, is not in it.
     """
     dataset = DropDataset(path, fields=None)
-    if "y" not in dataset.fields:
-        raise InputError(f"{path}: got a data set without y; allowed: one of slots")
+    if "y" not in dataset.fields or "experiment" not in dataset.header.attrs:
+        kind = dataset.header.attrs["kind"]
+        raise InputError(f"{path}: got a data set of {kind} without received grids of an experiment; allowed: slots")
     if first < 0 or count < 1 or first + count > len(dataset):
         raise bad_value("--slots", f"{first}:{first + count}", f"FIRST:END within 0:{len(dataset)}")
     experiment = validate(Experiment, dataset.header.json("experiment"), str(path))

@@ -24,9 +24,10 @@ from ran.recordings.config import DecodeConfig, SlotOptions
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.measurement import Measurement, aligned, at_equal_noise, first_path_s, measure
 from ran.recordings.slot import RecordedSlot, Recording
-from ran.recordings.slot_result import BlockResult, Decoded, SlotResult, UciResult
+from ran.recordings.slot_result import BlockResult, Decoded, KeptSlot, SlotResult, UciResult
 from ran.recordings.symbols import interpolator, quality
 from ran.recordings.uci import has_ulsch, uci_results
+from ran.recordings.user_report import user_reports
 from receivers import Receiver, SlotObservation
 
 
@@ -36,8 +37,10 @@ class Decoding:
     receivers: by the label that results call them.
     """
 
-    def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver]) -> None:
+    def __init__(self, config: DecodeConfig, receivers: Mapping[str, Receiver], keeps_slots: bool = False) -> None:
         self.config, self.receivers = config, dict(receivers)
+        self._keeps_slots = keeps_slots
+        self._kept: list[KeptSlot] = []
         self._interpolate = interpolator()
         self._buffers: dict[tuple[str, int], SoftBuffer] = {}
         self._rates: dict[int, tuple[float, int]] = {}
@@ -47,6 +50,7 @@ class Decoding:
         """Decode every slot; one that does not fit becomes a line, and the others are decoded all the same."""
         results: list[SlotResult] = []
         problems: list[str] = []
+        self._kept = []
         skipped = 0
         for index, slot in enumerate(recording.slots):
             options = self._options(index, slot)
@@ -58,7 +62,7 @@ class Decoding:
                     results.append(self._decode(slot, options))
             except (InputError, ValueError) as error:
                 problems.append(f"{slot.name}: {' '.join(str(error).split())}")
-        return Decoded(results, problems, skipped)
+        return Decoded(results, problems, skipped, self._kept)
 
     def _options(self, index: int, slot: RecordedSlot) -> SlotOptions | None:
         for options in self.config.slots:
@@ -78,9 +82,10 @@ class Decoding:
         found = measure(parts)
         if not len(found.live_antennas):
             raise InputError("grid: got nothing but zeros in the allocation; allowed: a received signal")
-        if self.config.align:
-            y = self._aligned(grid, y, parts, found)
-        observation = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
+        delay_s, cfo_hz = self._offsets(parts, found)
+        y = self._aligned(grid, y, delay_s, cfo_hz)
+        observation, gains = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
+        users = user_reports(grid, observation, gains, delay_s, cfo_hz) if found.has_signal else ()
         stated = self._stated_payload(grid, slot, options)
         blocks: list[BlockResult] = []
         uci: list[UciResult] = []
@@ -103,6 +108,7 @@ class Decoding:
             slot_number=slot.slot_number,
             tb_sizes=grid.block_sizes,
             measurement=found,
+            users=users,
             blocks=blocks,
             evm=evm,
             sinr_db=sinr,
@@ -117,6 +123,8 @@ class Decoding:
             uci=tuple(uci),
         )
         self._remember(result, slot)
+        if self._keeps_slots:
+            self._kept.append(KeptSlot(result, grid, replace(observation, decoder=None), sent))
         return result
 
     def _with_stated_size(self, grid: SharedGrid, slot: RecordedSlot) -> SharedGrid:
@@ -207,15 +215,21 @@ class Decoding:
             constellation=None if points is None else torch.from_numpy(points),
         )
 
-    def _aligned(self, grid: SharedGrid, y: Tensor, parts: list[SlotObservation], found: Measurement) -> Tensor:
-        """Without the delay of the first path, which receivers expect at 0 or a little behind, and the mean CFO."""
-        if not found.has_signal:
+    def _offsets(self, parts: list[SlotObservation], found: Measurement) -> tuple[float, float]:
+        """What is taken off before the receivers: the delay of the first path, which they expect at 0 or a little
+        behind, and the mean CFO."""
+        if not self.config.align or not found.has_signal:
+            return 0.0, 0.0
+        cfo = found.cfo_hz if math.isfinite(found.cfo_hz) else 0.0
+        return first_path_s(parts, found.timing_s), cfo
+
+    @staticmethod
+    def _aligned(grid: SharedGrid, y: Tensor, delay_s: float, cfo_hz: float) -> Tensor:
+        if delay_s == 0 and cfo_hz == 0:
             return y
         extended = grid.carrier.cyclic_prefix == "extended"
         times = symbol_times_s(grid.carrier.numerology, grid.carrier.slot_number, extended)
-        cfo = found.cfo_hz if math.isfinite(found.cfo_hz) else 0.0
-        delay = first_path_s(parts, found.timing_s)
-        return aligned(y, grid.placement.subcarriers, times, grid.carrier.subcarrier_spacing_hz, delay, cfo)
+        return aligned(y, grid.placement.subcarriers, times, grid.carrier.subcarrier_spacing_hz, delay_s, cfo_hz)
 
     def _stated_payload(
         self, grid: SharedGrid, slot: RecordedSlot, options: SlotOptions | None

@@ -167,20 +167,24 @@ def aligned(
     return y * torch.polar(torch.ones_like(turn), turn).to(y.dtype)
 
 
-def at_equal_noise(observation: SlotObservation, found: Measurement, noise_var: float | None) -> SlotObservation:
-    """Live antennas alone, brought to one noise variance where that of each is known well enough."""
+def at_equal_noise(
+    observation: SlotObservation, found: Measurement, noise_var: float | None
+) -> tuple[SlotObservation, np.ndarray]:
+    """Live antennas alone, brought to one noise variance where that of each is known well enough; and the amplitudes
+    float32 [live antennas] by which they were multiplied."""
     live = torch.from_numpy(found.live_antennas)
     y, noise = observation.y[:, live], found.noise_var[found.live_antennas]
+    gains = np.ones(len(live), np.float32)
     if noise_var is not None:
-        return replace(observation, y=y, noise_var=torch.full((1,), noise_var))
+        return replace(observation, y=y, noise_var=torch.full((1,), noise_var)), gains
     # an antenna that shows no noise at all, as one of a few bits may, is not worth more than the best of the others
     floor = max(float(noise.max()) * 1e-6, float(found.signal_power.max()) * 1e-9)
     noise = np.maximum(np.asarray(noise, float), floor)
     mean = float(noise.mean())
     if _num_differences(observation) >= _LEAST_DIFFERENCES:
-        scale = torch.from_numpy(np.sqrt(mean / noise).astype(np.float32))
-        y = y * scale[None, :, None, None]
-    return replace(observation, y=y, noise_var=torch.full((1,), mean))
+        gains = np.sqrt(mean / noise).astype(np.float32)
+        y = y * torch.from_numpy(gains)[None, :, None, None]
+    return replace(observation, y=y, noise_var=torch.full((1,), mean)), gains
 
 
 def _num_differences(observation: SlotObservation) -> int:

@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ _COLUMNS = (
     *("slot", "slot_number", "receiver", "block", "received", "crc_ok", "payload_matches", "transmissions", "tb_size"),
     *("iterations", "snr_db", "sinr_db", "evm_percent", "evm_reference", "timing_ns", "cfo_hz", "delay_spread_ns"),
     *("coherence", "has_signal"),
+    *("user", "user_sinr_db", "user_rsrp_db", "user_timing_advance_ns", "user_timing_advance_steps"),
+    *("user_cfo_hz", "user_delay_spread_ns", "user_doppler_spread_hz"),
 )
+#: What tables call `user_cells`, after the number of the user.
+USER_COLUMNS = ("SINR dB", "RSRP dB", "TA ns", "TA steps", "CFO Hz", "delay spread ns", "Doppler Hz")
 
 
 @dataclass(frozen=True)
@@ -84,7 +88,7 @@ def write_results(recording: Recording, decoded: Decoded, source: str, descripti
         skipped=decoded.skipped,
         summaries=[summary.text for summary in summaries(decoded)],
         num_slots=len(decoded.results),
-        columns=("slot", "receiver", "block", "received", "SNR dB", "SINR dB", "EVM %", "timing ns", "CFO Hz", "note"),
+        columns=("slot", "receiver", "block", "received", "SNR dB", "EVM %", *USER_COLUMNS, "note"),
         rows=[row for result in decoded.results for row in _rows(result)],
         pictures=[(r.name, _data_uri(slot_png(r)), _facts(r)) for r in decoded.results[:_MOST_PICTURES]],
         not_shown=max(0, len(decoded.results) - _MOST_PICTURES),
@@ -122,9 +126,29 @@ def as_csv(decoded: Decoded) -> str:
                     _number(found.delay_spread_s * 1e9, 1),
                     _number(found.coherence, 4),
                     int(found.has_signal),
+                    *user_cells(result, block),
                 ]
             )
     return text.getvalue()
+
+
+def user_cells(result: SlotResult, block: BlockResult, digits: int = 1) -> list[str]:
+    """Number, SINR, RSRP, timing advance in ns and in steps, CFO, delay spread in ns and Doppler spread of the user
+    whose block it is: in the uplink every user has one, in the downlink there is one user. Empty without a signal."""
+    users = {report.user: report for report in result.users}
+    report = users.get(block.block, users.get(0) if len(users) == 1 else None)
+    if report is None:
+        return [""] * 8
+    return [
+        str(report.user),
+        _number(report.sinr_db, digits + 1),
+        _number(report.rsrp_db, digits + 1),
+        _number(report.timing_advance_s * 1e9, digits),
+        str(report.timing_advance_steps),
+        _number(report.cfo_hz, digits),
+        _number(report.delay_spread_s * 1e9, digits),
+        _number(report.doppler_spread_hz, digits),
+    ]
 
 
 def as_json(recording: Recording, decoded: Decoded, source: str) -> str:
@@ -148,6 +172,10 @@ def as_json(recording: Recording, decoded: Decoded, source: str) -> str:
                 "signal_power": [_plain(float(v)) for v in found.signal_power],
                 "coherence": _plain(found.coherence),
                 "has_signal": found.has_signal,
+                "users": [
+                    {key: value if isinstance(value, int) else _plain(value) for key, value in asdict(report).items()}
+                    for report in result.users
+                ],
                 "harq_process": result.process,
                 "label": None if result.label is None else _hex(result.label),
                 "measured": {key: _plain(value) for key, value in result.measured.items()},
@@ -224,10 +252,8 @@ def _rows(result: SlotResult) -> list[tuple[str, ...]]:
                 str(block.block),
                 "yes" if block.received else "no",
                 _number(found.snr_db, 1),
-                _number(result.sinr_db, 1),
                 _number(100 * result.evm, 1),
-                _number(found.timing_s * 1e9, 0),
-                _number(found.cfo_hz, 0),
+                *user_cells(result, block, 0)[1:],
                 ", ".join(notes),
             )
         )

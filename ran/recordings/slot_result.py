@@ -7,8 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
+from ran.phy.shared_grid import SharedGrid
 from ran.recordings.measurement import Measurement
+from ran.recordings.user_report import UserReport
+from receivers import SlotObservation
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ class UciResult:
 class SlotResult:
     """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
     receiver decoded it (`known`), else against the nearest points. label uint8: the payload of its first block, from
-    this slot or from a later transmission of the block; None where no attempt arrived.
+    this slot or from a later transmission of the block; None where no attempt arrived. users: measurements of each,
+    none where there was no signal.
     symbols complex64 [n]: equalised data symbols. channel complex64 [num_rx_ant, subcarriers]: estimate of the first
     layer in the first DM-RS symbol."""
 
@@ -71,6 +76,7 @@ class SlotResult:
     process: int | None = None
     label: NDArray[np.uint8] | None = None
     uci: tuple[UciResult, ...] = ()
+    users: tuple[UserReport, ...] = ()
 
     @property
     def is_received(self) -> bool:
@@ -78,10 +84,23 @@ class SlotResult:
         return any(block.received for block in self.blocks) or (not self.blocks and any(part.ok for part in self.uci))
 
 
+@dataclass(frozen=True)
+class KeptSlot:
+    """A slot as its receivers had it. coded_bits uint8 [1, num_layers, num_data_re, bits]: what was sent, where one of
+    them decoded all of it."""
+
+    result: SlotResult
+    grid: SharedGrid
+    observation: SlotObservation
+    coded_bits: Tensor | None
+
+
 @dataclass
 class Decoded:
-    """All of a recording: results of slots, and a line for each that could not be decoded."""
+    """All of a recording: results of slots, and a line for each that could not be decoded. kept: the slots themselves,
+    where they were asked for."""
 
     results: list[SlotResult]
     problems: list[str]
     skipped: int
+    kept: list[KeptSlot] = field(default_factory=list)

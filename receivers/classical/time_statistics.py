@@ -17,6 +17,14 @@ _DOPPLER_SCALE_HZ = 300.0
 _CFO_STEP_HZ = 40.0
 
 
+def doppler_and_cfo_hz(max_cfo_hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Greatest Doppler frequency and frequency offset of every hypothesis of `time_posterior`, float64 [h]."""
+    steps = int(np.ceil(max_cfo_hz / _CFO_STEP_HZ))
+    offsets = np.linspace(-max_cfo_hz, max_cfo_hz, 2 * steps + 1)
+    doppler, offset = np.meshgrid(_DOPPLERS_HZ, offsets, indexing="ij")
+    return doppler.ravel(), offset.ravel()
+
+
 @lru_cache(maxsize=32)
 def _time_hypotheses(
     times: bytes, groups: tuple[tuple[int, ...], ...], max_cfo_hz: float, device: torch.device
@@ -28,9 +36,7 @@ def _time_hypotheses(
     of all symbols with the observations [h, num_symbols * t] complex64.
     """
     t = np.frombuffer(times)
-    steps = int(np.ceil(max_cfo_hz / _CFO_STEP_HZ))
-    offsets = np.linspace(-max_cfo_hz, max_cfo_hz, 2 * steps + 1)
-    doppler, offset = (a.ravel() for a in np.meshgrid(_DOPPLERS_HZ, offsets, indexing="ij"))
+    doppler, offset = doppler_and_cfo_hz(max_cfo_hz)
     lag = t[:, None] - t[[symbol for group in groups for symbol in group]]
     r = j0(2 * np.pi * doppler[:, None, None] * lag) * np.exp(2j * np.pi * offset[:, None, None] * lag)
     r = r.reshape(*r.shape[:2], len(groups), -1).mean(3)
@@ -38,7 +44,7 @@ def _time_hypotheses(
     # |v^H u|^2 = sum over a, b of conj(v_a) v_b C_ab with C = u u^H
     forms = np.einsum("haj,hbj->abhj", modes.conj(), modes)
     log_prior = -doppler / _DOPPLER_SCALE_HZ
-    if steps:
+    if max_cfo_hz > 0:
         log_prior = log_prior - 0.5 * (2 * offset / max_cfo_hz) ** 2
 
     def tensor(array: np.ndarray, dtype: torch.dtype) -> Tensor:

@@ -16,6 +16,7 @@ from ran.recordings.decode import Decoding
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.grids import write_grids
 from ran.recordings.receivers import build_receivers
+from ran.recordings.results import as_csv, as_json
 from ran.recordings.slot import RecordedSlot, Recording
 from ran.recordings.text import write_text_dump
 from receivers import RECEIVERS
@@ -259,3 +260,34 @@ def test_uci_beside_and_without_a_transport_block(uci):
     lost = Decoding(config, lmmse()).run(Recording("grid", [silent])).results[0]
     assert not any(part.ok for part in lost.uci)
     assert not lost.is_received
+
+
+def test_users_are_reported_one_by_one():
+    """Of two users, timing, CFO and RSRP in the units of the recording, whatever the gains of the antennas."""
+    config = DecodeConfig(carrier={**CARRIER, "num_prb": 51}, pusch={"mcs_index": 8}, users={"num_users": 2})
+    made = make(config, 8, 4, snr_db=15.0, delay_s=600e-9, cfo_hz=300.0, slot_numbers=list(range(8)))
+    found = Decoding(config, lmmse()).run(recording(made))
+    assert found.problems == []
+    assert [[report.user for report in result.users] for result in found.results] == [[0, 1]] * 8
+    cfo = np.array([[report.cfo_hz for report in result.users] for result in found.results])
+    assert (np.abs(cfo.mean(0) - 300) < 4 * cfo.std(0) / np.sqrt(8)).all()
+    # the second path is 150 ns later and a quarter as strong; 51 PRBs resolve 54 ns
+    late = np.array([[report.timing_advance_s for report in result.users] for result in found.results])
+    assert (np.abs(late.mean(0) - 600e-9) < 27e-9).all()
+    # 16 * 64 T_c / 2 at 30 kHz
+    steps = [report.timing_advance_steps for result in found.results for report in result.users]
+    assert steps == np.rint(late.ravel() / (512 / 1.96608e9)).astype(int).tolist()
+    rsrp = np.array([[10 ** (report.rsrp_db / 10) for report in result.users] for result in found.results])
+    # unit power at level 1000, of four antennas with two paths of powers 0.8 and 0.2; the DM-RS are 3 dB stronger
+    power = 1000**2 * float((made.layouts[0].pilots.abs() ** 2).max())
+    assert (np.abs(rsrp.mean(0) / power - 1) < 4 * np.sqrt((0.8**2 + 0.2**2) / 4 / 8)).all()
+    louder = made.grids * np.array([1, 20, 1, 0.1], np.float32)[:, None, None]
+    again = Decoding(config, lmmse()).run(recording(replace(made, grids=louder)))
+    gained = np.array([[10 ** (report.rsrp_db / 10) for report in result.users] for result in again.results])
+    # the mean power of the antennas: nearly all of it is the second's
+    assert (gained.mean(0) / rsrp.mean(0) > 50).all()
+    rows = list(csv.DictReader(as_csv(found).splitlines()))
+    assert [row["user"] for row in rows[:2]] == ["0", "1"]
+    assert float(rows[1]["user_cfo_hz"]) == pytest.approx(cfo[0, 1], abs=0.06)
+    users = json.loads(as_json(Recording("grid", []), found, "x"))["slots"][0]["users"]
+    assert users[1]["timing_advance_steps"] == steps[1]
