@@ -78,6 +78,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"| SHA-256 | `{card['sha256']}` |",
         f"| architecture | `{json.dumps(card['architecture'])}` |",
         f"| parameters | {card['parameters']:,} |",
+        *([] if "pair" not in card else [f"| trained alone, for the latents of | `{card['pair']}` |"]),
         f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
         f"{base['num_units']} PMI units |",
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "
