@@ -57,7 +57,8 @@ LIGHT = {
 SHOWN = {"sim", "report", "status", "data write", "data info", "data verify", "data evaluate", "data sigmf"}
 SLOW = {
     "calibrate", "bench rows", "bench latency", "conformance", "robustness", "adapt", "beams", "csi", "train", "decode",
-    "data beams", "data csi", "data rays", "export model", "export check", "export info", "study", "bench profile",
+    "data beams", "data csi", "data rays", "export model", "export check", "export info", "study",
+    "data measure", "monitor watch", "monitor reference", "monitor measure", "bench profile",
 }  # fmt: skip
 
 

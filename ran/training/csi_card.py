@@ -8,7 +8,7 @@ from typing import Any
 
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock, load
-from ran.studies.csi.outcome import Value, paired_gain
+from ran.studies.csi.outcome import paired_gain
 from ran.studies.csi.page import REFERENCE
 from ran.studies.csi.run import run_experiment
 from ran.training.csi_recipe import CsiRecipe
@@ -49,8 +49,8 @@ def _measured(number: int, recipe: CsiRecipe, weights: Path, workers: int | None
             {
                 "point": outcome.title,
                 "bits": round(outcome.mean_bits, 1),
-                **{name: _rounded(outcome.value(name)) for name in _FIGURES},
-                "gain": None if gain is None else _rounded(gain),
+                **{name: outcome.value(name).plain(4) for name in _FIGURES},
+                "gain": None if gain is None else gain.plain(4),
                 "cost": dict(outcome.cost),
             }
         )
@@ -61,10 +61,6 @@ def _measured(number: int, recipe: CsiRecipe, weights: Path, workers: int | None
         "num_drops": experiment.num_drops,
         "rows": rows,
     }
-
-
-def _rounded(value: Value) -> list[float]:
-    return [round(v, 4) for v in (value.value, value.low, value.high)]
 
 
 def card_text(card: dict[str, Any]) -> str:
@@ -82,6 +78,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"| SHA-256 | `{card['sha256']}` |",
         f"| architecture | `{json.dumps(card['architecture'])}` |",
         f"| parameters | {card['parameters']:,} |",
+        *([] if "pair" not in card else [f"| trained alone, for the latents of | `{card['pair']}` |"]),
         f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
         f"{base['num_units']} PMI units |",
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "

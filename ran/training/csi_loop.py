@@ -47,18 +47,40 @@ class CsiTrainer(Training):
         if processes.is_first:
             processes.wait()
         if recipe.init is None:
-            train = slice(0, self.data.num_train)
-            _, x, x0 = model.framed(self.data.v[train], self.data.base[train])
-            model.start_from(x, x0, () if recipe.frozen is None else (recipe.frozen[0],))
+            self._start(model)
         self.refinement = model
         super().__init__(recipe.schedule, model, out, device, processes, board)
+
+    def _start(self, model: Refinement) -> None:
+        """Begin with transforms: of both sides, or of the one that the other is given for."""
+        train = slice(0, self.data.num_train)
+        v, base = self.data.v[train], self.data.base[train]
+        _, x, x0 = model.framed(v, base)
+        frozen = self.recipe.frozen
+        if self.data.indices is not None:
+            model.start_decoder(x, x0, self.data.indices[train])
+        elif frozen is None:
+            model.start_from(x, x0)
+        elif frozen[0] == "decoder":
+            model.start_encoder()
+        else:
+            with torch.no_grad():
+                parts = zip(v.split(_AT_ONCE), base.split(_AT_ONCE), strict=True)
+                indices = torch.cat([model.encode(*part, model.num_latents) for part in parts])
+            model.start_decoder(x, x0, indices)
 
     def losses(self, draw: int) -> dict[str, Tensor]:
         """1 - SGCS on the samples of a draw."""
         size = self.recipe.schedule.batch_drops
-        v, base, values = (t.to(self.device) for t in self.data.draw(draw, self.processes.share(range(size)), size))
-        frame, x, x0 = self.refinement.framed(v, base)
-        found = frame.leave(as_complex(self.refinement.reconstruct(x, x0, values)))
+        drawn = self.data.draw(draw, self.processes.share(range(size)), size)
+        model, device = self.refinement, self.device
+        v, base, values = drawn.v.to(device), drawn.base.to(device), drawn.values.to(device)
+        frame, x, x0 = model.framed(v, base)
+        if drawn.indices is None:
+            found = frame.leave(as_complex(model.reconstruct(x, x0, values)))
+        else:
+            levels = model.padded_levels(drawn.indices.to(device)[:, : model.num_latents])
+            found = frame.leave(as_complex(model.reconstruct_from(levels, x0, values)))
         similarity = sgcs(v, found).mean()
         return {"loss": 1 - similarity, "sgcs": similarity.detach()}
 
@@ -69,11 +91,16 @@ class CsiTrainer(Training):
     def looks(self) -> list[dict[str, float]]:
         """SGCS of the held-out samples, through the quantiser."""
         v, base = (t.to(self.device) for t in self.data.held_out())
+        reports = None if self.data.indices is None else self.data.indices[self.data.num_train :]
+        reports = None if reports is None else reports[:, : self.recipe.held_out_values]
         found = []
         with torch.no_grad():
             for first in range(0, len(v), _AT_ONCE):
                 part, of_base = v[first : first + _AT_ONCE], base[first : first + _AT_ONCE]
-                indices = self.refinement.encode(part, of_base, self.recipe.held_out_values)
+                if reports is None:
+                    indices = self.refinement.encode(part, of_base, self.recipe.held_out_values)
+                else:
+                    indices = reports[first : first + _AT_ONCE].to(self.device)
                 found.append(sgcs(part, self.refinement.decode(indices, of_base)).mean(-1))
         mean = float(torch.cat(found).mean())
         return [{"lost_sgcs": 1 - mean, "sgcs": mean}]

@@ -52,7 +52,9 @@ class CsiRecipe(Config):
     mirrored left to right.
     model: architecture and its options, {"name": "refinement", ...}. init: weights to begin with. frozen_encoder,
         frozen_decoder: weights whose encoder (or decoder) is taken and not trained, as another vendor's is: the other
-        side begins anew.
+        side begins anew. exchange: a file of `ran data csi --weights`, precoders with the reports of an encoder that
+        stays elsewhere: the decoder alone is trained on its samples; what it makes is for `decoder` of the feedback
+        `neural`.
     limits: what the model is not for. evaluate: CSI experiments whose figures go into the model card.
     """
 
@@ -70,16 +72,29 @@ class CsiRecipe(Config):
     init: str | None = None
     frozen_encoder: str | None = None
     frozen_decoder: str | None = None
+    exchange: str | None = None
     schedule: CsiSchedule
     limits: tuple[str, ...] = ()
     evaluate: tuple[Evaluated, ...] = ()
 
     @model_validator(mode="after")
     def _one_beginning(self) -> CsiRecipe:
-        given = [name for name in ("init", "frozen_encoder", "frozen_decoder") if getattr(self, name) is not None]
+        ways = ("init", "frozen_encoder", "frozen_decoder", "exchange")
+        given = [name for name in ways if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"{', '.join(given)}: got {len(given)} of them; allowed: one, or none")
+        if self.exchange is not None and self.mirror:
+            raise ValueError("mirror: got True; allowed: False with exchange, which has no reports on mirrored samples")
+        if self.exchange is not None and self.evaluate:
+            raise ValueError(
+                f"evaluate: got {len(self.evaluate)}; allowed: none with exchange, as the encoder is elsewhere"
+            )
         return self
+
+    @property
+    def trained_sides(self) -> tuple[str, ...]:
+        """Sides of the weights that are of use: with an exchange the decoder alone."""
+        return ("decoder",) if self.exchange is not None else ("encoder", "decoder")
 
     @property
     def frozen(self) -> tuple[str, str] | None:

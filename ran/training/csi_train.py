@@ -17,7 +17,7 @@ from ran.training.csi_drops import CsiData
 from ran.training.csi_loop import CsiTrainer
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.kind import VERSIONS, Kind, write_weight_files
-from receivers.csi import CSI_ARCHITECTURES
+from receivers.csi import CSI_ARCHITECTURES, pair_of
 from receivers.neural.weights import Weights, load_weights
 
 
@@ -32,6 +32,10 @@ def check(recipe: CsiRecipe) -> None:
     ):
         if given != made:
             raise bad_value(what, given, f"{made}, what csi_drops have")
+    if data.exchange is not None and data.exchange.bits_per_value != model.bits_per_value:
+        raise bad_value(
+            "model.bits_per_value", model.bits_per_value, f"{data.exchange.bits_per_value}, of the exchange"
+        )
     for values in (*recipe.num_values, recipe.held_out_values):
         if values > model.num_latents:
             raise bad_value("num_values", values, f"0 to {model.num_latents}, the latents of the model")
@@ -68,6 +72,9 @@ def _given(recipe: CsiRecipe, key: str, weights: str) -> Weights:
         given = load_weights(weights, "csi")
     except ValueError as error:
         raise InputError(f"{key}: {error}") from None
+    side = "encoder" if key == "init" else key.removeprefix("frozen_")
+    if side not in given.card.get("trained_sides", (side,)):
+        raise bad_value(key, weights, f"weights whose {side} was trained")
     if given.card["architecture"] != recipe.model:
         raise bad_value(key, weights, f"weights of {recipe.model}")
     if given.card["base"]["combination"] != recipe.combination:
@@ -95,11 +102,13 @@ def write_weights(recipe: CsiRecipe, model: nn.Module, trainer: CsiTrainer, step
             "num_units": len(e.band.units),
             "per_subband": e.band.per_subband,
         },
+        **_alone(recipe, trainer),
         "training": {
             **{key: written[key] for key in ("csi_drops", "num_values", "held_out_values", "mirror")},
             "scenario": trainer.data.world.scenario_id,
             "init": recipe.init,
             "frozen": None if recipe.frozen is None else list(recipe.frozen),
+            **({} if recipe.exchange is None else {"exchange": Path(recipe.exchange).name}),
             "samples": trainer.data.num_train,
             "seconds_for_drops": round(trainer.seconds_for_drops),
             "seed": recipe.seed,
@@ -115,6 +124,16 @@ def write_weights(recipe: CsiRecipe, model: nn.Module, trainer: CsiTrainer, step
         "measured": [],
     }
     write_weight_files(out, model, card)
+
+
+def _alone(recipe: CsiRecipe, trainer: CsiTrainer) -> dict[str, Any]:
+    """Of a side that was trained alone: what the other side has to belong to."""
+    if trainer.data.exchange is not None:
+        return {"pair": trainer.data.exchange.pair, "trained_sides": list(recipe.trained_sides)}
+    if recipe.frozen is not None:
+        side, weights = recipe.frozen
+        return {"pair": pair_of(_given(recipe, f"frozen_{side}", weights).card)}
+    return {}
 
 
 #: How `ran.training.train` trains two-sided CSI models.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder
+from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder, indices_of, pair_of
 from receivers.csi.prediction import LinearPredictor, doppler_weights, hold_last, predicted_channel
 from receivers.csi.refinement import Refinement
 from receivers.csi.similarity import gcs, nmse, sgcs
@@ -19,7 +19,9 @@ __all__ = [
     "doppler_weights",
     "gcs",
     "hold_last",
+    "indices_of",
     "nmse",
+    "pair_of",
     "predicted_channel",
     "sgcs",
 ]

@@ -2,35 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from receivers.csi.refinement import Refinement
 from receivers.errors import bad_value
-from receivers.neural.weights import load_weights
+from receivers.neural.weights import Weights, load_weights
 
 #: Architectures of two-sided models by the name that model cards and recipes use.
 CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {"refinement": Refinement}
+
+
+def pair_of(card: Mapping[str, Any]) -> str:
+    """Names the latents that a model's sides understand: the SHA-256 of the weights that were trained together.
+
+    A side that was trained alone, on reports of such weights or against one of their sides, carries theirs.
+    """
+    return str(card.get("pair", card["sha256"]))
+
+
+def indices_of(reports: np.ndarray, bits_per_value: int) -> Tensor:
+    """Reports, bits [batch, num_values * bits_per_value], as indices of the quantiser, int64 [batch, num_values]."""
+    places = 1 << np.arange(bits_per_value - 1, -1, -1)
+    return torch.from_numpy(reports.reshape(len(reports), -1, bits_per_value).astype(np.int64) @ places)
 
 
 class NeuralCoder:
     """Latents of a trained model as reports beside those of the codebook that it refines.
 
     weights: a name that the package ships, or a path to a .safetensors file with its card beside it. num_values:
-    latents
-    of a report, 0 to those of the model. `base` in the card says which codebook's precoders it refines.
+    latents of a report, 0 to those of the model. decoder: weights whose decoder is taken; without, that of `weights`.
+    `base` in the card says which codebook's precoders it refines. `ValueError` for weights that do not belong together.
     """
 
-    def __init__(self, weights: str, num_values: int) -> None:
+    def __init__(self, weights: str, num_values: int, decoder: str | None = None) -> None:
         loaded = load_weights(weights, "csi")
-        model = loaded.model(weights, CSI_ARCHITECTURES)
-        if not isinstance(model, Refinement):
-            raise bad_value("weights", weights, "a model of the architecture 'refinement'")
-        if not 0 <= num_values <= model.num_latents:
-            raise bad_value("num_values", num_values, f"0 to {model.num_latents}, the latents of {weights}")
-        self.model, self.card, self.num_values = model, loaded.card, num_values
+        self.model, self.card, self.num_values = _model(loaded, weights), loaded.card, num_values
         self.fingerprint = loaded.fingerprint
+        if "encoder" not in loaded.card.get("trained_sides", ("encoder",)):
+            raise bad_value("weights", weights, "weights with an encoder; these hold a decoder that was trained alone")
+        self.decoding = self.model
+        if decoder is not None:
+            other = load_weights(decoder, "csi")
+            self.decoding = _model(other, decoder)
+            self.fingerprint = f"{loaded.fingerprint}-{other.fingerprint}"
+            for what, ours, theirs in (
+                ("pair", pair_of(loaded.card), pair_of(other.card)),
+                ("base", loaded.card["base"], other.card["base"]),
+                ("bits_per_value", self.model.bits_per_value, self.decoding.bits_per_value),
+            ):
+                if ours != theirs:
+                    raise bad_value(f"decoder {decoder}: {what}", theirs, f"{ours}, that of the encoder {weights}")
+        most = min(self.model.num_latents, self.decoding.num_latents)
+        if not 0 <= num_values <= most:
+            raise bad_value("num_values", num_values, f"0 to {most}, the latents of {weights}")
 
     @property
     def num_bits(self) -> int:
@@ -48,7 +77,13 @@ class NeuralCoder:
         """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
         if bits.ndim != 2 or bits.shape[1] != self.num_bits:
             raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits of {self.num_values} latents")
-        places = 1 << np.arange(self.model.bits_per_value - 1, -1, -1)
-        indices = bits.reshape(len(bits), self.num_values, self.model.bits_per_value).astype(np.int64) @ places
+        indices = indices_of(bits, self.model.bits_per_value) if self.num_values else torch.zeros(len(bits), 0).long()
         with torch.no_grad():
-            return self.model.decode(torch.from_numpy(indices), base)
+            return self.decoding.decode(indices, base)
+
+
+def _model(loaded: Weights, asked: str) -> Refinement:
+    model = loaded.model(asked, CSI_ARCHITECTURES)
+    if not isinstance(model, Refinement):
+        raise bad_value("weights", asked, "a model of the architecture 'refinement'")
+    return model

@@ -102,11 +102,15 @@ class Decoder(nn.Module):
 
     def forward(self, levels: Tensor, used: Tensor, x0: Tensor) -> Tensor:
         """levels float32 [batch, num_latents]: 1/8 to 7/8, of latents that are used; used: 1 or 0 of the same shape."""
-        # the optimal 4 levels of a Gaussian, evenly spaced here
-        z = 4 * 1.02 * (levels - 0.5) * used
+        z = self.latents(levels) * used
         linear = (z @ self.transform + self.mean).reshape(x0.shape)
         found: Tensor = x0 + linear + self.body(torch.cat([x0, linear, x0 + linear], -1))
         return found
+
+    def latents(self, levels: Tensor) -> Tensor:
+        """Levels as the latents of unit variance that they stand for."""
+        # the optimal 4 levels of a Gaussian, evenly spaced here
+        return 4 * 1.02 * (levels - 0.5)
 
 
 BODIES: dict[str, type[nn.Module]] = {"transformer": Body, "convolutional": ConvolutionalBody}
@@ -143,9 +147,9 @@ class Refinement(nn.Module):
         self.decoder = Decoder(num_units, features, num_latents, width, depth, body)
 
     @torch.no_grad()
-    def start_from(self, x: Tensor, x0: Tensor, frozen: tuple[str, ...] = ()) -> None:
+    def start_from(self, x: Tensor, x0: Tensor) -> None:
         """Fit the transform to residuals in the frame, float32 [num_samples, num_units, num_features]: before training
-        the model is a Karhunen-Loeve transform with a 4-level quantiser. frozen: sides that stay as they are."""
+        the model is a Karhunen-Loeve transform with a 4-level quantiser."""
         residual = (x - x0).flatten(1).double()
         mean = residual.mean(0)
         values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
@@ -153,12 +157,31 @@ class Refinement(nn.Module):
         # of a direction in which nothing varies nothing is reported
         inverse = torch.where(std > 0, 1 / std, torch.zeros_like(std))
         basis = vectors.flip(1)[:, : self.num_latents]
-        if "encoder" not in frozen:
-            self.encoder.transform.copy_((basis * inverse).float())
-            self.encoder.mean.copy_(mean.float())
-        if "decoder" not in frozen:
-            self.decoder.mean.copy_(mean.float())
-            self.decoder.transform.copy_((basis * std).T.float())
+        self.encoder.transform.copy_((basis * inverse).float())
+        self.encoder.mean.copy_(mean.float())
+        self.decoder.mean.copy_(mean.float())
+        self.decoder.transform.copy_((basis * std).T.float())
+
+    @torch.no_grad()
+    def start_encoder(self) -> None:
+        """The encoder for a decoder that is given: before training its latents are those from which the decoder's
+        transform comes nearest to a residual, before quantisation."""
+        self.encoder.transform.copy_(torch.linalg.pinv(self.decoder.transform.double()).float())
+        self.encoder.mean.copy_(self.decoder.mean)
+
+    @torch.no_grad()
+    def start_decoder(self, x: Tensor, x0: Tensor, indices: Tensor) -> None:
+        """The decoder for reports that are given: before training the linear function of them that comes nearest to
+        the residuals.
+
+        x, x0: as of `start_from`. indices int64 [num_samples, num_values]: of the quantiser, the first latents.
+        """
+        residual, count = (x - x0).flatten(1).double(), indices.shape[1]
+        known = self.decoder.latents(self.levels(indices)).double()
+        fitted = torch.linalg.pinv(torch.cat([known, torch.ones_like(residual[:, :1])], 1)) @ residual
+        self.decoder.transform.zero_()
+        self.decoder.transform[:count].copy_(fitted[:-1].float())
+        self.decoder.mean.copy_(fitted[-1].float())
 
     def framed(self, v: Tensor, base: Tensor) -> tuple[Frame, Tensor, Tensor]:
         """The frame, and both in it as real numbers."""
@@ -190,16 +213,23 @@ class Refinement(nn.Module):
         """Unit-norm precoders, complex64 [batch, num_units, num_ports]."""
         frame = Frame.around(base, self.shape)
         x0 = as_real(frame.enter(base))
-        levels = torch.full((len(base), self.num_latents), 0.5, device=base.device)
-        levels[:, : indices.shape[1]] = self.levels(indices)
-        x = self.decoder(levels, self.used(indices.shape[1], len(base), base.device), x0)
+        x = self.decoder(self.padded_levels(indices), self.used(indices.shape[1], len(base), base.device), x0)
         return unit_norm(frame.leave(as_complex(x)))
 
     def reconstruct(self, x: Tensor, x0: Tensor, num_values: Tensor) -> Tensor:
         """For training: both sides with a straight-through quantiser; num_values int64 [batch]: of every sample."""
         latents = self.encoder(x, x0)
         hard = self.levels(self.indices(latents))
-        levels = latents + (hard - latents).detach()
-        used = (torch.arange(self.num_latents, device=x.device) < num_values[:, None]).float()
+        return self.reconstruct_from(latents + (hard - latents).detach(), x0, num_values)
+
+    def reconstruct_from(self, levels: Tensor, x0: Tensor, num_values: Tensor) -> Tensor:
+        """For training: the decoder alone; levels float32 [batch, num_latents], the first `num_values` are used."""
+        used = (torch.arange(self.num_latents, device=levels.device) < num_values[:, None]).float()
         found: Tensor = self.decoder(levels, used, x0)
         return found
+
+    def padded_levels(self, indices: Tensor) -> Tensor:
+        """Levels of the first latents, float32 [batch, num_latents]; those that are not reported in the middle."""
+        levels = torch.full((len(indices), self.num_latents), 0.5, device=indices.device)
+        levels[:, : indices.shape[1]] = self.levels(indices)
+        return levels

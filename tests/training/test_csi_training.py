@@ -104,6 +104,7 @@ def test_a_kill_resumes_to_identical_weights_and_the_card_is_whole(tmp_path, mon
         load_weights(str(whole), "beams")
     _exchange(whole, reports)
     _other_side(whole, tmp_path)
+    _decoder_alone(whole, tmp_path)
     _exported(whole)
 
 
@@ -119,6 +120,61 @@ def _exchange(weights: Path, reports: np.ndarray) -> None:
         decoded = NeuralCoder(str(weights), 4).decode(file["reports"][:], base)
         assert float(sgcs(v, decoded).mean()) > 0.5
     assert reports.shape[1] == 8
+
+
+def _decoder_alone(weights: Path, tmp_path: Path) -> None:
+    """From the data set, without the encoder; what comes out decodes its reports, and belongs to it alone."""
+    given = [
+        "exchange=exchange.h5",
+        "mirror=false",
+        "evaluate=[]",
+        "name=alone",
+        "num_values=[0,4]",
+        "held_out_values=4",
+    ]
+    block = ["csi_drops.num_drops=56", "csi_drops.num_held_out=14"]
+    other = {"model.body": "convolutional", "model.width": 12, "model.num_latents": 6}
+    changes = [*given, *block, *(f"{key}={value}" for key, value in other.items())]
+    alone = run("tiny.yaml", tmp_path / "alone", changes, workers=1)
+    card = json.loads(alone.with_suffix(".json").read_text())
+    assert card["pair"] == json.loads(weights.with_suffix(".json").read_text())["sha256"]
+    assert card["pair"] in card_text(card)
+    # 56 samples teach little, but the reports say more than none
+    ours = NeuralCoder(str(weights), 4, str(alone))
+    with h5py.File("exchange.h5") as file:
+        v, base = (torch.complex(*torch.from_numpy(file[key][:]).unbind(-1)) for key in ("precoders", "base"))
+        reports = file["reports"][:]
+    np.testing.assert_array_equal(ours.encode(v, base), reports)
+    assert float(sgcs(v, ours.decode(reports, base)).mean()) > float(sgcs(v, base).mean())
+    block = f"feedback=[{{name: neural, weights: {weights}, decoder: {alone}, num_values: [0, 4]}}]"
+    assert main(["csi", "small.yaml", "--out", "pair", "--workers", "1", "--set", block]) == 0
+    for call, message in (
+        (lambda: NeuralCoder(str(alone), 4), "weights: .* a decoder that was trained alone"),
+        (lambda: NeuralCoder("csi-refined", 4, str(alone)), "decoder .*alone.safetensors: pair: got "),
+        (lambda: NeuralCoder(str(weights), 7, str(alone)), "num_values: got 7; allowed: 0 to 6"),
+        (
+            lambda: check(load_recipe("tiny.yaml", [f"frozen_encoder={alone}"])),
+            "frozen_encoder: .* encoder was trained",
+        ),
+        (lambda: load_recipe("tiny.yaml", given[:1]), "mirror: got True; allowed: False with exchange"),
+        (lambda: load_recipe("tiny.yaml", given[:2]), "evaluate: got 1; allowed: none with exchange"),
+        (lambda: check(load_recipe("tiny.yaml", given)), r"num_drops: samples: got 200; allowed: 1 to 56"),
+        (
+            lambda: check(load_recipe("tiny.yaml", [*changes, "combination=2"])),
+            "exchange: combination: got 1; allowed: 2",
+        ),
+        (
+            lambda: check(load_recipe("tiny.yaml", [*changes, "held_out_values=5"])),
+            "num_values: got 5; allowed: 0 to 4",
+        ),
+        (lambda: check(load_recipe("tiny.yaml", [*changes, "exchange=none.h5"])), "exchange: got 'none.h5'"),
+        (
+            lambda: check(load_recipe("tiny.yaml", [*changes, "model.bits_per_value=1"])),
+            "bits_per_value: got 1; allowed: 2",
+        ),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
 
 
 def _exported(weights: Path) -> None:
@@ -150,7 +206,7 @@ def _other_side(weights: Path, tmp_path: Path) -> None:
 def test_a_draw_depends_on_its_number_alone():
     data = CsiData(load_recipe("tiny.yaml"))
     data.prepare(lambda text: None)
-    v, base, values = data.draw(3, range(16), 16)
+    v, base, values, _ = data.draw(3, range(16), 16)
     data.draw(4, range(16), 16)
     again = data.draw(3, range(16), 16)
     assert torch.equal(v, again[0])

@@ -14,7 +14,9 @@ has never seen the encoder, and the other way round:
     base       float32 [samples, subbands, ports, 2]  what the codebook's part of the report says
     reports    uint8   [samples, bits]                latents of the encoder, most significant bit first
 
-Attributes: `experiment` (YAML), `scenario_id`, `subbands`, and with a model its `weights` and their SHA-256.
+Attributes: `experiment` (YAML), `scenario_id`, `subbands`, and with a model its `weights` and their SHA-256,
+`pair_sha256` (of the weights whose latents the reports are), `bits_per_value`, and the codebook's `combination`,
+`n1` and `n2`. The key `exchange` of a recipe reads the file.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from ran.errors import InputError, bad_value
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.feedback import kept_bases
 from ran.studies.csi.world import CsiWorld
-from receivers.csi import NeuralCoder
+from receivers.csi import NeuralCoder, pair_of
 
 _SUFFIXES = (".h5", ".hdf5", ".mat")
 #: Share of the drops that are for training.
@@ -79,10 +81,16 @@ def write_csi(
             coder = NeuralCoder(weights, num_values)
         except ValueError as error:
             raise InputError(f"--weights: {error}") from None
-        base = kept_bases(experiment, v, int(coder.card["base"]["combination"]), say)
+        of_base = coder.card["base"]
+        base = kept_bases(experiment, v, int(of_base["combination"]), say)
         arrays["base"] = _as_real(base.numpy())
         arrays["reports"] = coder.encode(torch.from_numpy(np.ascontiguousarray(flat)), base)
-        about |= {"weights": coder.card["name"], "weights_sha256": coder.card["sha256"]}
+        about |= {
+            "weights": coder.card["name"],
+            "weights_sha256": coder.card["sha256"],
+            "pair_sha256": pair_of(coder.card),
+        }
+        about |= {"bits_per_value": coder.model.bits_per_value, **{k: of_base[k] for k in ("combination", "n1", "n2")}}
     _write(out, arrays, about)
     return {name: array.shape for name, array in arrays.items()}
 

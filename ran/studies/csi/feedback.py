@@ -259,15 +259,18 @@ class SparseFeedback(Feedback):
 class NeuralFeedback(Feedback):
     """A trained two-sided model, beside the codebook's report that it refines.
 
-    weights: a shipped name, or a .safetensors file. num_values: latents of a layer.
+    weights: a shipped name, or a .safetensors file. num_values: latents of a layer. decoder: other weights whose
+    decoder is at the base station, one that was trained for reports of this encoder.
     """
 
     name = "neural"
     varied = "num_values"
 
-    def __init__(self, experiment: CsiExperiment, weights: str = "csi-refined", num_values: int = 24) -> None:
+    def __init__(
+        self, experiment: CsiExperiment, weights: str = "csi-refined", num_values: int = 24, decoder: str | None = None
+    ) -> None:
         try:
-            self.coder = NeuralCoder(weights, num_values)
+            self.coder = NeuralCoder(weights, num_values, decoder)
         except ValueError as error:
             raise InputError(str(error)) from None
         base = self.coder.card["base"]
@@ -289,11 +292,11 @@ class NeuralFeedback(Feedback):
 
         model = self.coder.model
         x = torch.zeros(1, model.num_units, 4 * model.shape[0] * model.shape[1])
-        levels = torch.zeros(1, model.num_latents)
+        levels = torch.zeros(1, self.coder.decoding.num_latents)
         found = {}
         for side, module, arguments in (
             ("encoder", model.encoder, (x, x)),
-            ("decoder", model.decoder, (levels, levels, x)),
+            ("decoder", self.coder.decoding.decoder, (levels, levels, x)),
         ):
             with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
                 module(*arguments)

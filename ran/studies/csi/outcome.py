@@ -7,28 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from scipy.stats import t as student
 
-#: Two-sided 95 %.
-_LEVEL = 0.95
-
-
-@dataclass(frozen=True)
-class Value:
-    """A mean and its 95 % interval by Student's t."""
-
-    value: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, values: np.ndarray) -> Value:
-        """The mean of independent values [n]; without an interval (NaN) from fewer than two."""
-        mean = float(np.mean(values))
-        if len(values) < 2:
-            return cls(mean, float("nan"), float("nan"))
-        half = float(student.ppf((1 + _LEVEL) / 2, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values)))
-        return cls(mean, mean - half, mean + half)
+from ran.stats import Estimate, paired_difference, student_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,9 +30,9 @@ class PointOutcome:
     def mean_bits(self) -> float:
         return float(self.bits.mean())
 
-    def value(self, name: str) -> Value:
-        """A figure's mean with its interval."""
-        return Value.of(self.figures[name])
+    def value(self, name: str) -> Estimate:
+        """A figure's mean with its interval by Student's t."""
+        return student_mean(self.figures[name])
 
 
 def at_payload(points: list[PointOutcome], name: str, bits: float) -> np.ndarray | None:
@@ -72,10 +52,10 @@ def at_payload(points: list[PointOutcome], name: str, bits: float) -> np.ndarray
     return None
 
 
-def paired_gain(point: PointOutcome, curve: list[PointOutcome], name: str) -> Value | None:
+def paired_gain(point: PointOutcome, curve: list[PointOutcome], name: str) -> Estimate | None:
     """Mean over the same drops of a figure minus that of a curve at the same payload; None where it has none."""
     other = at_payload(curve, name, point.mean_bits)
-    return None if other is None else Value.of(point.figures[name] - other)
+    return None if other is None else paired_difference(point.figures[name], other)
 
 
 def bits_for(points: list[PointOutcome], name: str, wanted: float) -> float | None:

@@ -7,7 +7,6 @@ import io
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,13 @@ from ran.report.palette import swatch
 from ran.report.template import page_template
 from ran.report.verdict import tally
 from ran.sim.files import write_text
-from ran.stats import Estimate, Notation
-from ran.studies.csi.outcome import PointOutcome, Value, at_payload, bits_for, paired_gain
+from ran.stats import Estimate, Notation, student_mean
+from ran.stats.notation import csv_cells
+from ran.studies.csi.outcome import PointOutcome, at_payload, bits_for, paired_gain
 from ran.studies.csi.run import CsiResults
 
 JSON, CSV, PAGE = "csi.json", "csi.csv", "csi.html"
-_SGCS_GAIN = Notation(4, signed=True)
+_SGCS, _SGCS_GAIN, _MBPS = Notation(4), Notation(4, signed=True), Notation(1)
 #: The curve that others are compared with at equal payload.
 REFERENCE = "enhanced-type-two"
 #: Payloads in bits at which curves are compared.
@@ -57,19 +57,23 @@ def as_plain(results: CsiResults) -> dict[str, Any]:
                 "point": o.title,
                 "predictor": o.predictor,
                 "bits": {"mean": o.mean_bits, "least": int(o.bits.min()), "most": int(o.bits.max())},
-                "values": {name: asdict(o.value(name)) for name in o.figures},
+                "values": {name: _plain(o.value(name)) for name in o.figures},
                 "gain_at_equal_payload": {
-                    name: asdict(gain) for name in o.figures if (gain := _gain(o, reference, name)) is not None
+                    name: _plain(gain) for name in o.figures if (gain := _gain(o, reference, name)) is not None
                 },
                 "cost": dict(o.cost),
             }
             for o in results.outcomes
         ],
-        "at_payload": at_payloads(results),
+        "at_payload": [{**item, "sgcs": _plain(item["sgcs"])} for item in at_payloads(results)],
     }
 
 
-def _gain(o: PointOutcome, reference: list[PointOutcome], name: str) -> Value | None:
+def _plain(estimate: Estimate) -> dict[str, float | None]:
+    return dict(zip(("value", "low", "high"), estimate.plain(), strict=True))
+
+
+def _gain(o: PointOutcome, reference: list[PointOutcome], name: str) -> Estimate | None:
     return None if not reference or o.curve == REFERENCE else paired_gain(o, reference, name)
 
 
@@ -82,13 +86,13 @@ def at_payloads(results: CsiResults) -> list[dict[str, Any]]:
             values = at_payload(results.curve(curve), "sgcs", bits)
             if values is None:
                 continue
-            mean = Value.of(values)
+            mean = student_mean(values)
             found.append(
                 {
                     "bits": bits,
                     "curve": curve,
-                    "sgcs": asdict(mean),
-                    "reference_bits": bits_for(reference, "sgcs", mean.value),
+                    "sgcs": mean,
+                    "reference_bits": bits_for(reference, "sgcs", mean.known),
                 }
             )
     return found
@@ -100,8 +104,7 @@ def _as_csv(results: CsiResults) -> str:
     writer.writerow(["curve", "point", "predictor", "bits", "figure", "value", "low", "high"])
     for o in results.outcomes:
         for name in o.figures:
-            value = o.value(name)
-            numbers = [f"{number:.6g}" for number in (value.value, value.low, value.high)]
+            numbers = csv_cells(o.value(name), ".6g")
             writer.writerow([o.curve, o.title, o.predictor, f"{o.mean_bits:.6g}", name, *numbers])
     return text.getvalue()
 
@@ -128,13 +131,13 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
     reference, found = reference_of(results), []
     for o in results.outcomes:
         cells = [{"value": f"{o.mean_bits:.0f}", "interval": _range(int(o.bits.min()), int(o.bits.max()))}]
-        cells += [_cell(o.value(name), "{:.4f}") for name in ("sgcs", "gcs")]
-        error = o.value("nmse").value
+        cells += [_cell(o.value(name), _SGCS) for name in ("sgcs", "gcs")]
+        error = o.value("nmse").known
         cells.append({"value": f"{10 * math.log10(error):.1f}" if error > 1e-6 else "", "interval": ""})
         gain = _gain(o, reference, "sgcs")
-        cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, "{:+.4f}"))
+        cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, _SGCS_GAIN))
         for users, snr_db in shown_throughputs(results):
-            cells.append(_cell(o.value(f"mbps_{users}_{snr_db:g}"), "{:.1f}"))
+            cells.append(_cell(o.value(f"mbps_{users}_{snr_db:g}"), _MBPS))
         for side in ("encoder", "decoder"):
             flops, parameters = o.cost.get(f"{side}_flops"), o.cost.get(f"{side}_parameters")
             value = "" if flops is None else f"{flops / 1e6:.2f}"
@@ -147,9 +150,9 @@ def _range(low: int, high: int) -> str:
     return "" if low == high else f"{low} to {high}"
 
 
-def _cell(value: Value, shown: str) -> dict[str, str]:
-    number, low, high = (shown.format(end).replace("-", "−") for end in (value.value, value.low, value.high))
-    return {"value": number, "interval": "" if value.low == value.high else f"[{low}, {high}]"}
+def _cell(estimate: Estimate, notation: Notation) -> dict[str, str]:
+    interval = "" if estimate.low == estimate.high else notation.interval(estimate)
+    return {"value": notation.value(estimate), "interval": interval}
 
 
 def places(results: CsiResults) -> dict[str, int | None]:
@@ -161,8 +164,9 @@ def places(results: CsiResults) -> dict[str, int | None]:
     return found
 
 
-def _line(title: str, place: int | None, x: Sequence[float], values: Sequence[Value]) -> Line:
-    return Line(title, place, list(x), *([getattr(v, part) for v in values] for part in ("value", "low", "high")))
+def _line(title: str, place: int | None, x: Sequence[float], values: Sequence[Estimate]) -> Line:
+    numbers = [[number for number in value.numbers if number is not None] for value in values]
+    return Line(title, place, list(x), *([of_point[i] for of_point in numbers] for i in range(3)))
 
 
 def figures(results: CsiResults) -> list[Picture]:
@@ -211,8 +215,8 @@ def findings(results: CsiResults) -> list[str]:
         gains = []
         for o in results.curve(curve):
             gain = _gain(o, reference, "sgcs") if o.mean_bits > 0 else None
-            if gain is not None and not math.isnan(gain.low):
-                gains.append((f"{o.mean_bits:.0f} bits", Estimate(gain.value, gain.low, gain.high)))
+            if gain is not None and not gain.is_open:
+                gains.append((f"{o.mean_bits:.0f} bits", gain))
         sentences.append(tally(curve, REFERENCE, "SGCS at the same payload", gains, "points", _SGCS_GAIN))
     return [sentence for sentence in sentences if sentence]
 
@@ -248,13 +252,12 @@ def _payload_table(results: CsiResults) -> list[dict[str, Any]]:
     found = []
     for item in at_payloads(results):
         equal = item["reference_bits"]
-        value = Value(**item["sgcs"])
         found.append(
             {
                 "bits": item["bits"],
                 "curve": item["curve"],
                 "style": swatch(places(results)[item["curve"]]),
-                "cell": _cell(value, "{:.4f}"),
+                "cell": _cell(item["sgcs"], _SGCS),
                 "reference_bits": "" if equal is None else f"{equal:.0f}",
             }
         )

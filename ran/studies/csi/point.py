@@ -49,7 +49,9 @@ class Point:
         """What the point's numbers depend on, beside the drops that are evaluated."""
         fingerprint = self.feedback.fingerprint()
         # weights are named by their content, wherever they lie
-        block = {key: value for key, value in self.block.items() if key != "weights" or fingerprint is None}
+        block = {
+            key: value for key, value in self.block.items() if key not in ("weights", "decoder") or fingerprint is None
+        }
         fit = experiment.num_fit_drops if self.needs_fit else 0
         return {**block, "predictor": self.predictor, "fingerprint": fingerprint, "num_fit_drops": fit}
 

@@ -208,6 +208,28 @@ def test_a_refinement_starts_as_the_transform_it_was_given(body, bits):
         model.used(21, 1, torch.device("cpu"))
 
 
+def test_a_side_that_is_trained_alone_starts_from_what_is_given():
+    model = Refinement(UNITS, *SHAPE, num_latents=20, width=8, depth=1)
+    v = vectors(500)
+    sparse = SparseCoder(2, UNITS, SHAPE)
+    base = sparse.decode(sparse.encode(v))
+    _, x, x0 = model.framed(v, base)
+    model.start_from(x, x0)
+    transform, mean = model.encoder.transform.clone(), model.encoder.mean.clone()
+    indices = model.encode(v, base, 20)
+    before = (model.reconstruct(x, x0, torch.full((500,), 20)) - x).square().mean()
+    # the inverse of a transform that nobody has trained is the transform
+    model.start_encoder()
+    torch.testing.assert_close(model.encoder.transform, transform, atol=1e-3, rtol=1e-3)
+    torch.testing.assert_close(model.encoder.mean, mean)
+    # least squares does no worse on its samples than the transform, of which it knows nothing
+    other = Refinement(UNITS, *SHAPE, num_latents=30, width=8, depth=1, body="convolutional")
+    other.start_decoder(x, x0, indices)
+    found = other.reconstruct_from(other.padded_levels(indices), x0, torch.full((500,), 20))
+    assert (found - x).square().mean() <= before * (1 + 1e-5)
+    assert not other.decoder.transform[20:].any()
+
+
 def test_levels_are_those_of_the_evaluations():
     model = Refinement(UNITS, *SHAPE, num_latents=4, width=8, depth=1)
     assert model.levels(torch.arange(4)).tolist() == [1 / 8, 3 / 8, 5 / 8, 7 / 8]
