@@ -75,7 +75,11 @@ PARTS = {
     "data in TensorFlow": Part(
         "tensorflow", "tensorflow", "from ran.datasets.tensorflow_reader import tf_dataset; tf_dataset(None, 4)"
     ),
-    "tensorboard": Part("tensorboard", "tensorboard", "from ran.training.board import Board; Board(Path('curves'))"),
+    "tensorboard": Part(
+        "tensorboard",
+        "tensorboard",
+        "from ran.training.tensorboard_log import TensorBoardLog; TensorBoardLog(Path('curves'))",
+    ),
     "litert": Part(
         "litert",
         "litert_torch,ai_edge_litert,ai_edge_quantizer",
@@ -135,7 +139,7 @@ def test_every_extra_that_the_package_imports_is_tried():
     extras = set(project["optional-dependencies"])
     tried = {extra for part in PARTS.values() for extra in part.extra.split(",")}
     assert tried == extras - {"dev", "docs", "notebook"}  # notebooks are run by their own tests, the site by make check
-    sources = [path for room in ("ran", "channels", "receivers") for path in (ROOT / room).rglob("*.py")]
+    sources = [path for package in ("ran", "channels", "receivers") for path in (ROOT / package).rglob("*.py")]
     for path in sources:
         for named in re.findall(r"ran6g\[([a-z,]+)\]", path.read_text(encoding="utf-8")):
             assert set(named.split(",")) <= extras, path

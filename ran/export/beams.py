@@ -18,10 +18,10 @@ from torch import Tensor
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
-from ran.export.companions import write_consumers
 from ran.export.formats import OnnxFormat
 from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.request import Request
+from ran.export.sidecar_files import write_consumers
 from ran.export.vectors import write_vectors
 from ran.link.latency import Latency
 from ran.studies.beams.experiment import BeamExperiment, load

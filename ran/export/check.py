@@ -14,8 +14,8 @@ from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from ran.errors import InputError, unknown_name
+from ran.export.runtime_model import ModelReceiver, RuntimeModel
 from ran.export.slots import SCENARIO, empty_slot, link_of
-from ran.export.twin import ModelReceiver, RuntimeModel
 from ran.link import Link
 from ran.sim.experiment import load
 from receivers import SlotObservation

@@ -16,7 +16,7 @@ from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.request import Request
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import load
-from ran.studies.csi.feedback import kept_bases
+from ran.studies.csi.feedback import cached_bases
 from ran.studies.csi.world import CsiWorld
 from receivers.csi import NeuralCoder, sgcs
 from receivers.csi.frame import Frame, as_complex, unit_norm
@@ -97,7 +97,7 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
     drops = world.kept("test", _NUM_DROPS).v[:, -1]
     flat = np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:]))
     v = torch.from_numpy(flat)
-    base = kept_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)
+    base = cached_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)
     frame, x, x0 = model.framed(v, base)
     card = coder.card
     about = {

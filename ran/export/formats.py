@@ -18,8 +18,8 @@ from ran.export.files import TORCH_METADATA
 from ran.export.graphs import Graph
 from ran.export.litert import litert_to_f16, litert_to_int8, write_litert
 from ran.export.quantisation import to_f16, to_int8
+from ran.export.runtime_model import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from ran.export.savedmodel import SavedModel, write_savedmodel
-from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from receivers import OnnxReceiver, Receiver
 from receivers.onnx.export import write_onnx
 from receivers.onnx.receiver import open_model

@@ -11,8 +11,8 @@ from ran.export.graphs import Graph
 from ran.export.outcome import FileOutcome
 from ran.export.parity import compare_llrs
 from ran.export.quantisation import with_half_buffers
+from ran.export.runtime_model import ModelReceiver, RuntimeModel
 from ran.export.sweep import sweep, sweep_problems
-from ran.export.twin import ModelReceiver, RuntimeModel
 from ran.link import Link
 from receivers.onnx.receiver import open_model
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import torch
 
 from ran.errors import InputError, bad_value
-from ran.export.companions import write_companions
 from ran.export.files import size_and_sha256
 from ran.export.formats import FileFormat
 from ran.export.graphs import Graph, build_graph
@@ -19,10 +18,11 @@ from ran.export.loss import decided_loss, is_within, measured_loss, unknown
 from ran.export.outcome import FileOutcome, Outcome
 from ran.export.parity import compare_bler, compare_llrs
 from ran.export.request import Request
+from ran.export.runtime_model import ModelReceiver, Runtime, RuntimeModel, torch_runtime
+from ran.export.sidecar_files import write_sidecar_files
 from ran.export.slot_target import SlotTarget
 from ran.export.slots import SCENARIO, empty_slot, experiment_of, link_of
 from ran.export.sweep import smallest_slots, sweep, sweep_problems
-from ran.export.twin import ModelReceiver, Runtime, RuntimeModel, torch_runtime
 from ran.export.vectors import write_vectors
 from ran.link import Link
 from ran.link.latency import slot_latency
@@ -50,7 +50,7 @@ def export(request: Request, say: Say = lambda text: None) -> Outcome:
         temporary.mkdir()
         files = [_file(request, experiment, receiver, size, temporary, say) for size in request.num_prb or (None,)]
         outcome = Outcome(request, _place(request.out, files), tuple(files), ())
-        outcome = write_companions(outcome, experiment, _slot_target(request), temporary)
+        outcome = write_sidecar_files(outcome, experiment, _slot_target(request), temporary)
         if outcome.problems and outcome.folder.exists():
             shutil.rmtree(outcome.folder)  # rejected before
         os.replace(temporary, outcome.folder)

@@ -12,7 +12,7 @@ from ran.export.graphs import Graph
 from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
 from ran.export.outcome import FileOutcome, Outcome
 from ran.export.request import DTYPES, Request
-from ran.export.twin import ModelReceiver
+from ran.export.runtime_model import ModelReceiver
 from ran.link import Link
 from receivers import NeuralReceiver, SlotObservation
 

@@ -6,14 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ran.export.companions import copy_consumer
 from ran.export.engine import io_formats, shapes, write_engine
 from ran.export.formats import LitertFormat, SavedModelFormat, TorchFormat
 from ran.export.graphs import Graph, chest, demapper, generic, neural_rx, traced
 from ran.export.half_buffers import write_half_buffers
 from ran.export.outcome import FileOutcome
+from ran.export.runtime_model import ModelReceiver
+from ran.export.sidecar_files import copy_consumer
 from ran.export.slot_target import SlotTarget
-from ran.export.twin import ModelReceiver
 from ran.link import Link
 from receivers import NeuralReceiver, SlotObservation
 from receivers.neural.hybrid import HybridReceiver

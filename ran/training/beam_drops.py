@@ -12,8 +12,8 @@ import torch
 
 from ran.errors import InputError
 from ran.link.streams import stream
+from ran.studies.beams.cached_drops import cached_drops
 from ran.studies.beams.experiment import BeamExperiment, SetB, load
-from ran.studies.beams.kept_drops import kept_drops
 from ran.studies.beams.measurement import decide, fixed_pattern, measured_entries, true_entries
 from ran.studies.beams.report import reported_dbm
 from ran.studies.beams.world import BeamDrops, BeamWorld
@@ -49,7 +49,7 @@ class KeptDrops:
 
     def prepare(self, say: Callable[[str], None]) -> None:
         """Compute the drops, or take them from the cache, and measure them."""
-        drops = kept_drops(self.world, "train", self.total, say)
+        drops = cached_drops(self.world, "train", self.total, say)
         every = np.arange(len(self.world.times_s))
         self.measured = measured_entries(self.world, drops, every)
         self.true = true_entries(self.world, drops, every)

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from ran.training.beam_drops import BeamData
 from ran.training.beam_recipe import BeamRecipe, BeamSchedule
-from ran.training.board import Board
 from ran.training.processes import ALONE, Processes
+from ran.training.tensorboard_log import TensorBoardLog
 from ran.training.trainer import Training
 from receivers.beams import BeamPrediction, BeamTruth
 
@@ -46,9 +46,9 @@ class BeamTrainer(Training):
         out: Path,
         device: str = "cpu",
         processes: Processes = ALONE,
-        board: Board | None = None,
+        tensorboard_log: TensorBoardLog | None = None,
     ) -> None:
-        super().__init__(recipe.schedule, model, out, device, processes, board)
+        super().__init__(recipe.schedule, model, out, device, processes, tensorboard_log)
         self.recipe = recipe
         self.data = BeamData(recipe)
         console = Console(stderr=True, quiet=not processes.is_first)
@@ -70,7 +70,7 @@ class BeamTrainer(Training):
         s = self.recipe.schedule
         return {**means, "drops": self.step * s.batch_drops * s.draws_per_step}
 
-    def looks(self) -> list[dict[str, float]]:
+    def validations(self) -> list[dict[str, float]]:
         """Cross-entropy of the best beam and Top-1 accuracy on the held-out drops of every world."""
         found = []
         for scores, best in self.held_out_scores():

@@ -13,7 +13,7 @@ from torch import Tensor
 from ran.errors import bad_value
 from ran.link.streams import stream
 from ran.studies.csi.experiment import load
-from ran.studies.csi.feedback import kept_bases, one_layer
+from ran.studies.csi.feedback import cached_bases, one_layer
 from ran.studies.csi.world import CsiWorld
 from ran.training.csi_exchange import Exchange, read_exchange
 from ran.training.csi_recipe import CsiRecipe
@@ -64,7 +64,7 @@ class CsiData:
         v = drops.v[:, -1].reshape(-1, *drops.v.shape[3:])
         self.v, self.base = (
             torch.from_numpy(v),
-            kept_bases(self.world.experiment, v[:, None], self.recipe.combination, say),
+            cached_bases(self.world.experiment, v[:, None], self.recipe.combination, say),
         )
         return time.perf_counter() - began
 

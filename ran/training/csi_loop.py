@@ -9,10 +9,10 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from ran.training.board import Board
 from ran.training.csi_drops import CsiData
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.processes import ALONE, Processes
+from ran.training.tensorboard_log import TensorBoardLog
 from ran.training.trainer import Training
 from receivers.csi.frame import as_complex
 from receivers.csi.refinement import Refinement
@@ -36,7 +36,7 @@ class CsiTrainer(Training):
         out: Path,
         device: str = "cpu",
         processes: Processes = ALONE,
-        board: Board | None = None,
+        tensorboard_log: TensorBoardLog | None = None,
     ) -> None:
         self.recipe = recipe
         self.data = CsiData(recipe)
@@ -49,7 +49,7 @@ class CsiTrainer(Training):
         if recipe.init is None:
             self._start(model)
         self.refinement = model
-        super().__init__(recipe.schedule, model, out, device, processes, board)
+        super().__init__(recipe.schedule, model, out, device, processes, tensorboard_log)
 
     def _start(self, model: Refinement) -> None:
         """Begin with transforms: of both sides, or of the one that the other is given for."""
@@ -88,7 +88,7 @@ class CsiTrainer(Training):
         s = self.recipe.schedule
         return {**means, "drops": self.step * s.batch_drops * s.draws_per_step}
 
-    def looks(self) -> list[dict[str, float]]:
+    def validations(self) -> list[dict[str, float]]:
         """SGCS of the held-out samples, through the quantiser."""
         v, base = (t.to(self.device) for t in self.data.held_out())
         reports = None if self.data.indices is None else self.data.indices[self.data.num_train :]

@@ -24,7 +24,7 @@ class Kind:
     """The steps of a training.
 
     check: refuses a bad recipe at once. build_model: by a recipe. trainer: takes a recipe, a model, a folder, a device,
-    processes and a board. write_weights: takes a recipe, the model with the weights to keep, the trainer, the step that
+    processes and a log. write_weights: takes a recipe, the model with the weights to keep, the trainer, the step that
     they are from and the folder. measure: takes the weights' path, a recipe and a number of workers. counted: what the
     log counts beside steps.
     """

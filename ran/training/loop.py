@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from ran.training.arithmetic import prepare
-from ran.training.board import Board
 from ran.training.constellation import points_of, sent_with
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
+from ran.training.tensorboard_log import TensorBoardLog
 from ran.training.trainer import Training
 from ran.training.validation import Validation
 from receivers.neural.receiver import passes_of
@@ -62,12 +62,12 @@ class Trainer(Training):
         out: Path,
         device: str = "cpu",
         processes: Processes = ALONE,
-        board: Board | None = None,
+        tensorboard_log: TensorBoardLog | None = None,
     ) -> None:
         self.recipe = recipe
         s = recipe.schedule
         prepare(model.to(processes.device(device)), s.precision, s.compile)
-        super().__init__(s, model, out, device, processes, board)
+        super().__init__(s, model, out, device, processes, tensorboard_log)
         self.slots = slot_source(recipe, self.device, processes)
         self.validation = Validation(recipe.validation, recipe.seed, recipe.name, self.device)
 
@@ -86,14 +86,14 @@ class Trainer(Training):
             "slots": self.step * self.recipe.schedule.slots_per_step,
         }
 
-    def looks(self) -> list[dict[str, float]]:
+    def validations(self) -> list[dict[str, float]]:
         """One validation per held-out part."""
-        return [dict(vars(look)) for look in self.validation(self.model)]
+        return [dict(vars(measured)) for measured in self.validation(self.model)]
 
-    def score_of(self, looks: list[dict[str, float]]) -> float:
+    def score_of(self, validations: list[dict[str, float]]) -> float:
         """Mean over the parts that are to be won on, not over those that guard."""
         return super().score_of(
-            [look for look, part in zip(looks, self.recipe.validation, strict=True) if not part.guard]
+            [measured for measured, part in zip(validations, self.recipe.validation, strict=True) if not part.guard]
         )
 
     @property
@@ -101,12 +101,12 @@ class Trainer(Training):
         """Whether some of the held-out slots are such that training may not lose on."""
         return bool(self.recipe.schedule.validate_every) and any(part.guard for part in self.recipe.validation)
 
-    def holds(self, looks: list[dict[str, float]]) -> bool:
+    def holds(self, validations: list[dict[str, float]]) -> bool:
         """Whether a validation has lost nothing on the guard slots, which are the same every time."""
         limit = 1 + self.recipe.guard_tolerance
-        parts = zip(looks, self.first_look or [], self.recipe.validation, strict=True)
-        return all(look[self.score] <= limit * first for look, first, part in parts if part.guard)
+        parts = zip(validations, self.first_look or [], self.recipe.validation, strict=True)
+        return all(measured[self.score] <= limit * first for measured, first, part in parts if part.guard)
 
-    def of_board(self, part: int, look: Mapping[str, float]) -> dict[str, float]:
-        bler = look["block_errors"] / look["blocks"]
-        return {f"bler_{part}": bler, f"bit_cross_entropy_{part}": look["bit_cross_entropy"]}
+    def of_log(self, part: int, measured: Mapping[str, float]) -> dict[str, float]:
+        bler = measured["block_errors"] / measured["blocks"]
+        return {f"bler_{part}": bler, f"bit_cross_entropy_{part}": measured["bit_cross_entropy"]}

@@ -27,7 +27,6 @@ from ran.sim.device import checked_device
 from ran.sim.experiment import load as load_experiment
 from ran.sim.files import write_text
 from ran.training.beam_recipe import BeamRecipe
-from ran.training.board import Board
 from ran.training.catalogue import load_recipe, replayed_recipe
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.flops import convolution_flops
@@ -36,6 +35,7 @@ from ran.training.loop import Trainer
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
+from ran.training.tensorboard_log import TensorBoardLog
 from ran.training.trained_range import trained_range
 from ran.training.validation import Validation
 from receivers.neural.weights import load_weights
@@ -127,8 +127,8 @@ def _train(
 ) -> Path:
     """What every process does in a folder that is this recipe's."""
     console = Console(stderr=True, quiet=not processes.is_first)
-    board = Board(out) if tensorboard and processes.is_first else None
-    trainer = kind.trainer(recipe, model, out, device, processes, board)
+    tensorboard_log = TensorBoardLog(out) if tensorboard and processes.is_first else None
+    trainer = kind.trainer(recipe, model, out, device, processes, tensorboard_log)
     if finish and not trainer.checkpoint.is_file():
         raise InputError(f"--finish: {out} holds no checkpoint yet; allowed: a folder with {trainer.checkpoint.name}")
     if trainer.checkpoint.is_file():
@@ -352,14 +352,14 @@ def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
     if not recipe.schedule.validate_every:
         return {}
     rows = trainer.validation_log.rows()
-    looks = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in rows}
+    validations = {(int(row["step"]), int(row["part"])): float(row["bit_cross_entropy"]) for row in rows}
     return {
         "held_out": [
             {
                 "part": number,
                 "guard": part.guard,
-                "before": round(looks[0, number], 5),
-                "after": round(looks[step, number], 5),
+                "before": round(validations[0, number], 5),
+                "after": round(validations[step, number], 5),
             }
             for number, part in enumerate(recipe.validation)
         ]

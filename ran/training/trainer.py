@@ -14,9 +14,9 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor, nn
 
-from ran.training.board import Board
 from ran.training.processes import ALONE, Processes
 from ran.training.step_log import StepLog
+from ran.training.tensorboard_log import TensorBoardLog
 
 
 class Steps(Protocol):
@@ -43,7 +43,7 @@ def learning_rate(step: int, schedule: Steps) -> float:
 class Training(ABC):
     """One training run in a folder: `checkpoint.pt` (resumed from when there), `train.csv` and `validation.csv`.
 
-    processes: those that train together; the first of them writes. board: takes the same numbers as the logs.
+    processes: those that train together; the first of them writes. tensorboard_log: takes the same numbers as the logs.
     """
 
     #: Columns of the two logs, beginning with `step` (and of the second `part`).
@@ -59,13 +59,13 @@ class Training(ABC):
         out: Path,
         device: str = "cpu",
         processes: Processes = ALONE,
-        board: Board | None = None,
+        tensorboard_log: TensorBoardLog | None = None,
     ) -> None:
         self.schedule = schedule
         self.out = out
         self.device = torch.device(processes.device(device))
         self.processes = processes
-        self.board = board
+        self.tensorboard_log = tensorboard_log
         self.model = model.to(self.device)
         self.average = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.optimizer = torch.optim.AdamW(
@@ -87,14 +87,14 @@ class Training(ABC):
         """What the log says of a step besides its number, its learning rate and the time: mean losses by column."""
 
     @abstractmethod
-    def looks(self) -> list[dict[str, float]]:
+    def validations(self) -> list[dict[str, float]]:
         """The columns of `validation.csv` for every held-out part, of the model as it is."""
 
-    def score_of(self, looks: list[dict[str, float]]) -> float:
+    def score_of(self, validations: list[dict[str, float]]) -> float:
         """What is to be least: the mean score over the parts."""
-        return sum(look[self.score] for look in looks) / len(looks)
+        return sum(measured[self.score] for measured in validations) / len(validations)
 
-    def holds(self, looks: list[dict[str, float]]) -> bool:
+    def holds(self, validations: list[dict[str, float]]) -> bool:
         """Whether a validation keeps all guards."""
         return True
 
@@ -103,9 +103,9 @@ class Training(ABC):
         """Whether some of the held-out part is such that training may not lose on it."""
         return False
 
-    def of_board(self, part: int, look: Mapping[str, float]) -> dict[str, float]:
+    def of_log(self, part: int, measured: Mapping[str, float]) -> dict[str, float]:
         """What the TensorBoard log gets of a validation."""
-        return {f"{name}_{part}": value for name, value in look.items()}
+        return {f"{name}_{part}": value for name, value in measured.items()}
 
     @property
     def checkpoint(self) -> Path:
@@ -158,20 +158,20 @@ class Training(ABC):
         """Look at the held-out part with the average weights, and keep these when they are the best so far."""
         trained = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
         self.model.load_state_dict(self.average)
-        looks = self.looks()
+        validations = self.validations()
         self.model.load_state_dict(trained)
         if self.first_look is None:
-            self.first_look = [look[self.score] for look in looks]
-        score = self.score_of(looks)
-        if self.best is None or (score < self.best[self.score] and self.holds(looks)):
+            self.first_look = [measured[self.score] for measured in validations]
+        score = self.score_of(validations)
+        if self.best is None or (score < self.best[self.score] and self.holds(validations)):
             average = {k: v.clone() for k, v in self.average.items()}
             self.best = {"step": self.step, self.score: score, "average": average}
         if not self.processes.is_first:
             return
-        for number, look in enumerate(looks):
-            self.validation_log.add({"step": self.step, "part": number, **look})
-            if self.board is not None:
-                self.board.add("validation", self.step, self.of_board(number, look))
+        for number, measured in enumerate(validations):
+            self.validation_log.add({"step": self.step, "part": number, **measured})
+            if self.tensorboard_log is not None:
+                self.tensorboard_log.add("validation", self.step, self.of_log(number, measured))
 
     def one_step(self) -> dict[str, float]:
         """Take the data of the step and one optimiser step."""
@@ -222,8 +222,8 @@ class Training(ABC):
                 continue
             if self.step % s.log_every == 0 or last:
                 self.log.add(row)
-                if self.board is not None:
-                    self.board.add("train", self.step, {k: v for k, v in row.items() if k != "step"})
+                if self.tensorboard_log is not None:
+                    self.tensorboard_log.add("train", self.step, {k: v for k, v in row.items() if k != "step"})
             if self.step % s.checkpoint_every == 0 or last:
                 self.save()
             progress(row)

@@ -10,9 +10,9 @@ from ran.export.check import check_file
 from ran.export.graphs import build_graph
 from ran.export.request import Request
 from ran.export.run import export
+from ran.export.runtime_model import ModelReceiver, RuntimeModel, torch_runtime
 from ran.export.slots import empty_slot, experiment_of, link_of
 from ran.export.targets import TARGETS
-from ran.export.twin import ModelReceiver, RuntimeModel, torch_runtime
 from receivers import NeuralReceiver
 
 TARGET = TARGETS["aerial-nrx"]

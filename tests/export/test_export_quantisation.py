@@ -16,9 +16,9 @@ from ran.export.info import describe
 from ran.export.loss import decided_loss, is_within, unknown
 from ran.export.parity import LEAST_CORRELATION, compare_llrs
 from ran.export.quantisation import to_f16, to_int8
+from ran.export.runtime_model import ModelReceiver, RuntimeModel, torch_runtime
 from ran.export.slots import empty_slot, experiment_of, link_of
 from ran.export.targets import TARGETS
-from ran.export.twin import ModelReceiver, RuntimeModel, torch_runtime
 from ran.stats import Estimate
 from receivers import NeuralReceiver, OnnxReceiver
 from receivers.onnx.export import write_onnx

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from ran.export.graphs import build_graph
+from ran.export.runtime_model import ModelReceiver, RuntimeModel, torch_runtime
 from ran.export.slots import SCENARIO, empty_slot, experiment_of, link_of
 from ran.export.targets import TARGETS
-from ran.export.twin import ModelReceiver, RuntimeModel, torch_runtime
 from receivers import NeuralReceiver
 from receivers.onnx.least_squares import noise_of
 

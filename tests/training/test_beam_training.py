@@ -68,10 +68,10 @@ def test_loss_falls_on_drops_never_trained_on(name, tmp_path):
         ["schedule.steps=30", "schedule.learning_rate=6e-3", f"model={json.dumps({'name': name, **model})}"],
     )
     trainer = BeamTrainer(recipe, build_model(recipe), tmp_path)
-    before = trainer.looks()[0]["cross_entropy"]
+    before = trainer.validations()[0]["cross_entropy"]
     while trainer.step < recipe.schedule.steps:
         trainer.one_step()
-    assert trainer.looks()[0]["cross_entropy"] < before - 0.05
+    assert trainer.validations()[0]["cross_entropy"] < before - 0.05
 
 
 def test_a_kill_resumes_to_identical_weights(tmp_path, monkeypatch):
@@ -143,10 +143,10 @@ def test_training_for_pairs(tmp_path):
     steps = ["schedule.steps=30", "schedule.learning_rate=6e-3"]
     recipe = load_recipe("tiny.yaml", [*PAIRS, *steps])
     trainer = BeamTrainer(recipe, build_model(recipe), tmp_path)
-    before = trainer.looks()[0]["cross_entropy"]
+    before = trainer.validations()[0]["cross_entropy"]
     while trainer.step < recipe.schedule.steps:
         trainer.one_step()
-    assert trainer.looks()[0]["cross_entropy"] < before - 0.3
+    assert trainer.validations()[0]["cross_entropy"] < before - 0.3
     weights = run("tiny.yaml", tmp_path / "out", [*PAIRS, "schedule.steps=1"])
     changes = ("task=pairs", "set_b.size=32")
     assert not export_beams(str(weights), tmp_path / "export", "spots.yaml", changes).problems

@@ -60,10 +60,10 @@ def _alone(tmp_path, monkeypatch, tmp_path_factory):
 def test_sgcs_rises_on_drops_never_trained_on(tmp_path):
     recipe = load_recipe("tiny.yaml", ["schedule.steps=60", "schedule.learning_rate=3e-3", "schedule.batch_drops=64"])
     trainer = CsiTrainer(recipe, build_model(recipe), tmp_path)
-    before = trainer.looks()[0]["sgcs"]
+    before = trainer.validations()[0]["sgcs"]
     while trainer.step < recipe.schedule.steps:
         trainer.one_step()
-    assert trainer.looks()[0]["sgcs"] > before
+    assert trainer.validations()[0]["sgcs"] > before
 
 
 def test_a_kill_resumes_to_identical_weights_and_the_card_is_whole(tmp_path, monkeypatch):

@@ -17,12 +17,12 @@ from torch import nn
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
 from ran.training.arithmetic import prepare
-from ran.training.board import Board
 from ran.training.catalogue import load_recipe
 from ran.training.flops import convolution_flops
 from ran.training.loop import Trainer
 from ran.training.offsets import Offsets
 from ran.training.processes import Processes
+from ran.training.tensorboard_log import TensorBoardLog
 from ran.training.train import build_model, run
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.refined_blind import RefinedBlindReceiver
@@ -239,7 +239,7 @@ def test_two_processes_take_the_same_steps_as_one(recipe_file, tmp_path):
 def test_a_missing_tensorboard_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(InputError, match="tensorboard is not installed"):
-        Board(tmp_path)
+        TensorBoardLog(tmp_path)
 
 
 def test_recipes_may_build_on_another(tmp_path):

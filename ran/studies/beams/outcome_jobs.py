@@ -15,9 +15,9 @@ from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint
 from ran.registry.lookup import is_user_file
 from ran.sim.identity import digest
+from ran.studies.beams.cached_drops import SHARD, cached_drops, cached_part, is_cached
 from ran.studies.beams.catalogue import build_predictor, predictor_fingerprint, refusal
 from ran.studies.beams.experiment import BeamExperiment
-from ran.studies.beams.kept_drops import SHARD, is_kept, kept_drops, kept_part
 from ran.studies.beams.measurement import Decision, decide
 from ran.studies.beams.metrics import Outcomes, outcomes_of
 from ran.studies.beams.setting import Setting, settings_of
@@ -205,7 +205,7 @@ class BeamRequest:
         return [
             Job((), shard, f"{shard.split} drops {shard.shard * SHARD + 1} to {(shard.shard + 1) * SHARD}")
             for shard in wanted
-            if not is_kept(self.worker.world(shard.speed_kmh), shard.split, shard.shard)
+            if not is_cached(self.worker.world(shard.speed_kmh), shard.split, shard.shard)
         ]
 
     def _key(self, place: Evaluation) -> str:
@@ -309,7 +309,7 @@ class BeamWorker:
         wanted: DropShard | Evaluation = job.work
         if isinstance(wanted, DropShard):
             first = wanted.shard * SHARD
-            kept_part(self.world(wanted.speed_kmh), wanted.split, range(first, first + SHARD))
+            cached_part(self.world(wanted.speed_kmh), wanted.split, range(first, first + SHARD))
             return {}
         return dict.fromkeys(job.keys, self._evaluated(wanted))
 
@@ -359,7 +359,7 @@ class BeamWorker:
         setting, place = wanted.setting, (wanted.setting, wanted.first, wanted.stop)
         if self._decisions[0] != place:
             world = self.world(setting.speed_kmh)
-            drops = kept_part(world, "test", range(wanted.first, wanted.stop))
+            drops = cached_part(world, "test", range(wanted.first, wanted.stop))
             numbers = range(world.experiment.timing.num_decisions)
             self._decisions = place, [decide(world, drops, n, setting.set_b, setting.every) for n in numbers]
         return self._decisions[1]
@@ -368,7 +368,7 @@ class BeamWorker:
         known_for, training = self._training
         if known_for != setting or training is None:
             world = self.world(setting.speed_kmh)
-            drops = kept_drops(world, "train", world.experiment.num_fit_drops)
+            drops = cached_drops(world, "train", world.experiment.num_fit_drops)
             training = decide(world, drops, 0, setting.set_b, setting.every)
             self._training = setting, training
         return training

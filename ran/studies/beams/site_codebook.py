@@ -10,7 +10,7 @@ from channels.arrays.learned_codebook import learn_beams
 from channels.paths import path_phases
 from ran.errors import InputError
 from ran.link.streams import stream
-from ran.studies.beams.kept_drops import kept_arrays, kept_drops
+from ran.studies.beams.cached_drops import cached_arrays, cached_drops
 from ran.studies.beams.sources import Instant
 from ran.studies.beams.world import BLOCK, BeamDrops, BeamWorld
 
@@ -35,7 +35,7 @@ def site_beams(world: BeamWorld, size: int) -> tuple[np.ndarray, np.ndarray]:
     if found is None:
         name = f"{world.scenario_id[:32]}-{world.experiment.seed}-learned-{size}-of-{count}-v{_VERSION}"
         shapes = {"weights": (len(world.positions), size), "cosines": (size, 2)}
-        kept = kept_arrays(name, shapes, lambda: _learned(world, size, count))
+        kept = cached_arrays(name, shapes, lambda: _learned(world, size, count))
         found = world.learned[size] = kept["weights"], kept["cosines"]
     return found
 
@@ -43,7 +43,7 @@ def site_beams(world: BeamWorld, size: int) -> tuple[np.ndarray, np.ndarray]:
 def seen_by_site_beams(world: BeamWorld, drops: BeamDrops, size: int) -> BeamDrops:
     """The same drops with the true L1-RSRP of the site's beams in place of the pool."""
     weights, stop = torch.from_numpy(site_beams(world, size)[0]), drops.first + drops.num_drops
-    all_of_them = kept_drops(world, drops.split, stop, weights=weights)
+    all_of_them = cached_drops(world, drops.split, stop, weights=weights)
     return BeamDrops(
         all_of_them.rsrp_dbm[drops.first :], all_of_them.users_m[drops.first :], drops.times_s, drops.split, drops.first
     )

@@ -32,7 +32,7 @@ import torch
 from ran.config.yaml_file import dump
 from ran.errors import InputError, bad_value
 from ran.studies.csi.experiment import CsiExperiment
-from ran.studies.csi.feedback import kept_bases
+from ran.studies.csi.feedback import cached_bases
 from ran.studies.csi.world import CsiWorld
 from receivers.csi import NeuralCoder, pair_of
 
@@ -82,7 +82,7 @@ def write_csi(
         except ValueError as error:
             raise InputError(f"--weights: {error}") from None
         of_base = coder.card["base"]
-        base = kept_bases(experiment, v, int(of_base["combination"]), say)
+        base = cached_bases(experiment, v, int(of_base["combination"]), say)
         arrays["base"] = _as_real(base.numpy())
         arrays["reports"] = coder.encode(torch.from_numpy(np.ascontiguousarray(flat)), base)
         about |= {

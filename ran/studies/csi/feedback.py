@@ -14,7 +14,7 @@ import torch
 from ran.errors import InputError, bad_value, unknown_name
 from ran.phy.csi.codebooks import Codebook, codebook, through_reports
 from ran.sim.identity import digest
-from ran.studies.beams.kept_drops import has_arrays, kept_arrays
+from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.world import CsiWorld
 from receivers.csi import NeuralCoder, SparseCoder, TransformCoder
@@ -44,7 +44,7 @@ class Bases:
         return torch.from_numpy(base), bits
 
 
-def kept_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say: Say) -> torch.Tensor:
+def cached_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say: Say) -> torch.Tensor:
     """Precoders decoded from enhanced type II reports on every layer of `v` by itself, from the cache or computed.
 
     v complex64 [num_drops, num_layers, num_units, num_ports]; returns [num_drops * num_layers, num_units, num_ports].
@@ -60,7 +60,7 @@ def kept_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say: 
             return {"base": through_reports(part[:, None], config)[0][:, 0]}
 
         name = f"csi-base-{hashlib.sha256(part.tobytes()).hexdigest()[:32]}-{digest(config.__dict__)[:16]}"
-        parts.append(kept_arrays(name, {"base": part.shape}, compute)["base"])
+        parts.append(cached_arrays(name, {"base": part.shape}, compute)["base"])
     return torch.from_numpy(np.concatenate(parts))
 
 
@@ -208,11 +208,11 @@ class TransformFeedback(Feedback):
         def compute() -> dict[str, np.ndarray]:
             say(f"fitting a transform of {self.coder.num_bits} bits")
             v = world.kept("train", e.num_fit_drops, say).v[:, -1]
-            base = None if self.combination is None else kept_bases(e, v, self.combination, say)
+            base = None if self.combination is None else cached_bases(e, v, self.combination, say)
             found = self.coder.fit(flat_of(v), base).state()
             return {name: _padded(found[name], shapes[name]) for name in shapes}
 
-        state = kept_arrays(self._kept_as(world), shapes, compute)
+        state = cached_arrays(self._kept_as(world), shapes, compute)
         used = int((state["bits"] > 0).sum())
         cut = {"basis": state["basis"][:, :used], "bits": state["bits"][:used], "levels": state["levels"][:used]}
         self.coder.load({**state, **cut})

@@ -11,7 +11,7 @@ import torch
 from ran.errors import bad_value, unknown_name
 from ran.link.catalogue import construct
 from ran.sim.identity import digest
-from ran.studies.beams.kept_drops import has_arrays, kept_arrays
+from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
 from ran.studies.csi.feedback import FEEDBACK, Feedback, Say, flat_of
 from ran.studies.csi.world import CsiWorld, precoders
@@ -140,6 +140,6 @@ def _fitted_predictor(world: CsiWorld, say: Say) -> LinearPredictor:
         flat = torch.from_numpy(np.ascontiguousarray(history.reshape(-1, count, *history.shape[3:])))
         return {"weights": predictor.fit(flat, flat_of(future)).weights.numpy()}
 
-    found = kept_arrays(_kept_as(world), {"weights": (places, count)}, compute)
+    found = cached_arrays(_kept_as(world), {"weights": (places, count)}, compute)
     predictor.weights = torch.from_numpy(found["weights"])
     return predictor

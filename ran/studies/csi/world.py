@@ -13,7 +13,7 @@ import torch
 from ran.link.catalogue import build_channel, channel_fingerprint, without_defaults
 from ran.link.streams import stream
 from ran.sim.identity import digest
-from ran.studies.beams.kept_drops import has_arrays, kept_arrays
+from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.observation import observed
 
@@ -155,7 +155,7 @@ class CsiWorld:
         return BLOCK * max(1, _BLOCKS_PER_FILE // len(self.experiment.timing.times_s))
 
     def kept(self, split: Split, count: int, say: Callable[[str], None] = lambda text: None) -> CsiDrops:
-        """The first `count` drops, from the cache of `ran.studies.beams.kept_drops` or computed and kept there."""
+        """The first `count` drops, from the cache of `ran.studies.beams.cached_drops` or computed and kept there."""
         files = range(-(-count // self.drops_per_file))
         parts = [self.kept_file(split, number, say) for number in files]
         return CsiDrops(*(np.concatenate([p[name] for p in parts])[:count] for name in ("v", "true", "gains")))
@@ -174,7 +174,7 @@ class CsiWorld:
             found = [self.drops(split, block) for block in range(number * num_blocks, (number + 1) * num_blocks)]
             return {name: np.concatenate([getattr(d, name) for d in found]) for name in shapes}
 
-        return kept_arrays(self._file_name(split, number), shapes, compute)
+        return cached_arrays(self._file_name(split, number), shapes, compute)
 
     def has_file(self, split: Split, number: int) -> bool:
         """Whether the cache has that file."""

@@ -8,7 +8,7 @@ from typing import Any
 from ran.errors import InputError
 
 
-class Board:
+class TensorBoardLog:
     """Scalars for TensorBoard in the folder `board` of a training; needs the extra `tensorboard`."""
 
     def __init__(self, out: Path) -> None:

@@ -33,7 +33,7 @@ for name, found in outputs.items():
 '''
 
 
-def write_companions(outcome: Outcome, experiment: Experiment, target: SlotTarget, folder: Path) -> Outcome:
+def write_sidecar_files(outcome: Outcome, experiment: Experiment, target: SlotTarget, folder: Path) -> Outcome:
     """Write them into `folder`; returns the outcome with notes on what was made, or could not be."""
     contract = CONTRACTS[target.contract]
     described = {

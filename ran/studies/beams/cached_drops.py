@@ -22,7 +22,7 @@ from ran.studies.beams.world import BeamDrops, BeamWorld, Split
 SHARD = 64
 
 
-def kept_drops(
+def cached_drops(
     world: BeamWorld,
     split: Split,
     count: int,
@@ -33,17 +33,17 @@ def kept_drops(
 
     A damaged file is written again; where the folder cannot be written drops are computed every time.
     """
-    return kept_part(world, split, range(count), say, weights)
+    return cached_part(world, split, range(count), say, weights)
 
 
-def kept_part(
+def cached_part(
     world: BeamWorld,
     split: Split,
     wanted: range,
     say: Callable[[str], None] = lambda text: None,
     weights: torch.Tensor | None = None,
 ) -> BeamDrops:
-    """Consecutive drops of a split; everything else as of `kept_drops`."""
+    """Consecutive drops of a split; everything else as of `cached_drops`."""
     parts = []
     num_beams = (world.pool_weights if weights is None else weights).shape[1]
     shape = (SHARD, len(world.times_s), world.experiment.num_rx_beams, num_beams)
@@ -57,7 +57,7 @@ def kept_part(
             drops = world.drops(split, first, SHARD, weights)
             return {"rsrp_dbm": drops.rsrp_dbm, "users_m": drops.users_m}
 
-        found = kept_arrays(_name(world, split, shard, weights), shapes, compute)
+        found = cached_arrays(_name(world, split, shard, weights), shapes, compute)
         parts.append((found["rsrp_dbm"], found["users_m"]))
     begin = shards.start * SHARD
     own = slice(wanted.start - begin, wanted.stop - begin)
@@ -65,7 +65,7 @@ def kept_part(
     return BeamDrops(rsrp, users, world.times_s, split, wanted.start)
 
 
-def is_kept(world: BeamWorld, split: Split, shard: int) -> bool:
+def is_cached(world: BeamWorld, split: Split, shard: int) -> bool:
     """Whether the cache has a file for the drops `shard * SHARD` and on, with the pool's beams."""
     return has_arrays(_name(world, split, shard))
 
@@ -79,7 +79,7 @@ def _folder() -> Path:
     return cache_directory() / "beams"
 
 
-def kept_arrays(
+def cached_arrays(
     name: str, shapes: Mapping[str, tuple[int, ...]], compute: Callable[[], dict[str, np.ndarray]]
 ) -> dict[str, np.ndarray]:
     """Arrays of these names and shapes from the cache, or computed and kept there."""
