@@ -184,6 +184,7 @@ def measure(
     with ProgressLine() as line:
         rows = measurement_errors(file, slots, line.say if line.is_terminal else lambda text: None)
     print_errors(str(file), rows)
+    answer(file=file, errors=rows)
     if out is not None:
         write_text(out, as_csv(rows))
 
