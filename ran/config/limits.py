@@ -32,6 +32,8 @@ def _limits(low: float, high: float, reason: str, *names: str) -> dict[str, Limi
 
 
 LIMITS: dict[str, Limit] = {
+    # Interference
+    **_limits(0, 1, "shares of the waveform", "start", "stop"),
     # Propagation
     **_limits(0, 1e5, "30 km of detour last 100 µs", "delay_spread_ns", "prior_delay_spread_ns"),
     **_limits(0, 1e6, "a satellite's at 30 GHz is below 1 MHz", "max_doppler_hz", "prior_max_doppler_hz", "max_cfo_hz"),

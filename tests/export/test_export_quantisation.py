@@ -56,7 +56,7 @@ def test_networks_alone_are_smaller(dtype, whole, tmp_path):
     kinds = Counter(tensor.data_type for tensor in graph.initializer)
     assert kinds[onnx.TensorProto.FLOAT16 if dtype == "f16" else onnx.TensorProto.INT8] > 10
     assert f"dtype: {dtype}" in describe(smaller)
-    assert "as it was exported" in describe(smaller)
+    assert "state: as it was exported" in describe(smaller)
     found = compare_llrs(link, OnnxReceiver(str(path)), OnnxReceiver(str(smaller)), ESN0_DB, 2, "simulated")
     assert LEAST_CORRELATION[dtype] < found.correlation < 1 - 1e-11  # float16 is not float32
     assert torch.isfinite(torch.tensor(found.max_difference))

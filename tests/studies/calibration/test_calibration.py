@@ -123,7 +123,11 @@ def test_spreads_follow_the_large_scale_parameters(tmp_path: Path) -> None:
     assert 10 < result.percentile("asd", 50).estimate.value < 30
     assert 35 < result.percentile("asa", 50).estimate.value < 70
     assert result.percentile("zsd", 50).estimate.value < result.percentile("zsa", 50).estimate.value < 20
-    assert write_results([result], tmp_path).read_text(encoding="utf-8").count("<polyline") == 10
+    page = write_results([result], tmp_path).read_text(encoding="utf-8")
+    for metric in ("coupling_loss", "sir", "sinr", *spreads):
+        curve, _ = distribution_figure([result], metric).axes[0].get_lines()
+        assert np.isfinite(curve.get_xdata()).all()
+        assert f"{metric.replace('_', '-')}.svg" in page, metric
 
 
 def test_channels_of_a_network() -> None:
