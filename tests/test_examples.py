@@ -140,6 +140,7 @@ def test_a_sionna_receiver_beside_ours():
         ran.simulate({**values, "esn0_db": [-2.0], "receivers": [{**theirs[0], "num_prb": 8}]})
 
 
+@pytest.mark.slow  # tests/receivers/test_sionna_receivers.py has the same with fewer slots
 def test_our_receiver_in_a_link_of_sionna():
     lost = runpy.run_path(str(EXAMPLES / "receiver_in_sionna.py"))["blocks_lost"](24)
     assert 0 < lost["blind"] < 24

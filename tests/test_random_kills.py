@@ -50,7 +50,10 @@ VERBS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         ("beams.csv",),
     ),
     "csi": (
-        ("csi", "csi-uma-32ports", "--set", "feedback=[ideal, type-one]", "--set", "throughput=null", *_FEW_DROPS),
+        (
+            *("csi", "csi-uma-32ports", "--set", "feedback=[ideal, type-one]"),
+            *("--set", "throughput={num_users: [1], snr_db: [10]}", *_FEW_DROPS),
+        ),
         "run",
         ("csi.csv",),
     ),
@@ -63,7 +66,11 @@ VERBS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         ("results.csv",),
     ),
     "calibrate": (("calibrate", "umi-30ghz", "--drops", "40"), "run", ("calibration.csv",)),
-    "data": (("data", "pusch-receivers", *_LINK, "--drops", "400", "--chunk-drops", "8"), "set.h5", ("",)),
+    "data": (
+        ("data", "pusch-receivers", *_LINK, "--set", "esn0_db=[0,5]", "--drops", "400", "--chunk-drops", "8"),
+        "set.h5",
+        ("",),
+    ),
     "train": (
         (
             "train", "pusch-hybrid", "--set", "schedule.steps=30", "--set", "schedule.checkpoint_every=3", "--set",

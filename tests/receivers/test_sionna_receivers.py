@@ -72,7 +72,7 @@ def test_another_configuration_is_refused():
         SionnaReceiver(lambda y, no: y, pusch_configs(Carrier(num_prb=8), Pusch())).check_slot(batch.observation)
 
 
-@pytest.mark.parametrize("name", ["one layer", "two users of two layers"])
+@pytest.mark.parametrize("name", ["one layer", pytest.param("two users of two layers", marks=pytest.mark.slow)])
 def test_sionna_loses_the_same_blocks_in_our_link(name):
     link, batch, configs = _case(name, *{"one layer": (-4.0, 32)}.get(name, (1.5, 12)))
     sender = PUSCHTransmitter(configs)
