@@ -20,10 +20,9 @@ from ran.bench.measure import Measured, measure
 from ran.bench.page import Result, as_json, as_markdown, draw_scaling
 from ran.bench.row import Effort
 from ran.bench.scaling import measure_scaling
-from ran.config.host import cpu_model
+from ran.config.host import available_cores, cpu_model
 from ran.config.provenance import versions
 from ran.errors import InputError
-from ran.sim.executor import available_cores
 from ran.sim.files import write_text
 
 

@@ -12,9 +12,10 @@ from ran.bench.measure import one_thread
 from ran.bench.row import Side
 from ran.bench.slot_rows import slot_config
 from ran.bench.timing import rate
+from ran.config.host import available_cores
 from ran.link import Link, LinkConfig
 from ran.phy.ldpc import warm_up
-from ran.sim.executor import Executor, available_cores
+from ran.sim.executor import Executor
 from ran.sim.experiment import Experiment
 from ran.sim.identity import scenario_id
 from ran.sim.simulation import Build, build_simulation

@@ -55,7 +55,8 @@ def calibrate(
         raise InputError(f"--{error}") from None
     chosen = select(setups or [], release)
     from ran.cli.progress import ProgressLine
-    from ran.studies.calibration.page import CSV, make_folder, summary, write_results
+    from ran.sim.files import make_folder
+    from ran.studies.calibration.page import CSV, summary, write_results
     from ran.studies.calibration.run import DropWorker, Request, calibrate_all, named
     from ran.studies.job import JobProgram
 

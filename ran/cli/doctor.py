@@ -44,8 +44,8 @@ def optional_parts(requirements: Sequence[str]) -> dict[str, list[str]]:
 
 def doctor() -> None:
     """Print versions, cores, GPU, and the optional parts that are installed."""
+    from ran.config.host import available_cores
     from ran.config.provenance import package_version, versions
-    from ran.sim.executor import available_cores
 
     rows = dict(versions())
     rows["system"] = f"{platform.system()} {platform.release()} {platform.machine()}"

@@ -64,8 +64,9 @@ def report_again(folder: Path, out: Path) -> bool:
     """Write the report of a study made of jobs from its store alone, and print its table; False where a folder holds
     none, `InputError` where its study is not complete or not shipped."""
     from ran.errors import InputError
+    from ran.sim.files import make_folder
     from ran.studies.folder import kind_of, load_jobs
-    from ran.studies.job_sweep.page import make_folder, write_sweep
+    from ran.studies.job_sweep.page import write_sweep
     from ran.studies.job_sweep.run import sweep_in
     from ran.studies.kind import kinds, results_in, study_kind
 

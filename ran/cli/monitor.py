@@ -48,7 +48,8 @@ def watch(
     from ran.cli.progress import ProgressLine
     from ran.cli.receiver_option import receiver_blocks
     from ran.errors import InputError
-    from ran.studies.monitor.page import CSV, folder_for, summaries, write_results
+    from ran.sim.files import make_folder
+    from ran.studies.monitor.page import CSV, summaries, write_results
     from ran.studies.monitor.reference import load_reference
     from ran.studies.monitor.run import monitor
 
@@ -58,7 +59,8 @@ def watch(
         raise InputError(f"DATA: got {str(data)!r}, which is not there; allowed: a data set or a recording")
     block = dict(receiver_blocks([receiver or weights])[0])
     reference = load_reference(weights)
-    folder = folder_for(out or Path("runs") / f"monitor-{data.stem}")
+    folder = out or Path("runs") / f"monitor-{data.stem}"
+    make_folder(folder)  # before slots are gone through, so that nothing is lost
     with ProgressLine() as line:
         found = monitor(data, block, reference, config, tuple(overrides or ()), line.say)
     page = write_results(found, folder)
@@ -108,10 +110,11 @@ def measure(
     counted with labels. Writes detection.json and roc.png.
     """
     from ran.cli.progress import ProgressLine
+    from ran.sim.files import make_folder
     from ran.studies.monitor.detection import lines, measure_detection, write_detection
-    from ran.studies.monitor.page import folder_for
 
-    folder = folder_for(out or Path("runs") / f"monitor-measure-{Path(weights).stem}")
+    folder = out or Path("runs") / f"monitor-measure-{Path(weights).stem}"
+    make_folder(folder)
     with ProgressLine() as line:
         found = measure_detection(weights, slots, windows, line.say)
     write_detection(found, folder)

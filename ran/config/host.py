@@ -22,7 +22,7 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def num_cores() -> int:
+def available_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -41,7 +41,7 @@ def command_line() -> str:
 
 def made_here() -> dict[str, str]:
     """Command, machine and versions, for the foot of a page."""
-    cores = num_cores()
+    cores = available_cores()
     return {
         "command": command_line(),
         "machine": f"{cpu_model()}, {cores} core{'' if cores == 1 else 's'}",

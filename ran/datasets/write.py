@@ -19,13 +19,14 @@ from typing import Any
 
 import torch
 
+from ran.config.host import available_cores
 from ran.datasets.container import Container, check_suffix, create, open_container
 from ran.datasets.header import Header, build_header
 from ran.datasets.request import DataRequest, data_identity
 from ran.datasets.slots import simulate_chunk
 from ran.errors import InputError
 from ran.link import Link, NonFiniteError
-from ran.sim.executor import Executor, RunStopped, available_cores
+from ran.sim.executor import Executor, RunStopped
 from ran.sim.experiment import Experiment
 from ran.sim.identity import canonical_json, first_difference
 from ran.sim.lock import lock

@@ -43,13 +43,6 @@ def refuse_unguarded_script() -> None:
         os._exit(_UNGUARDED)
 
 
-def available_cores() -> int:
-    """Cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 #: A piece of work, and the answer to it.
 Work = TypeVar("Work")
 Got = TypeVar("Got")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ran.config.host import available_cores
 from ran.sim.budget_results import BUDGET_CSV, write_budget_csv
 from ran.sim.device import device_kind
 from ran.sim.drive import Listener, PointStatus, Silence, Status, drive, executor_of
-from ran.sim.executor import Workers, available_cores
+from ran.sim.executor import Workers
 from ran.sim.experiment import Experiment
 from ran.sim.failures import TRACEBACKS, ReceiversFailed, tracebacks
 from ran.sim.files import write_text

@@ -18,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from safetensors.numpy import load, save
 
-from ran.sim.executor import Pool, available_cores
+from ran.config.host import available_cores
+from ran.sim.executor import Pool
 from ran.sim.identity import digest
 from ran.sim.in_process import InThisProcess
 from ran.sim.store import Store

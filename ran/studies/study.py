@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ran.config.host import available_cores
 from ran.errors import InputError, ReceiverRefused
 from ran.sim.device import device_kind
 from ran.sim.drive import Listener, Order, Silence, drive, executor_of, in_order
-from ran.sim.executor import Workers, available_cores
+from ran.sim.executor import Workers
 from ran.sim.experiment import Experiment
 from ran.sim.failures import TRACEBACKS, ReceiversFailed, tracebacks
 from ran.sim.files import write_text

@@ -181,7 +181,7 @@ DAMAGE = {
     ),
     "key": (
         f"UPDATE outcomes SET task_id = 'x' || substr(task_id, 2) WHERE rowid = {OUTCOME.format(0)}",
-        "(of an unknown task, drops 0 to ",
+        "(of an unknown task, drops 0 to 19 as it reads)",
     ),
     "count": (
         f"UPDATE outcomes SET block_errors = block_errors + 1 WHERE rowid = {OUTCOME.format(2)}",

@@ -13,7 +13,7 @@ from ran.errors import InputError
 from ran.report.figures import Picture, as_file
 from ran.report.palette import swatch
 from ran.report.template import page_template
-from ran.sim.files import write_text
+from ran.sim.files import make_folder, write_text
 from ran.stats import Notation, csv_cells
 from ran.studies.calibration.picture import distribution_figure, distributions_figure
 from ran.studies.calibration.run import PERCENTILES, Calibration, Percentile
@@ -33,14 +33,6 @@ def write_results(results: Sequence[Calibration], out: Path) -> Path:
     write_text(out / CSV, _as_csv(results))
     write_text(out / PAGE, _as_page(results))
     return out / PAGE
-
-
-def make_folder(out: Path) -> None:
-    """The folder, for calls before a run; `InputError` where it cannot be made."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
 
 
 def summary(results: Sequence[Calibration]) -> str:

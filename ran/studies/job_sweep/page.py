@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ran import __version__
-from ran.errors import InputError
 from ran.report.template import page_part, page_template
-from ran.sim.files import write_text
+from ran.sim.files import make_folder, write_text
 from ran.stats import Estimate, Notation, csv_cells
 from ran.studies.job_sweep.run import PAGES, PartFound, SweepFound
 from ran.studies.sweep.request import shown
@@ -28,14 +27,6 @@ def write_sweep(found: SweepFound, out: Path) -> Path:
     write_text(out / CSV, as_csv(found))
     write_text(out / PAGE, _page(found, {key: f"{key}/{page.name}" for key, page in pages.items()}))
     return out / PAGE
-
-
-def make_folder(path: Path) -> None:
-    """The folder; `InputError` where it cannot be made."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def as_csv(found: SweepFound) -> str:

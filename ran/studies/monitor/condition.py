@@ -7,11 +7,11 @@ from typing import Any
 
 import torch
 
-from ran.errors import InputError, ReceiverRefused
+from ran.errors import ReceiverRefused
 from ran.link import Link
 from ran.link.catalogue import build_receiver
 from ran.sim.simulation import build_simulation
-from ran.studies.monitor.reference import Reference, load_reference
+from ran.studies.monitor.reference import Reference, load_reference, reference_path
 from ran.studies.monitor.windows import WINDOW, timeline
 from ran.studies.robustness.conditions import Condition, Conditions
 from ran.studies.robustness.outcome import Outcome
@@ -62,10 +62,9 @@ def _references(blocks: Sequence[Mapping[str, Any]]) -> dict[str, tuple[dict[str
     for block in blocks:
         if block["name"] == "neural":
             weights = str(block["weights"])
-            try:
-                reference = load_reference(weights)
-            except InputError:
-                continue
+            if not reference_path(weights).is_file():
+                continue  # without one there is nothing to compare with; one that is damaged is an error
+            reference = load_reference(weights)
             plain = {key: value for key, value in block.items() if key != "label"}
             found[str(block.get("label", "neural"))] = plain, reference
     return found

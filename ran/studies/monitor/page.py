@@ -10,7 +10,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ran.errors import InputError
 from ran.report.figures import data_address
 from ran.report.template import page_template
 from ran.sim.files import write_text
@@ -23,15 +22,6 @@ from receivers.monitoring.inputs import STATISTICS
 CSV, JSON, PAGE = "monitor.csv", "monitor.json", "monitor.html"
 #: Stretches of alarms that the page lists.
 _MOST_LISTED = 100
-
-
-def folder_for(out: Path) -> Path:
-    """The folder, made if need be: before slots are gone through, so that nothing is lost. `InputError` where not."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
-    return out
 
 
 def write_results(found: Monitoring, out: Path) -> Path:

@@ -57,6 +57,11 @@ class Condition(Config):
         """Whether blocks are counted at given points, and no waterfall is searched."""
         return bool(self.points_db) or "link_budget" in self.change
 
+    @property
+    def unit(self) -> str:
+        """Of the points: dB of Es/N0, or dBm of transmit power with a link budget."""
+        return "dBm" if "link_budget" in self.change else "dB"
+
 
 class Conditions(Config):
     """All conditions and what they change. range_db: of conditions that have none of their own."""

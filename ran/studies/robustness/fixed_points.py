@@ -38,9 +38,9 @@ def verdict_at_points(own: Sequence[PointResult], other: Sequence[PointResult]) 
     return "not worse"
 
 
-def lost_at(points: Sequence[PointResult]) -> str:
-    """Shares of blocks lost, in words."""
-    return ", ".join(f"{percent(point.bler)} at {point.esn0_db:g} dB".replace("-", "−") for point in points)
+def lost_at(points: Sequence[PointResult], unit: str = "dB") -> str:
+    """Shares of blocks lost, in words. unit: of the points, dB of Es/N0, or dBm of transmit power."""
+    return ", ".join(f"{percent(point.bler)} at {point.esn0_db:g} {unit}".replace("-", "−") for point in points)
 
 
 def _verdict(own: PointResult, other: PointResult) -> Literal["not worse", "worse", "undecided"]:

@@ -56,7 +56,7 @@ def cell(outcome: Outcome) -> str:
     if outcome.verdict == "refused":
         return "refused"
     if outcome.condition.has_fixed_points:
-        return f"lost {lost_at(outcome.points)}"
+        return f"lost {lost_at(outcome.points, outcome.condition.unit)}"
     if outcome.gain.is_known:
         return str(outcome.gain)
     return f"at {outcome.crossing} dB" if outcome.crossing.is_known else f"not at {percent(TARGET_BLER)}"
