@@ -27,7 +27,8 @@ class IsHdf5(ValueError):
 def read_matlab(path: Path, names: Collection[str] = (), most_bytes: int = 4 * 2**30) -> dict[str, NDArray[Any]]:
     """The arrays of these names, or all. `ValueError` in one line for a file that is damaged or whose arrays are larger
     than `most_bytes` in all; `IsHdf5` for version 7.3."""
-    command = [sys.executable, str(Path(__file__).resolve()), str(path), str(most_bytes), *names]
+    # -P: what lies beside this file shadows no module that scipy imports
+    command = [sys.executable, "-P", str(Path(__file__).resolve()), str(path), str(most_bytes), *names]
     done = subprocess.run(command, capture_output=True, check=False)
     if done.returncode == _IS_HDF5:
         raise IsHdf5(f"{path}: is a MATLAB file of version 7.3")

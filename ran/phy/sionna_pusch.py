@@ -4,12 +4,38 @@ from __future__ import annotations
 
 from typing import Any
 
+from ran.errors import bad_value
 from ran.phy.config import Carrier, Pusch, Users
 from ran.phy.pusch import assign_ports
 
+_OF_CARRIER = {"subcarrier_spacing_khz", "num_prb", "n_cell_id", "slot_number"}
+_OF_PUSCH = {
+    "mapping_type", "start_symbol", "num_symbols", "mcs_table", "mcs_index", "num_layers", "n_rnti", "n_id", "dmrs",
+    "num_antenna_ports", "tpmi",
+    # of receivers' memory alone, which Sionna does not limit
+    "max_num_layers", "limited_buffer",
+}  # fmt: skip
+_OF_DMRS = {
+    "type_a_position", "additional_position", "num_cdm_groups_without_data", "n_id", "n_scid", "config_type", "length",
+}  # fmt: skip
+
+
+def _check(carrier: Carrier, pusch: Pusch) -> None:
+    for title, block, taken in (
+        ("carrier", carrier, _OF_CARRIER), ("pusch", pusch, _OF_PUSCH), ("pusch.dmrs", pusch.dmrs, _OF_DMRS)
+    ):  # fmt: skip
+        for name, field in type(block).model_fields.items():
+            value, default = getattr(block, name), field.get_default(call_default_factory=True)
+            if name not in taken and value != default:
+                raise bad_value(f"{title}.{name}", value, f"{default!r}, Sionna's configuration has no other")
+
 
 def pusch_configs(carrier: Carrier, pusch: Pusch, users: Users | None = None) -> list[Any]:
-    """A `sionna.phy.nr.PUSCHConfig` per user, for `PUSCHTransmitter` and the receivers of `receivers.from_sionna`."""
+    """A `sionna.phy.nr.PUSCHConfig` per user, for `PUSCHTransmitter` and the receivers of `receivers.from_sionna`.
+
+    `InputError` for what Sionna's configuration does not have: a link of Sionna would send another signal.
+    """
+    _check(carrier, pusch)
     from sionna.phy.nr import CarrierConfig, PUSCHConfig
 
     configs = []

@@ -16,8 +16,9 @@ from ran.training.recipe import Recipe
 def trained_range(recipe: Recipe) -> dict[str, Any]:
     """For the model card: the highest Es/N0 in dB by bits per symbol, and the fewest DM-RS positions of a slot.
 
-    A network is not followed beyond either, see `receivers.neural.shown_range`. Empty for recipes that train on a data
-    set.
+    A network is not followed beyond either, see `receivers.neural.shown_range`. Slots of another recipe that `replay`
+    mixes in do not count: they keep what was learnt before and say little of where the new weights hold. Empty for
+    recipes that train on a data set.
     """
     highest: dict[int, float] = {}
     fewest = None

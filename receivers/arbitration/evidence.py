@@ -37,6 +37,7 @@ def decision_residual(observation: SlotObservation, llr: Tensor) -> Tensor:
     num_symbols, num_subcarriers = observation.data_mask.shape
     columns = _tiles(num_subcarriers, sent.device)
     used = (observation.data_mask | (observation.pilots != 0).any(0))[:, columns].movedim(1, 0).flatten(1)
+    columns, used = columns[used.any(1)], used[used.any(1)]  # what holds nothing tells nothing
     least = int(used.sum(1).min())
     basis = _polynomials(num_symbols, columns.shape[1], sent.device)
     basis = basis[: max(1, min(len(basis), least // (_RES_PER_UNKNOWN * sent.shape[1])))]
@@ -45,7 +46,8 @@ def decision_residual(observation: SlotObservation, llr: Tensor) -> Tensor:
     x = x.flatten(4).flatten(2, 3) * used[:, None]
     y = observation.y[..., columns].movedim(3, 1).flatten(3) * used[:, None]
     gram = x @ x.mH
-    loading = _LOADING * torch.diagonal(gram, dim1=-2, dim2=-1).real.mean(-1).clamp_min(torch.finfo(torch.float32).tiny)
+    level = torch.diagonal(gram, dim1=-2, dim2=-1).real.mean(-1)
+    loading = (_LOADING * level).clamp_min(torch.finfo(torch.float32).tiny)
     gram = gram + torch.diag_embed(loading.unsqueeze(-1).expand(gram.shape[:-1])).to(gram.dtype)
     fitted = torch.linalg.solve(gram, (y @ x.mH).mH).mH @ x
     left = y - fitted

@@ -17,7 +17,7 @@ from receivers.classical.refinement import (
     Refinement,
     WhiteNoise,
 )
-from receivers.interface import PilotLayout
+from receivers.interface import PilotLayout, SlotObservation
 
 
 class Blind(Composed):
@@ -115,6 +115,20 @@ class Blind(Composed):
                 f"parts of the band without any; allowed: {-(-step // SUBCARRIERS_PER_PRB)} or more"
             )
         super().check_pilots(layout)
+
+    def check_slot(self, observation: SlotObservation) -> None:
+        """`ValueError` also where a part of the band with a covariance of its own has no pilots, as the last may."""
+        super().check_slot(observation)
+        if self.noise != "irc" or not observation.layout.symbols:
+            return
+        size = SUBCARRIERS_PER_PRB * self.irc_num_prb
+        has_pilots = (observation.pilots != 0).any(0).any(0)
+        empty = [place for place, part in enumerate(has_pilots.split(size)) if not bool(part.any())]
+        if empty:
+            raise ValueError(
+                f"irc_num_prb: got {self.irc_num_prb} with {len(has_pilots) // SUBCARRIERS_PER_PRB} PRBs, which leaves "
+                f"part {empty[0] + 1} of the band without pilots; allowed: a number that leaves some in every part"
+            )
 
     @property
     def estimate(self) -> BlindEstimator:

@@ -65,13 +65,16 @@ class UserMeasurements:
 
 
 def measure_users(observation: SlotObservation, max_cfo_hz: float = 200.0) -> UserMeasurements:
-    """Measure every user of a batch of slots with DM-RS. `ValueError` for slots without any.
+    """Measure every user of a batch of slots with DM-RS. `ValueError` for slots without any, and for
+    grids that are not on the CPU.
 
     The channel, the noise and the Doppler hypotheses are those of the receiver `blind`. max_cfo_hz: how far users may
     be off one another; what is common to all is taken off before.
     """
     if not observation.layout.symbols:
         raise ValueError("pilots: got a slot without any; allowed: slots with DM-RS")
+    if observation.y.device.type != "cpu":
+        raise ValueError(f"y: got a grid on {observation.y.device}; allowed: on the CPU")
     return measured_with(*estimated(observation, max_cfo_hz))
 
 

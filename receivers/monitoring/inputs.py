@@ -65,7 +65,8 @@ def _correlations(seen: SlotObservation, noise: Tensor) -> tuple[Tensor, Tensor]
         return (common / energy.clamp_min(_LEAST_SNR * error)).clamp(0, 2)
 
     over_frequency = unknown if len(first) < 2 else correlation(estimate[..., 1:], estimate[..., :-1])
-    distinct = len(seen.layout.symbol_groups) > 1
+    # layers told apart by the two symbols of a pair are not told apart by one of them
+    distinct = len(seen.layout.symbol_groups) > 1 and not any(-1 in code for code in seen.layout.time_cover_code)
     over_time = correlation(estimate[:, :, :1], estimate[:, :, -1:]) if distinct else unknown
     return over_frequency, over_time
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -82,7 +82,8 @@ class Monitored(Receiver):
 
     @property
     def supports(self) -> Supports:
-        return self.receiver.supports & self.reference.supports
+        # what LLRs claim is counted over the bits of one modulation
+        return replace(self.receiver.supports & self.reference.supports, mixed_modulations=False)
 
     @property
     def uses_decoder(self) -> bool:

@@ -18,7 +18,7 @@ from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.onnx.contract import Contract
 from receivers.onnx.contracts import GENERIC
-from receivers.onnx.generic import FIRST_ESTIMATE
+from receivers.onnx.generic import COUNTS_POSITIONS, FIRST_ESTIMATE
 from receivers.onnx.hybrid import HybridGraph
 from receivers.onnx.soft_pilots import SoftPilotGraph
 
@@ -71,6 +71,8 @@ def generic_graph(
         )
     about = {
         FIRST_ESTIMATE: json.dumps(first),
+        # the graph counts them among all symbols with pilots
+        **({COUNTS_POSITIONS: "yes"} if model.shown_range.fewest_dmrs_positions > 1 else {}),
         "bits_per_symbol": str(bits_per_symbol),
         "num_layers": str(num_layers),
     }

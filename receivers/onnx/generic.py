@@ -20,6 +20,8 @@ from receivers.onnx.model import RunsModel
 
 #: Key of the file's metadata that names the first estimate, and its values.
 FIRST_ESTIMATE = "first_estimate"
+#: Metadata of files that fall back where a slot has few DM-RS positions; PT-RS would count among them.
+COUNTS_POSITIONS = "counts_dmrs_positions"
 #: Channel coefficients that are handed to a model at once, at most (but always one slot).
 _COEFFICIENTS_AT_ONCE = 2**19
 
@@ -30,6 +32,7 @@ class GenericModel:
     def __init__(self, model: RunsModel, sizes: dict[str, int]) -> None:
         self._model = model
         self._sizes = sizes
+        self._counts_positions = COUNTS_POSITIONS in model.metadata
         self._estimate = FirstEstimate(model.metadata.get(FIRST_ESTIMATE, '{"name": "ls-linear"}'))
 
     def check(self, observation: SlotObservation) -> None:
@@ -41,6 +44,8 @@ class GenericModel:
         elsewhere[symbols] = False
         if self._estimate.is_blind and bool(elsewhere.any()):
             raise ValueError("got PT-RS; allowed: slots without, for files whose first estimate is blind")
+        if self._counts_positions and bool(elsewhere.any()):
+            raise ValueError("got PT-RS; allowed: slots without, for files that count the DM-RS positions of a slot")
         num_symbols, num_subcarriers = observation.data_mask.shape
         check_sizes(
             self._sizes,

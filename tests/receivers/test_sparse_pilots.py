@@ -84,6 +84,11 @@ def test_every_receiver_decodes_with_every_eighth_pair() -> None:
 
 def test_interference_rejection_needs_pilots_in_every_part_of_the_band() -> None:
     sparse = link(8)
-    sparse.check_receiver("wide", Blind(noise="irc", irc_num_prb=3))
+    wide = {"wide": Blind(noise="irc", irc_num_prb=4)}
+    sparse.check_receiver("wide", wide["wide"])
+    assert sparse.simulate(wide, range(2), 30.0, 1, "sparse")["wide"].block_errors.sum() == 0
+    # 16 PRBs in parts of 3 leave one, between two pairs of pilots
+    with pytest.raises(ReceiverRefused, match="irc_num_prb: got 3 with 16 PRBs, which leaves part 6 of the band"):
+        sparse.check_receiver("rest", Blind(noise="irc", irc_num_prb=3))
     with pytest.raises(ReceiverRefused, match=r"irc_num_prb: got 1 with pairs of pilots 32 .* allowed: 3 or more"):
         sparse.check_receiver("narrow", Blind(noise="irc", irc_num_prb=1))

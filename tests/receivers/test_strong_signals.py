@@ -102,9 +102,16 @@ def test_no_weights_lose_more_when_the_signal_is_stronger(weights):
     columns = [*(f"+{above} dB" for above in ABOVE_DB), *(f"{point} dB" for point in STRONG_DB)]
     table(weights, columns, rows)
     assert rows
-    for lost in rows.values():
-        for column, before, after in zip(columns[1:], lost, lost[1:], strict=False):
-            assert rises(before, after) > 0.01, column
+    for name, lost in rows.items():
+        for place in range(1, len(columns)):
+            best = min(lost[:place], key=np.sum)
+            assert rises(best, lost[place]) > 0.01, (name, columns[place])
+    # all cases together, against the first column; and strong signals against the weakest of them
+    for first, places in ((0, range(1, len(columns))), (len(ABOVE_DB), range(len(ABOVE_DB), len(columns)))):
+        before = np.concatenate([lost[first] for lost in rows.values()])
+        for place in places:
+            after = np.concatenate([lost[place] for lost in rows.values()])
+            assert rises(before, after) > 0.05, columns[place]
 
 
 @pytest.mark.slow
@@ -126,7 +133,8 @@ def test_no_weights_depend_on_the_level(weights):
 def test_a_pattern_that_was_not_trained_is_left_to_the_classical_receiver():
     # one DM-RS symbol at 300 Hz: these weights lost 2 of 32 blocks at 7 dB and 23 at 20 dB
     tested = link({"mcs_index": 14, "dmrs": {"additional_position": 0}}, doppler=300)
-    batch = tested.batch(range(16), 19.0, seed=4, scenario_id="strong")
+    # other drops than those that the limits were chosen with
+    batch = tested.batch(range(16), 19.0, seed=11, scenario_id="held out")
     assert lost_blocks(NeuralReceiver("pusch-hybrid"), tested, batch).sum() == 0
     # trained with one symbol, 16QAM up to 11 dB: lost 11 of 32 at 20 dB
     assert lost_blocks(NeuralReceiver("pusch-munich"), tested, batch).sum() == 0

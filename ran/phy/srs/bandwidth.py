@@ -15,8 +15,7 @@ Levels = tuple[tuple[int, int], ...]
 def _table() -> tuple[Levels, ...]:
     """TS 38.211 table 6.4.1.4.3-1, Rel-18.
 
-    bandwidth.csv is compared entry by entry with OpenAirInterface (rows from 2 on) and with a port of MATLAB's toolbox
-    (python_5gtoolbox); in every row m_SRS,b N_b = m_SRS,b-1.
+    In every row m_SRS,b N_b = m_SRS,b-1.
     """
     lines = (resources.files("ran.phy.srs") / "bandwidth.csv").read_text().split()[1:]
     rows = [[int(value) for value in line.split(",")[1:]] for line in lines]
