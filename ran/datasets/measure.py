@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from channels.awgn import Awgn
+from channels.rayleigh import RayleighBlock
 from channels.tdl import Tdl
 from ran.config.validation import validate
 from ran.datasets.reader import DropDataset
@@ -52,7 +54,9 @@ def measurement_errors(
     """Measure the slots of a data set and compare with what is true of them.
 
     most_slots: at every Es/N0. Quantities whose truth the data set does not state are left out: timing and CFO where
-    they are drawn at random, the first path and the Doppler of channels that are no TDL.
+    they are drawn at random, CFO beside a line of sight that moves, the first path and the Doppler of channels that are
+    no TDL. So is, at an Es/N0, what some slot has none of: the SINR of an estimate that is wronger than none, the CFO
+    of a single DM-RS position.
     InputError for a file that is no data set of simulated slots, with the channel.
     """
     dataset = DropDataset(path)
@@ -83,6 +87,9 @@ def measurement_errors(
                 parts.append(_errors(batch, stated))
         for quantity in parts[0]:
             errors = np.concatenate([part[quantity][0] for part in parts])
+            if not np.isfinite(errors).all():
+                say(f"{point:g} dB: {quantity} is left out, some slots have none")
+                continue
             truth = np.concatenate([part[quantity][1] for part in parts])
             found += [_row(float(point), user, quantity, errors, truth) for user in range(errors.shape[1])]
     return found
@@ -116,7 +123,13 @@ def _stated(experiment: Experiment, link: Link) -> Mapping[str, NDArray[np.float
             offsets = (0.0,) if waveform is None else waveform.timing_offset_s
             # the first tap of every TDL profile has no delay
             known["first_path_ns"] = np.resize(offsets, num_users) * 1e9
-    if waveform is None or waveform.cfo_max_hz == 0:
+    # a line of sight has a Doppler shift of its own, which no receiver tells from an offset
+    centred = all(
+        isinstance(channel, Awgn | RayleighBlock)
+        or (isinstance(channel, Tdl) and (channel.doppler_hz == 0 or channel.power_delay_profile.los_power == 0))
+        for channel in channels
+    )
+    if centred and (waveform is None or waveform.cfo_max_hz == 0):
         known["cfo_hz"] = np.resize((0.0,) if waveform is None else waveform.cfo_hz, num_users)
     return known
 
@@ -133,7 +146,8 @@ def _errors(batch: SlotBatch, stated: Mapping[str, NDArray[np.float64]]) -> dict
     rsrp = _received_power(batch, layers)
     spread, mean_delay = delay_moments(observation, h)
     truth: dict[str, NDArray[Any]] = {
-        "sinr_db": 10 * np.log10(np.maximum(sinr, np.finfo(float).tiny)),
+        # an estimate that is wronger than none has no SINR
+        "sinr_db": 10 * np.log10(np.where(sinr > 0, sinr, np.nan)),
         "rsrp_db": 10 * np.log10(rsrp),
         "mean_delay_ns": mean_delay * 1e9,
         "delay_spread_ns": spread * 1e9,
@@ -148,8 +162,7 @@ def _errors(batch: SlotBatch, stated: Mapping[str, NDArray[np.float64]]) -> dict
         "cfo_hz": measured.cfo_hz,
         "doppler_spread_hz": measured.doppler_spread_hz,
     }
-    known = [name for name in values if name in truth and np.isfinite(values[name]).all()]
-    return {name: (values[name] - truth[name], truth[name]) for name in known}
+    return {name: (values[name] - truth[name], truth[name]) for name in values if name in truth}
 
 
 def _sent(batch: SlotBatch) -> torch.Tensor:

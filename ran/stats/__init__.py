@@ -5,7 +5,7 @@ from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.mean import normal_mean, paired_difference, student_mean
 from ran.stats.normal import two_sided_t, two_sided_z
 from ran.stats.notation import MISSING, PERCENT, Notation, csv_cells, percent
-from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, wilson
+from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, paired_share_difference, wilson
 from ran.stats.quantile import bootstrap_percentile, order_statistics_percentile, quartiles
 from ran.stats.ratio import Pairs, fieller, ratio_of_means, weighted_ratios
 from ran.stats.resampling import Counted, bootstrap_shares, central_interval
@@ -31,6 +31,7 @@ __all__ = [
     "normal_mean",
     "order_statistics_percentile",
     "paired_difference",
+    "paired_share_difference",
     "percent",
     "quartiles",
     "ratio_of_means",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.stats import beta
 
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.normal import two_sided_z
@@ -80,3 +82,35 @@ def _design_effect(found: Array, m: int, groups: Array, total: Array, p: Array, 
     measured = np.clip(variance / np.where(binomial > 0, binomial, 1), 1, m)
     informative = np.minimum(np.cumsum(found > 0), np.cumsum(found < m))[first:]
     return np.asarray((informative * measured + _PRIOR_GROUPS * m) / (informative + _PRIOR_GROUPS))
+
+
+def paired_share_difference(more: int, less: int, trials: int, level: float = LEVEL) -> Estimate:
+    """Share of paired trials in which the first of two is worse, less the share in which it is better.
+
+    more, less: trials in which only the first, or only the second, fails. The interval is the score interval of
+    T. Tango (Statistics in Medicine 17, 1998), and where one of them is 0 no narrower than the exact one
+    (Clopper-Pearson).
+    """
+    if not 0 <= more + less <= trials or min(more, less) < 0 or trials < 1:
+        raise ValueError(f"more, less: got {more} and {less} of {trials}; allowed: no more than there are trials")
+    high = _highest_difference(more, less, trials, level)
+    return Estimate((more - less) / trials, -_highest_difference(less, more, trials, level), high)
+
+
+def _highest_difference(more: int, less: int, trials: int, level: float) -> float:
+    z = two_sided_z(level)
+
+    def excess(difference: float) -> float:
+        """How far the counts are below what a true difference would give, in deviations, less z."""
+        # the likeliest share of trials with only the second failing, given the difference
+        b = (2 * trials - more + less) * difference - more - less
+        root = np.sqrt(max(b * b + 8 * trials * less * difference * (1 - difference), 0.0))
+        share = (root - b) / (4 * trials)
+        variance = trials * (2 * share + difference * (1 - difference))
+        return (trials * difference - (more - less)) / np.sqrt(max(variance, np.finfo(float).tiny)) - z
+
+    value = (more - less) / trials
+    end = 1.0 if value >= 1 or excess(1 - 1e-12) <= 0 else float(brentq(excess, value, 1 - 1e-12))
+    if less == 0 and more < trials:
+        end = max(end, float(beta.ppf((1 + level) / 2, more + 1, trials - more)))
+    return end

@@ -91,3 +91,19 @@ def test_sets_without_truth_are_refused(tmp_path: Path, capsys: pytest.CaptureFi
     write_small(tmp_path / "h.h5", num_drops=8, kind="channels")
     assert main(["data", "measure", str(tmp_path / "h.h5")]) == 2
     assert "got a data set of channels" in capsys.readouterr().err
+
+
+def test_what_has_no_truth_is_left_out(tmp_path: Path) -> None:
+    """The Doppler shift of a moving line of sight is no frequency offset of a radio."""
+    moving = {"name": "tdl", "profile": "D", "delay_spread_ns": 30, "max_doppler_hz": 400}
+    file = slots(tmp_path, 8, channel=moving, users={"num_users": 1}, waveform={"cfo_hz": 10.0}, esn0_db=[20])
+    assert "cfo_hz" not in {row.quantity for row in measurement_errors(file)}
+
+
+def test_what_some_slot_has_none_of_is_left_out_and_said(tmp_path: Path) -> None:
+    weak = {"carrier": {"num_prb": 2}, "users": {"num_users": 1}, "waveform": None, "esn0_db": [-15]}
+    said: list[str] = []
+    rows = measurement_errors(slots(tmp_path, 16, **weak), say=said.append)
+    assert "sinr_db" not in {row.quantity for row in rows}
+    assert any("sinr_db is left out" in line for line in said)
+    assert all(np.isfinite([row.truth, row.bias.value, row.rmse.value]).all() for row in rows)

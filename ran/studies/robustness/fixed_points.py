@@ -9,7 +9,7 @@ import numpy as np
 from scipy.stats import binomtest
 
 from ran.sim.results import PointResult
-from ran.stats import percent
+from ran.stats import paired_share_difference, percent
 
 Verdict = Literal["not worse", "worse", "undecided", "refused", "reference"]
 
@@ -25,8 +25,7 @@ def verdict_at_points(own: Sequence[PointResult], other: Sequence[PointResult]) 
     to do so in less than `ALLOWED_SHARE` more.
 
     Drops are paired. Significance is that of the sign test of the drops in which the two differ, one-sided 2.5 %; what
-    is known is the upper end of the exact (Clopper-Pearson) interval of the share of drops that it loses more in, less
-    the share that it loses less in.
+    is known is the upper end of the interval of `ran.stats.paired_share_difference`.
     """
     at = {point.esn0_db: point for point in other}
     verdicts = [_verdict(point, at[point.esn0_db]) for point in own if point.esn0_db in at]
@@ -49,5 +48,4 @@ def _verdict(own: PointResult, other: PointResult) -> Literal["not worse", "wors
     more, less = int((difference > 0).sum()), int((difference < 0).sum())
     if more > less and binomtest(more, more + less, 0.5, "greater").pvalue < _LEVEL:
         return "worse"
-    highest = binomtest(more, count).proportion_ci(1 - 2 * _LEVEL).high
-    return "not worse" if highest - less / count <= ALLOWED_SHARE else "undecided"
+    return "not worse" if paired_share_difference(more, less, count).high <= ALLOWED_SHARE else "undecided"
