@@ -1,4 +1,4 @@
-"""Everything that needs a GPU, in one go and within minutes: `make gpu` on a machine that is lent for a short time.
+"""Everything that needs a GPU, in one go and within minutes: `make gpu` where a GPU is at hand for a short time.
 
 Tests with the mark `gpu`, the rows of the bench for a GPU, latency of models, and for the time that is left the
 training of the large receiver. Steps that are done are not done again, training goes on from its checkpoint.

@@ -14,8 +14,8 @@ def check(
         str,
         typer.Argument(
             metavar="CLASS",
-            help="FILE.py:Class, or a name, of a channel, impairment, receiver, beam predictor, export target or "
-            "torch.nn.Module.",
+            help="FILE.py:Class, or a name, of a channel, impairment, receiver, beam predictor, export target, "
+            "study or torch.nn.Module.",
         ),
     ],
     overrides: Annotated[

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=group_with_default("write"),
     no_args_is_help=True,
-    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|measure|sigmf FILE`.",
+    help="Data sets: `ran data EXPERIMENT --out FILE` writes one; `ran data info|verify|evaluate|measure|sigmf FILE`; "
+    "`ran data beams|csi EXPERIMENT`, `ran data rays SCENE`.",
 )
 
 

@@ -57,12 +57,13 @@ def watch(
         raise InputError("--set: got some without --config; allowed: with the configuration of a recording")
     if not data.exists():
         raise InputError(f"DATA: got {str(data)!r}, which is not there; allowed: a data set or a recording")
+    _check_weights(weights)
     block = dict(receiver_blocks([receiver or weights])[0])
     reference = load_reference(weights)
     folder = out or Path("runs") / f"monitor-{data.stem}"
-    make_folder(folder)  # before slots are gone through, so that nothing is lost
     with ProgressLine() as line:
         found = monitor(data, block, reference, config, tuple(overrides or ()), line.say)
+    make_folder(folder)
     page = write_results(found, folder)
     for problem in found.problems:
         print(f"problem: {problem}")
@@ -72,6 +73,17 @@ def watch(
     report(page, page.with_name(CSV), summary=said, windows_with_alarm=found.alarms)
     if any(found.alarms.values()):
         raise typer.Exit(1)
+
+
+def _check_weights(weights: str) -> None:
+    """`InputError` for weights that are not there, before anything is made."""
+    from ran.errors import InputError
+    from receivers.neural.weights import load_weights
+
+    try:
+        load_weights(weights)
+    except ValueError as error:
+        raise InputError(str(error)) from None
 
 
 @app.command("reference")
@@ -86,6 +98,7 @@ def reference(
     from ran.cli.progress import ProgressLine
     from ran.studies.monitor.reference import make_reference, reference_path
 
+    _check_weights(weights)
     with ProgressLine() as line:
         found = make_reference(weights, windows, line.say)
     path = reference_path(weights)
@@ -113,8 +126,9 @@ def measure(
     from ran.sim.files import make_folder
     from ran.studies.monitor.detection import lines, measure_detection, write_detection
 
+    _check_weights(weights)
     folder = out or Path("runs") / f"monitor-measure-{Path(weights).stem}"
-    make_folder(folder)
+    make_folder(folder)  # before minutes of work
     with ProgressLine() as line:
         found = measure_detection(weights, slots, windows, line.say)
     write_detection(found, folder)

@@ -15,7 +15,8 @@ def schema(
         str,
         typer.Argument(
             metavar="[KIND]",
-            help="experiment (with sweep), adaptation, beams, recipe, beam-recipe, conditions or sweep.",
+            help="experiment, adaptation, beams or csi (all with sweep), decode, recipe, beam-recipe, csi-recipe, "
+            "conditions or sweep.",
         ),
     ] = "experiment",
 ) -> None:

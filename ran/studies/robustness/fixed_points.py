@@ -48,4 +48,5 @@ def _verdict(own: PointResult, other: PointResult) -> Literal["not worse", "wors
     more, less = int((difference > 0).sum()), int((difference < 0).sum())
     if more > less and binomtest(more, more + less, 0.5, "greater").pvalue < _LEVEL:
         return "worse"
-    return "not worse" if paired_share_difference(more, less, count).high <= ALLOWED_SHARE else "undecided"
+    highest = paired_share_difference(more, less, count).high
+    return "not worse" if highest is not None and highest <= ALLOWED_SHARE else "undecided"
