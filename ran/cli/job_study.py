@@ -53,7 +53,7 @@ def run_study(
         print_sweep(found)
     else:
         table_of(name)(results)
-    assumptions = write_assumptions(loaded.name, folder)
+    assumptions = write_assumptions(experiment, overrides or [], folder)
     if assumptions is not None:
         answer(assumptions=assumptions)
         print(f"assumptions: {assumptions}")

@@ -58,7 +58,7 @@ def sim(
     from ran.sim.simulation import build_simulation
 
     if isinstance(loaded, SweepRequest):
-        _sweep(loaded, out, workers, device, cluster, replay, chunk_slots)
+        _sweep(loaded, (experiment, overrides or []), out, workers, device, cluster, replay, chunk_slots)
         return
     build = partial(build_simulation, device=checked_device(device))
     if loaded.data is not None:
@@ -98,6 +98,7 @@ def sim(
 
 def _sweep(
     request: SweepRequest,
+    asked: tuple[str, list[str]],
     out: Path | None,
     workers: int | None,
     device: str,
@@ -105,7 +106,7 @@ def _sweep(
     replay: str | None,
     chunk_slots: int | None,
 ) -> None:
-    """All combinations of a sweep, its table and its report."""
+    """All combinations of a sweep, its table and its report. asked: the experiment and what was set, as typed."""
     from ran.cli.progress import ProgressLine
     from ran.cli.sweep_table import print_sweep
     from ran.errors import InputError
@@ -125,13 +126,20 @@ def _sweep(
     with ProgressLine() as listener, workers_of(cluster, first, build, workers, device) as far:
         failed = None
         try:
-            results = run_sweep(request, folder, workers=workers, listener=listener, build=build, executor=far)
+            results = run_sweep(
+                request,
+                folder,
+                workers=workers,
+                listener=listener,
+                build=build,
+                executor=far,
+            )
         except ReceiversFailed as error:
             failed, results = error, error.results
         listener.say("writing the report")
         page = write_sweep(request.name, request.description, results, folder)
     print_sweep(request.name, results)
-    assumptions = write_assumptions(request.name, folder)
+    assumptions = write_assumptions(*asked, folder)
     if assumptions is not None:
         answer(assumptions=assumptions)
         print(f"assumptions: {assumptions}")

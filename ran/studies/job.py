@@ -18,6 +18,17 @@ Arrays = dict[str, NDArray[Any]]
 Results = Mapping[str, Arrays]
 
 
+class MissingResult(KeyError):
+    """The result of a job that is not done yet."""
+
+
+class Found(dict[str, Arrays]):
+    """Results that a folder holds; one that it does not is a `MissingResult`, which no other lookup raises."""
+
+    def __missing__(self, key: str) -> Arrays:
+        raise MissingResult(key)
+
+
 @dataclass(frozen=True)
 class Job:
     """A piece of work. It is pickled to a worker.

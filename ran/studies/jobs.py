@@ -24,7 +24,7 @@ from ran.sim.identity import digest
 from ran.sim.in_process import InThisProcess
 from ran.sim.store import Store
 from ran.studies.folder import StudyFolder
-from ran.studies.job import Arrays, Job, JobProgram, JobWorker, JobWorkers, Results
+from ran.studies.job import Arrays, Found, Job, JobProgram, JobWorker, JobWorkers, Results
 
 #: The jobs that are missing, most urgent first, given the results that are there.
 Plan = Callable[[Results], Iterable[Job]]
@@ -139,9 +139,9 @@ def key_prefix(identity: Mapping[str, Any]) -> str:
     return digest(identity)[:16] + " "
 
 
-def unpacked(stored: Mapping[str, bytes], prefix: str) -> dict[str, Arrays]:
+def unpacked(stored: Mapping[str, bytes], prefix: str) -> Found:
     """The results of a store whose keys begin with `prefix`, by what follows it."""
-    return {key.removeprefix(prefix): load(blob) for key, blob in stored.items() if key.startswith(prefix)}
+    return Found({key.removeprefix(prefix): load(blob) for key, blob in stored.items() if key.startswith(prefix)})
 
 
 @contextmanager

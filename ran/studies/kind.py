@@ -11,7 +11,7 @@ from typing import Any
 from ran.errors import InputError
 from ran.stats import Estimate, Notation
 from ran.studies.folder import JobsFound
-from ran.studies.job import Results
+from ran.studies.job import MissingResult, Results
 from ran.studies.jobs import JobListener, JobStudy, key_prefix, unpacked
 
 
@@ -80,7 +80,7 @@ def results_in(kind: StudyKind, found: JobsFound, folder: Path) -> Any:
     known = unpacked(found.results, key_prefix(found.identity))
     try:
         return kind.results(found.described, known)
-    except KeyError:
+    except MissingResult:
         damaged = f", {found.damage[0]}" if found.damage else ""
         left = "" if found.is_complete else f", at least {found.left} jobs are left"
         raise InputError(

@@ -11,7 +11,7 @@ from typing import Any
 from ran.errors import InputError
 from ran.sim.loading import read_values
 from ran.studies.folder import JobsFound
-from ran.studies.job import Arrays, Job, JobWorker, Results
+from ran.studies.job import Arrays, Found, Job, JobWorker, MissingResult, Results
 from ran.studies.jobs import JobListener, JobStudy, Plan, key_prefix, unpacked
 from ran.studies.kind import EXPERIMENTS, StudyKind, study_kind
 from ran.studies.sweep.request import combinations_of
@@ -134,7 +134,7 @@ def results_of(kind: StudyKind, described: Mapping[str, Any], known: Results) ->
     for part in described["parts"]:
         try:
             results = kind.results(part["described"], _own(known, part["identity"]))
-        except KeyError:
+        except MissingResult:
             results = None
         parts.append(PartFound(part["key"], part["title"], part["facts"], results))
     return SweepFound(kind, described["name"], described["description"], tuple(described["keys"]), tuple(parts))
@@ -148,10 +148,10 @@ def sweep_in(name: str, found: JobsFound) -> SweepFound | None:
     return results_of(kind, found.described, unpacked(found.results, key_prefix(found.identity)))
 
 
-def _own(known: Results, identity: Mapping[str, Any]) -> dict[str, Arrays]:
+def _own(known: Results, identity: Mapping[str, Any]) -> Found:
     """The results of a combination, by the keys that it has alone."""
     prefix = key_prefix(identity)
-    return {key.removeprefix(prefix): values for key, values in known.items() if key.startswith(prefix)}
+    return Found({key.removeprefix(prefix): values for key, values in known.items() if key.startswith(prefix)})
 
 
 def _stage(studies: Sequence[JobStudy], titles: Sequence[str], stage: int) -> Plan:

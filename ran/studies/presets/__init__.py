@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -57,20 +57,21 @@ def preset_experiments() -> dict[str, Path]:
     return shipped("ran.studies.presets.experiments")
 
 
-def write_assumptions(name: str, folder: Path) -> Path | None:
+def write_assumptions(asked: str, changed: Sequence[str], folder: Path) -> Path | None:
     """The assumptions of a preset as a table in Markdown, in the folder of its run; None where it is none.
 
-    What `--set` changed is not followed here: the table is that of the experiment as it ships.
+    asked: what was asked for on the command line: a file of the same name is no preset. changed: what was set there,
+    KEY=VALUE, which the table then names.
     """
-    preset = presets().get(name)
+    preset = presets().get(asked)
     if preset is None:
         return None
     path = folder / MARKDOWN
-    write_text(path, as_markdown(name, preset))
+    write_text(path, as_markdown(asked, preset, changed))
     return path
 
 
-def as_markdown(name: str, preset: Preset) -> str:
+def as_markdown(name: str, preset: Preset, changed: Sequence[str] = ()) -> str:
     """What is followed, with sources, and what is not."""
     lines = [
         f"# {name}: evaluation assumptions",
@@ -80,6 +81,9 @@ def as_markdown(name: str, preset: Preset) -> str:
         "| key | value | source | read in |",
         "|---|---|---|---|",
     ]
+    if changed:
+        settings = ", ".join(f"`{setting}`" for setting in changed)
+        lines[4:4] = [f"**This run does not follow them as they stand**: it was asked for with {settings}.", ""]
     lines += [f"| `{a.key}` | {_shown(a.value)} | {a.source} | {_READ[a.seen]} |" for a in preset.assumptions]
     if preset.departures:
         lines += ["", "Otherwise:", "", *(f"- {text}" for text in preset.departures)]

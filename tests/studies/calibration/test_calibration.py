@@ -205,7 +205,7 @@ def test_an_office_has_twelve_sites() -> None:
         (["umi-5ghz"], "setup: got 'umi-5ghz'; allowed: inh-30ghz, inh-6ghz, uma-30ghz, uma-6ghz,"),
         (["umi-6ghz", "--spec", "17"], "--spec: got 17; allowed: 14 or 19"),
         (["umi-6ghz", "--drops", "0"], "--drops"),
-        (["umi-6ghz", "--drops", "1", "--out", "/proc/nowhere"], "--out: cannot write"),
+        (["umi-6ghz", "--drops", "1", "--out", "/proc/nowhere"], "cannot be made"),
     ],
 )
 def test_bad_input(arguments: list[str], text: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -69,8 +69,12 @@ def test_they_are_listed_and_written_beside_a_run(tmp_path, capsys):
     assert main(["list", "presets"]) == 0
     out = capsys.readouterr().out
     assert all(f"{preset.command} {name}" in out for name, preset in presets().items())
-    text = write_assumptions("6gr-sparse-dmrs", tmp_path).read_text()
+    text = write_assumptions("6gr-sparse-dmrs", [], tmp_path).read_text()
     assert text == as_markdown("6gr-sparse-dmrs", presets()["6gr-sparse-dmrs"])
     assert "| `pusch.mcs_index` | 16 | TS 38.104 V15.19.0 table 8.2.1.2-4, row 5" in text
     assert "Otherwise:" in text
-    assert write_assumptions("pusch-receivers", tmp_path) is None
+    assert write_assumptions("pusch-receivers", [], tmp_path) is None
+    changed = write_assumptions("6gr-sparse-dmrs", ["num_rx_ant=2"], tmp_path).read_text()
+    assert "does not follow them as they stand**: it was asked for with `num_rx_ant=2`" in changed
+    # a file of that name is no preset
+    assert write_assumptions("./6gr-sparse-dmrs.yaml", [], tmp_path) is None
