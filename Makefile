@@ -28,7 +28,7 @@ check: $(STAMP)  ## format, lint, import contracts, types
 docs: $(STAMP)  ## the documentation site in build/site; warnings and broken links are errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
-references: $(STAMP)  ## recorded counts of all receivers and channel families again; RECORD=1 writes those of today
+references: $(STAMP)  ## recorded counts of receivers and channel families again; RECORD=1 writes those of today
 	RECORD_REFERENCES=$(RECORD) $(BIN)/python -m pytest -m slow tests/references -n auto -rA
 
 dist: $(STAMP)  ## wheel and source distribution in dist/

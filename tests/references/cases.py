@@ -15,12 +15,12 @@ def _family(channel: str, esn0_db: str = "[2,6]", *settings: str) -> list[str]:
 #: By name: arguments of `ran sim`.
 CASES = {
     # channel families, under the classical receivers
-    "awgn": _family("{name: awgn}", "[-2,-1]"),
+    "awgn": _family("{name: awgn}", "[0.5,1,2]"),
     "rayleigh-block": _family("{name: rayleigh-block}"),
-    "tdl": _family("{name: tdl, profile: D, delay_spread_ns: 300, max_doppler_hz: 200}"),
+    "tdl": _family("{name: tdl, profile: D, delay_spread_ns: 300, max_doppler_hz: 200}", "[2,4]"),
     "cdl": _family("{name: cdl, profile: A, delay_spread_ns: 100, speed_mps: 8, carrier_frequency_hz: 3.5e9}"),
     "hst": _family(
-        "{name: hst, scenario: 1-NR350, max_doppler_hz: 1340}", "[-2,0]", "carrier.subcarrier_spacing_khz=15"
+        "{name: hst, scenario: 1-NR350, max_doppler_hz: 1340}", "[2,4]", "carrier.subcarrier_spacing_khz=15"
     ),
     "umi": _family("{name: umi, carrier_frequency_hz: 3.5e9}", "[0,4]"),
     "uma": _family("{name: uma, carrier_frequency_hz: 3.5e9}", "[0,4]"),
@@ -46,7 +46,7 @@ CASES = {
     "amplifier": _sim("pusch-robust-64qam", *_FEW, "stopping.max_slots=32", "esn0_db=[14]"),
     "radios": _sim("pusch-impaired-radios", *_FEW, "stopping.max_slots=32", "esn0_db=[16]"),
     # links
-    "harq": _sim("harq-incremental", "stopping.min_block_errors=null", "stopping.max_slots=256", "esn0_db=[2]"),
+    "harq": _sim("harq-incremental", "stopping.min_block_errors=null", "stopping.max_slots=256", "esn0_db=[0,2,4]"),
     "downlink": _sim("pdsch-svd", *_FEW, "stopping.max_slots=48", "esn0_db=[6]"),
     "link-budget": _sim("pusch-uma-link-budget", *_FEW),
 }

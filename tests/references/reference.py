@@ -19,13 +19,14 @@ FALSE_ALARM = 1e-3
 
 
 class Point(NamedTuple):
-    """point: Es/N0 in dB; with a link budget the transmit power in dBm."""
+    """point: Es/N0 in dB; with a link budget the transmit power in dBm. transmissions: with HARQ, in all."""
 
     receiver: str
     point: str
     drops: int
     blocks: int
     block_errors: int
+    transmissions: str = ""
 
 
 class Reference(NamedTuple):
@@ -47,7 +48,7 @@ def simulate(command: list[str], out: Path) -> Reference:
         rows = list(csv.DictReader(file))
     counted = [[int(row[name]) for name in ("drops", "blocks", "block_errors")] for row in rows]
     points = [
-        Point(row["receiver"], row.get("esn0_db") or row["tx_power_dbm"], *counts)
+        Point(row["receiver"], row.get("esn0_db") or row["tx_power_dbm"], *counts, row.get("transmissions", ""))
         for row, counts in zip(rows, counted, strict=True)
     ]
     (version,), (processor,) = ({row[name] for row in rows} for name in ("simulation_version", "processor"))
