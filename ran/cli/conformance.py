@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 def conformance(
     tables: Annotated[
         list[str] | None,
-        typer.Option("--table", metavar="TABLE", help="A table (8.2.1.2-4) or row (8.2.1.2-4-row3). [default: all]"),
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="A table (8.2.1.2-4) or row (8.2.1.2-4-row3); 8.3 is PUCCH, 8.4 PRACH. [default: all of 8.2 and 11.2]",
+        ),
     ] = None,
     receivers: Annotated[
         list[str] | None,
@@ -44,21 +48,28 @@ def conformance(
     ] = None,
     cluster: ClusterOption = None,
 ) -> None:
-    """Test receivers against the PUSCH requirements of TS 38.104, row by row.
+    """Test receivers against the PUSCH requirements of TS 38.104, row by row, and detectors of PUCCH and PRACH.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
     Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and start anew, without
-    offsets.
+    offsets. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own: --slots are trials there.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
     from ran.errors import bad_value, unknown_name
-    from ran.studies.conformance import uci
+    from ran.studies.conformance import control, uci
     from ran.studies.conformance.requirements import VARIANTS, Offsets, experiment, select
 
     uci_rows = uci.select(tables) if tables else uci.ROWS
-    others = [name for name in tables or [] if not uci.select([name])]
+    control_rows = control.select(name for name in tables or [] if control.is_control(name))
+    others = [name for name in tables or [] if not uci.select([name]) and not control.is_control(name)]
     rows = select(others) if others or not tables else ()
+    if control_rows and variant == "38.141-1":
+        raise bad_value("--variant", variant, f"38.104 for {control_rows[0].name}, whose tolerance was not found")
+    if control_rows and (cfo_hz or timing_us):
+        raise bad_value("--cfo, --timing", (cfo_hz, timing_us), f"0 for {control_rows[0].name}: its offsets are given")
+    if control_rows and receivers and not rows and not uci_rows:
+        raise bad_value("--receiver", receivers, "none: PUCCH and PRACH have receivers of their own")
     if variant == "38.141-1":
         unknown = [row.name for row in rows if row.is_fr2]
         if others and unknown:
@@ -74,7 +85,7 @@ def conformance(
     from ran.studies.conformance.run import Request, passed, run_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
-    titles = [ReceiverBlock.model_validate(block).title for block in blocks]
+    titles = [ReceiverBlock.model_validate(block).title for block in blocks] if rows or uci_rows else ["control"]
     offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
     folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
@@ -99,6 +110,9 @@ def conformance(
             folder,
             lambda outcome: listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}"),
         )
+        of_control = control.run_control_rows(
+            control_rows, slots, folder, lambda outcome: listener.say(f"{outcome.row.name}: {outcome.verdict}")
+        )
     if outcomes:
         page = write_results(outcomes, folder)
         print_results(outcomes)
@@ -110,7 +124,15 @@ def conformance(
         print(
             f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
         )
-    if not passed(outcomes) or any(outcome.verdict != "pass" for outcome in of_uci):
+    for result in of_control:
+        print(f"{result.row.name}: {result.verdict}, {result.text}")
+    if of_control:
+        answer(control_table=folder / control.CSV, control_rows=rows_of(folder / control.CSV))
+        passes = sum(result.verdict == "pass" for result in of_control)
+        print(f"PUCCH and PRACH: {passes} of {len(of_control)} rows pass; {folder / control.CSV}")
+    if not passed(outcomes) or any(
+        verdict != "pass" for verdict in [*(o.verdict for o in of_uci), *(o.verdict for o in of_control)]
+    ):
         raise typer.Exit(1)
 
 
