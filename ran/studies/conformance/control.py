@@ -38,7 +38,7 @@ Verdict = Literal["pass", "fail", "undecided"]
 class ControlRow:
     """A row: `metric` is at most `limit` at the required SNR; without one, in noise alone.
 
-    format: of PUCCH or PRACH. signal: what of the format is sent. tolerance_us: of a preamble's timing.
+    format: of PUCCH or PRACH, or PUSCH. signal: what of the format is sent. tolerance_us: of a preamble's timing.
     """
 
     table: str
@@ -61,6 +61,8 @@ class ControlRow:
 
     @property
     def name(self) -> str:
+        if self.table == "urllc":
+            return self.table
         if self.is_prach:
             return f"{self.table}-format{self.format}-{self.scs_khz:g}khz-{self.channel}-{self.num_rx}rx"
         return f"{self.table}-format{self.format}-{self.signal}-{self.bandwidth_mhz}mhz-{self.num_rx}rx"
@@ -77,6 +79,7 @@ class ControlOutcome:
     row: ControlRow
     errors: int
     trials: int
+    receiver: str = "control"
 
     @property
     def interval(self) -> tuple[float, float]:
@@ -139,7 +142,7 @@ def _within(table: str, clause: str) -> bool:
     return table.startswith(f"{clause}.")
 
 
-def run_row(row: ControlRow, max_trials: int, count: Count) -> ControlOutcome:
+def run_row(row: ControlRow, max_trials: int, count: Count, receiver: str = "control") -> ControlOutcome:
     """Simulate a row until it is decided, or `max_trials` drops; looks are those of `ran.sim.throughput.looks`."""
     errors = trials = done = 0
     for until in looks(max_trials):
@@ -147,9 +150,9 @@ def run_row(row: ControlRow, max_trials: int, count: Count) -> ControlOutcome:
             drops = range(done, min(done + _DROPS_PER_BATCH, until))
             wrong, tried = count(row, drops, _SEED)
             errors, trials, done = errors + wrong, trials + tried, drops.stop
-        if ControlOutcome(row, errors, trials).verdict != "undecided":
+        if ControlOutcome(row, errors, trials, receiver).verdict != "undecided":
             break
-    return ControlOutcome(row, errors, trials)
+    return ControlOutcome(row, errors, trials, receiver)
 
 
 def run_control_rows(
@@ -165,18 +168,20 @@ def run_control_rows(
     for row in rows:
         outcomes.append(run_row(row, max_trials, prach_drops.count if row.is_prach else pucch_drops.count))
         out.mkdir(parents=True, exist_ok=True)
-        write_text(out / CSV, _as_csv(outcomes))
+        write_text(out / CSV, as_csv(outcomes))
         show(outcomes[-1])
     return tuple(outcomes)
 
 
-def _as_csv(outcomes: Iterable[ControlOutcome]) -> str:
+def as_csv(outcomes: Iterable[ControlOutcome]) -> str:
+    """A line per outcome."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [field.name for field in fields(ControlRow)]
-    writer.writerow(["row", *columns, "verdict", "share", "low", "high", "errors", "trials"])
+    writer.writerow(["row", *columns, "receiver", "verdict", "share", "low", "high", "errors", "trials"])
     for outcome in outcomes:
         values = ["" if (v := getattr(outcome.row, name)) is None else v for name in columns]
         numbers = [f"{v:.6g}" for v in (outcome.errors / outcome.trials, *outcome.interval)]
-        writer.writerow([outcome.row.name, *values, outcome.verdict, *numbers, outcome.errors, outcome.trials])
+        found = (outcome.receiver, outcome.verdict, *numbers, outcome.errors, outcome.trials)
+        writer.writerow([outcome.row.name, *values, *found])
     return text.getvalue()
