@@ -64,8 +64,9 @@ def conformance(
     uci_rows = uci.select(tables) if tables else uci.ROWS
     control_rows = control.select(name for name in tables or [] if control.is_control(name))
     has_urllc = urllc.NAME in (tables or [])
-    known = lambda name: bool(uci.select([name])) or control.is_control(name) or name == urllc.NAME  # noqa: E731
-    others = [name for name in tables or [] if not known(name)]
+    others = [
+        name for name in tables or [] if not (uci.select([name]) or control.is_control(name) or name == urllc.NAME)
+    ]
     rows = select(others) if others or not tables else ()
     fixed = control_rows[0].name if control_rows else urllc.NAME if has_urllc else None
     if fixed and variant == "38.141-1":

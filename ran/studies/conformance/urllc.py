@@ -1,8 +1,8 @@
 """The requirement of TS 38.104 §8.2 for PUSCH with a BLER of 0.001 %, low-latency high-reliability traffic.
 
 FRC A3A-3 (MCS 5 of the table of low spectral efficiency, 24 PRB at 30 kHz), AWGN, one transmit and two receive
-antennas: -5.4 dB for one transmission. From the same source as the rows of 8 antennas; it gives no number of a table, so
-the row has a name of ours. A verdict takes about 800 000 slots without an error: it is run when it is asked for by name.
+antennas: -5.4 dB for one transmission. From the same source as the rows of 8 antennas; it gives no number of a table,
+so the row has a name of ours. A verdict takes about 800 000 slots without an error: it runs when asked for by name.
 """
 
 from __future__ import annotations
