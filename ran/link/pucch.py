@@ -157,7 +157,8 @@ class PucchReceiver:
             gains.append(gain)
         llr = self._llr(np.concatenate(values, axis=1), np.concatenate(gains, axis=1))
         found = self._code.decode(np.ascontiguousarray(llr * self._signs))
-        present = found.ok
+        # a CRC of zeros is not a payload
+        present = found.ok & (np.abs(llr).max(axis=1) > 0)
         if self.pucch.num_bits < _WITH_LONG_CRC:
             present = present & self._is_present(y, found.bits)
         return PucchDecision(found.bits, present, np.zeros(len(y), bool))
