@@ -77,19 +77,20 @@ def _signal(row: ControlRow, prach: Prach, drops: range, seed: int) -> npt.NDArr
         at_s = np.linspace(0, times_s[-1], int(np.ceil(times_s[-1] * _GAIN_RATE_HZ)) + 1)
         paths = Tdl("TDLC300", max_doppler_hz=_MAX_DOPPLER_HZ).paths(generators, row.num_rx, 1, at_s)
         gains, taps_s, cfo_hz = paths.gains.numpy()[:, :, 0], paths.delays_s.numpy()[0], _CFO_HZ
-    out = np.zeros((len(drops), row.num_rx, len(times_s)), np.complex64)
-    arrivals = delays_s(prach, drops)
+    turns = subcarriers * prach.spacing_hz * (delays_s(prach, drops)[:, None, None] + taps_s[:, None])
+    spectrum = np.zeros((*turns.shape[:2], size), np.complex64)
+    spectrum[..., subcarriers % size] = preamble(prach) * np.exp(-2j * np.pi * turns)
+    # one repetition of every tap, complex64 [drops, taps, size]
+    sent = np.fft.ifft(spectrum, norm="ortho")
+    gains = gains.astype(np.complex64)
+    out = np.empty((len(drops), row.num_rx, len(times_s)), np.complex64)
     position = np.interp(times_s, at_s, np.arange(len(at_s)))
-    before = np.minimum(position.astype(int), max(len(at_s) - 2, 0))
-    after = np.minimum(before + 1, len(at_s) - 1)
-    weight = (position - before).astype(np.float32)
-    for tap, delay_s in enumerate(taps_s):
-        turns = subcarriers * prach.spacing_hz * (arrivals[:, None] + delay_s)
-        spectrum = np.zeros((len(drops), size), np.complex64)
-        spectrum[:, subcarriers % size] = preamble(prach) * np.exp(-2j * np.pi * turns)
-        sent = np.tile(np.fft.ifft(spectrum, norm="ortho"), repetitions)[:, None]
-        of_tap = gains[:, :, tap].astype(np.complex64)
-        out += sent * (of_tap[..., before] * (1 - weight) + of_tap[..., after] * weight)
+    knots = np.minimum(position.astype(int), max(len(at_s) - 2, 0))
+    for knot in range(knots[-1] + 1):
+        inside = np.flatnonzero(knots == knot)
+        part, weight = sent[..., inside % size], (position[inside] - knot).astype(np.float32)
+        out[..., inside] = (gains[..., knot] @ part) * (1 - weight)
+        out[..., inside] += (gains[..., min(knot + 1, len(at_s) - 1)] @ part) * weight
     out *= np.exp(2j * np.pi * cfo_hz * times_s)
     windows = np.fft.fft(out.reshape(*out.shape[:2], repetitions, size), norm="ortho")
     return np.asarray(windows[..., subcarriers % size], np.complex64)
