@@ -68,6 +68,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/classical/two_layer_list.py": (1, "a gain in unit noise"),
     "receivers/classical/unrolled.py": (2, RATIO),
     "receivers/control/channel_prior.py": (2, UNIT),
+    "receivers/control/pilot_receiver.py": (1, RATIO),
     "receivers/monitoring/inputs.py": (2, NOTHING + ", after the level is taken out"),
     "receivers/neural/hybrid.py": (3, FEATURE),
     "receivers/neural/matched.py": (1, FEATURE),

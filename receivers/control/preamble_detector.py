@@ -40,7 +40,8 @@ class PreambleDetector:
     interpolation, and the correlation between roots, which limits how much weaker a second preamble may be (about
     10 dB of 139 values, 17 dB of 839).
 
-    sequences complex [num_roots, L]: of each root on the subcarriers, unit modulus, without cyclic shift.
+    sequences complex [num_roots, L] or [num_roots, num_variants, L]: of each root on the subcarriers, unit modulus,
+    without cyclic shift. Energies of variants, as large frequency offsets make them, are added.
     root_index, cyclic_shifts int [num_preambles]. num_cs: distance of the shifts, 0 for one preamble per root.
     spacing_hz: of the subcarriers. period_s: from a repetition to the next.
     """
@@ -60,8 +61,9 @@ class PreambleDetector:
         if max_cfo_hz < 0:
             raise bad_value("max_cfo_hz", max_cfo_hz, "0 or more")
         self.false_alarm, self.spacing_hz, self.max_cfo_hz = false_alarm, spacing_hz, max_cfo_hz
-        self._sequences = np.asarray(sequences, np.complex64)
-        self._length = self._sequences.shape[1]
+        given = np.asarray(sequences, np.complex64)
+        self._sequences = given[:, None] if given.ndim == 2 else given
+        self._length = given.shape[-1]
         self.num_lags = 1 << int(np.ceil(np.log2(2 * self._length)))
         self._root_index = np.asarray(root_index)
         width = num_cs or self._length
@@ -94,11 +96,11 @@ class PreambleDetector:
         parts = [scaled[:, :, a:b].sum(2) / np.sqrt((b - a) * self._length) for a, b in pairwise(edges)]
         detected = np.zeros((batch, len(self._windows)), bool)
         delay_s, found = np.zeros(detected.shape), np.zeros(detected.shape)
-        num_paths = num_rx_ant * len(parts)
+        num_paths = num_rx_ant * len(parts) * self._sequences.shape[1]
         tests = len(self._sequences) * self.num_lags
         threshold = share_threshold(self.false_alarm / tests, num_paths, num_rx_ant * repetitions * self._length)
-        for root, sequence in enumerate(self._sequences):
-            profile = self._profile(parts, sequence, whole)
+        for root, variants in enumerate(self._sequences):
+            profile = self._profile(parts, variants, whole)
             self._search(root, profile, threshold, detected, delay_s, found)
         # every root correlates a little with the strongest preamble's: its energy is spread over all delays like noise
         across = share_threshold(self.false_alarm / tests, 1, self._length)
@@ -109,14 +111,15 @@ class PreambleDetector:
     def _profile(
         self,
         parts: list[npt.NDArray[np.complex64]],
-        sequence: npt.NDArray[np.complex64],
+        variants: npt.NDArray[np.complex64],
         whole: npt.NDArray[np.float64],
     ) -> npt.NDArray[np.float64]:
         """Share of the energy at every lag, float64 [batch, num_lags]."""
         powers = np.zeros((len(whole), self.num_lags))
         for part in parts:
-            lags = np.fft.ifft(part * sequence.conj(), self.num_lags, norm="forward")
-            powers += np.sum(np.abs(lags) ** 2, axis=1)
+            for sequence in variants:
+                lags = np.fft.ifft(part * sequence.conj(), self.num_lags, norm="forward")
+                powers += np.sum(np.abs(lags) ** 2, axis=1)
         return shares(powers, whole)
 
     def _search(

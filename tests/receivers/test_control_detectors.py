@@ -136,7 +136,7 @@ def test_combining_is_mmse():
 
 def test_false_alarm_of_preambles_is_below_its_bound_and_near_it():
     rng = np.random.default_rng(7)
-    prach, p, n = Prach(format="A1", zero_correlation_zone=11), 0.1, 3000
+    prach, p, n = Prach(format="A1", zero_correlation_zone=11), 0.1, 1000
     found = prach_detector(prach, false_alarm=p)(noise(rng, n, 2, 2, 139))
     rate = found.detected.any(1).mean()
     assert 0.3 * p < rate < p + 3 * np.sqrt(p / n)
@@ -177,6 +177,23 @@ def test_two_preambles_of_different_power():
         assert found.detected[:, [0, other]].mean() > 0.95
         assert found.detected.sum(1).max() <= 2
         assert np.median(found.delay_s[:, other]) == pytest.approx(3e-6, abs=0.1e-6)
+
+
+@pytest.mark.parametrize("cfo_hz", [-1250.0, -625.0, 0.0, 625.0, 1250.0])
+def test_restricted_set_survives_a_subcarrier_of_doppler(cfo_hz):
+    """In samples: every preamble in its window, no other beside it, and the delay within a sample."""
+    prach = Prach(format="0", restricted_set="A", zero_correlation_zone=4, root_sequence_index=384, preamble_index=7)
+    rng, delay_s = np.random.default_rng(10), 6e-6
+    subcarriers = np.arange(839) - 419
+    spectrum = np.zeros(1024, complex)
+    spectrum[subcarriers % 1024] = preamble(prach) * np.exp(-2j * np.pi * subcarriers * 1250 * delay_s)
+    turned = np.fft.ifft(spectrum) * np.exp(2j * np.pi * cfo_hz * np.arange(1024) / 1.28e6)
+    y = np.fft.fft(turned)[subcarriers % 1024]
+    received = (0.3 * unit(rng, 40, 2, 1, 1) * y + noise(rng, 40, 2, 1, 839)).astype(np.complex64)
+    found = prach_detector(prach)(received)
+    assert found.detected[:, 7].all()
+    assert found.detected.sum() == 40
+    assert np.abs(found.delay_s[:, 7] - delay_s).max() < 1 / 839 / 1250
 
 
 def test_repetitions_are_coherent_only_within_the_offset():

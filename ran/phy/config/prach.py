@@ -14,13 +14,14 @@ PrachFormat = Literal["0", "1", "2", "3", "A1", "A2", "A3", "B1", "B2", "B3", "B
 
 
 class Prach(Config):
-    """A random access preamble (TS 38.211 §6.3.3, Rel-18), of the unrestricted set.
+    """A random access preamble (TS 38.211 §6.3.3, Rel-18).
 
     format: long sequences (839) "0" to "3", short ones (139) "A1" to "C2".
     subcarrier_spacing_khz: of the PRACH, 15, 30, 60 or 120 with short sequences; null, the default: 15. Long ones have
     their own.
     root_sequence_index: logical root of the first preamble, 0 to 837, of short sequences to 137.
     zero_correlation_zone: row of tables 6.3.3.1-5 to -7, which gives N_CS. preamble_index: 0 to 63.
+    restricted_set: "none", or "A" for long formats at high speed: a Doppler shift of a subcarrier keeps preambles apart.
     first_prb: PRB of the carrier at which the occasion begins.
     """
 
@@ -29,6 +30,7 @@ class Prach(Config):
     root_sequence_index: Annotated[int, Field(ge=0, le=837)] = 0
     zero_correlation_zone: Annotated[int, Field(ge=0, le=15)] = 0
     preamble_index: Annotated[int, Field(ge=0, le=63)] = 0
+    restricted_set: Literal["none", "A"] = "none"
     first_prb: Annotated[int, Field(ge=0, le=274)] = 0
 
     @property
@@ -60,4 +62,11 @@ class Prach(Config):
                 f"subcarrier_spacing_khz {self.subcarrier_spacing_khz} of format {self.format}; allowed: null, it is "
                 f"{self.spacing_hz / 1e3:g} kHz (TS 38.211 table 6.3.3.1-1)"
             )
+        if self.restricted_set == "A":
+            last = 15 if self.format == "3" else 14
+            if not self.is_long or self.zero_correlation_zone > last:
+                raise ValueError(
+                    f"restricted_set A with format {self.format}, zero_correlation_zone {self.zero_correlation_zone}; "
+                    f"allowed: formats 0 to 3 with 0 to {last} (TS 38.211 tables 6.3.3.1-5 and 6.3.3.1-6)"
+                )
         return self

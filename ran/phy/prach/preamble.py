@@ -31,13 +31,51 @@ class PreambleSet:
 
 
 def preamble_set(prach: Prach) -> PreambleSet:
-    """Shifts of a root first, then the next logical root."""
+    """Shifts of a root first, then the next logical root. `InputError` where the roots that there are have fewer."""
     length, num_cs = prach.sequence_length, num_cyclic_shifts(prach)
-    per_root = length // num_cs if num_cs else 1
-    number = np.arange(NUM_PREAMBLES)
-    count = int(number[-1]) // per_root + 1
-    roots = tuple(root_of(length, prach.root_sequence_index + n) for n in range(count))
-    return PreambleSet(length, roots, number // per_root, number % per_root * num_cs, num_cs)
+    roots: list[int] = []
+    found: list[tuple[int, int]] = []
+    for logical in range(prach.root_sequence_index, prach.root_sequence_index + length - 1):
+        root = root_of(length, logical)
+        shifts = cyclic_shifts(length, root, num_cs, prach.restricted_set == "A")
+        if shifts:
+            found += [(len(roots), shift) for shift in shifts]
+            roots.append(root)
+        if len(found) >= NUM_PREAMBLES:
+            break
+    else:
+        raise bad_value("preambles of the PRACH", len(found), f"{NUM_PREAMBLES} (TS 38.211 §6.3.3.1)")
+    places = np.array(found[:NUM_PREAMBLES])
+    return PreambleSet(length, tuple(roots), places[:, 0], places[:, 1], num_cs)
+
+
+def doppler_shift(length: int, root: int) -> int:
+    """d_u: cyclic shift that a frequency offset of one subcarrier looks like."""
+    inverse = pow(root, -1, length)
+    return min(inverse, length - inverse)
+
+
+def cyclic_shifts(length: int, root: int, num_cs: int, restricted: bool = False) -> list[int]:
+    """All C_v of a root, of the unrestricted set or of the restricted one of type A, where there may be none.
+
+    Source: TS 38.211 §6.3.3.1, Rel-18.
+    """
+    if not restricted:
+        return [v * num_cs for v in range(length // num_cs if num_cs else 1)]
+    d_u = doppler_shift(length, root)
+    if num_cs <= d_u and 3 * d_u < length:
+        num_shift = d_u // num_cs
+        start = 2 * d_u + num_shift * num_cs
+        num_group = length // start
+        rest = max((length - 2 * d_u - num_group * start) // num_cs, 0)
+    elif length <= 3 * d_u and 2 * d_u <= length - num_cs:
+        num_shift = (length - 2 * d_u) // num_cs
+        start = length - 2 * d_u + num_shift * num_cs
+        num_group = d_u // start
+        rest = min(max((d_u - num_group * start) // num_cs, 0), num_shift)
+    else:
+        return []
+    return [start * (v // num_shift) + v % num_shift * num_cs for v in range(num_shift * num_group + rest)]
 
 
 def root_sequence(length: int, root: int) -> npt.NDArray[np.complex128]:

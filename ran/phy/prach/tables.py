@@ -31,10 +31,12 @@ _DURATIONS = {
     "C0": (1, 1240),
     "C2": (4, 2048),
 }
-# N_CS of the unrestricted set, tables 6.3.3.1-5 to -7
+# N_CS, tables 6.3.3.1-5 to -7; of the restricted set of type A below
 _NCS_1250 = (0, 13, 15, 18, 22, 26, 32, 38, 46, 59, 76, 93, 119, 167, 279, 419)
 _NCS_5000 = (0, 13, 26, 33, 38, 41, 49, 55, 64, 76, 93, 119, 139, 209, 279, 419)
 _NCS_SHORT = (0, 2, 4, 6, 8, 10, 12, 13, 15, 17, 19, 23, 27, 34, 46, 69)
+_NCS_1250_A = (15, 18, 22, 26, 32, 38, 46, 55, 68, 82, 100, 128, 158, 202, 237)
+_NCS_5000_A = (36, 57, 72, 81, 89, 94, 103, 112, 121, 132, 137, 152, 173, 195, 216, 237)
 # PRBs of an occasion and k_bar by spacing of PRACH and carrier in kHz, table 6.3.3.2-1; short ones have k_bar 2
 _PLACES = {
     (1.25, 15): (6, 7),
@@ -62,6 +64,8 @@ def num_cyclic_shifts(prach: Prach) -> int:
     """N_CS: distance of the cyclic shifts of a root, 0 for one preamble per root."""
     if not prach.is_long:
         return _NCS_SHORT[prach.zero_correlation_zone]
+    if prach.restricted_set == "A":
+        return (_NCS_5000_A if prach.format == "3" else _NCS_1250_A)[prach.zero_correlation_zone]
     return (_NCS_5000 if prach.format == "3" else _NCS_1250)[prach.zero_correlation_zone]
 
 

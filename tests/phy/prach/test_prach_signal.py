@@ -10,6 +10,8 @@ from pydantic import ValidationError
 from ran.errors import InputError
 from ran.phy.config import Carrier, Prach
 from ran.phy.prach import (
+    cyclic_shifts,
+    doppler_shift,
     first_subcarrier,
     num_cyclic_shifts,
     num_prefix_samples,
@@ -108,6 +110,37 @@ def test_preambles_of_a_cell_are_apart(name, zone):
         assert shifts[-1] + cell.num_cs <= cell.sequence_length
 
 
+@pytest.mark.parametrize(("name", "zones"), [("0", 15), ("3", 16)])
+def test_restricted_windows_stay_apart(name, zones):
+    """Type A: for every root and N_CS, windows and what one subcarrier up or down makes of them do not overlap."""
+    used = 0
+    for zone in range(zones):
+        num_cs = num_cyclic_shifts(Prach(format=name, restricted_set="A", zero_correlation_zone=zone))
+        for root in range(1, 839, 4):
+            d_u, shifts = doppler_shift(839, root), cyclic_shifts(839, root, num_cs, restricted=True)
+            assert d_u * root % 839 in (1, 838)
+            lags = [(s + move + n) % 839 for s in shifts for move in (-d_u, 0, d_u) for n in range(num_cs)]
+            assert len(set(lags)) == len(lags)
+            used += len(shifts)
+    assert used > 1000
+
+
+def test_an_offset_of_a_subcarrier_is_a_cyclic_shift():
+    for root in (1, 129, 710, 400):
+        sequence = root_sequence(839, root)
+        moved = sequence * np.exp(2j * np.pi * np.arange(839) / 839)
+        lags = np.abs(np.fft.ifft(np.fft.fft(moved) * np.fft.fft(sequence).conj())) / 839
+        d_u = doppler_shift(839, root)
+        assert lags.argmax() in (d_u, 839 - d_u)
+        assert lags.max() == pytest.approx(1)
+
+
+def test_restricted_cell():
+    cell = preamble_set(Prach(format="0", restricted_set="A", zero_correlation_zone=4, root_sequence_index=384))
+    assert len(cell.root_index) == 64
+    assert all(cyclic_shifts(839, root, 32, restricted=True) for root in cell.roots)
+
+
 def test_durations():
     """Preamble lengths of the standard: formats 0 and 3 fill 1 ms, B4 with 12 symbols, C2 the longest prefix."""
     totals = {name: prefix_s(Prach(format=name)) for name in ("0", "1", "2", "3")}
@@ -141,6 +174,10 @@ def test_waveforms_come_back(name):
     ("values", "message"),
     [
         ({"format": "A1", "root_sequence_index": 138}, "root_sequence_index 138 of format A1; allowed: 0 to 137"),
+        (
+            {"format": "A1", "restricted_set": "A"},
+            "restricted_set A with format A1 .* allowed: formats 0 to 3 with 0 to 14",
+        ),
         ({"format": "0", "subcarrier_spacing_khz": 15}, "subcarrier_spacing_khz 15 of format 0; allowed: null"),
     ],
 )
