@@ -69,6 +69,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/classical/unrolled.py": (2, RATIO),
     "receivers/control/channel_prior.py": (2, UNIT),
     "receivers/control/pilot_receiver.py": (1, RATIO),
+    "receivers/control/preamble_detector.py": (1, "a distance in samples"),
     "receivers/monitoring/inputs.py": (2, NOTHING + ", after the level is taken out"),
     "receivers/neural/hybrid.py": (3, FEATURE),
     "receivers/neural/matched.py": (1, FEATURE),

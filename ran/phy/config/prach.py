@@ -21,7 +21,7 @@ class Prach(Config):
     their own.
     root_sequence_index: logical root of the first preamble, 0 to 837, of short sequences to 137.
     zero_correlation_zone: row of tables 6.3.3.1-5 to -7, which gives N_CS. preamble_index: 0 to 63.
-    restricted_set: "none", or "A" for long formats at high speed: a Doppler shift of a subcarrier keeps preambles apart.
+    restricted_set: "none", or "A" for long formats at high speed: a Doppler shift of a subcarrier confuses none.
     first_prb: PRB of the carrier at which the occasion begins.
     """
 
