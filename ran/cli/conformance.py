@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 def conformance(
     tables: Annotated[
         list[str] | None,
-        typer.Option("--table", metavar="TABLE", help="A table (8.2.1.2-4) or row (8.2.1.2-4-row3). [default: all]"),
+        typer.Option(
+            "--table",
+            metavar="TABLE",
+            help="A table (8.2.1.2-4) or row (8.2.1.2-4-row3); 8.3 is PUCCH, 8.4 PRACH, "
+            "urllc the BLER of 0.001 %. [default: all of 8.2 and 11.2]",
+        ),
     ] = None,
     receivers: Annotated[
         list[str] | None,
@@ -44,21 +49,32 @@ def conformance(
     ] = None,
     cluster: ClusterOption = None,
 ) -> None:
-    """Test receivers against the PUSCH requirements of TS 38.104, row by row.
+    """Test receivers against the PUSCH requirements of TS 38.104, row by row, and detectors of PUCCH and PRACH.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
     Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and start anew, without
-    offsets.
+    offsets. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own: --slots are trials there.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
     from ran.errors import bad_value, unknown_name
-    from ran.studies.conformance import uci
+    from ran.studies.conformance import control, uci, urllc
     from ran.studies.conformance.requirements import VARIANTS, Offsets, experiment, select
 
     uci_rows = uci.select(tables) if tables else uci.ROWS
-    others = [name for name in tables or [] if not uci.select([name])]
+    control_rows = control.select(name for name in tables or [] if control.is_control(name))
+    has_urllc = urllc.NAME in (tables or [])
+    others = [
+        name for name in tables or [] if not (uci.select([name]) or control.is_control(name) or name == urllc.NAME)
+    ]
     rows = select(others) if others or not tables else ()
+    fixed = control_rows[0].name if control_rows else urllc.NAME if has_urllc else None
+    if fixed and variant == "38.141-1":
+        raise bad_value("--variant", variant, f"38.104 for {fixed}, whose tolerance was not found")
+    if fixed and (cfo_hz or timing_us):
+        raise bad_value("--cfo, --timing", (cfo_hz, timing_us), f"0 for {fixed}, whose offsets are given")
+    if control_rows and receivers and not (rows or uci_rows or has_urllc):
+        raise bad_value("--receiver", receivers, "none: PUCCH and PRACH have receivers of their own")
     if variant == "38.141-1":
         unknown = [row.name for row in rows if row.is_fr2]
         if others and unknown:
@@ -74,7 +90,11 @@ def conformance(
     from ran.studies.conformance.run import Request, passed, run_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
-    titles = [ReceiverBlock.model_validate(block).title for block in blocks]
+    titles = (
+        [ReceiverBlock.model_validate(block).title for block in blocks]
+        if rows or uci_rows or has_urllc
+        else ["control"]
+    )
     offsets = (f"-cfo{cfo_hz:g}" if cfo_hz else "") + (f"-timing{timing_us:g}" if timing_us else "")
     folder = out or Path("runs") / f"conformance-{'-'.join(titles)}-{chosen}{offsets}"
     outcomes: list[RowOutcome] = []
@@ -99,6 +119,12 @@ def conformance(
             folder,
             lambda outcome: listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}"),
         )
+
+        def say(outcome: control.ControlOutcome) -> None:
+            listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}")
+
+        of_control = control.run_control_rows(control_rows, slots, folder, say)
+        of_urllc = urllc.run_urllc(blocks, slots, folder, say) if has_urllc else ()
     if outcomes:
         page = write_results(outcomes, folder)
         print_results(outcomes)
@@ -110,7 +136,17 @@ def conformance(
         print(
             f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
         )
-    if not passed(outcomes) or any(outcome.verdict != "pass" for outcome in of_uci):
+    for result in [*of_control, *of_urllc]:
+        print(f"{result.row.name}, {result.receiver}: {result.verdict}, {result.text}")
+    if of_urllc:
+        answer(urllc_table=folder / urllc.CSV, urllc_rows=rows_of(folder / urllc.CSV))
+    if of_control:
+        answer(control_table=folder / control.CSV, control_rows=rows_of(folder / control.CSV))
+        passes = sum(result.verdict == "pass" for result in of_control)
+        print(f"PUCCH and PRACH: {passes} of {len(of_control)} rows pass; {folder / control.CSV}")
+    if not passed(outcomes) or any(
+        verdict != "pass" for verdict in [*(o.verdict for o in of_uci), *(o.verdict for o in [*of_control, *of_urllc])]
+    ):
         raise typer.Exit(1)
 
 

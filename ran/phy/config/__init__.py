@@ -5,6 +5,8 @@ from ran.phy.config.base import Config
 from ran.phy.config.carrier import Carrier
 from ran.phy.config.decoding import Decoder, Harq, Precision
 from ran.phy.config.pdsch import Pdsch
+from ran.phy.config.prach import Prach
+from ran.phy.config.pucch import Pucch
 from ran.phy.config.pusch import Pusch
 from ran.phy.config.reference_signals import Dmrs, Ptrs
 from ran.phy.config.shared_channel import SharedChannel
@@ -20,8 +22,10 @@ __all__ = [
     "Dmrs",
     "Harq",
     "Pdsch",
+    "Prach",
     "Precision",
     "Ptrs",
+    "Pucch",
     "Pusch",
     "Reserved",
     "SharedChannel",
