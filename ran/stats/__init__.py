@@ -2,12 +2,12 @@
 
 from ran.stats.crossing import ReplicatedCurve, falling_crossing, interpolable_rates, rising_crossing
 from ran.stats.estimate import LEVEL, Estimate
-from ran.stats.mean import normal_mean, paired_difference, student_mean
+from ran.stats.mean import normal_mean, paired_difference, student_half_widths, student_mean
 from ran.stats.normal import two_sided_t, two_sided_z
 from ran.stats.notation import MISSING, PERCENT, Notation, csv_cells, percent
 from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, paired_share_difference, wilson
 from ran.stats.quantile import bootstrap_percentile, order_statistics_percentile, quartiles
-from ran.stats.ratio import Pairs, fieller, ratio_of_means, weighted_ratios
+from ran.stats.ratio import Pairs, fieller, ratio_of_independent, ratio_of_means, weighted_ratios
 from ran.stats.resampling import Counted, bootstrap_shares, central_interval
 
 __all__ = [
@@ -34,8 +34,10 @@ __all__ = [
     "paired_share_difference",
     "percent",
     "quartiles",
+    "ratio_of_independent",
     "ratio_of_means",
     "rising_crossing",
+    "student_half_widths",
     "student_mean",
     "two_sided_t",
     "two_sided_z",
