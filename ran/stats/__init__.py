@@ -2,7 +2,7 @@
 
 from ran.stats.crossing import ReplicatedCurve, falling_crossing, interpolable_rates, rising_crossing
 from ran.stats.estimate import LEVEL, Estimate
-from ran.stats.mean import normal_mean, paired_difference, student_half_widths, student_mean
+from ran.stats.mean import common_units, normal_mean, paired_difference, student_half_widths, student_mean
 from ran.stats.normal import two_sided_t, two_sided_z
 from ran.stats.notation import MISSING, PERCENT, Notation, csv_cells, percent
 from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, paired_share_difference, wilson
@@ -22,6 +22,7 @@ __all__ = [
     "bootstrap_percentile",
     "bootstrap_shares",
     "central_interval",
+    "common_units",
     "csv_cells",
     "falling_crossing",
     "fieller",

@@ -61,6 +61,12 @@ def paired_difference(first: NDArray, second: NDArray, mean: Callable[[NDArray],
     return mean(first - second)
 
 
+def common_units(first: NDArray, second: NDArray) -> tuple[NDArray, NDArray]:
+    """Values of the units that both have, where units come in one order and one may have more of them."""
+    count = min(len(first), len(second))
+    return first[:count], second[:count]
+
+
 def _of_few(values: NDArray, level: float) -> Estimate:
     if len(values) == 0:
         return Estimate.missing("there is no value to average")
