@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -77,6 +77,8 @@ class PointResult:
 
     processor: the kind of processor that simulated it, several with " + " between them (`ran.sim.processor`).
     simulation_version: `ran.sim.identity.SIMULATION_VERSION` of then.
+
+    counters_per_drop: what the receiver counted (`receivers.Receiver.counters`), by name, int64 [drops] each.
     """
 
     receiver: str
@@ -98,6 +100,12 @@ class PointResult:
     processor: str = ""
     simulation_version: int = SIMULATION_VERSION
     transmissions_per_drop: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    counters_per_drop: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the receiver counted over all drops, by name."""
+        return {name: int(values.sum()) for name, values in self.counters_per_drop.items()}
 
     @property
     def bler(self) -> float:
@@ -414,14 +422,26 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,
         transmissions_per_drop=transmissions,
+        counters_per_drop={name: v[: point.drops] for name, v in known.counts.own_counters.items()},
     )
+
+
+def counter_names(points: Iterable[PointResult]) -> list[str]:
+    """Names of all that was counted at some of the points."""
+    return sorted({name for point in points for name in point.counters_per_drop})
+
+
+def counter_columns(names: Iterable[str]) -> list[str]:
+    """Names of the columns of tables that have sums of counters."""
+    return [f"count_{name}" for name in names]
 
 
 def write_csv(results: RunResults, path: Path) -> None:
     """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
 
     With a link budget tx_power_dbm is in the place of esn0_db.
-    With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
+    With two codewords columns `bler_codeword_1` and `bler_codeword_2` follow. The last are the sums of what receivers
+    count, `count_NAME`, empty where a receiver does not count it.
     """
     count = results.experiment.max_transmissions if results.experiment.harq else 0
     columns = (*CSV_COLUMNS, *(HARQ_COLUMNS if count else ()))
@@ -431,8 +451,12 @@ def write_csv(results: RunResults, path: Path) -> None:
     after = [f"bler_after_{i + 1}" for i in range(count)]
     axis = "esn0_db" if results.experiment.link_budget is None else "tx_power_dbm"
     shown = [axis if column == "esn0_db" else column for column in columns]
-    writer.writerow([*shown, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
+    counters = counter_names(results.points)
+    of_codewords = [f"bler_codeword_{i + 1}" for i in range(codewords)]
+    writer.writerow([*shown, *after, *of_codewords, *counter_columns(counters)])
     for point in results.points:
-        values = [*(getattr(point, column) for column in columns), *point.bler_after[:count], *point.bler_of_codewords]
+        values: list[Any] = [getattr(point, column) for column in columns]
+        values += [*point.bler_after[:count], *(point.bler_of_codewords or [""] * codewords)]
+        values += [point.counters.get(name, "") for name in counters]
         writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])
     write_text(path, text.getvalue())

@@ -67,7 +67,7 @@ class StudyFolder:
         content = store.content()
         if identity is not None and (before := content.meta.get(_IDENTITY)) is not None:
             self._check_identity(kind, json.loads(before), identity)
-        if content.damage:
+        if content.damage or store.is_old:
             store, aside = store.rebuild(content)
             self.news += [f"{file.name}: damaged: {line}" for line in content.damage]
             if aside is not None:
