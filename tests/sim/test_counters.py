@@ -52,7 +52,7 @@ LINK = {
     "channel": {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 10},
     "receivers": ["lmmse", "counting.py:Counting"],
     "esn0_db": [-4, 0],
-    "stopping": {"min_block_errors": None, "max_slots": 48, "min_bler": None},
+    "stopping": {"min_block_errors": None, "max_slots": 160, "min_bler": None},
 }
 
 
@@ -80,7 +80,7 @@ def test_a_receiver_counts_over_retransmissions() -> None:
             assert row["count_slots"] == row["count_strong_antennas"] == ""
         else:
             assert row["count_slots"] == row["transmissions"]
-            assert int(row["transmissions"]) > 48
+            assert int(row["transmissions"]) > 160
             assert 0 < int(row["count_strong_antennas"]) <= int(row["count_slots"])
     # drop by drop in the store, in how many chunks they ever came
     whole = ran.simulate(values, out="second").runs[0]
@@ -90,7 +90,7 @@ def test_a_receiver_counts_over_retransmissions() -> None:
         assert one.counters_per_drop.keys() == other.counters_per_drop.keys()
         for name, counts in one.counters_per_drop.items():
             np.testing.assert_array_equal(counts, other.counters_per_drop[name])
-            assert len(counts) == 48
+            assert len(counts) == 160
         if one.counters_per_drop:
             np.testing.assert_array_equal(one.counters_per_drop["slots"], one.transmissions_per_drop)
     # sums stand beside the values of all drops, also of those that no point needed
