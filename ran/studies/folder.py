@@ -238,6 +238,15 @@ def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
         ) from None
 
 
+def text_in(path: Path) -> dict[str, str]:
+    """The text about a study that its folder holds, by key."""
+    store = Store(path / STORE)
+    try:
+        return store.meta()
+    finally:
+        store.close()
+
+
 def load_part(store: Store, key: str) -> PartResult:
     """What one part came to, from a store that is open."""
     return _loaded(store.path, store.content(), key)
