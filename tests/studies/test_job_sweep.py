@@ -275,3 +275,23 @@ def test_a_sweep_is_killed_three_times_and_resumed() -> None:
     for name in ("sweep.csv", "sweep.html"):
         assert Path("out", name).read_bytes() == Path("whole", name).read_bytes()
     assert np.unique([row["speed_kmh"] for row in table(Path("out/sweep.csv"))]).tolist() == ["120", "3", "30"]
+
+
+@pytest.mark.cluster
+def test_a_cluster_brings_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    """`ran csi` and a sweep of it with a stopping rule, by its jobs on Ray's workers, and in this process."""
+    Path("one.yaml").write_text(yaml.safe_dump({**CSI, "num_drops": 96}))
+    more = ["--set", "num_drops=256", "--set", "stopping.sgcs_half_width=0.04"]
+    sweep = written(grid={"speed_kmh": [3, 60], "num_layers": [1, 2]})
+    for name, command in (("one", ["csi", "one.yaml"]), ("sweep", ["csi", sweep, *more])):
+        assert main([*command, "--cluster", "local", "--workers", "2", "--out", f"{name}-there"]) == 0
+        assert main([*command, "--workers", "1", "--out", f"{name}-here"]) == 0
+        for file in ("csi.csv",) if name == "one" else ("sweep.csv", "sweep.json"):
+            assert Path(f"{name}-there", file).read_bytes() == Path(f"{name}-here", file).read_bytes()
+    assert rows(Path("one-there")) == rows(Path("one-here"))
+    # what is stored by both is the same, whichever of it the rule needed
+    here, there = dict(rows(Path("sweep-here"))), dict(rows(Path("sweep-there")))
+    shared = here.keys() & there.keys()
+    assert len(shared) >= 4 * 2 * 2
+    assert all(here[key] == there[key] for key in shared)
+    capsys.readouterr()
