@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ran.errors import InputError, unknown_name
 from ran.report.crossing import Crossings, reference_receiver
-from ran.sim.results import CSV_COLUMNS, HARQ_COLUMNS, counter_columns, counter_names
+from ran.sim.results_csv import CSV_COLUMNS, HARQ_COLUMNS, counter_columns, counter_names
 from ran.stats import Estimate, percent
 from ran.studies.part import PartResult
 

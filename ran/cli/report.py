@@ -48,7 +48,8 @@ def report(
     """
     from ran.cli.table import print_summary, print_throughput_gains, told
     from ran.report import write_report
-    from ran.sim.results import load_results, merged_results, write_csv
+    from ran.sim.results import load_results, merged_results
+    from ran.sim.results_csv import write_csv
     from ran.sim.run_folder import CSV
 
     if len(runs) == 1 and _of_study(runs[0], out or runs[0], paper):

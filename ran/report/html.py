@@ -24,7 +24,7 @@ from ran.report.summary import findings, has_crossings, reasons, summary_table
 from ran.report.tables import LabelledRun, latex_table, mat_bytes, tidy_csv
 from ran.report.template import page_part, page_template, plotly_script
 from ran.report.throughput_gain import throughput_gains
-from ran.sim.results import counter_names
+from ran.sim.results_csv import counter_names
 from ran.stats import LEVEL, Notation, percent, student_mean
 
 if TYPE_CHECKING:

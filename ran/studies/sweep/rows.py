@@ -11,7 +11,8 @@ from typing import Any
 
 from ran.report.crossing import Crossings, reference_receiver
 from ran.report.summary import TARGET_BLERS
-from ran.sim.results import CSV_COLUMNS, PointResult, RunResults, counter_columns, counter_names
+from ran.sim.results import PointResult, RunResults
+from ran.sim.results_csv import CSV_COLUMNS, counter_columns, counter_names
 from ran.stats import Estimate
 from ran.studies.part import PartResult
 
