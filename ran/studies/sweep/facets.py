@@ -133,4 +133,8 @@ def legend(figure: Figure, curves: Sequence[Look], form: Form) -> None:
         Line2D([], [], color=look.color, marker=look.marker, markersize=5, linestyle=look.line) for look in curves
     ]
     labels = [escape_math(look.curve) for look in curves]
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(len(labels), 2 * form.panels), **LEGEND)
+    # of small letters, 0.83 of the font; lines and gaps take about 5.5 letters' heights beside the longest label
+    letter_in = 0.83 * form.font_size / 72
+    entry_in = letter_in * (5.5 + 0.6 * max(map(len, labels)))
+    columns = max(1, min(len(labels), 2 * form.panels, int(figure.get_figwidth() / entry_in)))
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, **LEGEND)
