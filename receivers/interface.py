@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Protocol
 
@@ -263,6 +264,20 @@ class Receiver(ABC):
     def uses_decoder(self) -> bool:
         """Whether the receiver calls `SlotObservation.decoder`, which not every simulator may offer."""
         return False
+
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """Names of what the receiver counts in slots beside its LLRs, such as "iterations": lower-case letters, digits
+        and _. A class attribute will do where it does not depend on options."""
+        return ()
+
+    def counted(self) -> Mapping[str, Tensor]:
+        """What was counted in the slots of the last call, by the names of `counters`: integers of 0 or more [batch].
+
+        They add up: over the parts of a slot with gaps, over retransmissions, and over drops. Runs store them per drop,
+        and their tables have the sums.
+        """
+        return {}
 
     @abstractmethod
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ran.errors import InputError, unknown_name
 from ran.report.crossing import Crossings, reference_receiver
-from ran.sim.results import CSV_COLUMNS, HARQ_COLUMNS
+from ran.sim.results_csv import CSV_COLUMNS, HARQ_COLUMNS, counter_columns, counter_names
 from ran.stats import Estimate, percent
 from ran.studies.part import PartResult
 
@@ -55,7 +55,8 @@ class Results:
         return {self._key(part, title): reason for part in self.parts for title, reason in part.refused.items()}
 
     def to_frame(self) -> DataFrame:
-        """A row per receiver and SNR: the swept keys, then the columns of `results.csv`, with HARQ its columns too.
+        """A row per receiver and SNR: the swept keys, then the columns of `results.csv`, with HARQ its columns too, and
+        `count_NAME` of what receivers count.
 
         `InputError` where pandas is not installed.
         """
@@ -73,12 +74,15 @@ class Results:
                 **{key: part.facts.get(key) for key in self.keys},
                 "receiver": point.receiver,
                 **{axis if c == "esn0_db" else c: getattr(point, c) for c in columns},
+                **{f"count_{name}": count for name, count in point.counters.items()},
             }
             for part in self.parts
             if part.results is not None
             for point in part.results.points
         ]
-        names = [*self.keys, "receiver", *(axis if c == "esn0_db" else c for c in columns)]
+        counters = counter_names(point for run in self.runs for point in run.points)
+        named = [axis if c == "esn0_db" else c for c in columns]
+        names = [*self.keys, "receiver", *named, *counter_columns(counters)]
         return pandas.DataFrame(rows, columns=names)
 
     def snr_at(self, bler: float = 0.1) -> dict[Key, Estimate]:

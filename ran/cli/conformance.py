@@ -16,6 +16,7 @@ from ran.cli.receiver_option import receiver_blocks
 if TYPE_CHECKING:
     from ran.sim.executor import Workers
     from ran.studies.conformance.outcome import RowOutcome
+    from ran.studies.conformance.uci import UciOutcome
 
 
 def conformance(
@@ -52,8 +53,9 @@ def conformance(
     """Test receivers against the PUSCH requirements of TS 38.104, row by row, and detectors of PUCCH and PRACH.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
-    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and start anew, without
-    offsets. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own: --slots are trials there.
+    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last, without offsets; of these
+    one that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own:
+    --slots are trials there.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """
@@ -88,6 +90,7 @@ def conformance(
     from ran.sim.simulation import build_simulation
     from ran.studies.conformance.page import CSV, conclusion, write_results
     from ran.studies.conformance.run import Request, passed, run_rows
+    from ran.studies.conformance.uci_run import run_uci_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
     titles = (
@@ -110,8 +113,9 @@ def conformance(
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict} {_figures(outcome)}")
 
         if rows:
-            run_rows(request, folder, workers=workers, listener=listener, show=show, executor=far)
-        of_uci = uci.run_uci_rows(
+            # in their order, whichever was done first
+            outcomes[:] = run_rows(request, folder, workers=workers, listener=listener, show=show, executor=far)
+        of_uci = run_uci_rows(
             uci_rows,
             blocks,
             chosen,
@@ -129,13 +133,8 @@ def conformance(
         page = write_results(outcomes, folder)
         print_results(outcomes)
         report(page, page.with_name(CSV), conclusion=conclusion(outcomes))
-    for outcome in of_uci:
-        print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
     if of_uci:
-        answer(uci_table=folder / uci.CSV, uci_rows=rows_of(folder / uci.CSV))
-        print(
-            f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in of_uci)} of {len(of_uci)} rows pass; {folder / uci.CSV}"
-        )
+        print_uci(of_uci, folder / uci.CSV)
     for result in [*of_control, *of_urllc]:
         print(f"{result.row.name}, {result.receiver}: {result.verdict}, {result.text}")
     if of_urllc:
@@ -148,6 +147,14 @@ def conformance(
         verdict != "pass" for verdict in [*(o.verdict for o in of_uci), *(o.verdict for o in [*of_control, *of_urllc])]
     ):
         raise typer.Exit(1)
+
+
+def print_uci(outcomes: Sequence[UciOutcome], table: Path) -> None:
+    """A line per row of UCI on PUSCH, and what they come to."""
+    for outcome in outcomes:
+        print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
+    answer(uci_table=table, uci_rows=rows_of(table))
+    print(f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in outcomes)} of {len(outcomes)} rows pass; {table}")
 
 
 def _figures(outcome: RowOutcome) -> str:

@@ -48,7 +48,8 @@ def report(
     """
     from ran.cli.table import print_summary, print_throughput_gains, told
     from ran.report import write_report
-    from ran.sim.results import load_results, merged_results, write_csv
+    from ran.sim.results import load_results, merged_results
+    from ran.sim.results_csv import write_csv
     from ran.sim.run_folder import CSV
 
     if len(runs) == 1 and _of_study(runs[0], out or runs[0], paper):
@@ -74,12 +75,18 @@ def _of_study(folder: Path, out: Path, paper: bool) -> bool:
     """The report of a study; False where the folder holds none. InputError for the paper of a study that has none."""
     from ran.cli.job_study import report_again
     from ran.errors import InputError
+    from ran.sim.files import make_folder
     from ran.studies.folder import kind_of
 
-    reports = {"sweep": _sweep, "robustness study": _robustness, "conformance": _conformance}
+    reports = {"sweep": _sweep, "robustness study": _robustness}
     kind = kind_of(folder)
     if paper and kind not in ("", "sweep", None):
         raise InputError(f"--paper: {folder} holds a study ({kind}); allowed: runs of `ran sim`, and sweeps")
+    if kind in (*reports, "conformance"):
+        make_folder(out)
+    if kind == "conformance":
+        _conformance(folder, out)
+        return True
     if kind in reports:
         page, table = reports[kind](folder, out)
         answer_report(page, table)
@@ -107,21 +114,26 @@ def _sweep(folder: Path, out: Path) -> tuple[Path, Path]:
 
 def _robustness(folder: Path, out: Path) -> tuple[Path, Path]:
     from ran.cli.robustness import print_results
+    from ran.studies.monitor.alarms import alarms_in
     from ran.studies.robustness.page import CSV, write_results
     from ran.studies.robustness.run import outcomes_in
 
-    outcomes = outcomes_in(folder)
-    page = write_results(outcomes, out)
-    print_results(outcomes)
+    outcomes, alarms = outcomes_in(folder), alarms_in(folder)
+    page = write_results(outcomes, out, alarms)
+    print_results(outcomes, alarms)
     return page, page.with_name(CSV)
 
 
-def _conformance(folder: Path, out: Path) -> tuple[Path, Path]:
-    from ran.cli.conformance import print_results
+def _conformance(folder: Path, out: Path) -> None:
+    from ran.cli.conformance import print_results, print_uci
     from ran.studies.conformance.page import CSV, write_results
     from ran.studies.conformance.run import outcomes_in
+    from ran.studies.conformance.uci import uci_outcomes_in, write_uci
 
-    outcomes = outcomes_in(folder)
-    page = write_results(outcomes, out)
-    print_results(outcomes)
-    return page, page.with_name(CSV)
+    outcomes, of_uci = outcomes_in(folder), uci_outcomes_in(folder)
+    if outcomes or not of_uci:
+        page = write_results(outcomes, out)
+        print_results(outcomes)
+        answer_report(page, page.with_name(CSV))
+    if of_uci:
+        print_uci(of_uci, write_uci(of_uci, out))

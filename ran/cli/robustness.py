@@ -59,7 +59,8 @@ def robustness(
     """
     from ran.cli.progress import ProgressLine
     from ran.sim.simulation import build_simulation
-    from ran.studies.monitor.condition import alarms_of
+    from ran.studies.monitor.alarms import show_none
+    from ran.studies.monitor.condition import watch
     from ran.studies.robustness.conditions import load_conditions
     from ran.studies.robustness.outcome import BASELINE, FLOOR
     from ran.studies.robustness.page import CSV, summaries, write_results
@@ -80,8 +81,13 @@ def robustness(
             write_results(outcomes, out)
 
         request = Request(known, chosen, blocks, slots)
-        run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
-    alarms = alarms_of(known, outcomes, blocks) if monitor else {}
+        # in their order, whichever was done first
+        outcomes[:] = run_conditions(request, out, workers=workers, listener=listener, show=show, executor=far)
+    alarms = {}
+    if monitor:
+        alarms = watch(known, outcomes, blocks, out)
+    else:
+        show_none(out)
     page = write_results(outcomes, out, alarms)
     print_results(outcomes, alarms)
     report(page, page.with_name(CSV), summary=summaries(outcomes))

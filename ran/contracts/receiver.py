@@ -7,7 +7,9 @@ from dataclasses import replace
 import torch
 
 from ran.contracts.slots import shape_problem, slots
+from ran.link.receiver_counters import ReceiverCounters
 from ran.link.untouched import untouched
+from ran.stats.counts import check_counter_names
 from receivers import Receiver, SlotObservation
 
 #: Bits that may be wrong at 20 dB: more is no better than a guess.
@@ -49,6 +51,17 @@ def _untouched(receiver: Receiver) -> str:
     return ""
 
 
+def _counts(receiver: Receiver) -> str:
+    try:
+        check_counter_names(receiver.counters)
+        _llr(receiver)
+        counters = ReceiverCounters(type(receiver).__name__, receiver, len(slots().observation.y))
+        counters.add()
+    except ValueError as error:
+        return str(error)
+    return ""
+
+
 def _level(receiver: Receiver) -> str:
     if receiver.needs_truth:
         return ""
@@ -67,4 +80,5 @@ RECEIVER_TESTS = {
     "a slot does not depend on its batch": _alone,
     "the observation is not changed": _untouched,
     "no dependence on the level": _level,
+    "counters are what is declared": _counts,
 }

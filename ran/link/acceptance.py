@@ -8,6 +8,7 @@ from ran.link.parts import cuts
 from ran.phy.config import Carrier
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.shared_grid import SharedGrid
+from ran.stats.counts import check_counter_names
 from receivers import Receiver, SlotObservation
 
 
@@ -21,6 +22,7 @@ def check_receiver(
     try:
         if receiver.needs_truth:
             memory.check(with_channel=True)
+        check_counter_names(receiver.counters)
         parts = [empty]
         _check_allocation(receiver, carrier, grid)
         if not grid.placement.is_contiguous:

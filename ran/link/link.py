@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -24,6 +24,7 @@ from ran.link.memory import SlotMemory
 from ran.link.noise import stream_key
 from ran.link.outcomes import compare, counts_of
 from ran.link.parts import receive_in_parts
+from ran.link.receiver_counters import ReceiverCounters
 from ran.link.slots import Slot, build_slots, slot_numbers
 from ran.link.snr import noise_var
 from ran.link.streams import stream
@@ -249,16 +250,21 @@ class Link:
         x = transmitted_grid(self._slots[0].grid, coded_bits)
         return SlotBatch(self._observation(self._slots[0], y, noise_variance), transport_blocks, coded_bits, x, h)
 
-    def receive(self, receiver: Receiver, batch: SlotBatch, label: str = "") -> Tensor:
+    def receive(
+        self, receiver: Receiver, batch: SlotBatch, label: str = "", after: Callable[[], None] = lambda: None
+    ) -> Tensor:
         """LLRs of a receiver; only a genie is handed the truth.
 
-        label: what the receiver is called. `InputError` when it changes its input, which all receivers share.
+        label: what the receiver is called. after: called after every call of the receiver, which is handed the parts of
+        a slot with gaps one by one. `InputError` when it changes its input, which all receivers share.
         """
         truth = batch.truth if receiver.needs_truth else None
         with untouched(label or type(receiver).__name__, receiver, batch.observation, truth):
             if not self.grid.placement.is_contiguous:
-                return receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts)
-            return receiver(batch.observation, truth)
+                return receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts, after)
+            llr = receiver(batch.observation, truth)
+            after()
+            return llr
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> Counts:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""
@@ -319,24 +325,26 @@ class Link:
             check_finite(batch.observation.y, "the received grid", chosen)
             return batch
 
+        counters = {label: ReceiverCounters(label, receiver, len(indices)) for label, receiver in receivers.items()}
         if self.config.harq is None:
             batch = transmit(0, list(range(len(indices))))
             found = {}
             for label, receiver in receivers.items():
                 started = time.perf_counter()
-                llr = self.receive(receiver, batch, label)
+                llr = self.receive(receiver, batch, label, counters[label].add)
                 check_finite(llr, f"the LLRs of {label}", indices)
-                found[label] = self.count_errors(llr, batch)
+                found[label] = self.count_errors(llr, batch).counting(counters[label].values)
                 self.receiver_seconds[label] += time.perf_counter() - started
             return found
 
         def receive(label: str, batch: SlotBatch, places: np.ndarray) -> Tensor:
             started = time.perf_counter()
-            llr = self.receive(receivers[label], batch, label)
+            llr = self.receive(receivers[label], batch, label, lambda: counters[label].add(places))
             check_finite(llr, f"the LLRs of {label}", [indices[int(place)] for place in places])
             self.receiver_seconds[label] += time.perf_counter() - started
             return llr
 
         grids = self.transmitter.grids
         state = self.received(indices, esn0_db, seed, scenario_id)
-        return run_processes(receivers, len(indices), grids, self.decoder, transmit, receive, state)
+        processes = run_processes(receivers, len(indices), grids, self.decoder, transmit, receive, state)
+        return {label: counts.counting(counters[label].values) for label, counts in processes.items()}

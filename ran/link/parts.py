@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
@@ -42,9 +42,16 @@ def cuts(observation: SlotObservation, parts: Sequence[Part]) -> Iterator[tuple[
 
 
 def receive_in_parts(
-    receiver: Receiver, observation: SlotObservation, truth: Truth | None, parts: Sequence[Part]
+    receiver: Receiver,
+    observation: SlotObservation,
+    truth: Truth | None,
+    parts: Sequence[Part],
+    after: Callable[[], None] = lambda: None,
 ) -> Tensor:
-    """LLRs of a receiver that is run on every rectangle by itself, put together in the order of the grid."""
+    """LLRs of a receiver that is run on every rectangle by itself, put together in the order of the grid.
+
+    after: called after every call of the receiver.
+    """
     shape = (len(observation.y), observation.num_layers, observation.num_data_re, observation.bits_per_symbol)
     llr = torch.zeros(shape, dtype=torch.float32, device=observation.y.device)
     for part, own, places in cuts(observation, parts):
@@ -53,4 +60,5 @@ def receive_in_parts(
             columns = torch.from_numpy(part.columns).to(truth.h.device)
             of_part = Truth(truth.h[..., part.symbols, :][..., columns], truth.coded_bits[:, :, places])
         llr[:, :, places] = receiver(own, of_part)
+        after()
     return llr

@@ -24,10 +24,13 @@ from ran.report.summary import findings, has_crossings, reasons, summary_table
 from ran.report.tables import LabelledRun, latex_table, mat_bytes, tidy_csv
 from ran.report.template import page_part, page_template, plotly_script
 from ran.report.throughput_gain import throughput_gains
-from ran.stats import LEVEL, percent
+from ran.sim.results_csv import counter_names
+from ran.stats import LEVEL, Notation, percent, student_mean
 
 if TYPE_CHECKING:
-    from ran.sim.results import RunResults
+    from ran.sim.results import PointResult, RunResults
+
+_PER_DROP = Notation(4, "significant")
 
 #: Of every figure, in words.
 DESCRIPTIONS = {
@@ -138,6 +141,8 @@ def _run_view(run: RunResults, label: str, swatches: dict[str, str], esn0_less_e
     return {
         "label": label,
         "description": settings.get("description") or "",
+        "counters": counter_names(run.points),
+        "counted": counted_lines(run),
         "link": link_facts(settings),
         "rows": rows,
         "reference": next((row.receiver for row in rows if row.is_reference), None),
@@ -159,6 +164,22 @@ def _run_view(run: RunResults, label: str, swatches: dict[str, str], esn0_less_e
         "is_complete": run.meta.get("complete", "yes") == "yes",
         "settings": dump(settings, allow_unicode=True, width=100),
     }
+
+
+def counted_lines(run: RunResults) -> list[tuple[PointResult, list[str]]]:
+    """Of every point of a receiver that counts something, the mean per drop of all that is counted, with intervals."""
+    names = counter_names(run.points)
+    return [
+        (
+            point,
+            [
+                _PER_DROP.text(student_mean(point.counters_per_drop[name])) if name in point.counters_per_drop else ""
+                for name in names
+            ],
+        )
+        for point in run.points
+        if point.counters_per_drop
+    ]
 
 
 def _word(run: RunResults) -> str:

@@ -100,7 +100,8 @@ class ClusterPool(Generic[Work, Got]):
         except (ConnectionError, self._ray.exceptions.AuthenticationError) as error:
             # somebody listens; Ray writes that the token is missing to its log only
             raise self._no_cluster(error, _TOKEN) from None
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # Ray raises Exception itself where a node does not start in time
+            self._ray.shutdown()
             raise self._no_cluster(error, _ALLOWED) from None
         try:
             self._start()

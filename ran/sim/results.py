@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,7 +14,6 @@ from ran.config.validation import validate
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
 from ran.sim.failures import ReceiverFailure, failures_in
-from ran.sim.files import write_text
 from ran.sim.identity import PHYSICS_KEYS, SIMULATION_VERSION, digest
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.past_receivers import with_past
@@ -29,29 +26,8 @@ from ran.sim.throughput import fraction_of_maximum
 from ran.stats import Estimate, grouped_wilson
 from ran.stats.counts import NUM_RECEIVED
 
-CSV_COLUMNS = (
-    "receiver",
-    "esn0_db",
-    "drops",
-    "slots",
-    "blocks",
-    "block_errors",
-    "bler",
-    "bler_low",
-    "bler_high",
-    "bit_errors",
-    "bits",
-    "throughput_mbps",
-    "processor",
-    "simulation_version",
-)
-
 #: Between kinds of processor in `PointResult.processor`.
 _AND = " + "
-
-#: More columns of runs with HARQ, before one `bler_after_N` per transmission.
-HARQ_COLUMNS = ("transmissions", "throughput_fraction", "throughput_fraction_low", "throughput_fraction_high")
-
 
 _NOT_COUNTED = Estimate.missing("transmissions were not counted")
 
@@ -77,6 +53,8 @@ class PointResult:
 
     processor: the kind of processor that simulated it, several with " + " between them (`ran.sim.processor`).
     simulation_version: `ran.sim.identity.SIMULATION_VERSION` of then.
+
+    counters_per_drop: what the receiver counted (`receivers.Receiver.counters`), by name, int64 [drops] each.
     """
 
     receiver: str
@@ -98,6 +76,12 @@ class PointResult:
     processor: str = ""
     simulation_version: int = SIMULATION_VERSION
     transmissions_per_drop: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    counters_per_drop: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What the receiver counted over all drops, by name."""
+        return {name: int(values.sum()) for name, values in self.counters_per_drop.items()}
 
     @property
     def bler(self) -> float:
@@ -414,25 +398,5 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,
         transmissions_per_drop=transmissions,
+        counters_per_drop={name: v[: point.drops] for name, v in known.counts.own_counters.items()},
     )
-
-
-def write_csv(results: RunResults, path: Path) -> None:
-    """One row per point, with `CSV_COLUMNS`, and `HARQ_COLUMNS` where there is HARQ; equal results, equal bytes.
-
-    With a link budget tx_power_dbm is in the place of esn0_db.
-    With two codewords `bler_codeword_1` and `bler_codeword_2` are the last columns.
-    """
-    count = results.experiment.max_transmissions if results.experiment.harq else 0
-    columns = (*CSV_COLUMNS, *(HARQ_COLUMNS if count else ()))
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    codewords = max((len(point.bler_of_codewords) for point in results.points), default=0)
-    after = [f"bler_after_{i + 1}" for i in range(count)]
-    axis = "esn0_db" if results.experiment.link_budget is None else "tx_power_dbm"
-    shown = [axis if column == "esn0_db" else column for column in columns]
-    writer.writerow([*shown, *after, *(f"bler_codeword_{i + 1}" for i in range(codewords))])
-    for point in results.points:
-        values = [*(getattr(point, column) for column in columns), *point.bler_after[:count], *point.bler_of_codewords]
-        writer.writerow([f"{v:.9g}" if isinstance(v, float) else v for v in values])
-    write_text(path, text.getvalue())

@@ -13,7 +13,8 @@ from ran.sim.experiment import Experiment
 from ran.sim.failures import TRACEBACKS, ReceiversFailed, tracebacks
 from ran.sim.files import write_text
 from ran.sim.identity import receiver_identity
-from ran.sim.results import RunResults, load_results, write_csv
+from ran.sim.results import RunResults, load_results
+from ran.sim.results_csv import write_csv
 from ran.sim.run_folder import CSV, RunFolder
 from ran.sim.session import Known, Session
 from ran.sim.simulation import Build, build_simulation

@@ -97,7 +97,7 @@ class RunFolder:
             if kind := content.meta.get("study"):
                 raise InputError(f"{self.path}: holds a {kind}; allowed: a new or empty folder, or one with a run")
             self._check_same(content, identity)
-            if content.damage or store.format == 1:
+            if content.damage or store.is_old:
                 store, aside = store.rebuild(content)
                 if aside is not None:
                     self.news += [f"{file.name}: damaged: {line}" for line in content.damage]

@@ -31,7 +31,8 @@ from ran.stats.counts import NUM_RECEIVED
 __all__ = ["NUM_RECEIVED", "Content", "Segment", "Store", "Task"]
 
 _APPLICATION_ID = 0x52414E36  # "RAN6" in the header of the file: tells our files from any other SQLite file
-_FORMAT = 2
+#: Format 2 had no counters but bit errors, format 1 (`ran.sim.store_format_1`) no hashes.
+_FORMAT = 3
 
 #: Key of the text of a store of jobs that says so: damage to the name of their table is noticed by it.
 _JOBS = "jobs"
@@ -59,7 +60,7 @@ class Store:
         self._db.text_factory = bytes  # damaged text need not be text
         with self._errors():
             self.format = int(self._db.execute("PRAGMA user_version").fetchone()[0])
-        if self.format not in (1, _FORMAT):
+        if not 1 <= self.format <= _FORMAT:
             self._db.close()
             raise InputError(f"{path}: got format {self.format}; allowed: up to {_FORMAT}")
 
@@ -79,6 +80,11 @@ class Store:
             raise InputError(f"{path}: cannot be written: {error}") from None
         return cls(path)
 
+    @property
+    def is_old(self) -> bool:
+        """Whether it can be read, and has to be rebuilt before anything is added."""
+        return self.format < _FORMAT
+
     def close(self) -> None:
         self._db.close()
 
@@ -88,7 +94,7 @@ class Store:
 
     def _meta(self) -> dict[str, str]:
         with self._errors():
-            return dict(sorted(scan(self._db, "meta").rows.values()))
+            return dict(sorted(scan(self._db, "meta", self.format).rows.values()))
 
     def content(self) -> Content:
         """Everything that is intact, and a line for each thing that is damaged; of one moment, while others write.
@@ -99,7 +105,7 @@ class Store:
             if self.format == 1:
                 return read_format_1(self._db, self.path)
             holds_jobs = self._holds_jobs()
-            tables = {table: scan(self._db, table) for table in TABLES if table != "jobs" or holds_jobs}
+            tables = {table: scan(self._db, table, self.format) for table in TABLES if table != "jobs" or holds_jobs}
             problem = self._problem()
         meta = dict(sorted(tables["meta"].rows.values()))
         named = sorted((Task(*row) for row in tables["tasks"].rows.values()), key=_order)

@@ -8,16 +8,17 @@ row whose key was damaged is found too.
 from __future__ import annotations
 
 import hashlib
+import json
 import sqlite3
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ran.sim.segment import Segment, Task
-from ran.stats.counts import NUM_RECEIVED, Counts
+from ran.stats.counts import NUM_RECEIVED, Counts, check_counter_names
 
 #: Columns of every table, without `content`, the row's hash; the first `_KEYS` of them are its key.
 TABLES: dict[str, dict[str, str]] = {
@@ -31,6 +32,7 @@ TABLES: dict[str, dict[str, str]] = {
     },
     # Per drop: errors of blocks and bits; with HARQ of blocks after every transmission but the last; with two
     # codewords of the second one's after every transmission; with a link budget the state of every user.
+    # What receivers and studies count: sums by name as JSON, and values per drop in the order of the names.
     "outcomes": {
         "task_id": "TEXT",
         "first_drop": "INTEGER",
@@ -43,10 +45,14 @@ TABLES: dict[str, dict[str, str]] = {
         "earlier_errors": "BLOB",
         "second_errors": "BLOB",
         "received": "BLOB",
+        "counters": "TEXT",
+        "counters_per_drop": "BLOB",
     },
     # Of a study that is made of jobs: the arrays of a result. Other stores have no such table.
     "jobs": {"key": "TEXT", "result": "BLOB"},
 }
+#: Columns that format 2 had not.
+_SINCE_FORMAT_3 = ("counters", "counters_per_drop")
 _KEYS = {"meta": 1, "tasks": 1, "outcomes": 2, "jobs": 1}
 
 
@@ -103,12 +109,15 @@ class Scan:
     problem: str = ""
 
 
-def scan(db: sqlite3.Connection, table: str) -> Scan:
+def scan(db: sqlite3.Connection, table: str, form: int = 3) -> Scan:
     """Read a table from its beginning, and where SQLite stops at a damaged page also from its end.
 
     `db` hands out text as bytes, so that damaged text can be read. Raises what is no damage, such as a locked file.
+    form: format of the store, 2 or 3.
     """
     columns = TABLES[table]
+    if form == 2:
+        columns = {name: kind for name, kind in columns.items() if name not in _SINCE_FORMAT_3}
     rows: dict[int, tuple[Any, ...]] = {}
     damaged: dict[int, tuple[Any, ...]] = {}
     problem = ""
@@ -119,7 +128,7 @@ def scan(db: sqlite3.Connection, table: str) -> Scan:
                 if number in rows or number in damaged:
                     break  # from here on it was read from the other end
                 if content_hash(table, values) == content:
-                    rows[number] = _decoded(table, values)
+                    rows[number] = _decoded(columns, values)
                 else:
                     damaged[number] = tuple(values)
             else:
@@ -137,9 +146,8 @@ def is_damage(error: sqlite3.Error) -> bool:
     return code is not None and code & 0xFF in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
-def _decoded(table: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    kinds = TABLES[table].values()
-    return tuple(v.decode() if kind == "TEXT" else v for v, kind in zip(values, kinds, strict=True))
+def _decoded(columns: Mapping[str, str], values: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(v.decode() if kind == "TEXT" else v for v, kind in zip(values, columns.values(), strict=True))
 
 
 def task_row(task: Task) -> tuple[Any, ...]:
@@ -147,10 +155,9 @@ def task_row(task: Task) -> tuple[Any, ...]:
 
 
 def segment_row(task_id: str, segment: Segment) -> tuple[Any, ...]:
-    """Values of a row of `outcomes`. ValueError for counters that the table has no column for."""
-    counts = segment.counts
-    if set(counts.counters) != {"bit_errors"}:
-        raise ValueError(f"counters: got {sorted(counts.counters)}; allowed: bit_errors")
+    """Values of a row of `outcomes`. ValueError for counters that may not be called so."""
+    counts, counters = segment.counts, segment.counts.own_counters
+    check_counter_names(counters)
     return (
         task_id,
         int(segment.first_drop),
@@ -163,12 +170,14 @@ def segment_row(task_id: str, segment: Segment) -> tuple[Any, ...]:
         counts.earlier_errors.astype("<u2").tobytes(),
         counts.second_errors.astype("<u2").tobytes(),
         counts.received.astype("<f4").tobytes(),
+        json.dumps({name: int(values.sum()) for name, values in counters.items()}),
+        b"".join(values.astype("<i8").tobytes() for values in counters.values()),
     )
 
 
 def row_segment(values: Sequence[Any]) -> Segment:
-    """The segment of an intact row of `outcomes`."""
-    _, first, drops, _, _, processor, blocks, bits, earlier, second, received = values
+    """The segment of an intact row of `outcomes`, of format 2 or 3."""
+    _, first, drops, _, _, processor, blocks, bits, earlier, second, received, *more = values
     shape = (drops, -1) if drops else (0, 0)
     counts = Counts.of(
         np.frombuffer(blocks, "<u2"),
@@ -177,4 +186,7 @@ def row_segment(values: Sequence[Any]) -> Segment:
         np.frombuffer(second, "<u2").reshape(shape),
         np.frombuffer(received, "<f4").astype(np.float32).reshape(*shape, NUM_RECEIVED),
     )
+    if more:
+        names, per_drop = json.loads(more[0]), np.frombuffer(more[1], "<i8").reshape(-1, drops)
+        counts = counts.counting(dict(zip(names, per_drop, strict=True)))
     return Segment(first, counts, processor)

@@ -2,13 +2,21 @@
 
 from ran.stats.crossing import ReplicatedCurve, falling_crossing, interpolable_rates, rising_crossing
 from ran.stats.estimate import LEVEL, Estimate
-from ran.stats.mean import normal_mean, paired_difference, student_mean
+from ran.stats.mean import common_units, normal_mean, paired_difference, student_half_widths, student_mean
 from ran.stats.normal import two_sided_t, two_sided_z
 from ran.stats.notation import MISSING, PERCENT, Notation, csv_cells, percent
-from ran.stats.proportion import grouped_wilson, grouped_wilson_prefixes, paired_share_difference, wilson
+from ran.stats.proportion import (
+    exact_share,
+    grouped_wilson,
+    grouped_wilson_prefixes,
+    paired_share_difference,
+    sign_test,
+    wilson,
+)
 from ran.stats.quantile import bootstrap_percentile, order_statistics_percentile, quartiles
-from ran.stats.ratio import Pairs, fieller, ratio_of_means, weighted_ratios
+from ran.stats.ratio import Pairs, fieller, ratio_of_independent, ratio_of_means, weighted_ratios
 from ran.stats.resampling import Counted, bootstrap_shares, central_interval
+from ran.stats.roc import area_under_roc
 
 __all__ = [
     "LEVEL",
@@ -19,10 +27,13 @@ __all__ = [
     "Notation",
     "Pairs",
     "ReplicatedCurve",
+    "area_under_roc",
     "bootstrap_percentile",
     "bootstrap_shares",
     "central_interval",
+    "common_units",
     "csv_cells",
+    "exact_share",
     "falling_crossing",
     "fieller",
     "grouped_wilson",
@@ -34,8 +45,11 @@ __all__ = [
     "paired_share_difference",
     "percent",
     "quartiles",
+    "ratio_of_independent",
     "ratio_of_means",
     "rising_crossing",
+    "sign_test",
+    "student_half_widths",
     "student_mean",
     "two_sided_t",
     "two_sided_z",

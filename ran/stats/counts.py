@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -14,6 +15,22 @@ NUM_RECEIVED = 5
 
 Integers = NDArray[np.int64]
 
+#: The counter that every link has.
+BIT_ERRORS = "bit_errors"
+_NAME = re.compile(r"[a-z][a-z0-9_]{0,62}")
+
+
+def check_counter_names(names: Iterable[str]) -> None:
+    """ValueError for a name that no counter of a receiver or a study may have, and for one that is there twice."""
+    seen = set()
+    for name in names:
+        if name == BIT_ERRORS or name in seen or not _NAME.fullmatch(name):
+            raise ValueError(
+                f"counters: got {name!r}; allowed: names of up to 63 lower-case letters, digits and _, that begin with "
+                f"a letter, each once, except {BIT_ERRORS}"
+            )
+        seen.add(name)
+
 
 @dataclass(frozen=True, eq=False)
 class Counts:
@@ -21,7 +38,7 @@ class Counts:
 
     errors int64 [drops, codewords, transmissions]: blocks in error after each transmission. A codeword stands for
         blocks of one size: those of all users of an uplink together, or either codeword of a PDSCH.
-    counters: what else adds up, by name, int64 [drops] each: "bit_errors".
+    counters: what else adds up, by name, int64 [drops] each: "bit_errors", and what receivers and studies count.
     received float32 [drops, users, 5]: with a link budget, of every user the received Es/N0 in dB, path gain in dB,
         horizontal distance in m (NaN: unknown), condition (0 LOS, 1 NLOS, 2 O2I, -1 unknown) and blocks in error;
         without, no users.
@@ -71,19 +88,23 @@ class Counts:
             if second.shape != every.shape:
                 raise ValueError(f"second_errors: got shape {second.shape}; allowed: {every.shape}")
             codewords = [every - second, second]
-        counters = {"bit_errors": np.asarray(bit_errors, np.int64)}
+        counters = {BIT_ERRORS: np.asarray(bit_errors, np.int64)}
         errors = np.stack(codewords, 1)
         return cls(errors, counters) if received is None else cls(errors, counters, received)
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:
-        """Those of consecutive drops, which are counted alike."""
+        """Those of consecutive drops. A counter that some of them were not counted for is not known of all."""
         first = parts[0]
         if len(parts) == 1:
             return first
         return cls(
             np.concatenate([part.errors for part in parts]),
-            {name: np.concatenate([part.counters[name] for part in parts]) for name in first.counters},
+            {
+                name: np.concatenate([part.counters[name] for part in parts])
+                for name in first.counters
+                if all(name in part.counters for part in parts)
+            },
             np.concatenate([part.received for part in parts]),
         )
 
@@ -94,6 +115,15 @@ class Counts:
         """Those of the first `count` drops; None: of all."""
         counters = {name: values[:count] for name, values in self.counters.items()}
         return Counts(self.errors[:count], counters, self.received[:count])
+
+    def counting(self, counters: Mapping[str, Integers]) -> Counts:
+        """The same with more counters."""
+        return Counts(self.errors, {**self.counters, **counters}, self.received) if counters else self
+
+    @property
+    def own_counters(self) -> dict[str, Integers]:
+        """What receivers and studies count, by name, [drops] each."""
+        return {name: values for name, values in sorted(self.counters.items()) if name != BIT_ERRORS}
 
     @property
     def drops(self) -> int:
@@ -118,4 +148,4 @@ class Counts:
     @property
     def bit_errors(self) -> Integers:
         """Wrong bits in the end, [drops]."""
-        return self.counters["bit_errors"]
+        return self.counters[BIT_ERRORS]

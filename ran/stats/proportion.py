@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import brentq
-from scipy.stats import beta
+from scipy.stats import beta, binom
 
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.normal import two_sided_z
@@ -82,6 +82,27 @@ def _design_effect(found: Array, m: int, groups: Array, total: Array, p: Array, 
     measured = np.clip(variance / np.where(binomial > 0, binomial, 1), 1, m)
     informative = np.minimum(np.cumsum(found > 0), np.cumsum(found < m))[first:]
     return np.asarray((informative * measured + _PRIOR_GROUPS * m) / (informative + _PRIOR_GROUPS))
+
+
+def exact_share(count: int, trials: int, level: float = LEVEL) -> Estimate:
+    """Share of independent trials, with the exact interval (C. J. Clopper and E. S. Pearson, Biometrika 26, 1934).
+
+    It holds the truth at least as often as it says, and for few counts more often.
+    """
+    if not 0 <= count <= trials or trials < 1:
+        raise ValueError(f"count: got {count} of {trials}; allowed: no more than there are trials")
+    tail = (1 - level) / 2
+    low = float(beta.ppf(tail, count, trials - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, trials - count)) if count < trials else 1.0
+    return Estimate(count / trials, low, high, level, num_units=trials)
+
+
+def sign_test(more: int, less: int) -> float:
+    """How likely at least so many `more` of paired trials that differ would be, were both ways equally likely.
+
+    more, less: trials in which only the first, or only the second, fails (W. J. Dixon and A. M. Mood, JASA 41, 1946).
+    """
+    return float(binom.sf(more - 1, more + less, 0.5))
 
 
 def paired_share_difference(more: int, less: int, trials: int, level: float = LEVEL) -> Estimate:

@@ -11,6 +11,12 @@ from numpy.typing import NDArray
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.mean import student_mean
 from ran.stats.normal import two_sided_z
+from ran.stats.resampling import central_interval
+
+#: Resamplings of `ratio_of_independent`.
+_REPLICATES = 4000
+#: What a pseudo pair weighs beside a unit in resamplings.
+_PSEUDO = 0.5
 
 
 @dataclass(frozen=True)
@@ -93,3 +99,36 @@ def ratio_of_means(above: NDArray, below: NDArray, level: float = LEVEL) -> Esti
     # The deviations' own mean is 0 but for rounding.
     deviation = student_mean((above - ratio * below) / np.mean(below), level)
     return replace(deviation.shifted(ratio), value=ratio)
+
+
+def ratio_of_independent(first: Pairs, second: Pairs, level: float = LEVEL) -> Estimate:
+    """Ratio of two ratios of means over units of their own, such as what two links deliver that met different drops.
+
+    Bayesian bootstrap (D. B. Rubin, Annals of Statistics 9(1), 1981) of each over its units: every replicate weighs a
+    unit by a Gamma(1) variable, and a pseudo pair by half of one. The interval is the central part of the replicates'
+    ratios, and holds the value. The random numbers are fixed, so equal counts give equal intervals. No value where a
+    denominator, or the second numerator, is 0 throughout.
+    """
+    if not (np.any(first.below) and np.any(second.below) and np.any(second.above)):
+        return Estimate.missing("there is no denominator")
+    value = _ratio(first) / _ratio(second)
+    generators = [np.random.Generator(np.random.Philox(key=number)) for number in (1, 2)]
+    found = _replicates(first, generators[0]) / _replicates(second, generators[1])
+    low, high = central_interval(found, level)
+    units = min(len(first.above), len(second.above))
+    reason = "the denominator cannot be told from 0" if np.isinf(high) else ""
+    return Estimate(value, min(low, value), max(high, value), level, reason=reason, num_units=units)
+
+
+def _ratio(pairs: Pairs) -> float:
+    return float(pairs.above.sum() / pairs.below.sum())
+
+
+def _replicates(pairs: Pairs, generator: np.random.Generator) -> NDArray[np.float64]:
+    """Replicates of the ratio of the means."""
+    above, below = pairs.extended()
+    shape = np.ones(len(above))
+    shape[len(pairs.above) :] = _PSEUDO
+    weights = generator.standard_gamma(shape, size=(_REPLICATES, len(above)))
+    replicates: NDArray[np.float64] = (weights @ above) / (weights @ below)
+    return replicates

@@ -67,7 +67,7 @@ class StudyFolder:
         content = store.content()
         if identity is not None and (before := content.meta.get(_IDENTITY)) is not None:
             self._check_identity(kind, json.loads(before), identity)
-        if content.damage:
+        if content.damage or store.is_old:
             store, aside = store.rebuild(content)
             self.news += [f"{file.name}: damaged: {line}" for line in content.damage]
             if aside is not None:
@@ -236,6 +236,15 @@ def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
         raise InputError(
             f"{path / STORE}: damaged: {type(error).__name__} {error}; allowed: a store that this version wrote"
         ) from None
+
+
+def text_in(path: Path) -> dict[str, str]:
+    """The text about a study that its folder holds, by key."""
+    store = Store(path / STORE)
+    try:
+        return store.meta()
+    finally:
+        store.close()
 
 
 def load_part(store: Store, key: str) -> PartResult:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -54,6 +55,8 @@ class JobStudy:
     described: Mapping[str, Any] = field(default_factory=dict)
     here: JobWorker | None = None
     before: Callable[[], None] = lambda: None
+    width: Callable[[Results], float] | None = None
+    jobs_ahead: int | None = None
 
     @property
     def program(self) -> JobProgram:
@@ -211,9 +214,11 @@ class _Driver:
                 waiting = self._waiting(plan, hands)
 
     def _waiting(self, plan: Plan, hands: JobWorkers) -> deque[Job]:
-        """Missing jobs that nobody works on."""
+        """Missing jobs that nobody works on, as many as are taken before the plan is asked again."""
         flying = hands.in_flight
-        return deque(job for job in self._missing(plan) if job not in flying)
+        ahead = self._study.jobs_ahead
+        wanted = (job for job in self._missing(plan) if job not in flying)
+        return deque(islice(wanted, None if ahead is None else ahead * hands.workers))
 
     def _take(self, job: Job, results: Results, left: int, workers: int) -> None:
         if set(results) != set(job.keys):

@@ -15,12 +15,43 @@ from ran.studies.job import MissingResult, Results
 from ran.studies.jobs import JobListener, JobStudy, key_prefix, unpacked
 
 
+@dataclass(frozen=True, eq=False)
+class Paired:
+    """What gains over another row are taken from. group: rows of one group that met the same drops are compared.
+    of_drops: what `Comparison.gain` takes."""
+
+    group: str
+    of_drops: Any
+
+
 @dataclass(frozen=True)
 class Row:
-    """Figures of one thing that a study compares. of: what it is, by column."""
+    """Figures of one thing that a study compares. of: what it is, by column. paired: of the rows that a sweep draws
+    and compares."""
 
     of: Mapping[str, str]
     figures: Mapping[str, Estimate]
+    is_genie: bool = False
+    paired: Paired | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What the page of a sweep draws and compares.
+
+    figure: of the rows, by name, and what it is called with its unit; scale: factor of what is drawn. gain: of two
+    `Paired.of_drops`, the first over the second, whose drops are the same but for their number; what is gained in
+    words, and how it is written. curves: columns of `Row.of` that tell curves apart. panels: those that panels have.
+    """
+
+    figure: str
+    title: str
+    gain: Callable[[Any, Any], Estimate]
+    what: str
+    notation: Notation
+    curves: tuple[str, ...]
+    scale: float = 1.0
+    panels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -32,7 +63,7 @@ class StudyKind:
     the report into a folder; returns the page.
 
     Only of studies whose experiments are files, which may hold a block `sweep`: rows, shown: figures of the results,
-    and those that the page of a sweep shows: name, title and how it is written.
+    and those that the page of a sweep shows: name, title and how it is written. comparison: what it draws and compares.
     """
 
     name: str
@@ -41,6 +72,7 @@ class StudyKind:
     write: Callable[[Any, Path], Path]
     rows: Callable[[Any], Sequence[Row]] = lambda results: ()
     shown: Sequence[tuple[str, str, Notation]] = ()
+    comparison: Comparison | None = None
 
 
 #: Modules with the `STUDY` of each kind, by its name.

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
-from ran.stats import LEVEL
+from ran.stats import student_half_widths
 
 #: Parts from which on an interval is looked at.
 LEAST_PARTS = 2
@@ -23,13 +22,17 @@ def is_narrow(parts: Sequence[NDArray[np.floating]], half_width: float) -> NDArr
     parts: independent values [n] each. False below `LEAST_PARTS`. The rule looks again and again at growing data, so
     the interval at which it stops covers a little less often than it says (Chow and Robbins, Ann. Math. Stat. 1965).
     """
-    counts = np.cumsum([len(part) for part in parts])
-    first = np.cumsum([part.sum(dtype=float) for part in parts])
-    second = np.cumsum([(part.astype(float) ** 2).sum() for part in parts])
-    freedom = np.maximum(counts - 1, 1)
-    variance = np.maximum(second - first**2 / counts, 0) / freedom
-    widths = student.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance / counts)
-    return np.asarray((np.arange(1, len(parts) + 1) >= LEAST_PARTS) & (widths <= half_width))
+    return np.asarray((np.arange(1, len(parts) + 1) >= LEAST_PARTS) & (student_half_widths(parts) <= half_width))
+
+
+def widest(of_each: Sequence[Sequence[NDArray[np.floating]]], half_width: float) -> float:
+    """The widest interval of several means, with `half_width` as its unit; infinite below `LEAST_PARTS` parts.
+
+    of_each: of every mean its parts, as of `is_narrow`.
+    """
+    if any(len(parts) < LEAST_PARTS for parts in of_each):
+        return np.inf
+    return max(float(student_half_widths(parts)[-1]) for parts in of_each) / half_width
 
 
 def parts_used(narrow: Sequence[NDArray[np.bool_]], total: int) -> int | None:

@@ -14,6 +14,7 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import fake_link
@@ -208,3 +209,21 @@ def of_another_kind(given: Experiment) -> Any:
 def other_weights(given: Experiment) -> Any:
     simulation = fake_link.build(given)
     return replace(simulation, fingerprints={**simulation.fingerprints, "one": "0" * 64})
+
+
+def test_a_node_that_does_not_start_is_one_line(monkeypatch):
+    """Ray raises a plain Exception there, after the half minute that it waits for a node."""
+    ended = []
+
+    def init(**options: Any) -> None:
+        raise Exception("The current node timed out during startup. This could happen because\nthe GCS is overloaded.")
+
+    ray = SimpleNamespace(
+        init=init, shutdown=lambda: ended.append(True), exceptions=SimpleNamespace(AuthenticationError=KeyError)
+    )
+    pool = ClusterExecutor.__new__(ClusterExecutor)
+    monkeypatch.setattr(pool, "_ray", ray, raising=False)
+    monkeypatch.setattr(pool, "_address", "local", raising=False)
+    with pytest.raises(InputError, match=r"^--cluster: local: The current node timed out .* because; allowed: auto"):
+        pool.__enter__()
+    assert ended

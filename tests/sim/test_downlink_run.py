@@ -14,7 +14,8 @@ from ran.sim.experiment import Experiment, built_in_experiments, load
 from ran.sim.identity import physics, replay_key
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.replay import replay
-from ran.sim.results import CSV_COLUMNS, load_results
+from ran.sim.results import load_results
+from ran.sim.results_csv import CSV_COLUMNS
 from ran.sim.run import run
 from ran.sim.simulation import build_simulation
 from ran.sim.store import Segment, Store

@@ -14,7 +14,8 @@ import pytest
 from ran.errors import InputError, ReceiverRefused
 from ran.sim.experiment import Experiment
 from ran.sim.identity import physics
-from ran.sim.results import CSV_COLUMNS, load_results
+from ran.sim.results import load_results
+from ran.sim.results_csv import CSV_COLUMNS
 from ran.sim.run import run
 from ran.sim.simulation import Simulation
 from ran.studies.conformance.outcome import RowOutcome, crossing, row_outcome

@@ -10,6 +10,7 @@ import fake_link
 import numpy as np
 import pytest
 from format_1 import rewrite_in_format_1
+from format_2 import rewrite_in_format_2
 from in_process import run_here
 from test_store_damage import TASKS, segment
 
@@ -109,9 +110,32 @@ def test_a_run_of_this_version_goes_on_from_format_1(tmp_path: Path) -> None:
     assert all(chunk.drops.start >= 40 or chunk.esn0_db == 4 for chunk in again.chunks)
     assert [p.block_errors for p in again.results.points] == [p.block_errors for p in reference.results.points]
     store = Store(out / "results.sqlite")
-    assert store.format == 2
+    assert store.format == 3
     store.close()
     assert sorted(p.name for p in out.iterdir()) == ["experiment.yaml", "results.csv", "results.sqlite"]
+
+
+def test_a_run_of_format_2_is_reported_and_goes_on(tmp_path: Path) -> None:
+    """Its report is the same, byte by byte, and reading changes nothing; more of it is stored in today's format."""
+    out, whole = tmp_path / "run", tmp_path / "whole"
+    harq = {**SMALL, "harq": {"max_transmissions": 3}}
+    run_here(fake_link.experiment(**{**harq, "stopping": {"max_slots": 40, "min_bler": 0.01}}), out)
+    assert main(["report", str(out), "--out", str(tmp_path / "today")]) == 0
+    rewrite_in_format_2(out / "results.sqlite")
+    before = (out / "results.sqlite").read_bytes()
+    assert main(["report", str(out), "--out", str(tmp_path / "again")]) == 0
+    for name in ("report.html", "results.csv"):
+        assert (tmp_path / "today" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    assert (out / "results.sqlite").read_bytes() == before
+    again = run_here(fake_link.experiment(**harq), out)
+    reference = run_here(fake_link.experiment(**harq), whole)
+    assert 0 < len(again.chunks) < len(reference.chunks)
+    for name in ("block_errors", "bit_errors", "transmissions", "drops"):
+        assert [getattr(p, name) for p in again.results.points] == [getattr(p, name) for p in reference.results.points]
+    store = Store(out / "results.sqlite")
+    assert store.format == 3
+    store.close()
+    assert not list(out.glob("results.damaged*"))
 
 
 def test_format_1_comes_back_whole(tmp_path: Path) -> None:

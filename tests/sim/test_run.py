@@ -20,7 +20,8 @@ from ran.sim.experiment import Experiment, load
 from ran.sim.failures import ReceiversFailed
 from ran.sim.identity import replay_key
 from ran.sim.replay import replay
-from ran.sim.results import CSV_COLUMNS, RunResults, load_results
+from ran.sim.results import RunResults, load_results
+from ran.sim.results_csv import CSV_COLUMNS
 from ran.sim.run import Status, run
 from ran.sim.run_folder import RunFolder
 

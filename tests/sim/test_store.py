@@ -162,7 +162,7 @@ def test_another_format_is_refused(store: Store) -> None:
     with sqlite3.connect(store.path) as db:
         db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(InputError, match="got format 99; allowed: up to 2"):
+    with pytest.raises(InputError, match="got format 99; allowed: up to 3"):
         Store(store.path)
 
 

@@ -31,7 +31,8 @@ def segment(first: int, drops: int = 3) -> Segment:
     received = np.random.default_rng(first).normal(size=(drops, 2, 5)).astype(np.float32)
     received[..., -1] = np.stack([numbers % 3, 0 * numbers], 1)  # blocks in error of every user
     earlier, second = np.stack([numbers % 2, numbers % 3], 1), np.stack([numbers % 2] * 3, 1)
-    return Segment(first, Counts.of(numbers % 3, numbers * 70_000, earlier, second, received), "znver4 torch:AVX512")
+    counts = Counts.of(numbers % 3, numbers * 70_000, earlier, second, received)
+    return Segment(first, counts.counting({"fallbacks": numbers, "iterations": numbers * 3}), "znver4 torch:AVX512")
 
 
 @pytest.fixture
@@ -92,8 +93,9 @@ def in_pieces(content: Content) -> dict[Any, Any]:
     pieces |= {("task", name): task for name, task in content.tasks.items()}
     for name, segments in content.segments.items():
         for s in segments:
-            arrays = (s.counts.errors, s.counts.bit_errors, s.counts.received)
-            pieces[name, s.first_drop] = (*(a.tobytes() for a in arrays), *(a.shape for a in arrays), s.processor)
+            arrays = (s.counts.errors, *s.counts.counters.values(), s.counts.received)
+            own = (*(a.tobytes() for a in arrays), *(a.shape for a in arrays))
+            pieces[name, s.first_drop] = (*own, *s.counts.counters, s.processor)
     return pieces
 
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import binom, multinomial
+from scipy.stats import binom, binomtest, multinomial
 
 from ran.stats import (
     Estimate,
+    exact_share,
     grouped_wilson,
     grouped_wilson_prefixes,
     paired_share_difference,
+    sign_test,
     two_sided_z,
     wilson,
 )
@@ -141,3 +143,25 @@ def test_paired_difference_at_its_ends() -> None:
     assert mirrored[0].low == -mirrored[1].high
     with pytest.raises(ValueError, match="no more than there are trials"):
         paired_share_difference(3, 2, 4)
+
+
+def test_the_exact_interval_holds_at_least_as_often_as_it_says():
+    counts = np.arange(41)
+    found = [exact_share(int(count), 40) for count in counts]
+    for count, share in zip(counts, found, strict=True):
+        own = binomtest(int(count), 40).proportion_ci()
+        assert (share.low, share.high) == pytest.approx((own.low, own.high), abs=1e-9)
+    for truth in (0.01, 0.1, 0.37, 0.5):
+        inside = [share.low <= truth <= share.high for share in found]
+        assert binom.pmf(counts, 40, truth)[inside].sum() >= 0.95
+    with pytest.raises(ValueError, match="got 3 of 2"):
+        exact_share(3, 2)
+
+
+def test_the_sign_test_is_significant_as_often_as_it_says():
+    assert sign_test(8, 2) == pytest.approx(binomtest(8, 10, 0.5, "greater").pvalue)
+    assert sign_test(0, 0) == 1
+    # of 60 differing pairs that go either way equally often; the count is discrete, so less often than 5 %
+    more = np.arange(61)
+    share = binom.pmf(more, 60, 0.5)[[sign_test(int(m), int(60 - m)) <= 0.05 for m in more]].sum()
+    assert 0.025 < share <= 0.05

@@ -93,6 +93,7 @@ def _study(series: Series, listener: JobListener) -> JobStudy:
         {"experiment": experiment.resolved(), "receivers": receivers},
         TableWorker(series),
         lambda: series.warm_up(listener.say),
+        progress.width if experiment.adaptation.relative_half_width is not None else None,
     )
 
 
@@ -173,6 +174,10 @@ class _Progress:
                 self._listener.say(f"Es/N0 {point.esn0_db:g} dB: MCS {window.start} to {window.stop - 1}")
         return found
 
+    def width(self, known: studies.Results) -> float:
+        """The widest interval of all SNRs, in units of what the stopping rule asks for."""
+        return max(point.width(known) for point in self.points)
+
     def _job(self, table: Job, known: studies.Results) -> studies.Job:
         """With the receivers whose tables are not there; of those that are equal only the first."""
         titles: dict[str, str] = {}
@@ -200,19 +205,27 @@ class _GrowingPoint:
         if self._half_width is not None:
             counts = [*range(SERIES_PER_TABLE, most, SERIES_PER_TABLE), most]
         self._steps = [_Point(_with_series(experiment, count), blocks, esn0_db, receivers) for count in counts]
-        self._enough: dict[int, bool] = {}
+        self._widest: dict[int, float] = {}
 
     def _now(self, known: studies.Results) -> _Point:
         """With the fewest series that are enough, or whose tables are missing."""
         for number, point in enumerate(self._steps[:-1]):
-            if number not in self._enough:
+            if number not in self._widest:
                 if point.missing(known):
                     return point
-                widest = max(throughput_half_widths(point.result(known), point.blocks, point.experiment))
-                self._enough[number] = self._half_width is not None and widest <= self._half_width
-            if self._enough[number]:
+                of_receivers = throughput_half_widths(point.result(known), point.blocks, point.experiment)
+                self._widest[number] = max(of_receivers)
+            if self._half_width is not None and self._widest[number] <= self._half_width:
                 return point
         return self._steps[-1]
+
+    def width(self, known: studies.Results) -> float:
+        """How wide the widest interval is with the series whose tables are all there, in units of what is asked for;
+        infinite where none are yet, 0 where nothing is missing."""
+        if not self._now(known).missing(known):
+            return 0.0
+        last = self._widest[max(self._widest)] if self._widest else np.inf
+        return last / (self._half_width or np.inf)
 
     def missing(self, known: studies.Results) -> list[Job]:
         return self._now(known).missing(known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -24,7 +25,7 @@ from ran.studies.beams.setting import Setting, settings_of
 from ran.studies.beams.world import WORLD_VERSION, BeamDrops, BeamWorld, Split
 from ran.studies.job import Arrays, Job, Results
 from ran.studies.jobs import JobStudy
-from ran.studies.stopping import is_narrow, parts_ahead, parts_used
+from ran.studies.stopping import is_narrow, parts_ahead, parts_used, widest
 from receivers.beams import BeamPrediction, BeamPredictor
 
 KIND = "beam study"
@@ -130,7 +131,18 @@ class BeamRequest:
         """The jobs, drops first."""
         stages = (self._drops, self._evaluations)
         identity = identity_of(self.world)
-        return JobStudy(KIND, self.experiment, BeamWorker, identity, named, stages, PAGES, self.described, self.worker)
+        width = self._width if self.experiment.stopping.top1_half_width is not None else None
+        return JobStudy(
+            KIND, self.experiment, BeamWorker, identity, named, stages, PAGES, self.described, self.worker, width=width
+        )
+
+    def _width(self, known: Results) -> float:
+        parts = _right(self._own_keys(), known)
+        return widest(parts, self.experiment.stopping.top1_half_width or math.inf)
+
+    def _own_keys(self) -> dict[str, list[str]]:
+        """Of the outcomes in the experiment's own setting, by predictor."""
+        return {t: [self._key(place) for place in self._places(self.settings[0], t)] for t in self.predictors}
 
     @staticmethod
     def _about(block: Mapping[str, Any], predictor: BeamPredictor) -> dict[str, Any]:
@@ -186,7 +198,7 @@ class BeamRequest:
 
     def _wanted_places(self, known: Results) -> int:
         """Parts of the drops that count, as far as the stopping rule can tell."""
-        keys = {t: [self._key(place) for place in self._places(self.settings[0], t)] for t in self.predictors}
+        keys = self._own_keys()
         used = parts_that_count(self.experiment, keys, known)
         total = len(next(iter(keys.values())))
         return parts_ahead(_known_parts(keys, known), total) if used is None else used
@@ -241,12 +253,14 @@ def parts_that_count(experiment: BeamExperiment, keys: Mapping[str, Sequence[str
     half_width, total = experiment.stopping.top1_half_width, len(next(iter(keys.values())))
     if half_width is None:
         return total
+    return parts_used([is_narrow(parts, half_width) for parts in _right(keys, known)], total)
+
+
+def _right(keys: Mapping[str, Sequence[str]], known: Results) -> list[list[np.ndarray]]:
+    """Of every predictor the share of right predictions per drop, in all parts that all have, from the first on."""
     count = _known_parts(keys, known)
-    narrow = []
-    for of_predictor in keys.values():
-        ranks = [known[key]["rank"] for key in of_predictor[:count]]
-        narrow.append(is_narrow([(rank == 0).reshape(len(rank), -1).mean(1) for rank in ranks], half_width))
-    return parts_used(narrow, total)
+    ranks = [[known[key]["rank"] for key in of_predictor[:count]] for of_predictor in keys.values()]
+    return [[(rank == 0).reshape(len(rank), -1).mean(1) for rank in of_predictor] for of_predictor in ranks]
 
 
 def predictor_ids(experiment: BeamExperiment, predictors: dict[str, BeamPredictor]) -> dict[str, str]:

@@ -10,33 +10,28 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
-import torch
 from scipy.special import ndtr
 
-from ran.errors import ReceiverRefused
-from ran.link.catalogue import build_receiver
-from ran.link.config import LinkConfig
-from ran.link.link import Link
-from ran.phy.config import Carrier, Pusch, Uci
-from ran.sim.experiment import ReceiverBlock
 from ran.sim.files import write_text
-from ran.sim.throughput import Z_ALL_LOOKS, looks
-from ran.stats import wilson
+from ran.sim.throughput import Z_ALL_LOOKS
+from ran.stats import Estimate, csv_cells, wilson
+from ran.studies.folder import text_in
 
 CSV = "conformance-uci.csv"
 #: Of an interval that holds at every look at once.
 _LEVEL = float(2 * ndtr(Z_ALL_LOOKS) - 1)
+#: Keys of the store's text: names of the outcomes that the last request wants, and each outcome, by its name.
+WANTED, FOUND = "uci", "uci "
 #: First part of the names of these tables.
 CLAUSE = "8.2.3"
 #: Test tolerance of TS 38.141-1 for one transmit antenna, dB.
 _TOLERANCE_DB = 0.6
-_MCS_INDEX, _BETA, _SEED = 16, 6.25, 1
 Verdict = Literal["pass", "fail", "undecided", "refused"]
 
 
@@ -80,28 +75,39 @@ class UciOutcome:
     slots: int
     reason: str = ""
 
+    @classmethod
+    def of(cls, text: str) -> UciOutcome:
+        """From what `as_text` wrote."""
+        values = json.loads(text)
+        return cls(**{**values, "row": UciRequirement(**values["row"])})
+
     @property
-    def interval(self) -> tuple[float, float]:
+    def as_text(self) -> str:
+        """All of it, for the store."""
+        return json.dumps(asdict(self))
+
+    @property
+    def bler(self) -> Estimate:
+        """Share of wrong payloads, by Wilson's interval that holds at every look at once."""
         if not self.slots:
-            return 0.0, 1.0
-        share = wilson(self.errors / self.slots, self.slots, level=_LEVEL)
-        return share.low or 0.0, 1.0 if share.high is None else share.high
+            return Estimate.missing(self.reason)
+        return wilson(self.errors / self.slots, self.slots, level=_LEVEL)
 
     @property
     def verdict(self) -> Verdict:
-        if not self.slots:
+        low, high = self.bler.low, self.bler.high
+        if low is None or high is None:
             return "refused"
-        low, high = self.interval
         return "pass" if high <= self.row.max_bler else "fail" if low > self.row.max_bler else "undecided"
 
     @property
     def text(self) -> str:
         """The result in a line."""
-        if not self.slots:
+        value, low, high = self.bler.numbers
+        if value is None or low is None or high is None:
             return self.reason
-        low, high = self.interval
         return (
-            f"BLER of {self.row.kind} {self.errors / self.slots:.2e} ({low:.1e} to {high:.1e}) in {self.slots} slots "
+            f"BLER of {self.row.kind} {value:.2e} ({low:.1e} to {high:.1e}) in {self.slots} slots "
             f"at {self.snr_db:g} dB, allowed {self.row.max_bler:g}"
         )
 
@@ -112,66 +118,17 @@ def select(tables: Iterable[str]) -> tuple[UciRequirement, ...]:
     return tuple(row for row in ROWS if {row.table, row.name, CLAUSE} & wanted)
 
 
-def link_of(row: UciRequirement) -> Link:
-    """The row's link."""
-    uci = Uci(
-        num_csi1_bits=row.num_csi1_bits,
-        num_csi2_bits=row.num_csi2_bits,
-        beta_offset_csi1=_BETA,
-        beta_offset_csi2=_BETA,
-    )
-    channel = {"name": "tdl", "profile": "TDLC300", "max_doppler_hz": 100.0}
-    pusch = Pusch(mcs_index=_MCS_INDEX, uci=uci)
-    return Link(LinkConfig(carrier=Carrier(num_prb=24), pusch=pusch, num_rx_ant=2, channel=channel))
+def uci_outcomes_in(folder: Path) -> tuple[UciOutcome, ...]:
+    """What the rows of the last request in the folder of a study came to, as far as they are done; from its store."""
+    text = text_in(folder)
+    names = json.loads(text.get(WANTED, "[]"))
+    return tuple(UciOutcome.of(text[FOUND + name]) for name in names if FOUND + name in text)
 
 
-def run_row(row: UciRequirement, block: Mapping[str, Any], variant: str, max_slots: int) -> UciOutcome:
-    """Simulate a row until it is decided, or `max_slots` slots; looks are those of `ran.sim.throughput.looks`."""
-    title = ReceiverBlock.model_validate(dict(block)).title
-    receiver = build_receiver({key: value for key, value in block.items() if key != "label"})
-    link, snr_db = link_of(row), row.snr_db(variant)
-    try:
-        link.check_receiver(title, receiver)
-    except ReceiverRefused as error:
-        return UciOutcome(row, title, snr_db, 0, 0, str(error))
-    errors = done = 0
-    for until in looks(max_slots):
-        while done < until:
-            count = min(link.batch_drops, until - done)
-            with torch.inference_mode():
-                batch = link.batch(range(done, done + count), snr_db, _SEED, row.name, needs_channel(receiver))
-                llr = link.receive(receiver, batch, title).cpu().numpy()
-            found = link.grid.codewords[0].decode_uci(llr)[row.kind]
-            errors += int((found.bits != batch.uci[row.kind][:, 0]).any(1).sum())
-            done += count
-        outcome = UciOutcome(row, title, snr_db, errors, done)
-        if outcome.verdict != "undecided":
-            break
-    return UciOutcome(row, title, snr_db, errors, done)
-
-
-def needs_channel(receiver: Any) -> bool:
-    """Whether a receiver is a genie that is handed the channel."""
-    return bool(receiver.needs_truth)
-
-
-def run_uci_rows(
-    rows: Iterable[UciRequirement],
-    blocks: Iterable[Mapping[str, Any]],
-    variant: str,
-    max_slots: int,
-    out: Path,
-    show: Callable[[UciOutcome], None] = lambda outcome: None,
-) -> tuple[UciOutcome, ...]:
-    """Outcomes of every row and receiver, in this process; conformance-uci.csv grows with each."""
-    outcomes: list[UciOutcome] = []
-    for row in rows:
-        for block in blocks:
-            outcomes.append(run_row(row, block, variant, max_slots))
-            out.mkdir(parents=True, exist_ok=True)
-            write_text(out / CSV, _as_csv(outcomes))
-            show(outcomes[-1])
-    return tuple(outcomes)
+def write_uci(outcomes: Sequence[UciOutcome], out: Path) -> Path:
+    """Write conformance-uci.csv into the folder; returns its path."""
+    write_text(out / CSV, _as_csv(outcomes))
+    return out / CSV
 
 
 def _as_csv(outcomes: Iterable[UciOutcome]) -> str:
@@ -180,9 +137,6 @@ def _as_csv(outcomes: Iterable[UciOutcome]) -> str:
     header = "table row csi1_bits csi2_bits kind required_snr_db_tested max_bler receiver verdict bler low high slots"
     writer.writerow([*header.split(), "remark"])
     for o in outcomes:
-        low, high = o.interval
-        bler = o.errors / o.slots if o.slots else np.nan
         own = (o.row.table, o.row.row, o.row.num_csi1_bits, o.row.num_csi2_bits, o.row.kind, o.snr_db, o.row.max_bler)
-        numbers = (f"{bler:.6g}", f"{low:.6g}", f"{high:.6g}") if o.slots else ("", "", "")
-        writer.writerow([*own, o.receiver, o.verdict, *numbers, o.slots, o.reason])
+        writer.writerow([*own, o.receiver, o.verdict, *csv_cells(o.bler, ".6g"), o.slots, o.reason])
     return text.getvalue()

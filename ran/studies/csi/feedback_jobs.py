@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +18,7 @@ from ran.studies.csi.point import points
 from ran.studies.csi.world import BLOCK, CsiWorld
 from ran.studies.job import Arrays, Job, Results
 from ran.studies.jobs import JobStudy
-from ran.studies.stopping import is_narrow, parts_ahead, parts_used
+from ran.studies.stopping import is_narrow, parts_ahead, parts_used, widest
 
 KIND = "CSI study"
 #: What the study writes into its folder beside the store.
@@ -67,7 +68,14 @@ class CsiRequest:
         """The jobs: what is fitted first."""
         stages = (self._drops, self._fits, self._blocks)
         identity = identity_of(self.world)
-        return JobStudy(KIND, self.experiment, CsiWorker, identity, named, stages, PAGES, self.described, self.worker)
+        width = self._width if self.experiment.stopping.sgcs_half_width is not None else None
+        return JobStudy(
+            KIND, self.experiment, CsiWorker, identity, named, stages, PAGES, self.described, self.worker, width=width
+        )
+
+    def _width(self, known: Results) -> float:
+        keys = [self._keys(number) for number in range(len(self.points))]
+        return widest(_sgcs(keys, known), self.experiment.stopping.sgcs_half_width or math.inf)
 
     @cached_property
     def described(self) -> dict[str, Any]:
@@ -153,9 +161,13 @@ def blocks_used(experiment: CsiExperiment, keys: Sequence[Sequence[str]], known:
     half_width = experiment.stopping.sgcs_half_width
     if half_width is None:
         return len(keys[0])
+    return parts_used([is_narrow(parts, half_width) for parts in _sgcs(keys, known)], len(keys[0]))
+
+
+def _sgcs(keys: Sequence[Sequence[str]], known: Results) -> list[list[np.ndarray]]:
+    """Of every point, on every block that all have, from the first on."""
     count = known_blocks(keys, known)
-    narrow = [is_narrow([known[key]["sgcs"] for key in of_point[:count]], half_width) for of_point in keys]
-    return parts_used(narrow, len(keys[0]))
+    return [[known[key]["sgcs"] for key in of_point[:count]] for of_point in keys]
 
 
 def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome, ...]:

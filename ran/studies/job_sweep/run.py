@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -17,10 +18,12 @@ from ran.studies.kind import EXPERIMENTS, StudyKind, study_kind
 from ran.studies.sweep.request import combinations_of
 
 _SWEEP_OF = "sweep of a "
-#: Pages that the sweep writes into its folder, beside a folder with the report of every combination.
-PAGES = ("sweep.csv", "sweep.html")
+#: Files that the sweep writes into its folder, beside a folder with the report of every combination.
+PAGES = CSV, JSON, PAGE, SVG, PNG = "sweep.csv", "sweep.json", "sweep.html", "sweep.svg", "sweep.png"
 #: Workers of combinations that a process keeps, the ones used last: channels, receivers and drops take memory.
 _MOST = 4
+#: Jobs per worker between two looks at which combination is least certain: a look costs little beside as many jobs.
+_AHEAD = 2
 
 
 @dataclass(frozen=True)
@@ -45,12 +48,14 @@ class JobSweep:
 
 @dataclass(frozen=True)
 class PartFound:
-    """What became of a combination. results: of the kind; None where jobs of it are missing."""
+    """What became of a combination. results: of the kind; None where jobs of it are missing. drops: of combinations
+    that met the same drops the same name."""
 
     key: str
     title: str
     facts: Mapping[str, Any]
     results: Any
+    drops: str
 
 
 @dataclass(frozen=True)
@@ -87,8 +92,11 @@ def load_any(kind: str, name_or_path: str, overrides: Iterable[str] = ()) -> Any
 
 
 def study_of(kind: StudyKind, sweep: JobSweep, listener: JobListener) -> JobStudy:
-    """The jobs of all combinations. Those of one stage take turns, so that an interrupted sweep is everywhere equally
-    far; what combinations share is done once."""
+    """The jobs of all combinations; what they share is done once.
+
+    Those of one stage take turns, so that an interrupted sweep is everywhere equally far. With a stopping rule they go
+    where the interval is widest, so that it is everywhere equally certain. The order changes no result.
+    """
     studies: list[JobStudy] = []
     for number, part in enumerate(sweep.parts, 1):
         listener.say(f"checking {number} of {len(sweep.parts)}: {part.title}")
@@ -124,6 +132,7 @@ def study_of(kind: StudyKind, sweep: JobSweep, listener: JobListener) -> JobStud
         described,
         SweepWorker(request, [study.here for study in studies]),
         studies[0].before,
+        jobs_ahead=_AHEAD if any(study.width for study in studies) else None,
     )
 
 
@@ -136,7 +145,8 @@ def results_of(kind: StudyKind, described: Mapping[str, Any], known: Results) ->
             results = kind.results(part["described"], _own(known, part["identity"]))
         except MissingResult:
             results = None
-        parts.append(PartFound(part["key"], part["title"], part["facts"], results))
+        drops = key_prefix(part["identity"])
+        parts.append(PartFound(part["key"], part["title"], part["facts"], results, drops))
     return SweepFound(kind, described["name"], described["description"], tuple(described["keys"]), tuple(parts))
 
 
@@ -163,7 +173,7 @@ def _stage(studies: Sequence[JobStudy], titles: Sequence[str], stage: int) -> Pl
             prefix = key[: len(prefixes[0])]
             if prefix in own:
                 own[prefix][key.removeprefix(prefix)] = values
-        wanted: list[list[Job]] = []
+        wanted: list[tuple[float, list[Job]]] = []
         seen: set[Any] = set()
         for number, (study, prefix) in enumerate(zip(studies, prefixes, strict=True)):
             jobs = []
@@ -175,10 +185,20 @@ def _stage(studies: Sequence[JobStudy], titles: Sequence[str], stage: int) -> Pl
                 seen.update((prefix, name) for name in names)
                 title = f"{titles[number]}: {job.title}"
                 jobs.append(Job(tuple(prefix + key for key in job.keys), PartJob(number, job), title))
-            wanted.append(jobs)
-        return [job for job in chain.from_iterable(zip_longest(*wanted)) if job is not None]
+            if jobs:
+                wanted.append((study.width(own[prefix]) if study.width else math.inf, jobs))
+        return widest_first(wanted)
 
     return plan
+
+
+def widest_first(wanted: Sequence[tuple[float, Sequence[Job]]]) -> list[Job]:
+    """Jobs of combinations, by how wide the interval of each is: those that have none yet, or look at none, take turns;
+    then come the others, the least certain first."""
+    found = list(chain.from_iterable(zip_longest(*(jobs for width, jobs in wanted if math.isinf(width)))))
+    for _, jobs in sorted((entry for entry in wanted if not math.isinf(entry[0])), key=lambda entry: -entry[0]):
+        found += jobs
+    return [job for job in found if job is not None]
 
 
 @dataclass(frozen=True)

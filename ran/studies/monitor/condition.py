@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -10,14 +13,19 @@ import torch
 from ran.errors import ReceiverRefused
 from ran.link import Link
 from ran.link.catalogue import build_receiver
+from ran.sim.identity import digest
 from ran.sim.simulation import build_simulation
+from ran.studies.folder import StudyFolder
+from ran.studies.monitor.alarms import FOUND, SHOWN, Alarms, runs_in, watched_point
 from ran.studies.monitor.reference import Reference, load_reference, reference_path
 from ran.studies.monitor.windows import WINDOW, timeline
 from ran.studies.robustness.conditions import Condition, Conditions
 from ran.studies.robustness.outcome import Outcome
+from ran.studies.robustness.run import KIND
 from receivers import Lmmse
 from receivers.monitoring.monitored import Monitored
 
+#: Of the slots that are looked at.
 _SEED = 77
 #: Slots that are looked at under a condition.
 _SLOTS = 2 * WINDOW
@@ -35,28 +43,37 @@ def link_under(conditions: Conditions, condition: Condition, num_prb: int | None
     return link
 
 
-def alarms_of(
-    conditions: Conditions, outcomes: Sequence[Outcome], blocks: Sequence[Mapping[str, Any]]
-) -> dict[tuple[str, str], str]:
-    """By condition and receiver, the detectors that have an alarm within two windows of slots there, in words.
+def watch(
+    conditions: Conditions, outcomes: Sequence[Outcome], blocks: Sequence[Mapping[str, Any]], folder: Path
+) -> Alarms:
+    """What monitoring says under the conditions of a study, whose folder keeps it: what is there is not done again.
 
-    Only of trained weights that have a reference. At the Es/N0 of the receiver's own 10 % BLER, or at the last point
-    where it is not known. blocks: of the receivers that are tried, with `weights` and `label`.
+    Only of trained weights that have a reference. blocks: of the receivers that are tried, with `weights` and `label`.
     """
-    found: dict[tuple[str, str], str] = {}
-    references = _references(blocks)
-    for outcome in outcomes:
-        block, reference = references.get(outcome.receiver, (None, None))
-        if block is None or reference is None or outcome.verdict == "refused" or not outcome.points:
-            continue
-        value = outcome.crossing.value
-        esn0_db = outcome.points[-1].esn0_db if value is None else value
-        alarms = _alarms_at(conditions, outcome.condition, block, reference, esn0_db)
-        found[outcome.condition.name, outcome.receiver] = alarms
+    found: Alarms = {}
+    receivers = _watched_receivers(blocks)
+    runs = runs_in(folder)
+    names = []
+    with StudyFolder(folder, KIND) as study:
+        for outcome in outcomes:
+            place, esn0_db = (outcome.condition.name, outcome.receiver), watched_point(outcome)
+            if outcome.receiver not in receivers or esn0_db is None:
+                continue
+            block, reference = receivers[outcome.receiver]
+            content = hashlib.sha256(reference_path(str(block["weights"])).read_bytes()).hexdigest()
+            name = digest({"run": runs[place], "at": esn0_db, "reference": content, "slots": _SLOTS, "seed": _SEED})
+            stored = study.content.meta.get(FOUND + name)
+            if stored is None:
+                said = _alarms_at(conditions, outcome.condition, block, reference, esn0_db)
+                stored = json.dumps({"run": runs[place], "at": esn0_db, "alarms": said})
+                study.store.set_meta({FOUND + name: stored})
+            found[place] = json.loads(stored)["alarms"]
+            names.append(name)
+        study.store.set_meta({SHOWN: json.dumps(names)})
     return found
 
 
-def _references(blocks: Sequence[Mapping[str, Any]]) -> dict[str, tuple[dict[str, Any], Reference]]:
+def _watched_receivers(blocks: Sequence[Mapping[str, Any]]) -> dict[str, tuple[dict[str, Any], Reference]]:
     """Receivers that are trained weights with a reference, by title."""
     found = {}
     for block in blocks:
@@ -73,6 +90,8 @@ def _references(blocks: Sequence[Mapping[str, Any]]) -> dict[str, tuple[dict[str
 def _alarms_at(
     conditions: Conditions, condition: Condition, block: Mapping[str, Any], reference: Reference, esn0_db: float
 ) -> str:
+    """The detectors that have an alarm within `_SLOTS` slots under a condition, in words; why not, where the receiver
+    cannot be watched there. block: of a trained receiver, with `weights`."""
     link = link_under(conditions, condition)
     monitored = Monitored(build_receiver(block), Lmmse())
     try:

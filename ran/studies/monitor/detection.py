@@ -12,7 +12,6 @@ from typing import Annotated, Any
 import numpy as np
 import torch
 from pydantic import Field
-from scipy.stats import binomtest
 
 from ran.config.validation import validate
 from ran.config.yaml_file import read_mapping
@@ -21,7 +20,7 @@ from ran.phy.config import Config
 from ran.report.figures import as_file, new_figure, style
 from ran.sim.experiment import EsN0Db
 from ran.sim.files import write_text
-from ran.stats import percent
+from ran.stats import Estimate, Notation, area_under_roc, exact_share, percent, sign_test
 from ran.studies.monitor.condition import link_under
 from ran.studies.monitor.reference import Reference, load_reference, training_window
 from ran.studies.monitor.windows import DETECTORS, WINDOW, scores, timeline
@@ -33,6 +32,7 @@ from receivers.monitoring.monitored import Monitored, SlotRecord
 _FRESH_SEED = 2
 _SLOT_SEED = 77
 _SIGNIFICANT = 0.025
+_AUC = Notation(3)
 
 
 class Scene(Config):
@@ -80,21 +80,13 @@ class Detection:
     num_windows: int
     refused: tuple[str, ...]
 
-    def auc(self, detector: str) -> tuple[float, float, float]:
-        """Area under the ROC curve of windows, with its 95 % interval over resampled scenes; NaN without both kinds."""
-        sides = [[s for s in self.scenes if s.worse is side] for side in (True, False)]
-        groups = [[np.array([w[detector] for w in s.scores]) for s in side] for side in sides]
-        if not all(groups):
-            return float("nan"), float("nan"), float("nan")
-        generator = np.random.Generator(np.random.Philox(key=0))
-        values = []
-        for number in range(1001):
-            drawn = groups
-            if number:
-                drawn = [[side[i] for i in generator.integers(len(side), size=len(side))] for side in groups]
-            values.append(_area(*(np.concatenate(side) for side in drawn)))
-        low, high = np.quantile(values[1:], (0.025, 0.975))
-        return float(values[0]), float(low), float(high)
+    def auc(self, detector: str) -> Estimate:
+        """Area under the ROC curve of windows, of which only those of different scenes are independent."""
+        worse, not_worse = (
+            [np.array([w[detector] for w in s.scores]) for s in self.scenes if s.worse is side]
+            for side in (True, False)
+        )
+        return area_under_roc(worse, not_worse)
 
 
 def measure_detection(
@@ -175,13 +167,7 @@ def _is_worse(own: np.ndarray, other: np.ndarray) -> bool | None:
     more, less = int((own & ~other).sum()), int((other & ~own).sum())
     if more <= less:
         return False
-    return True if binomtest(more, more + less, 0.5, "greater").pvalue < _SIGNIFICANT else None
-
-
-def _area(positive: np.ndarray, negative: np.ndarray) -> float:
-    """Probability that a positive one is above a negative one, ties counting half."""
-    above = (positive[:, None] > negative).mean() + 0.5 * (positive[:, None] == negative).mean()
-    return float(above)
+    return True if sign_test(more, less) < _SIGNIFICANT else None
 
 
 def lines(found: Detection) -> list[str]:
@@ -195,12 +181,11 @@ def lines(found: Detection) -> list[str]:
         said.append(f"{scene.title}: {lost}: {truth}; {means}; {delay}")
     said += [f"refused: {line}" for line in found.refused]
     for name in DETECTORS:
-        value, low, high = found.auc(name)
         alarms = found.false_alarms[name]
-        share = binomtest(alarms, found.num_windows).proportion_ci()
-        false = f"{alarms} of {found.num_windows} windows of the training [{percent(share.low)}, {percent(share.high)}]"
+        low, high = (percent(end or 0.0) for end in exact_share(alarms, found.num_windows).numbers[1:])
+        false = f"{alarms} of {found.num_windows} windows of the training [{low}, {high}]"
         above = f"alarm above {found.reference.thresholds[name]:.3g}"
-        said.append(f"{name}: AUC {value:.3f} [{low:.3f}, {high:.3f}]; {above}; false alarms in {false}")
+        said.append(f"{name}: AUC {_AUC.text(found.auc(name))}; {above}; false alarms in {false}")
     worse = [scene for scene in found.scenes if scene.worse]
     detected = [scene.delay for scene in worse if scene.delay is not None]
     within = sum(delay <= WINDOW for delay in detected)
@@ -226,7 +211,7 @@ def write_detection(found: Detection, out: Path) -> None:
             for s in found.scenes
         ],
         "refused": found.refused,
-        "auc": {name: found.auc(name) for name in DETECTORS},
+        "auc": {name: found.auc(name).plain() for name in DETECTORS},
         "thresholds": found.reference.thresholds,
         "false_alarms": found.false_alarms,
         "training_windows": found.num_windows,
@@ -247,7 +232,7 @@ def _roc_png(found: Detection) -> bytes:
                 continue
             limits = np.unique(np.concatenate([*map(np.array, sides), [-np.inf, np.inf]]))[::-1]
             hit, false = ([float(np.mean(np.array(side) > limit)) for limit in limits] for side in sides)
-            axes.plot(false, hit, label=f"{name}, AUC {found.auc(name)[0]:.3f}")
+            axes.plot(false, hit, label=f"{name}, AUC {_AUC.value(found.auc(name))}")
         axes.set(xlabel="alarms where the receiver is not worse", ylabel="alarms where it is worse")
         axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02), title=f"{found.weights}: worse than lmmse, {WINDOW} slots")
         axes.grid(True)

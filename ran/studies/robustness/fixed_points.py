@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
-from scipy.stats import binomtest
 
 from ran.sim.results import PointResult
-from ran.stats import paired_share_difference, percent
+from ran.stats import paired_share_difference, percent, sign_test
 
 Verdict = Literal["not worse", "worse", "undecided", "refused", "reference"]
 
@@ -46,7 +45,7 @@ def _verdict(own: PointResult, other: PointResult) -> Literal["not worse", "wors
     count = min(own.drops, other.drops)
     difference = np.asarray(own.block_errors_per_drop)[:count] - np.asarray(other.block_errors_per_drop)[:count]
     more, less = int((difference > 0).sum()), int((difference < 0).sum())
-    if more > less and binomtest(more, more + less, 0.5, "greater").pvalue < _LEVEL:
+    if more > less and sign_test(more, less) < _LEVEL:
         return "worse"
     highest = paired_share_difference(more, less, count).high
     return "not worse" if highest is not None and highest <= ALLOWED_SHARE else "undecided"

@@ -12,13 +12,12 @@ from typing import Any
 import numpy as np
 
 from ran.sim.results import PointResult, RunResults
-from ran.stats import Estimate, Notation, Pairs, central_interval, fieller
+from ran.stats import Estimate, Notation, Pairs, fieller, ratio_of_independent
 from ran.studies.part import PartResult
 from ran.studies.sweep.request import CANDIDATE, REFERENCE
 
 #: A reference is compared at the lowest simulated Es/N0 at which it delivers this share of what it sends.
 WORKING = 0.9
-_NUM_REPLICATES = 4000
 #: How a gain is written.
 GAIN = Notation(1, scale=100, signed=True, suffix=" %")
 
@@ -60,8 +59,7 @@ def delivered(parts: Sequence[PartResult]) -> list[Delivered]:
     """A row per condition, receiver, Es/N0 and candidate, in the order of the request.
 
     The best of several references is chosen by its measured value, which favours the references. Candidates send
-    different slots, so they met different drops and are independent; the interval of a gain is that of the ratio of two
-    means by the Bayesian bootstrap over drops.
+    different slots, so they met different drops and are independent; a gain is that of `ratio_of_independent`.
     """
     groups: dict[tuple, list[tuple[PartResult, PointResult, RunResults]]] = {}
     for part in parts:
@@ -121,23 +119,16 @@ class _Rate:
         return self.bits_of_slot * self.share
 
     @property
-    def estimate(self) -> Estimate:
-        """With Fieller's interval over drops; a drop at its best and one at its worst count towards the spread."""
-        most = float(self.below.max())
-        best = float(self.below.min())
-        pairs = Pairs(self.above, self.below, ((best, best), (0.0, most)))
-        return fieller(pairs).clipped(0, 1).scaled(self.bits_of_slot, "bit")
+    def pairs(self) -> Pairs:
+        """Of every drop; a drop at its best and one at its worst count towards the spread, so that a sample without
+        errors is uncertain too."""
+        most, best = float(self.below.max()), float(self.below.min())
+        return Pairs(self.above, self.below, ((best, best), (0.0, most)))
 
-    def replicates(self, generator: np.random.Generator) -> np.ndarray:
-        """Bits per slot under the Bayesian bootstrap over drops (D. B. Rubin, 1981), with half a drop at its best and
-        half a drop at its worst, so that a sample without errors is uncertain too."""
-        above = np.concatenate([self.above, [self.below.min(), 0.0]])
-        below = np.concatenate([self.below, [self.below.min(), self.below.max()]])
-        shape = np.ones(len(above))
-        shape[-2:] = 0.5
-        weights = generator.standard_gamma(shape, size=(_NUM_REPLICATES, len(above)))
-        replicates: np.ndarray = self.bits_of_slot * (weights @ above) / (weights @ below)
-        return replicates
+    @property
+    def estimate(self) -> Estimate:
+        """With Fieller's interval over drops."""
+        return fieller(self.pairs).clipped(0, 1).scaled(self.bits_of_slot, "bit")
 
 
 def _gain(own: _Rate, reference: _Rate, is_itself: bool) -> Estimate:
@@ -145,11 +136,8 @@ def _gain(own: _Rate, reference: _Rate, is_itself: bool) -> Estimate:
         return Estimate.missing("compared with itself")
     if not reference.above.any():
         return Estimate.missing("the reference delivers nothing")
-    generators = [np.random.Generator(np.random.Philox(key=number)) for number in (1, 2)]
-    ratio = own.replicates(generators[0]) / reference.replicates(generators[1]) - 1
-    value = own.bits_per_slot / reference.bits_per_slot - 1
-    low, high = central_interval(ratio)
-    return Estimate(value, min(low, value), max(high, value), num_units=min(len(own.above), len(reference.above)))
+    ratio = ratio_of_independent(own.pairs, reference.pairs)
+    return ratio.scaled(own.bits_of_slot / reference.bits_of_slot).shifted(-1)
 
 
 def _condition(facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -31,7 +31,8 @@ from ran.studies.sweep.candidates import (
     delivered,
     has_candidates,
 )
-from ran.studies.sweep.picture import MAX_CURVES, MAX_FACETS, axis_key, curves_figure, over_key
+from ran.studies.sweep.facets import MAX_FACETS, axis_key
+from ran.studies.sweep.picture import MAX_CURVES, curves_figure, over_key
 from ran.studies.sweep.request import shown
 from ran.studies.sweep.rows import Row, as_csv, as_json, rows_of
 
@@ -134,7 +135,7 @@ def _page(
         warnings=list(dict.fromkeys(_warnings(parts))),
         pictures=pictures,
         axis=("Es/N0", "Es/N0", "dB") if first is None else first.experiment.point_axis,
-        axis_key=axis_key(with_points) if with_points else "",
+        axis_key=axis_key([row.facts for row in with_points]) if with_points else "",
         max_facets=MAX_FACETS,
         max_curves=MAX_CURVES,
         max_maps=MAX_MAPS,

@@ -11,7 +11,8 @@ from typing import Any
 
 from ran.report.crossing import Crossings, reference_receiver
 from ran.report.summary import TARGET_BLERS
-from ran.sim.results import CSV_COLUMNS, PointResult, RunResults
+from ran.sim.results import PointResult, RunResults
+from ran.sim.results_csv import CSV_COLUMNS, counter_columns, counter_names
 from ran.stats import Estimate
 from ran.studies.part import PartResult
 
@@ -79,15 +80,17 @@ def _rows_of_run(part: PartResult, results: RunResults) -> list[Row]:
 
 
 def as_csv(rows: Sequence[Row]) -> str:
-    """Every point of every combination, one row each: the swept keys, then the columns of `results.csv`."""
+    """Every point of every combination, one row each: the swept keys, the columns of `results.csv`, and counters."""
     keys = list(dict.fromkeys(key for row in rows for key in row.facts))
     columns = [column for column in CSV_COLUMNS if column != "receiver"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*keys, "receiver", *columns])
+    counters = counter_names(point for row in rows for point in row.points)
+    writer.writerow([*keys, "receiver", *columns, *counter_columns(counters)])
     for row in rows:
         for point in row.points:
             values = [getattr(point, column) for column in columns]
+            values += [point.counters.get(name, "") for name in counters]
             shown = [f"{value:.9g}" if isinstance(value, float) else value for value in values]
             writer.writerow([*(row.facts.get(key, "") for key in keys), row.receiver, *shown])
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import json
 import sqlite3
 from pathlib import Path
@@ -26,6 +27,8 @@ from ran.studies.adaptation.outcome import Outcome, outcomes
 from ran.studies.adaptation.run import run_tables
 from ran.studies.adaptation.series import SERIES_PER_TABLE, Job, Series
 from ran.studies.adaptation.sinr import llr_sinr_db
+from ran.studies.folder import load_jobs
+from ran.studies.kind import results_in, study_kind
 
 SMALL = """\
 name: small
@@ -74,6 +77,26 @@ def test_envelope_is_above_every_fixed_mcs_and_below_the_ideal(small):
             assert throughput["ideal"] == max(throughput.values())
             assert {"eesm", "miesm", "eesm + olla", "miesm + olla"} < set(throughput)
             assert all(int(row["blocks"]) == 8 * 6 for row in of.values())
+
+
+def test_sweeps_compare_what_the_page_compares(small):
+    """The envelope and the loop of every receiver with those of the first at the same SNR, over the series of both."""
+    kind, out = study_kind("link adaptation study"), small[1]
+    results = results_in(kind, load_jobs(out), out)
+    rows = [row for row in kind.rows(results) if row.paired is not None]
+    assert {row.of["mode"] for row in rows} == {"envelope", "miesm + olla"}
+    assert {row.of["receiver"] for row in rows if row.is_genie} == {"perfect-csi"}
+    groups = {row.paired.group for row in rows}
+    assert len(groups) == 2 * 2  # ways to choose the MCS, and SNRs
+    for group in groups:
+        first, genie = (row for row in rows if row.paired.group == group)
+        gain = kind.comparison.gain(genie.paired.of_drops, first.paired.of_drops)
+        assert gain == genie.figures["gain_percent"]
+        fewer = dataclasses.replace(
+            genie.paired.of_drops,
+            **{n: getattr(genie.paired.of_drops, n)[:5] for n in ("sent_bits", "delivered_bits", "block_errors")},
+        )
+        assert kind.comparison.gain(fewer, first.paired.of_drops).num_units == 5
 
 
 def test_gain_over_the_first_classical_receiver(small):

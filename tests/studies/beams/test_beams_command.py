@@ -16,6 +16,8 @@ from ran.errors import InputError
 from ran.studies.beams.experiment import built_in_experiments, load
 from ran.studies.beams.page import compared, write_results
 from ran.studies.beams.run import run_experiment
+from ran.studies.folder import load_jobs
+from ran.studies.kind import results_in, study_kind
 
 CLASSICAL = ["genie", "sweep", "hierarchical", "best-of-set-b", "interpolation", "kalman", "fingerprint"]
 
@@ -52,6 +54,15 @@ def test_a_run_writes_its_figures_and_a_page(
     before = (out / "beams.json").read_bytes()
     assert main(["beams", str(file), "--workers", "1", "--out", str(out)]) == 0
     assert (out / "beams.json").read_bytes() == before
+    # what sweeps compare: the experiment's own setting, drop by drop
+    kind = study_kind("beam study")
+    rows = {row.of["predictor"]: row for row in kind.rows(results_in(kind, load_jobs(out), out)) if row.paired}
+    assert set(rows) == set(CLASSICAL)
+    assert [name for name, row in rows.items() if row.is_genie] == ["genie"]
+    one, other = (rows[name].paired.of_drops for name in ("interpolation", "best-of-set-b"))
+    gain = kind.comparison.gain(one, other[:10])
+    assert gain.value == pytest.approx((one[:10] - other[:10]).mean())
+    assert gain.num_units == 10
     # and from the store alone: no channel, no predictor, no drop
     monkeypatch.setattr("ran.studies.beams.sources.build_channel", None)
     monkeypatch.setattr("ran.studies.beams.outcome_jobs.build_predictor", None)

@@ -16,7 +16,7 @@ LIMITS = {"inputs": 0.5, "calibration": 0.3, "worse": 2.5}
 
 
 @pytest.mark.slow
-def test_alarms_under_conditions(monkeypatch):
+def test_alarms_under_conditions(monkeypatch, tmp_path):
     conditions = load_conditions()
     reference = Reference("x", "", Bounds({4: WIDE}, KNOWN), LIMITS, 1, "")
     monkeypatch.setattr(module, "load_reference", lambda weights: reference)
@@ -32,6 +32,8 @@ def test_alarms_under_conditions(monkeypatch):
         for receiver in ("mine", "lmmse")
     ]
     blocks = ({"name": "lmmse"}, {"name": "neural", "label": "mine", "weights": "pusch-realtime"})
-    found = module.alarms_of(conditions, outcomes, blocks)
+    runs = {(outcome.condition.name, outcome.receiver): f"run of {outcome.condition.name}" for outcome in outcomes}
+    monkeypatch.setattr(module, "runs_in", lambda folder: runs)
+    found = module.watch(conditions, outcomes, blocks, tmp_path)
     # one DM-RS symbol is what the reference does not know; lmmse has none
     assert found == {("prb-4", "mine"): "none", ("pilots-1", "mine"): "inputs"}

@@ -173,9 +173,10 @@ def test_area_under_the_curve_and_delay():
     scenes = (scene(True, (3, 1), 4), scene(True, (2, 2)), scene(False, (0, 1)), scene(None, (9, 9)))
     found = Detection("x", reference, scenes, dict.fromkeys(DETECTORS, 1), 100, ())
     # of 8 pairs one ties
-    assert found.auc("worse")[0] == pytest.approx(7.5 / 8)
-    assert found.auc("worse")[1] <= 7.5 / 8 <= found.auc("worse")[2]
-    assert np.isnan(Detection("x", reference, scenes[:2], found.false_alarms, 1, ()).auc("worse")[0])
+    area = found.auc("worse")
+    assert area.value == pytest.approx(7.5 / 8)
+    assert area.low <= 7.5 / 8 <= area.high
+    assert not Detection("x", reference, scenes[:2], found.false_alarms, 1, ()).auc("worse").is_known
     said = lines(found)
     assert said[-1] == "scenes in which it is worse: 2, of which an alarm within 20 slots in 1"
     assert any(line.startswith("worse: AUC 0.938") for line in said)

@@ -15,6 +15,8 @@ from ran.errors import InputError, ReceiverRefused
 from ran.sim.results import merged_results
 from ran.sim.simulation import Simulation
 from ran.studies.folder import load_parts
+from ran.studies.monitor import condition
+from ran.studies.monitor.alarms import alarms_in, show_none
 from ran.studies.robustness.card import matrix
 from ran.studies.robustness.conditions import Conditions
 from ran.studies.robustness.fixed_points import lost_at
@@ -228,6 +230,47 @@ def test_the_report_is_made_from_the_folder_alone(outcomes, folder, tmp_path, ca
     assert "significantly worse than ls-linear" in capsys.readouterr().out
     for name in (CSV, JSON, PAGE):
         assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+
+
+def test_alarms_are_reported_from_the_folder_alone(outcomes, folder, tmp_path, monkeypatch):
+    """Until the link, the receiver or where it is watched changes."""
+    copy, again = tmp_path / "copy", tmp_path / "again"
+    shutil.copytree(folder, copy)
+    reference = tmp_path / "reference.json"
+    reference.write_text("{}")
+    watched: list[tuple[str, float]] = []
+
+    def alarms_at(conditions, condition, block, reference, esn0_db) -> str:  # type: ignore[no-untyped-def]
+        watched.append((condition.name, esn0_db))
+        return "inputs, worse" if condition.name == "two" else "none"
+
+    monkeypatch.setattr(condition, "_alarms_at", alarms_at)
+    monkeypatch.setattr(condition, "reference_path", lambda weights: reference)
+    receivers = dict.fromkeys(("better", "refuses"), ({"weights": "tiny"}, None))
+    monkeypatch.setattr(condition, "_watched_receivers", lambda blocks: receivers)
+    alarms = condition.watch(CONDITIONS, outcomes, (), copy)
+    assert alarms == {("one", "better"): "none", ("two", "better"): "inputs, worse", ("one", "refuses"): "none"}
+    write_results(outcomes, copy, alarms)
+    assert main(["report", str(copy), "--out", str(again)]) == 0
+    for name in (CSV, JSON, PAGE):
+        assert (again / name).read_bytes() == (copy / name).read_bytes()
+    assert "inputs, worse" in (again / CSV).read_text()
+    # what was found is not looked for again, unless the reference is another one
+    count = len(watched)
+    assert condition.watch(CONDITIONS, outcomes, (), copy) == alarms
+    assert len(watched) == count == 3
+    reference.write_text("{} ")
+    assert condition.watch(CONDITIONS, outcomes, (), copy) == alarms
+    assert len(watched) == 2 * count
+    # with more slots the receiver is at 10 % elsewhere, and what was found is of another point
+    less = run_conditions(request(("one",), RECEIVERS[:4], SLOTS // 8), copy, workers=1, build=build)
+    assert condition.watched_point(less[2]) != condition.watched_point(outcomes[2])
+    assert alarms_in(copy) == {}
+    # a request without monitoring shows none
+    run_conditions(request(), copy, workers=1, build=counting_build)
+    assert alarms_in(copy) == alarms
+    show_none(copy)
+    assert alarms_in(copy) == {}
 
 
 def test_summaries_name_what_is_worse(outcomes):
