@@ -1,4 +1,5 @@
-"""Receivers share their input: one that changes it would falsify every receiver after it, so it is found out."""
+"""Receivers share their input and their process: one that changes these would falsify every receiver after it, so it is
+found out."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from dataclasses import fields
 from torch import Tensor
 
 from ran.errors import InputError
+from ran.link.global_state import GlobalState
 from receivers import Receiver
 from receivers.interface import SlotObservation, Truth
 
@@ -21,12 +23,24 @@ def is_trusted(receiver: Receiver) -> bool:
 
 @contextmanager
 def untouched(label: str, receiver: Receiver, observation: SlotObservation, truth: Truth | None) -> Iterator[None]:
-    """Raise `InputError` with the receiver's label when it changes a tensor of its input; nothing for trusted ones."""
+    """Raise `InputError` with the receiver's label when it changes a tensor of its input, or a setting of the process
+    that others compute with, which is put back; nothing for trusted ones."""
     if is_trusted(receiver):
         yield
         return
-    before = _checksums(observation, truth)
-    yield
+    before, state = _checksums(observation, truth), GlobalState.now()
+    try:
+        yield
+    finally:
+        changes = state.changes(GlobalState.now())
+        if changes:
+            state.restore()
+    if changes:
+        name, value = changes[0]
+        raise InputError(
+            f"receivers.{label}: changed the {name} of the process to {value}, which all receivers share; "
+            "allowed: a change that it undoes before it returns"
+        )
     after = _checksums(observation, truth)
     for name, checksum in before.items():
         if after[name] != checksum:
