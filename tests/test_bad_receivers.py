@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-#: What goes wrong in the second call, and words of the line about it.
+#: What goes wrong at 4 dB, and words of the line about it.
 KINDS = {
     "nan": ("return llr * float('nan')", "non-finite numbers"),
     "raise": ("raise KeyError('no such pilot')", "KeyError: 'no such pilot' ("),
-    "shape": ("return llr[..., :-1]", "LLRs"),
-    "text": ("return 'soft bits'", "LLRs"),
+    "shape": ("return llr[..., :-1]", "returned torch.float32 ["),
+    "text": ("return 'soft bits'", "returned str; allowed: LLRs torch.float32 ["),
     "exit": ("raise SystemExit(0)", "SystemExit: 0 ("),
     "segfault": ("ctypes.string_at(0)", "was killed by SIGSEGV"),
     "sleep": ("time.sleep(10_000)", "gave no answer in 20 s"),
@@ -31,14 +31,9 @@ import torch
 from receivers import LsLinear
 
 class Mine(LsLinear):
-    def __init__(self):
-        super().__init__()
-        self.calls = 0
-
     def __call__(self, observation, truth=None):
         llr = super().__call__(observation, truth)
-        self.calls += 1
-        if self.calls == 2:
+        if observation.noise_var.max() < 0.5:
             {what}
         return llr
 """

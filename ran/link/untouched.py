@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 
+import torch
 from torch import Tensor
 
 from ran.errors import InputError
@@ -48,6 +49,17 @@ def untouched(label: str, receiver: Receiver, observation: SlotObservation, trut
                 f"receivers.{label}: changed {name} of its input in place, which all receivers share; "
                 "allowed: a copy that is changed, x.clone()"
             )
+
+
+def check_llr(label: str, llr: object, shape: tuple[int, ...]) -> None:
+    """`InputError` with the receiver's label for anything but LLRs of a shape."""
+    if isinstance(llr, Tensor) and tuple(llr.shape) == shape and llr.dtype == torch.float32:
+        return
+    given = f"{llr.dtype} {list(llr.shape)}" if isinstance(llr, Tensor) else type(llr).__name__
+    raise InputError(
+        f"receivers.{label}: returned {given}; allowed: LLRs torch.float32 {list(shape)}, [batch, num_layers, "
+        "num_data_re, bits_per_symbol]"
+    )
 
 
 def _checksums(observation: SlotObservation, truth: Truth | None) -> dict[str, int]:
