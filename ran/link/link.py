@@ -31,7 +31,7 @@ from ran.link.streams import stream
 from ran.link.time_domain import time_domain_of
 from ran.link.transmitter import Transmitter, pilot_layout
 from ran.link.turbo import TurboDecoder
-from ran.link.untouched import untouched
+from ran.link.untouched import check_llr, is_trusted, untouched
 from ran.link.uplink import Uplink
 from ran.phy.config import Decoder
 from ran.stats.counts import Counts
@@ -256,15 +256,20 @@ class Link:
         """LLRs of a receiver; only a genie is handed the truth.
 
         label: what the receiver is called. after: called after every call of the receiver, which is handed the parts of
-        a slot with gaps one by one. `InputError` when it changes its input, which all receivers share.
+        a slot with gaps one by one. `InputError` when it changes its input, which all receivers share, or returns
+        something else than LLRs of the slots.
         """
         truth = batch.truth if receiver.needs_truth else None
-        with untouched(label or type(receiver).__name__, receiver, batch.observation, truth):
+        name = label or type(receiver).__name__
+        with untouched(name, receiver, batch.observation, truth):
             if not self.grid.placement.is_contiguous:
-                return receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts, after)
-            llr = receiver(batch.observation, truth)
-            after()
-            return llr
+                llr = receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts, after)
+            else:
+                llr = receiver(batch.observation, truth)
+                after()
+        if not is_trusted(receiver):
+            check_llr(name, llr, tuple(batch.coded_bits.shape))
+        return llr
 
     def count_errors(self, llr: Tensor, batch: SlotBatch) -> Counts:
         """Decode the LLRs and count block errors (CRC or bits wrong) and bit errors per drop."""

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import socket
 import traceback
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Generic, Self, cast
 
 from ran.errors import InputError
 from ran.sim.allocator import keep_freed_memory
-from ran.sim.executor import ONE_THREAD, Got, RunStopped, Work, WorkerCrashed, outcome
+from ran.sim.executor import ONE_THREAD, Got, RunStopped, Work, WorkerCrashed, limit_of, no_outcome, outcome
 from ran.sim.experiment import Experiment
-from ran.sim.program import Crashed, Program, Refused, Stopped
+from ran.sim.patience import Patience
+from ran.sim.program import Crashed, Lost, Program, Refused, Stopped
 from ran.sim.simulation import Build
 from ran.sim.worker import Chunk, ChunkProgram, Done, NonFinite, use_one_thread
 
@@ -75,10 +77,22 @@ class ClusterPool(Generic[Work, Got]):
     on_gpu: give each worker a GPU. Files that the context names must be at the same place on every machine.
 
     A machine that leaves takes its chunks along, which others simulate again; the run stops only when none is left.
+    lost: the answer to work that ended its worker, while its machine stayed; another worker is started in its place.
+    limit_s: how long a piece of work may take; None: any time.
     """
 
-    def __init__(self, program: Program, workers: int | None, address: str, on_gpu: bool = False) -> None:
+    def __init__(
+        self,
+        program: Program,
+        workers: int | None,
+        address: str,
+        on_gpu: bool = False,
+        lost: Callable[[Lost], Got] | None = None,
+        limit_s: Callable[[Work], float | None] = lambda work: None,
+    ) -> None:
         self._ray = _imported_ray()
+        self._answer_lost, self._limit_s = lost, limit_s
+        self._patience = Patience()
         self._program = program
         self._wanted, self._address, self._resource = workers, address, "GPU" if on_gpu else "CPU"
         #: What results of a context are named by here.
@@ -123,12 +137,15 @@ class ClusterPool(Generic[Work, Got]):
         offered = int(self._ray.cluster_resources().get(self._resource, 0))
         if not offered:
             raise InputError(f"--cluster: {self._address} offers no {self._resource}; allowed: a cluster that has some")
+        for _ in range(min(self._wanted or offered, offered)):
+            self._add()
+
+    def _add(self) -> None:
+        """Start one more worker."""
         actor = self._ray.remote(num_cpus=1, num_gpus=int(self._resource == "GPU"))(_Worker)
-        actor = actor.options(runtime_env={"env_vars": ONE_THREAD})
-        count = min(self._wanted or offered, offered)
-        self._workers = [actor.remote(self._program) for _ in range(count)]
-        for worker in self._workers:
-            self._prepare(worker, self._program.first)
+        worker = actor.options(runtime_env={"env_vars": ONE_THREAD}).remote(self._program)
+        self._workers.append(worker)
+        self._prepare(worker, self._program.first)
 
     def _prepare(self, worker: Any, context: Any) -> None:
         """Have a worker prepare a context, the first time that it gets to see it."""
@@ -169,7 +186,10 @@ class ClusterPool(Generic[Work, Got]):
         busy = self._busy()
         worker = next(w for w in self._workers if w not in busy)
         self._prepare(worker, self._program.context_of(work))
-        self._working[worker.answer.remote(work)] = (worker, work)
+        reference = worker.answer.remote(work)
+        self._working[reference] = (worker, work)
+        # a context that is prepared first takes its time out of the same limit
+        self._patience.start(reference, self._limit_s(work))
 
     def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
         """Work that was answered; waits for the first answer, at most `timeout_s` (None: without limit).
@@ -186,10 +206,17 @@ class ClusterPool(Generic[Work, Got]):
         for reference in ready:
             prepared = self._preparing.pop(reference, None)
             worker, asked = prepared or self._working.pop(reference)
+            self._patience.stop(reference)
             try:
                 answer = self._ray.get(reference)
             except self._ray.exceptions.RayActorError as error:
-                self._lost(worker, error)
+                if worker in self._workers:
+                    self._workers.remove(worker)
+                if prepared is None and self._answer_lost is not None and self._has_room():
+                    self._add()
+                    answered.append((asked, self._answer_lost(Lost(f"ended: {_last_line(error)}"))))
+                elif not self._workers:
+                    raise self._none_left(error) from None
                 continue
             except self._ray.exceptions.RayTaskError as error:
                 raise WorkerCrashed(f"exception on the cluster:\n\n{error}") from None
@@ -197,7 +224,20 @@ class ClusterPool(Generic[Work, Got]):
                 answered.append((asked, cast(Got, outcome(answer))))
             else:
                 self._check(asked, outcome(answer))
+        for late in self._patience.overdue():
+            worker, asked = self._working.pop(late)
+            self._patience.stop(late)
+            self._ray.kill(worker)
+            self._workers.remove(worker)
+            self._add()
+            if self._answer_lost is not None:
+                lost = Lost(f"gave no answer in {self._limit_s(asked):g} s", timed_out=True)
+                answered.append((asked, self._answer_lost(lost)))
         return answered
+
+    def _has_room(self) -> bool:
+        """Whether the cluster offers a core or GPU that none of our workers has: a worker has gone, its machine not."""
+        return int(self._ray.cluster_resources().get(self._resource, 0)) > len(self._workers)
 
     def _check(self, context: Any, arrived: Arrived) -> None:
         """Whether a worker that is ready does what this machine would."""
@@ -206,26 +246,25 @@ class ClusterPool(Generic[Work, Got]):
             self._expected[key] = self._program.start().named(context)
         self._program.check(arrived.node, arrived.named, self._expected[key])
 
-    def _lost(self, worker: Any, error: Exception) -> None:
-        """A worker has gone, with whatever it had; the schedule hands that out again."""
-        if worker in self._workers:
-            self._workers.remove(worker)
-        if not self._workers:
-            # of an exception while it was made, the last line; of a machine that has gone, the only one
-            reason = str(error).strip().splitlines()[-1].strip(" )")
-            raise RunStopped(
-                f"the last worker on the cluster has gone ({reason}); everything but its chunk is stored, the same "
-                "command resumes"
-            )
+    def _none_left(self, error: Exception) -> RunStopped:
+        return RunStopped(
+            f"the last worker on the cluster has gone ({_last_line(error)}); everything but its chunk is stored, the "
+            "same command resumes"
+        )
 
 
-class ClusterExecutor(ClusterPool[Chunk, Done | NonFinite]):
+def _last_line(error: Exception) -> str:
+    """Of an exception while a worker was made, the last line; of a machine that has gone, the only one."""
+    return str(error).strip().splitlines()[-1].strip(" )")
+
+
+class ClusterExecutor(ClusterPool[Chunk, Done | NonFinite | Lost]):
     """Workers on a cluster that simulate chunks. experiment: the first that they work on; chunks may bring others."""
 
     def __init__(
         self, experiment: Experiment, build: Build, workers: int | None, address: str, on_gpu: bool = False
     ) -> None:
-        super().__init__(ChunkProgram(build, experiment), workers, address, on_gpu)
+        super().__init__(ChunkProgram(build, experiment), workers, address, on_gpu, no_outcome, limit_of)
 
 
 def _knock(address: str) -> None:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol
 
-from ran.sim.executor import Executor, Workers
+from ran.sim.executor import ResilientExecutor, Workers
 from ran.sim.experiment import Experiment
 from ran.sim.failures import forgotten, stored_failures
 from ran.sim.plan import Need
 from ran.sim.processor import mixed_processors
+from ran.sim.program import Lost
 from ran.sim.segment import Segment, Task
 from ran.sim.session import Session
 from ran.sim.simulation import Build
@@ -97,7 +98,7 @@ def executor_of(
     if given is not None:
         return nullcontext(given)
     listener.say(f"starting {workers} worker process{'es' if workers > 1 else ''}")
-    return Executor(experiment, build, workers)
+    return ResilientExecutor(experiment, build, workers)
 
 
 def drive(
@@ -183,13 +184,22 @@ class _Drive:
             self._latest = session
             self._executor.submit(chunk)
 
-    def _take(self, chunk: Chunk, answer: Done | NonFinite) -> None:
+    def _take(self, chunk: Chunk, answer: Done | NonFinite | Lost) -> None:
         """Store the outcomes of a chunk, then count them."""
         session = self._of(chunk)
         if session is None:
             return  # of a run before this one, with the same workers
         if isinstance(answer, NonFinite):
             answer = Done({}, 0.0, {chunk.receivers[0]: answer})
+        if isinstance(answer, Lost):
+            lost = answer.reason
+            answer = session.without_worker(chunk, answer)
+            if not answer.failures:
+                titles = ", ".join(repr(title) for title in chunk.receivers)
+                self._listener.say(
+                    f"warning: a worker process {lost}; what it was simulating ({titles}) is tried again, one receiver "
+                    "at a time"
+                )
         segments: dict[Task, Segment] = session.stored_as(chunk, answer)
         failures = {title: session.reason(chunk, failure) for title, failure in answer.failures.items()}
         for title, failure in failures.items():

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -16,7 +16,8 @@ from typing import Any, Generic, Protocol, Self, TypeVar, cast
 
 from ran.errors import InputError
 from ran.sim.experiment import Experiment
-from ran.sim.program import Crashed, Program, Refused, Stopped
+from ran.sim.patience import Patience
+from ran.sim.program import Crashed, Lost, Program, Ready, Refused, Stopped
 from ran.sim.program import RunStopped as RunStopped
 from ran.sim.simulation import Build
 from ran.sim.worker import Chunk, ChunkProgram, Done, NonFinite, work
@@ -28,6 +29,9 @@ ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_
 class WorkerCrashed(RuntimeError):
     """A bug: an exception in a worker. The message holds the worker's traceback."""
 
+
+#: How often workers are looked at that may take too long.
+_LOOK_S = 0.25
 
 #: Exit code of a worker that met the top level of a script without a guard.
 _UNGUARDED = 79
@@ -65,25 +69,37 @@ class WorkersFor(Protocol[Work, Got]):
     def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]: ...
 
 
-class Workers(WorkersFor[Chunk, Done | NonFinite], Protocol):
+class Workers(WorkersFor[Chunk, Done | NonFinite | Lost], Protocol):
     """Whoever simulates chunks for a run."""
 
 
 class Pool(Generic[Work, Got]):
-    """`workers` processes that live as long as the `with` block. Each has at most one piece of work."""
+    """`workers` processes that live as long as the `with` block. Each has at most one piece of work.
 
-    def __init__(self, program: Program, workers: int) -> None:
+    lost: the answer to work whose worker has gone, another one is started in its place; without, the run stops.
+    limit_s: how long a piece of work may take, once its worker is prepared; None: any time.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        workers: int,
+        lost: Callable[[Lost], Got] | None = None,
+        limit_s: Callable[[Work], float | None] = lambda work: None,
+    ) -> None:
         self._program = program
         self._count = workers
+        self._lost, self._limit_s = lost, limit_s
+        self._ready: set[Connection] = set()
+        self._patience = Patience()
         self._processes: dict[Connection, SpawnProcess] = {}
         self._busy: dict[Connection, Work] = {}
 
     def __enter__(self) -> Self:
         refuse_unguarded_script()
         try:
-            with _environment(ONE_THREAD), _interrupts_ignored():
-                for _ in range(self._count):
-                    self._start()
+            for _ in range(self._count):
+                self._start()
         except BaseException:
             self.close()
             raise
@@ -97,8 +113,9 @@ class Pool(Generic[Work, Got]):
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self._program), daemon=True)
-        process.start()
+        with _environment(ONE_THREAD), _interrupts_ignored():
+            process = context.Process(target=work, args=(theirs, self._program), daemon=True)
+            process.start()
         theirs.close()
         self._processes[ours] = process
 
@@ -115,6 +132,7 @@ class Pool(Generic[Work, Got]):
             ours.close()
         self._processes.clear()
         self._busy.clear()
+        self._ready.clear()
 
     @property
     def workers(self) -> int:
@@ -135,22 +153,56 @@ class Pool(Generic[Work, Got]):
         """Give `work` to an idle worker."""
         worker = next(c for c in self._processes if c not in self._busy)
         self._busy[worker] = work
+        if worker in self._ready:
+            self._patience.start(worker, self._limit_s(work))
         # A worker that has died meanwhile is noticed by `wait`, with whatever it had to say.
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             worker.send(work)
 
     def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
-        """Work that was answered; waits for the first, at most `timeout_s` (None: without limit).
+        """Work that was answered; waits for the first answer, or at most `timeout_s` for any news of a worker.
 
         Raises InputError when a worker refuses its input, WorkerCrashed with the traceback of an exception in a
-        worker, RunStopped when a worker was killed or cannot go on.
+        worker, RunStopped when a worker cannot go on, or was killed: while it was preparing itself, or at all where
+        nothing is answered for work that is `lost`.
         """
-        answered = []
-        for ready in connection.wait(list(self._processes), timeout_s):
-            worker = cast(Connection, ready)
-            answer = self._answer(worker)  # first: a worker that ended without work is named too
-            answered.append((self._busy.pop(worker), cast(Got, outcome(answer))))
+        answered = self._looked(timeout_s)
+        while timeout_s is None and not answered:
+            answered = self._looked(_LOOK_S)
         return answered
+
+    def _looked(self, timeout_s: float | None) -> list[tuple[Work, Got]]:
+        answered: list[tuple[Work, Got]] = []
+        for news in connection.wait(list(self._processes), timeout_s):
+            worker = cast(Connection, news)
+            answer = self._answer(worker)  # first: a worker that ended without work is named too
+            if isinstance(answer, Ready):
+                self._ready.add(worker)
+                if worker in self._busy:
+                    self._patience.start(worker, self._limit_s(self._busy[worker]))
+            elif isinstance(answer, Lost):
+                answered += self._replace(worker, answer)
+            else:
+                self._patience.stop(worker)
+                answered.append((self._busy.pop(worker), cast(Got, outcome(answer))))
+        for late in self._patience.overdue():
+            worker = cast(Connection, late)
+            self._processes[worker].kill()
+            limit_s = self._limit_s(self._busy[worker])
+            answered += self._replace(worker, Lost(f"gave no answer in {limit_s:g} s", timed_out=True))
+        return answered
+
+    def _replace(self, worker: Connection, lost: Lost) -> list[tuple[Work, Got]]:
+        """Start another worker in the place of one that has gone; what is answered for its work, if it had any."""
+        assert self._lost is not None
+        process = self._processes.pop(worker)
+        process.join()
+        process.close()
+        worker.close()
+        self._ready.discard(worker)
+        self._patience.stop(worker)
+        self._start()
+        return [(self._busy.pop(worker), self._lost(lost))] if worker in self._busy else []
 
     def _answer(self, worker: Connection) -> Any:
         try:
@@ -158,6 +210,8 @@ class Pool(Generic[Work, Got]):
         except (EOFError, ConnectionResetError):
             process = self._processes[worker]
             process.join(5)
+            if self._lost is not None and worker in self._ready:
+                return Lost(_how_it_ended(process.exitcode))
             if process.exitcode == _UNGUARDED:
                 raise InputError(
                     f"workers: got {self._count} in a script that starts them at its top level, which every worker "
@@ -169,11 +223,28 @@ class Pool(Generic[Work, Got]):
             ) from None
 
 
+def no_outcome(lost: Lost) -> Done | NonFinite | Lost:
+    """The answer to a chunk whose worker has gone."""
+    return lost
+
+
+def limit_of(chunk: Chunk) -> float | None:
+    """How long a chunk may take, in seconds."""
+    return chunk.limit_s
+
+
 class Executor(Pool[Chunk, Done | NonFinite]):
     """Processes that simulate chunks. experiment: the first that they work on; chunks may bring others."""
 
     def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
         super().__init__(ChunkProgram(build, experiment), workers)
+
+
+class ResilientExecutor(Pool[Chunk, Done | NonFinite | Lost]):
+    """An `Executor` that goes on without a worker that has gone, or that takes too long: its chunk is `Lost`."""
+
+    def __init__(self, experiment: Experiment, build: Build, workers: int) -> None:
+        super().__init__(ChunkProgram(build, experiment), workers, no_outcome, limit_of)
 
 
 def outcome(answer: Any) -> Any:

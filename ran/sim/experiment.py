@@ -184,12 +184,18 @@ class Stopping(Config):
     relative_interval_width: width of the 95 % interval of the BLER divided by the BLER; null: no such rule.
     max_slots: so many slots.
     min_bler: a receiver is not simulated at higher SNR once its BLER falls below; null: all points are simulated.
+    receiver_timeout_s: a chunk of slots may take so long, or 20 times as long as its receivers took before if that is
+        more; then its worker process is ended, its receivers are tried one by one, and the one that gives no answer has
+        failed. No result depends on it.
     """
+
+    younger_fields = ("receiver_timeout_s",)
 
     min_block_errors: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = 100
     relative_interval_width: Annotated[float, Field(gt=0, le=2)] | None = None
     max_slots: Annotated[int, Field(ge=1, le=100_000_000)] = 10_000
     min_bler: Bler | None = 1e-3
+    receiver_timeout_s: Annotated[float, Field(gt=0, le=1e6)] = 1800.0
 
 
 class RecordedSlots(Config):

@@ -31,6 +31,23 @@ class Crashed:
     text: str
 
 
+@dataclass(frozen=True)
+class Ready:
+    """A worker is prepared: what happens to it from now on is the doing of its work."""
+
+
+@dataclass(frozen=True)
+class Lost:
+    """What is said of work whose worker has gone.
+
+    reason: what happened to the process, in words that go on from its name. timed_out: it was ended, as it gave no
+    answer within the time that its work may take.
+    """
+
+    reason: str
+    timed_out: bool = False
+
+
 class Station(Protocol):
     """What a worker process holds. A context is what work needs to be prepared: an experiment, a study's request."""
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ran.sim.executor import Executor
+from ran.sim.executor import ResilientExecutor
 from ran.sim.experiment import Experiment
 from ran.sim.identity import parse_replay_key, scenario_id
+from ran.sim.program import Lost
 from ran.sim.simulation import Build, build_simulation
 from ran.sim.worker import Chunk, Failure, NonFinite
 
@@ -48,14 +49,17 @@ def replay(experiment: Experiment, key: str, build: Build = build_simulation) ->
     batch = range(first, first + link.batch_drops)
     scenario = scenario_id(experiment, esn0_db)
     outcomes = []
-    with Executor(experiment, build, workers=1) as executor:
+    with ResilientExecutor(experiment, build, workers=1) as executor:
         for title in simulation.receivers:
             executor.submit(Chunk(esn0_db, scenario, batch, (title,)))
             [(_, answer)] = executor.wait(None)
-            if isinstance(answer, NonFinite):
-                outcomes.append(Outcome(title, answer.drop, non_finite=answer.stage))
-            elif isinstance(failure := answer.failures.get(title), Failure):
+            if isinstance(answer, Lost):
+                failure = Failure(f"its worker process {answer.reason}", "")
                 outcomes.append(Outcome(title, drop, failure=failure))
+            elif isinstance(answer, NonFinite):
+                outcomes.append(Outcome(title, answer.drop, non_finite=answer.stage))
+            elif isinstance(failed := answer.failures.get(title), Failure):
+                outcomes.append(Outcome(title, drop, failure=failed))
             else:
                 found, place = answer.outcomes[title].counts, drop - first
                 errors = int(found.block_errors[place]), int(found.bit_errors[place])

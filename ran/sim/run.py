@@ -39,9 +39,9 @@ def run(
     on from there.
     build: makes the simulation, here and in every worker. executor: workers that outlive this run, made with the same
     `build`, here or on a cluster; by default the run has its own processes.
-    A receiver that fails on the way (an exception, a NaN) fails alone: the others go on, then `ReceiversFailed` names
-    it and holds the results. Otherwise raises InputError for input that does not fit, RunStopped when the run cannot go
-    on, WorkerCrashed for a bug.
+    A receiver that fails on the way (an exception, a NaN, the end of its worker process, no answer in time) fails
+    alone: the others go on, then `ReceiversFailed` names it and holds the results. Otherwise raises InputError for
+    input that does not fit, RunStopped when the run cannot go on, WorkerCrashed for a bug.
     """
     listener = listener or Silence()
     simulation = build(experiment)

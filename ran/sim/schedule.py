@@ -41,8 +41,15 @@ class Schedule:
         """Learn from a finished chunk."""
         self._costs.learn(answer)
 
-    def next_chunk(self, needs: Iterable[Need], outcomes: Outcomes, in_flight: Sequence[Chunk]) -> Chunk | None:
-        """The most useful chunk now, or None when nothing is missing that could be needed.
+    def expected_s(self, chunk: Chunk) -> float | None:
+        """How long a chunk probably takes; None before anything is known."""
+        per_drop = self._costs.seconds(chunk.receivers)
+        return None if per_drop is None else per_drop * len(chunk.drops)
+
+    def next_chunk(
+        self, needs: Iterable[Need], outcomes: Outcomes, in_flight: Sequence[Chunk], smallest: bool = False
+    ) -> Chunk | None:
+        """The most useful chunk now, or None when nothing is missing that could be needed. smallest: of one batch.
 
         First what the run certainly needs and probably takes, then what later points probably need, then more of the
         former. At equal rank fast receivers come first, so that they do not wait for those that are many times slower,
@@ -56,17 +63,17 @@ class Schedule:
             [gap for gap in gaps if gap.need.certain],
         ):
             if group:
-                return self._chunk(group)
+                return self._chunk(group, smallest)
         return None
 
-    def _chunk(self, gaps: list[_Gap]) -> Chunk:
+    def _chunk(self, gaps: list[_Gap], smallest: bool) -> Chunk:
         """A chunk for the first of `gaps` and for all others of the same point that miss the same drops and are as
         fast."""
         of_speed = [gap for gap in gaps if not self._costs.is_slow(gap.need.receiver)] or gaps
         first = min(of_speed, key=lambda gap: (gap.need.esn0_db, gap.start))
         here = [gap for gap in of_speed if gap.need.esn0_db == first.need.esn0_db]
         together = [gap for gap in here if gap.start == first.start]
-        stop = first.start + self._length(together)
+        stop = first.start + (self._batch if smallest else self._length(together))
         # Stop where another receiver continues, so that it can join.
         later = [gap.start for gap in here if gap.start > first.start]
         stop = min([stop, *later, *(gap.limit for gap in together)])

@@ -10,11 +10,19 @@ from ran.sim.failures import ReceiverFailure
 from ran.sim.identity import replay_key
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.plan import Curve, Need, Plan
+from ran.sim.program import Lost
 from ran.sim.schedule import Schedule
 from ran.sim.segment import Segment, Task
 from ran.sim.simulation import Simulation
 from ran.sim.worker import Chunk, Done, Failure, NonFinite
 from ran.stats import grouped_wilson
+
+#: A chunk may take so many times as long as its receivers took before.
+_TIMES_AS_LONG = 20.0
+
+#: A receiver whose worker was lost so often while it worked for it alone has failed: the first time may be chance, as
+#: when another process took the memory.
+_LOSSES = 2
 
 #: What is known, by `task_id`.
 Known = dict[str, TaskOutcomes]
@@ -54,6 +62,10 @@ class Session:
         self._schedule = Schedule(simulation.link.batch_drops, workers, scenarios.__getitem__, chunk_drops=chunk_drops)
         self._curves: tuple[Curve, ...] | None = None
         self._failed: set[str] = set()
+        #: Receivers that were being simulated when a worker was lost, each is tried apart from the others from then on;
+        #: and how often it was lost with one of them alone, which then gets the smallest chunks.
+        self._apart: dict[str, int] = {}
+        self._batch_drops = simulation.link.batch_drops
 
     @property
     def curves(self) -> tuple[Curve, ...]:
@@ -78,8 +90,16 @@ class Session:
         in_flight: chunks of any experiment that are being simulated, each with its tasks.
         """
         flying = [self._as_own(*each) for each in in_flight]
-        chunk = self._schedule.next_chunk(self._different(self.needs), self._outcomes, flying)
-        return None if chunk is None else replace(chunk, experiment=self.experiment)
+        needs = self._different(self.needs)
+        together = [need for need in needs if need.receiver not in self._apart]
+        apart = [([n for n in needs if n.receiver == title], losses > 0) for title, losses in self._apart.items()]
+        for group, smallest in ((together, False), *apart):
+            chunk = self._schedule.next_chunk(group, self._outcomes, flying, smallest)
+            if chunk is not None:
+                expected_s = self._schedule.expected_s(chunk) or 0.0
+                limit_s = max(self.experiment.stopping.receiver_timeout_s, _TIMES_AS_LONG * expected_s)
+                return replace(chunk, experiment=self.experiment, limit_s=limit_s)
+        return None
 
     def tasks_of(self, chunk: Chunk) -> frozenset[str]:
         """The tasks that a chunk of this experiment works on."""
@@ -107,6 +127,20 @@ class Session:
                 self._outcomes[title, chunk.esn0_db].add(answer.outcomes[title])
         self._failed |= set(answer.failures)
         self._schedule.took(answer)
+
+    def without_worker(self, chunk: Chunk, lost: Lost) -> Done:
+        """What a chunk comes to whose worker has gone: nothing yet, or its receiver has failed.
+
+        Nobody knows which of several receivers it was: each gets chunks of its own from now on.
+        """
+        alone = len(chunk.receivers) == 1
+        for title in chunk.receivers:
+            self._apart[title] = self._apart.get(title, 0) + alone
+        smallest = len(chunk.drops) <= self._batch_drops
+        if alone and (lost.timed_out or (smallest and self._apart[chunk.receivers[0]] >= _LOSSES)):
+            drop = chunk.drops.start if smallest else None
+            return Done({}, 0.0, {chunk.receivers[0]: Failure(f"its worker process {lost.reason}", "", drop)})
+        return Done({}, 0.0)
 
     def reason(self, chunk: Chunk, failure: NonFinite | Failure) -> ReceiverFailure:
         """Why a receiver of a chunk failed, for the store and for people."""

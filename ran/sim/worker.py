@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -19,7 +20,7 @@ from ran.errors import InputError
 from ran.registry.user_file import refusal_of_user_code
 from ran.sim.allocator import keep_freed_memory
 from ran.sim.experiment import Experiment
-from ran.sim.program import Crashed, Program, Refused, RunStopped, Stopped
+from ran.sim.program import Crashed, Program, Ready, Refused, RunStopped, Stopped
 from ran.sim.segment import Segment
 from ran.sim.simulation import Build, Simulation
 from ran.stats.counts import Counts
@@ -42,6 +43,7 @@ class Chunk:
 
     experiment: whose point it is; None for the experiment that the workers were started with.
     enough: by receiver, looked at after every batch; a receiver that is not named takes all drops.
+    limit_s: a worker that has no answer after so many seconds is given up; None: it may take any time.
     """
 
     esn0_db: float
@@ -50,6 +52,7 @@ class Chunk:
     receivers: tuple[str, ...]
     experiment: Experiment | None = None
     enough: Mapping[str, Enough] = field(default_factory=dict)
+    limit_s: float | None = None
 
 
 @dataclass(frozen=True)
@@ -88,24 +91,27 @@ class Done:
 def work(connection: Connection, program: Program) -> None:
     """Answer all work that comes over `connection` until it is closed; after a failure say why and return."""
     _die_with_parent()
+    tell = partial(_tell, connection, os.getpid())
+    _go_before_others()
     keep_freed_memory()
     try:
         station = program.start()
         station.prepare(program.first)
         use_one_thread()
+        tell(Ready())
         while (asked := _next(connection)) is not None:
-            _tell(connection, station.answer(asked))
+            tell(station.answer(asked))
     except RunStopped as error:
-        _tell(connection, Stopped(str(error)))
+        tell(Stopped(str(error)))
     except Exception as error:
         if is_storage_failure(error):
-            _tell(connection, Stopped(str(error)))
+            tell(Stopped(str(error)))
             return
         if isinstance(error, InputError):
-            _tell(connection, Refused(str(error)))
+            tell(Refused(str(error)))
             return
         refusal = refusal_of_user_code(error)
-        _tell(connection, Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
+        tell(Refused(str(refusal)) if refusal else Crashed(traceback.format_exc()))
 
 
 @dataclass(frozen=True)
@@ -300,7 +306,10 @@ def _done(
     return Done(segments, seconds, dict(failures or {}), {title: part.seconds for title, part in found.items()})
 
 
-def _tell(connection: Connection, answer: Any) -> None:
+def _tell(connection: Connection, worker: int, answer: Any) -> None:
+    """worker: the process that was started for the connection. A copy of it that a receiver has forked ends here."""
+    if os.getpid() != worker:
+        os._exit(0)
     try:
         connection.send(answer)
     except OSError:
@@ -311,6 +320,12 @@ def use_one_thread() -> None:
     """Workers share the cores, so each uses one; and sums are then always taken in the same order."""
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
+
+
+def _go_before_others() -> None:
+    """Where memory runs out, the kernel ends a worker rather than the driver, which has another one do the work."""
+    with suppress(OSError), open("/proc/self/oom_score_adj", "w") as file:
+        file.write("500")
 
 
 def _die_with_parent() -> None:

@@ -59,3 +59,30 @@ def test_our_receivers_leave_their_input_alone(name):
             "truth.coded_bits",
         }
     )
+
+
+class Returns(LsLinear):
+    """Something else than LLRs of its slots."""
+
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.change = change
+
+    def __call__(self, observation, truth=None):
+        return self.change(super().__call__(observation, truth))
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [
+        (lambda llr: llr[..., :-1], r"torch.float32 \[\d+, 1, \d+, 3\]"),
+        (lambda llr: llr.double(), "torch.float64"),
+        (lambda llr: llr.numpy(), "ndarray"),
+        (lambda llr: None, "NoneType"),
+        (lambda llr: "soft bits", "str"),
+    ],
+)
+@pytest.mark.parametrize("more", [{}, {"harq": Harq()}], ids=["once", "harq"])
+def test_what_is_no_llrs_is_named(change, given, more):
+    with pytest.raises(InputError, match=rf"^receivers\.mine: returned {given}.*; allowed: LLRs torch.float32 \["):
+        link(**more).simulate({"mine": Returns(change)}, range(2), 10.0, 1, "s")

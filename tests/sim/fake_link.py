@@ -1,7 +1,8 @@
 """A link without physics, with the interface of `ran.link.Link`: outcomes follow from seed, scenario and drop alone.
 
 The receiver's options steer it: `at_db` (Es/N0 of 50 % BLER), `floor` (lowest BLER), and for failures `crash_at`,
-`die_at`, `refuse_at`, `non_finite_at`, `exit_at` (a drop index each). The channel's option `slot_s` makes a slot take
+`die_at` (by `signal`, once if `die_once` names a file), `refuse_at`, `non_finite_at`, `exit_at`, `hang_at` (a drop
+index each). The channel's option `slot_s` makes a slot take
 time.
 """
 
@@ -13,6 +14,7 @@ import signal
 import sys
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -30,9 +32,12 @@ class FakeReceiver:
     floor: float = 0.0
     crash_at: int = -1
     die_at: int = -1
+    signal: int = signal.SIGKILL
     refuse_at: int = -1
     non_finite_at: int = -1
     exit_at: int = -1
+    hang_at: int = -1
+    die_once: str = ""
 
     def bler(self, esn0_db: float) -> float:
         return max(self.floor, 1 / (1 + np.exp(1.5 * (esn0_db - self.at_db))))
@@ -40,8 +45,12 @@ class FakeReceiver:
     def fail(self, drop: int) -> None:
         if drop == self.crash_at:
             raise ZeroDivisionError("the fake receiver divides by zero")
-        if drop == self.die_at:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if drop == self.die_at and not (self.die_once and Path(self.die_once).exists()):
+            if self.die_once:
+                Path(self.die_once).touch()
+            os.kill(os.getpid(), self.signal)
+        if drop == self.hang_at:
+            time.sleep(600)
         if drop == self.refuse_at:
             raise InputError("the fake receiver: got this drop; allowed: others")
         if drop == self.exit_at:

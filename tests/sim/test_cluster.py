@@ -23,7 +23,6 @@ from in_process import Heard
 
 from ran.errors import InputError
 from ran.sim.cluster import ClusterExecutor
-from ran.sim.executor import RunStopped
 from ran.sim.experiment import Experiment
 from ran.sim.failures import ReceiversFailed
 from ran.sim.results import RunResults
@@ -159,16 +158,21 @@ class TestOnACluster:
         assert counts(there) == counts(here)
         assert counts(again) != counts(here)
 
-    def test_a_worker_that_dies_loses_its_chunk_alone(self, tmp_path):
-        doomed = experiment(die_at=20)
+    @pytest.mark.parametrize(
+        ("option", "text"),
+        [("die_at", "its worker process ended: "), ("hang_at", "its worker process gave no answer in 10 s")],
+    )
+    def test_a_receiver_that_takes_its_workers_along_fails_alone(self, tmp_path, option, text):
+        stopping = {**experiment().stopping.model_dump(), "receiver_timeout_s": 10}
+        doomed = Experiment.model_validate({**experiment(**{option: 20}).resolved(), "stopping": stopping})
         with (
             ClusterExecutor(doomed, fake_link.build, 2, "local") as executor,
-            pytest.raises(RunStopped, match=r"the last worker on the cluster has gone .*the same command resumes"),
+            pytest.raises(ReceiversFailed, match=rf"^receiver 'one' failed: {text}") as caught,
         ):
-            run(doomed, tmp_path, chunk_slots=8, build=fake_link.build, executor=executor)
-        with pytest.raises(RunStopped, match="was killed by SIGKILL"):
-            # what is stored is gone on with: again up to the drop that kills
-            run(doomed, tmp_path, workers=1, chunk_slots=8, build=fake_link.build)
+            run(doomed, tmp_path / "there", chunk_slots=8, build=fake_link.build, executor=executor)
+        here = run(experiment(), tmp_path / "here", workers=1, chunk_slots=8, build=fake_link.build)
+        genie = [row for row in counts(here) if row[0] == "genie"]
+        assert [row for row in counts(caught.value.results) if row[0] == "genie"] == genie
 
     @pytest.mark.parametrize(
         ("option", "text"),

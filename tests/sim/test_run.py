@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import re
+import signal
 import sqlite3
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import fake_link
 import numpy as np
 import pytest
 import yaml
+from in_process import Heard
 
 from ran.cli.replay_text import print_replay
 from ran.errors import InputError
@@ -24,6 +26,7 @@ from ran.sim.results import RunResults, load_results
 from ran.sim.results_csv import CSV_COLUMNS
 from ran.sim.run import Status, run
 from ran.sim.run_folder import RunFolder
+from ran.sim.simulation import Simulation
 
 SMALL = {"esn0_db": [0, 2, 4], "stopping": {"min_block_errors": 20, "max_slots": 120, "min_bler": 0.01}}
 
@@ -176,7 +179,11 @@ def test_leftovers_of_a_killed_creation_do_not_matter(tmp_path: Path, reference:
 
 def failing(**how: int) -> Experiment:
     receivers = [{"name": "one", "at_db": 1.0}, {"name": "bad", **how}]
-    return fake_link.experiment(**{**SMALL, "receivers": receivers})
+    stopping = {
+        **fake_link.experiment(**SMALL).stopping.model_dump(),
+        "receiver_timeout_s": 5 if "hang_at" in how else 900,
+    }
+    return fake_link.experiment(**{**SMALL, "receivers": receivers, "stopping": stopping})
 
 
 def errors_of_one(results: RunResults) -> list[list[int]]:
@@ -190,6 +197,15 @@ def errors_of_one(results: RunResults) -> list[list[int]]:
         ({"refuse_at": 9}, ["the fake receiver: got this drop; allowed: others, at 0 dB"]),
         ({"exit_at": 9}, ["SystemExit: 3", "fake_link.py, line "]),
         ({"non_finite_at": 9}, ["non-finite numbers in the LLRs of the fake receiver, drop 9 at 0 dB", "--replay"]),
+        (
+            {"die_at": 9},
+            ["its worker process was killed by SIGKILL (out of memory?", "dB, drops 8 to 11; ", "--replay"],
+        ),
+        (
+            {"die_at": 9, "signal": signal.SIGSEGV},
+            ["its worker process was killed by SIGSEGV, at ", "dB, drops 8 to 11; "],
+        ),
+        ({"hang_at": 9}, ["its worker process gave no answer in 5 s, at "]),
     ],
 )
 def test_a_receiver_fails_alone(tmp_path: Path, how: dict[str, int], words: list[str]) -> None:
@@ -229,13 +245,34 @@ def test_input_that_every_receiver_is_refused_for(tmp_path: Path) -> None:
     assert multiprocessing.active_children() == []
 
 
-def test_a_worker_that_is_killed_stops_the_run_and_loses_one_chunk(tmp_path: Path) -> None:
+def test_a_worker_that_is_killed_by_chance_loses_nothing(tmp_path: Path, reference: bytes) -> None:
+    heard = Heard()
+    dying = {"name": "one", "at_db": 1.0, "die_at": 21, "die_once": str(tmp_path / "died")}
+    others = [r.block() for r in fake_link.experiment(**SMALL).receivers if r.title != "one"]
+    receivers = [others[0], dying, *others[1:]]
+    results = run(
+        fake_link.experiment(**{**SMALL, "receivers": receivers}),
+        tmp_path / "run",
+        workers=2,
+        build=fake_link.build,
+        listener=heard,
+    )
+    assert (tmp_path / "died").exists()
+    assert any("a worker process was killed by SIGKILL" in text for text in heard.texts)
+    assert results.meta["complete"] == "yes"
+    assert (tmp_path / "run" / "results.csv").read_bytes() == reference
+
+
+def test_a_worker_that_dies_of_its_preparation_stops_the_run(tmp_path: Path) -> None:
     with pytest.raises(RunStopped, match="killed by SIGKILL"):
-        run_fake(failing(die_at=21), tmp_path, workers=1, chunk_slots=8)
+        run(failing(), tmp_path, workers=2, build=dies_in_workers)
     assert multiprocessing.active_children() == []
-    results = load_results(tmp_path)
-    assert results.meta["complete"] == "no"
-    assert {p.receiver: p.drops for p in results.points if p.esn0_db == 0}["bad"] == 16
+
+
+def dies_in_workers(experiment: Experiment) -> Simulation:
+    if multiprocessing.parent_process() is not None:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return fake_link.build(experiment)
 
 
 def test_non_finite_numbers_can_be_replayed(tmp_path: Path) -> None:
