@@ -31,7 +31,7 @@ class GlobalState:
             torch.is_grad_enabled(),
             torch.get_num_threads(),
             torch.are_deterministic_algorithms_enabled(),
-            tuple(sorted(np.geterr().items())),
+            tuple(sorted((kind, str(how)) for kind, how in np.geterr().items())),
             os.getcwd(),
         )
 

@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from multiprocessing import connection
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -50,9 +50,10 @@ def refuse_unguarded_script() -> None:
 #: A piece of work, and the answer to it.
 Work = TypeVar("Work")
 Got = TypeVar("Got")
+Got_co = TypeVar("Got_co", covariant=True)
 
 
-class WorkersFor(Protocol[Work, Got]):
+class WorkersFor(Protocol[Work, Got_co]):
     """Whoever does a kind of work: `Pool` here, `ran.sim.cluster.ClusterPool` on other machines."""
 
     @property
@@ -66,7 +67,7 @@ class WorkersFor(Protocol[Work, Got]):
 
     def submit(self, work: Work) -> None: ...
 
-    def wait(self, timeout_s: float | None) -> list[tuple[Work, Got]]: ...
+    def wait(self, timeout_s: float | None) -> Sequence[tuple[Work, Got_co]]: ...
 
 
 class Workers(WorkersFor[Chunk, Done | NonFinite | Lost], Protocol):
