@@ -101,7 +101,18 @@ def run(
     finish: do not train on; write the weights of the last checkpoint. tensorboard: write its logs besides.
     Under torchrun every process takes its share of each step's slots, and the first one writes.
     """
-    recipe = load_recipe(recipe_name, overrides)
+    return run_recipe(load_recipe(recipe_name, overrides), out, device, workers, finish, tensorboard)
+
+
+def run_recipe(
+    recipe: Recipe | BeamRecipe | CsiRecipe,
+    out: Path,
+    device: str = "cpu",
+    workers: int | None = None,
+    finish: bool = False,
+    tensorboard: bool = False,
+) -> Path:
+    """`run` of a recipe that is there."""
     checked_device(device)
     kind = _kind_of(recipe)
     kind.check(recipe)

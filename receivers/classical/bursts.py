@@ -17,9 +17,9 @@ from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 
 #: An OFDM symbol is hit where the power that is left exceeds what is expected by this factor at least, and
-#: significantly so: by so many standard deviations of the mean of as many exponential variables as it has samples. With a
-#: factor of 2 wrong decisions between two layers count for bursts in a third of the slots, with 4 in none of 60; bursts
-#: 10 dB over all lose as few slots with either (docs/lab/interference-bursts.md).
+#: significantly so: by so many standard deviations of the mean of as many exponential variables as it has samples.
+#: With a factor of 2 wrong decisions between two layers count for bursts in a third of the slots, with 4 in none of 60;
+#: bursts 10 dB over all lose as few slots with either (docs/lab/interference-bursts.md).
 _LEAST_RATIO = 4.0
 _DEVIATIONS = 6.0
 
