@@ -5,6 +5,7 @@ docs/lab/strong-signals-and-levels.md.
 """
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -77,7 +78,7 @@ def test_bler_does_not_rise_over_strong_signals(weights):
         print(f"| {margin} dB | " + " | ".join(str(int(lost[margin, e].sum())) for e in STRONG_DB) + " |")
     at = int(FADING_DB)
     # of the same drops no more are lost when the signal is stronger
-    for weaker, stronger in zip(STRONG_DB, STRONG_DB[1:], strict=False):
+    for weaker, stronger in pairwise(STRONG_DB):
         worse = int((lost[at, stronger] & ~lost[at, weaker]).sum())
         better = int((lost[at, weaker] & ~lost[at, stronger]).sum())
         assert not worse or binomtest(worse, worse + better, 0.5, "greater").pvalue > 0.01, (weaker, stronger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,9 @@ def test_weights_come_out_and_the_card_names_the_data(data: Path, tmp_path: Path
     card = weights.with_suffix(".json").read_text()
     assert '"file": "set.h5"' in card
     assert '"content"' in card
+    curve = json.loads(card)["training"]["learning_curve"]
+    assert [row["slots"] for row in curve] == [16, 32, 48, 64, 80, 96]
+    assert "of the last, 96 slots" in weights.with_suffix(".md").read_text()
 
 
 def test_steps_take_training_slots_in_a_new_order_per_epoch(data: Path, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Detection measured with labels, and the shipped references made again."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -50,8 +51,8 @@ def test_damaged_weights_are_told_from_sound_ones(tmp_path, monkeypatch):
 
 def test_scenes_without_a_label_are_named():
     found = measure_detection("pusch-hybrid", WINDOW, 1, scenes=SCENES.model_copy(update={"scenes": SCENES.scenes[:1]}))
-    undecided = detection.replace(found.scenes[0], worse=None)
-    said = lines(detection.replace(found, scenes=(undecided,)))
+    undecided = replace(found.scenes[0], worse=None)
+    said = lines(replace(found, scenes=(undecided,)))
     assert any(line.startswith("left out of the areas") and undecided.title in line for line in said)
 
 
@@ -67,7 +68,6 @@ def test_shipped_references_hold_windows_that_they_were_made_of(weights):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("weights", WITH_REFERENCE)
 def test_shipped_thresholds_come_out_again(weights):
     shipped = load_reference(weights)
