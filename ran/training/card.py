@@ -213,7 +213,11 @@ def _learning_curve(training: dict[str, Any]) -> list[str]:
     curve = training.get("learning_curve")
     if not curve:
         return ["", "**Learning curve.** The log of this training was not kept."]
-    lines = ["", f"**Learning curve.** Bit cross-entropy, in nat, over slots; these weights are of {_best(training)}.", ""]
+    lines = [
+        "",
+        f"**Learning curve.** Bit cross-entropy, in nat, over slots; these weights are of {_best(training)}.",
+        "",
+    ]
     return [*lines, *_table(curve)]
 
 

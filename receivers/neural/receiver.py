@@ -57,7 +57,7 @@ class NeuralReceiver(Receiver):
         self._fingerprint = loaded.fingerprint
         self.model = loaded.model(weights, ARCHITECTURES)
         if hasattr(self.model, "rejects_bursts"):
-            self.model.rejects_bursts = reject_bursts
+            setattr(self.model, "rejects_bursts", reject_bursts)  # noqa: B010 - a plain flag, no module
         if num_turbo and not hasattr(self.model, "in_turns"):
             able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
             kind = self.card["architecture"]["name"]
