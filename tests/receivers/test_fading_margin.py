@@ -23,7 +23,7 @@ from receivers.neural.weights import load_weights
 WEIGHTS = ["pusch-hybrid", "pusch-large", "pusch-munich", "pusch-realtime"]
 MARGINS_DB = [0, 2, 4, 6, 8]
 STRONG_DB = [13, 16, 19, 22]
-NUM_SLOTS = 64
+NUM_SLOTS = 128
 NUM_DRAWS = 400
 
 
