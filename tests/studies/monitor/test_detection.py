@@ -8,7 +8,7 @@ import pytest
 from ran.studies.monitor import detection
 from ran.studies.monitor.detection import Scenes, lines, measure_detection, write_detection
 from ran.studies.monitor.reference import load_reference, make_reference, reference_path
-from ran.studies.monitor.windows import WINDOW
+from ran.studies.monitor.windows import NO_BOUND, WINDOW
 from receivers.neural.weights import shipped_weights
 
 WITH_REFERENCE = [name for name in sorted(shipped_weights("receiver")) if reference_path(name).is_file()]
@@ -63,8 +63,9 @@ def test_shipped_references_hold_windows_that_they_were_made_of(weights):
         assert threshold <= shipped.thresholds[name] + 1e-3, name
     for bits, ranges in part.bounds.ranges.items():
         for (low, high), (own_low, own_high) in zip(shipped.bounds.ranges[bits], ranges, strict=True):
-            assert low <= own_low + 0.3 * abs(own_low) + 1e-3
-            assert own_high <= high + 0.3 * abs(high) + 1e-3
+            # two windows may not show a statistic at all; and a margin goes with the width of what was seen
+            assert own_low == -NO_BOUND or low <= own_low + 0.3 * abs(own_low) + 1e-3
+            assert own_high == NO_BOUND or own_high <= high + 0.3 * abs(high) + 1e-3
 
 
 @pytest.mark.slow
