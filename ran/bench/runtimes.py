@@ -22,7 +22,7 @@ def in_runtime(receiver: Receiver, runtime: str, bits_per_symbol: int, num_layer
             file = Path(folder) / "model.onnx"
             export_generic(receiver.weights, file, bits_per_symbol=bits_per_symbol, num_layers=num_layers)
             return OnnxReceiver(str(file))
-    compiled = NeuralReceiver(receiver.weights)
+    compiled = NeuralReceiver(receiver.weights, receiver.num_turbo, receiver.reject_bursts)
     networks = getattr(compiled.model, "networks", None)
     if networks is None:
         raise ValueError(f"the networks of {receiver.weights!r} are not apart; allowed: models whose networks are")

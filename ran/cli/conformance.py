@@ -54,8 +54,8 @@ def conformance(
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
     Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last, without offsets; one
-    of these that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own:
-    --slots are trials there.
+    of these that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of
+    their own: --slots are trials there.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
     offsets of its own, uniform up to those, and slots pass through the time domain.
     """

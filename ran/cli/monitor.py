@@ -113,7 +113,12 @@ def reference(
 @app.command("measure")
 def measure(
     weights: Annotated[str, typer.Argument(help="Trained weights by name, or FILE.safetensors.")],
-    slots: Annotated[int, typer.Option(min=40, max=100_000, help="Slots of every scene.")] = 100,
+    slots: Annotated[
+        int,
+        typer.Option(
+            min=40, max=100_000, help="Slots of every scene that detectors see; others, as many, are counted."
+        ),
+    ] = 100,
     windows: Annotated[int, typer.Option(min=20, max=100_000, help="Windows of the training, for false alarms.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/monitor-measure-NAME]")] = None,
 ) -> None:

@@ -12,10 +12,15 @@ from ran.cli.answer import answer
 
 
 def train(
-    recipe: Annotated[
-        str, typer.Argument(help="A recipe file, or the name of a built-in one.", autocompletion=completion.recipes)
-    ],
     out: Annotated[Path, typer.Option(help="Folder for weights, model card and log.")],
+    recipe: Annotated[
+        str | None,
+        typer.Argument(help="A recipe file, or the name of a built-in one.", autocompletion=completion.recipes),
+    ] = None,
+    from_recording: Annotated[
+        Path | None,
+        typer.Option(metavar="DATA", help="Instead of a recipe: fine-tune --init on the decoded slots of a data set."),
+    ] = None,
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the recipe, e.g. seed=2.")
     ] = None,
@@ -38,8 +43,18 @@ def train(
     Interrupt it at any time: the same command resumes from the last checkpoint. On several GPUs or machines start it by
     torchrun: torchrun --nproc-per-node 4 -m ran.cli.main train ...
     """
-    from ran.training.train import run
+    from ran.errors import InputError
+    from ran.training.train import run, run_recipe
 
-    changes = [*(overrides or []), *([] if init is None else [f"init={init}"])]
-    weights = run(recipe, out, changes, device, workers, finish, tensorboard)
+    if (recipe is None) == (from_recording is None):
+        given = "both" if recipe is not None else "neither"
+        raise InputError(f"RECIPE, --from-recording: got {given}; allowed: one of them")
+    if from_recording is not None:
+        from ran.training.adaptation import adaptation_recipe
+
+        adapted = adaptation_recipe(from_recording, init or "pusch-realtime", overrides or ())
+        weights = run_recipe(adapted, out, device, workers, finish, tensorboard)
+    else:
+        changes = [*(overrides or []), *([] if init is None else [f"init={init}"])]
+        weights = run(str(recipe), out, changes, device, workers, finish, tensorboard)
     answer(weights=weights, card=weights.with_suffix(".json"), log=out / "train.csv")

@@ -42,7 +42,8 @@ def export(request: Request, say: Say = lambda text: None) -> Outcome:
     request.check()
     experiment = experiment_of(request.experiment, _slot_target(request).changes, request.changes)
     try:
-        receiver = NeuralReceiver(request.weights)
+        # a graph has no branches: what is exported detects once
+        receiver = NeuralReceiver(request.weights, reject_bursts=False)
     except ValueError as error:
         raise InputError(str(error)) from None
     temporary = request.out.absolute().with_name(f".{request.out.name}.{os.getpid()}.new")

@@ -45,6 +45,7 @@ class Decoding:
         self._buffers: dict[tuple[str, int], SoftBuffer] = {}
         self._rates: dict[int, tuple[float, int]] = {}
         self._attempts: dict[int, list[SlotResult]] = {}
+        self._transmissions = 0
 
     def run(self, recording: Recording) -> Decoded:
         """Decode every slot; one that does not fit becomes a line, and the others are decoded all the same."""
@@ -323,11 +324,15 @@ class Decoding:
         """A block that arrives labels the earlier attempts of its process."""
         received = next((block.payload for block in result.blocks if block.received and block.block == 0), None)
         result.label = received
+        self._transmissions += 1
+        result.transmission = self._transmissions
         if slot.process is None:
             return
         if slot.new_data:
             self._attempts[slot.process] = []
         attempts = self._attempts.setdefault(slot.process, [])
+        if attempts:
+            result.transmission = attempts[0].transmission
         attempts.append(result)
         if received is not None:
             for attempt in attempts:

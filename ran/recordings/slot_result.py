@@ -54,8 +54,9 @@ class UciResult:
 class SlotResult:
     """A slot after decoding. evm, sinr_db: of the data symbols after equalisation, against what was sent where a
     receiver decoded it (`known`), else against the nearest points. label uint8: the payload of its first block, from
-    this slot or from a later transmission of the block; None where no attempt arrived. users: measurements of each,
-    none where there was no signal.
+    this slot or from a later transmission of the block; None where no attempt arrived. transmission: number of what the
+    slot is an attempt of, the same for all attempts of one HARQ process from one new block to the next. users:
+    measurements of each, none where there was no signal.
     symbols complex64 [n]: equalised data symbols. channel complex64 [num_rx_ant, subcarriers]: estimate of the first
     layer in the first DM-RS symbol."""
 
@@ -74,6 +75,7 @@ class SlotResult:
     modulation: str
     measured: Mapping[str, float] = field(default_factory=dict)
     process: int | None = None
+    transmission: int = 0
     label: NDArray[np.uint8] | None = None
     uci: tuple[UciResult, ...] = ()
     users: tuple[UserReport, ...] = ()

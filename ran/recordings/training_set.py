@@ -263,7 +263,6 @@ def _sites(slots: Sequence[_Labelled]) -> NDArray[np.int64]:
     """Part of the recording of each slot, by time; attempts of one block are together, with the first of them."""
     ends = np.ceil(np.cumsum(_SHARES) * len(slots) - 1e-9)
     part = np.searchsorted(ends, np.arange(len(slots)), side="right")
-    of_block: dict[bytes, int] = {}
-    return np.array(
-        [of_block.setdefault(one.blocks.tobytes(), int(own)) for one, own in zip(slots, part, strict=True)], np.int64
-    )
+    of_block: dict[int, int] = {}
+    numbers = [one.slot.result.transmission for one in slots]
+    return np.array([of_block.setdefault(n, int(own)) for n, own in zip(numbers, part, strict=True)], np.int64)

@@ -188,6 +188,7 @@ def card_text(card: dict[str, Any]) -> str:
     if training.get("held_out"):
         lines += ["", "Bit cross-entropy on held-out slots, in nat, before training and of these weights:", ""]
         lines += _table(training["held_out"])
+    lines += _learning_curve(training)
     for measured in card["measured"]:
         lines += ["", f"## Measured: `ran sim {measured['experiment']}`", ""]
         lines += _table(measured["summary"])
@@ -205,6 +206,26 @@ def card_text(card: dict[str, Any]) -> str:
     if "generalisation" in card:
         lines += _matrix(card["generalisation"])
     return "\n".join([*lines, ""])
+
+
+def _learning_curve(training: dict[str, Any]) -> list[str]:
+    """Bit cross-entropy over slots, and where it stopped paying; that there is none where the log was not kept."""
+    curve = training.get("learning_curve")
+    if not curve:
+        return ["", "**Learning curve.** The log of this training was not kept."]
+    lines = [
+        "",
+        f"**Learning curve.** Bit cross-entropy, in nat, over slots; these weights are of {_best(training)}.",
+        "",
+    ]
+    return [*lines, *_table(curve)]
+
+
+def _best(training: dict[str, Any]) -> str:
+    best, end = training["slots_seen"], training["learning_curve"][-1]["slots"]
+    if best < end:
+        return f"{best:,}, the last at which it fell, of {end:,} slots"
+    return f"the last, {end:,} slots"
 
 
 def _matrix(matrix: dict[str, Any]) -> list[str]:

@@ -69,7 +69,8 @@ class Trainer(Training):
         prepare(model.to(processes.device(device)), s.precision, s.compile)
         super().__init__(s, model, out, device, processes, tensorboard_log)
         self.slots = slot_source(recipe, self.device, processes)
-        self.validation = Validation(recipe.validation, recipe.seed, recipe.name, self.device)
+        decoded_by = recipe.init if recipe.labels == "decoded" else None
+        self.validation = Validation(recipe.validation, recipe.seed, recipe.name, self.device, decoded_by)
 
     def losses(self, draw: int) -> dict[str, Tensor]:
         """Losses on the slots of a draw."""

@@ -83,6 +83,8 @@ class Recipe(Config):
     slots: a link configuration (carrier, pusch, users, num_rx_ant, channel) and `esn0_db`, whose leaves may be
         distributions; one configuration is drawn for `schedule.batch_slots` slots, by default one per step.
     data: a data set of `ran data` instead of `slots`: its training part, again and again in new order.
+    labels: bits of `data` to train on: "all", those of the file; or "decoded", those that the weights of `init` decode
+        with a right CRC, as a base station has them. Slots that are not decoded are left out.
     cases: changes laid over `slots`, one of which is chosen per draw; they tie what belongs together, such as a
         modulation and its SNR range.
     offsets: timing and frequency offsets put on the slots.
@@ -99,7 +101,7 @@ class Recipe(Config):
     evaluate: experiments whose curves go into the model card, with changes after a blank: "NAME a.b=c d=e".
     """
 
-    younger_fields = ("data", "offsets", "validation", "init", "replay", "guard_tolerance", "limits")
+    younger_fields = ("data", "labels", "offsets", "validation", "init", "replay", "guard_tolerance", "limits")
     keys_of_loader = ("base",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -108,6 +110,7 @@ class Recipe(Config):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     slots: dict[str, Any] = Field(default_factory=dict)
     data: str | None = None
+    labels: Literal["all", "decoded"] = "all"
     cases: tuple[dict[str, Any], ...] = ({},)
     offsets: Offsets = Offsets()
     validation: tuple[HeldOut, ...] = ()
@@ -125,6 +128,8 @@ class Recipe(Config):
         if bool(self.slots) == (self.data is not None):
             given = "both" if self.slots else "neither"
             raise ValueError(f"slots, data: got {given}; allowed: one of them")
+        if self.labels == "decoded" and (self.data is None or self.init is None):
+            raise ValueError("labels: got 'decoded' without data or init; allowed: with both, or 'all'")
         if self.data is not None and self.offsets != Offsets():
             raise ValueError("offsets: got some with data; allowed: with slots, those of data are as recorded")
         if self.schedule.validate_every and not self.validation:

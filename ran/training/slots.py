@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ran.datasets.container import content_hash, open_container
-from ran.datasets.reader import ChunkShuffle, DropDataset
+from ran.datasets.reader import ChunkShuffle
 from ran.errors import InputError
 from ran.link import Link
 from ran.link.streams import stream
 from ran.training.catalogue import replayed_recipe
+from ran.training.decoded_slots import DecodedSlots, moved
 from ran.training.offsets import Offsets
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe
@@ -56,18 +56,17 @@ class RecordedSlots:
     def __init__(self, recipe: Recipe, device: torch.device, processes: Processes = ALONE) -> None:
         self.device = device
         self.processes = processes
-        self.dataset = DropDataset(Path(str(recipe.data)), "train")
-        for name in ("y", "h", "coded_bits"):
-            if name not in self.dataset.fields:
-                raise InputError(f"data: {recipe.data} holds no {name}; allowed: slots written with their channel")
+        self.slots = DecodedSlots(Path(str(recipe.data)), "train", recipe.init if recipe.labels == "decoded" else None)
+        self.dataset = self.slots.dataset
         self._order = ChunkShuffle(self.dataset, recipe.schedule.batch_slots, recipe.seed, drop_last=True)
         self._epoch = -1
         self._batches: list[list[int]] = []
         self.batches_per_epoch = len(self._order)
+        self._what = "training slots" if recipe.labels == "all" else "decoded training slots"
         if not self.batches_per_epoch:
             raise InputError(
                 f"schedule.batch_slots: got {recipe.schedule.batch_slots}; allowed: at most the {len(self.dataset)} "
-                f"training slots of {recipe.data}"
+                f"{self._what} of {recipe.data}"
             )
 
     def __call__(self, draw: int) -> tuple[SlotObservation, Truth]:
@@ -78,10 +77,8 @@ class RecordedSlots:
             self._batches = list(self._order)
         batch = self._batches[place]
         own = [batch[i] for i in self.processes.share(range(len(batch)))]
-        observation, truth = self.dataset.observation(own)
-        if truth is None:
-            raise InputError(f"data: {self.dataset.path} holds no channel; allowed: slots written with their channel")
-        return _moved(observation, self.device), _moved(truth, self.device)
+        observation, truth = self.slots(own)
+        return moved(observation, self.device), moved(truth, self.device)
 
 
 class MixedSlots:
@@ -127,9 +124,3 @@ def data_provenance(recipe: Recipe) -> dict[str, Any]:
         }
     finally:
         container.close()
-
-
-def _moved(value: Any, device: torch.device) -> Any:
-    """A dataclass with its tensors on a device."""
-    tensors = {name: item.to(device) for name, item in vars(value).items() if isinstance(item, torch.Tensor)}
-    return replace(value, **tensors)

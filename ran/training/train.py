@@ -42,6 +42,8 @@ from receivers.neural.weights import load_weights
 
 #: Received grids and channels of a draw at most; what a network makes of them comes on top.
 _MOST_BYTES = 16 * 2**30
+#: Of a learning curve without validation.
+_CURVE_POINTS = 10
 
 
 def build_model(recipe: Recipe) -> nn.Module:
@@ -101,7 +103,18 @@ def run(
     finish: do not train on; write the weights of the last checkpoint. tensorboard: write its logs besides.
     Under torchrun every process takes its share of each step's slots, and the first one writes.
     """
-    recipe = load_recipe(recipe_name, overrides)
+    return run_recipe(load_recipe(recipe_name, overrides), out, device, workers, finish, tensorboard)
+
+
+def run_recipe(
+    recipe: Recipe | BeamRecipe | CsiRecipe,
+    out: Path,
+    device: str = "cpu",
+    workers: int | None = None,
+    finish: bool = False,
+    tensorboard: bool = False,
+) -> Path:
+    """`run` of a recipe that is there."""
     checked_device(device)
     kind = _kind_of(recipe)
     kind.check(recipe)
@@ -313,6 +326,7 @@ def write_weights(recipe: Recipe, model: nn.Module, trainer: Trainer, step: int,
             "steps_taken": trainer.step,
             **_beside(recipe),
             **_held_out(recipe, trainer, step),
+            "learning_curve": _learning_curve(recipe, trainer),
             "seconds": round(trainer.seconds),
             **json.loads((out / VERSIONS).read_text()),
         },
@@ -364,6 +378,31 @@ def _held_out(recipe: Recipe, trainer: Trainer, step: int) -> dict[str, Any]:
             for number, part in enumerate(recipe.validation)
         ]
     }
+
+
+def _learning_curve(recipe: Recipe, trainer: Trainer) -> list[dict[str, Any]]:
+    """Bit cross-entropy over slots seen: the mean of the held-out parts to be better on at every validation; without
+    validation that of the training slots, averaged over tenths of the training."""
+    per_step = recipe.schedule.slots_per_step
+    if recipe.schedule.validate_every:
+        by_step: dict[int, list[float]] = {}
+        for row in trainer.validation_log.rows():
+            if not recipe.validation[int(row["part"])].guard:
+                by_step.setdefault(int(row["step"]), []).append(float(row["bit_cross_entropy"]))
+        return [
+            {"slots": step * per_step, "held_out": round(sum(values) / len(values), 5)}
+            for step, values in sorted(by_step.items())
+        ]
+    rows = trainer.log.rows()
+    size = -(-len(rows) // _CURVE_POINTS) or 1
+    parts = [rows[start : start + size] for start in range(0, len(rows), size)]
+    return [
+        {
+            "slots": int(float(part[-1]["slots"])),
+            "training": round(sum(float(row["bit_cross_entropy"]) for row in part) / len(part), 5),
+        }
+        for part in parts
+    ]
 
 
 def _beside(recipe: Recipe) -> dict[str, Any]:

@@ -11,15 +11,19 @@ from ran.link import Link, LinkConfig
 from ran.link.streams import stream
 from ran.training import distribution
 from ran.training.recipe import Recipe
+from receivers.neural.weights import load_weights
 
 
 def trained_range(recipe: Recipe) -> dict[str, Any]:
     """For the model card: the highest Es/N0 in dB by bits per symbol, and the fewest DM-RS positions of a slot.
 
     A network is not followed beyond either, see `receivers.neural.shown_range`. Slots of another recipe that `replay`
-    mixes in do not count: they keep what was learnt before and say little of where the new weights hold. Empty for
-    recipes that train on a data set.
+    mixes in do not count: they keep what was learnt before and say little of where the new weights hold. Of a training
+    on a data set that of the weights it began with; empty where there are none.
     """
+    if recipe.data is not None and recipe.init is not None:
+        card = load_weights(recipe.init).card
+        return {"trained_range": card["trained_range"]} if "trained_range" in card else {}
     highest: dict[int, float] = {}
     fewest = None
     generator = stream(recipe.seed, f"train/{recipe.name}", 0, "range")

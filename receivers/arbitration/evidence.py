@@ -27,9 +27,10 @@ def decision_residual(observation: SlotObservation, llr: Tensor) -> Tensor:
 
     llr [batch, num_layers, num_data_re, bits_per_symbol]: their signs alone count. In every PRB the channel of each
     layer and antenna is a polynomial, over time of up to the third degree and over frequency of up to the second, whose
-    coefficients are fitted by least squares to pilots and decided data; of fewer terms where there are few REs. What
-    differs between two decisions about one slot is not the fit but what they leave; in units of the slot's own level,
-    rounded to a power of two.
+    coefficients are fitted by least squares to pilots and decided data. All PRBs have as many terms as the one with the
+    fewest REs allows, a quarter of its REs for all layers together: a slot of few symbols has fewer. What differs
+    between two decisions about one slot is not the fit but what they leave; in units of the slot's own level, rounded
+    to a power of two.
     """
     observation = at_unit_level(observation)
     # zero LLRs, as of layers with fewer bits, decide nothing: any point is as good

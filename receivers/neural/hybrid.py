@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from receivers.classical.bursts import bursts_rejected
 from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.soft_grid import soft_grid
@@ -67,6 +68,8 @@ class HybridReceiver(nn.Module):
 
     #: What of slots the networks are shown; of trained weights what training showed.
     shown_range = ShownRange()
+    #: As of `RefinedBlindReceiver`.
+    rejects_bursts = False
 
     def __init__(
         self,
@@ -97,6 +100,9 @@ class HybridReceiver(nn.Module):
             outputs.append((llr, h_hat))
             if number + 1 < len(self.passes):
                 x, known = soft_grid(observation, llr)[:2]
+        if self.rejects_bursts:
+            llr, h_hat = outputs[-1]
+            outputs[-1] = bursts_rejected(observation, h_hat, err_var, llr, detect), h_hat
         return outputs
 
     def _correct(

@@ -39,20 +39,25 @@ class NeuralReceiver(Receiver):
     """Neural receiver with trained weights: a name that the package ships, or a path to a .safetensors file.
 
     num_turbo: rounds in which receiver and channel decoder take turns; for architecture refined-blind.
+    reject_bursts: detect anew the OFDM symbols in which a burst of interference is found, after the last pass and
+        without num_turbo (`receivers.classical.bursts`); of architectures hybrid, refined-blind and soft-pilots.
     """
 
     name = "neural"
 
-    def __init__(self, weights: str = "pusch-realtime", num_turbo: int = 0) -> None:
+    def __init__(self, weights: str = "pusch-realtime", num_turbo: int = 0, reject_bursts: bool = True) -> None:
         if num_turbo < 0:
             raise ValueError(f"num_turbo: got {num_turbo}; allowed: 0 or more")
         self.weights = weights
         self.num_turbo = num_turbo
+        self.reject_bursts = reject_bursts
         loaded = load_weights(weights)
         self.card = loaded.card
         self.sha256 = loaded.sha256
         self._fingerprint = loaded.fingerprint
         self.model = loaded.model(weights, ARCHITECTURES)
+        if hasattr(self.model, "rejects_bursts"):
+            setattr(self.model, "rejects_bursts", reject_bursts)  # noqa: B010 - a plain flag, no module
         if num_turbo and not hasattr(self.model, "in_turns"):
             able = ", ".join(name for name, cls in ARCHITECTURES.items() if hasattr(cls, "in_turns"))
             kind = self.card["architecture"]["name"]

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
+from receivers.classical.bursts import bursts_rejected
 from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
 from receivers.classical.detection import DemapperName, Detection, adds_transmissions
 from receivers.classical.impaired import ImpairedSlot
@@ -124,6 +125,9 @@ class RefinedBlindReceiver(nn.Module):
 
     #: What of slots the networks are shown; of trained weights what training showed.
     shown_range = ShownRange()
+    #: Whether symbols that a burst of interference hits are detected again after the last pass
+    #: (`receivers.classical.bursts`); not in training, nor in exported graphs.
+    rejects_bursts = False
 
     def __init__(
         self,
@@ -177,6 +181,9 @@ class RefinedBlindReceiver(nn.Module):
         for correction in self.passes:
             state = self._pass(correction, state, state.llr, None)
             outputs.append((state.llr, state.h))
+        if self.rejects_bursts:
+            llr = bursts_rejected(state.observation, state.h, state.err_var, state.llr, self.detection)
+            outputs[-1:] = [(llr, state.h)]
         return outputs
 
     def in_turns(self, observation: SlotObservation, num_turns: int) -> Tensor:

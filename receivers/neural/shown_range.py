@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from receivers.interface import PilotLayout, SlotObservation
 
 #: How far the SNR of a slot rises above the Es/N0 that it is drawn at, as few antennas and subcarriers fade together.
-#: Of 1,600 training slots of each of the shipped weights the strongest were 3 to 4 dB above their recipes' end. With
-#: 6 dB pusch-munich lost 5 of 128 blocks of 16QAM at 19 dB with one DM-RS symbol at 300 Hz, with 4 dB none.
+#: Chosen with sight of the slots of docs/lab/strong-signals-and-levels.md: with 6 dB pusch-munich lost 5 of 128 slots
+#: of 16QAM at 19 dB with one DM-RS symbol at 300 Hz, with 4 dB none. tests/receivers/test_fading_margin.py measures
+#: that and the rise of the BLER on other slots.
 FADING_DB = 4.0
 #: Where a card does not tell: no recipe of ours draws beyond it.
 HIGHEST_ESN0_DB = 24.0

@@ -36,7 +36,7 @@ def export_generic(weights: str, out: str | Path, *, bits_per_symbol: int = 4, n
     allocation. The metadata name it.
     `ValueError` for what the weights were not trained for. The file appears whole or not at all.
     """
-    receiver = NeuralReceiver(weights)
+    receiver = NeuralReceiver(weights, reject_bursts=False)
     graph, example, about = generic_graph(receiver, bits_per_symbol, num_layers)
     sizes = {"num_layers": num_layers, "bits_per_symbol": bits_per_symbol}
     return write_onnx(graph, GENERIC, example, sizes, about_weights(receiver) | about, out)

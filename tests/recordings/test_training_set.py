@@ -146,6 +146,17 @@ def test_earlier_attempts_are_labelled_by_the_block_that_arrived(tmp_path):
     assert DropDataset(tmp_path / "set.zarr").header.tables["split"].array.tolist() == [0, 0, 0]
 
 
+def test_the_same_payload_again_and_again_does_not_end_in_one_part(tmp_path):
+    """Test signals repeat a payload, in slots of their own or as new blocks of a HARQ process."""
+    config = DecodeConfig(carrier=CARRIER, pusch={"mcs_index": 5})
+    made = make(config, 1, 1)
+    for more in ({}, {"process": 3, "new_data": True}):
+        slots = [RecordedSlot(f"slot {i}", made.slot_numbers[0], made.grids[0], **more) for i in range(10)]
+        path = tmp_path / f"set{len(more)}.h5"
+        write_training_set(path, decode(config, slots).kept, "slots")
+        assert DropDataset(path).header.tables["split"].array.tolist() == [0] * 8 + [1, 2]
+
+
 def test_what_cannot_be_learned_from_is_left_out(tmp_path):
     config = DecodeConfig(
         carrier=CARRIER,

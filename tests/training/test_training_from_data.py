@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from small_set import write_small
 
 from ran.datasets.reader import DropDataset
 from ran.errors import InputError
+from ran.training.card import card_text
 from ran.training.catalogue import load_recipe
 from ran.training.slots import RecordedSlots
 from ran.training.train import run
@@ -43,6 +45,11 @@ def test_weights_come_out_and_the_card_names_the_data(data: Path, tmp_path: Path
     card = weights.with_suffix(".json").read_text()
     assert '"file": "set.h5"' in card
     assert '"content"' in card
+    curve = json.loads(card)["training"]["learning_curve"]
+    assert [row["slots"] for row in curve] == [16, 32, 48, 64, 80, 96]
+    text = card_text(json.loads(card))
+    assert "these weights are of the last, 96 slots" in text
+    assert f"| 96 | {curve[-1]['training']} |" in text
 
 
 def test_steps_take_training_slots_in_a_new_order_per_epoch(data: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, area_under_roc, exact_share, percent, sign_test
 from ran.studies.monitor.condition import link_under
 from ran.studies.monitor.reference import Reference, load_reference, training_window
-from ran.studies.monitor.windows import DETECTORS, WINDOW, scores, timeline
+from ran.studies.monitor.windows import DETECTORS, HISTORY, WINDOW, scores, timeline
 from ran.studies.robustness.conditions import load_conditions
 from receivers import Lmmse, NeuralReceiver
 from receivers.monitoring.monitored import Monitored, SlotRecord
@@ -54,9 +54,10 @@ class Scenes(Config):
 class Measured:
     """A scene at one Es/N0.
 
-    lost, reference_lost: slots of all in which the receiver, and lmmse, lost a block. worse: whether the receiver loses
-    significantly more (sign test, one-sided 2.5 %); None where it loses more and that is not significant.
-    scores: of each window, by detector. delay: slots from where the scene begins, after a window of training, to the
+    lost, reference_lost: of `slots` slots in which the receiver, and lmmse, lost a block. worse: whether the receiver
+    loses significantly more of them (sign test, one-sided 2.5 %); None where it loses more and that is not significant.
+    scores: of each window of as many other slots, by detector.
+    delay: slots from where the scene begins, after a window of training, to the
     first alarm of "worse"; None where there is none.
     """
 
@@ -90,12 +91,20 @@ class Detection:
 
 
 def measure_detection(
-    weights: str, slots: int, num_windows: int, say: Callable[[str], None] = lambda text: None
+    weights: str,
+    slots: int,
+    num_windows: int,
+    say: Callable[[str], None] = lambda text: None,
+    scenes: Scenes | None = None,
 ) -> Detection:
-    """Go through the shipped scenes and fresh windows of the training."""
+    """Go through scenes, by default those shipped, and fresh windows of the training.
+
+    Of each scene one half of the slots, `slots` of them, decides what is so, and the other is what detectors see.
+    """
     reference = load_reference(weights)
-    text = resources.files("ran.studies.monitor").joinpath("scenes.yaml")
-    scenes = validate(Scenes, read_mapping(Path(str(text))), "scenes.yaml")
+    if scenes is None:
+        text = resources.files("ran.studies.monitor").joinpath("scenes.yaml")
+        scenes = validate(Scenes, read_mapping(Path(str(text))), "scenes.yaml")
     receiver = NeuralReceiver(weights)
     training, fresh = receiver.card["training"], []
     for draw in range(num_windows):
@@ -141,15 +150,21 @@ def _measured(
     link.check_receiver(weights, monitored)
     own, theirs = [], []
     with torch.inference_mode():
-        for start in range(0, slots, WINDOW):
-            drops = range(start, min(start + WINDOW, slots))
+        for start in range(0, 2 * slots, WINDOW):
+            drops = range(start, min(start + WINDOW, 2 * slots))
             batch = link.batch(drops, esn0_db, _SLOT_SEED, f"monitor/{scene.condition}", with_channel=False)
-            own.append(link.count_errors(link.receive(monitored, batch), batch).block_errors > 0)
+            if start < slots:
+                link.receive(monitored, batch)
+                continue
+            own.append(link.count_errors(link.receive(receiver, batch), batch).block_errors > 0)
             theirs.append(link.count_errors(link.receive(other, batch), batch).block_errors > 0)
     mine, its = np.concatenate(own), np.concatenate(theirs)
-    records = monitored.records
-    windows = [records[i : i + WINDOW] for i in range(0, len(records) - WINDOW + 1, WINDOW)]
-    line = timeline([*before[-WINDOW:], *records[: 2 * WINDOW]], reference.bounds, reference.thresholds)
+    records = [*before[-WINDOW:], *monitored.records]
+    ends = range(2 * WINDOW, len(records) + 1, WINDOW)
+    windows = [
+        (records[end - WINDOW : end], records[max(WINDOW, end - WINDOW - HISTORY) : end - WINDOW]) for end in ends
+    ]
+    line = timeline(records[: 3 * WINDOW], reference.bounds, reference.thresholds)
     first = next((w.slot - WINDOW + 1 for w in line if w.slot >= WINDOW and "worse" in w.alarms), None)
     title = f"{condition.title}, {esn0_db:g} dB" + (f", damage {scene.damage:g}" if scene.damage else "")
     return Measured(
@@ -158,7 +173,7 @@ def _measured(
         int(its.sum()),
         len(mine),
         _is_worse(mine, its),
-        tuple(scores(window, reference.bounds) for window in windows),
+        tuple(scores(window, reference.bounds, earlier) for window, earlier in windows),
         first,
     )
 
@@ -180,6 +195,12 @@ def lines(found: Detection) -> list[str]:
         lost = f"lost {scene.lost} of {scene.slots}, lmmse {scene.reference_lost}"
         said.append(f"{scene.title}: {lost}: {truth}; {means}; {delay}")
     said += [f"refused: {line}" for line in found.refused]
+    undecided = [scene.title for scene in found.scenes if scene.worse is None]
+    if undecided:
+        said.append(
+            f"left out of the areas, as it loses more and not significantly so: {len(undecided)} of "
+            f"{len(found.scenes)} scenes: {'; '.join(undecided)}"
+        )
     for name in DETECTORS:
         alarms = found.false_alarms[name]
         low, high = (percent(end or 0.0) for end in exact_share(alarms, found.num_windows).numbers[1:])
@@ -211,6 +232,7 @@ def write_detection(found: Detection, out: Path) -> None:
             for s in found.scenes
         ],
         "refused": found.refused,
+        "left_out": [s.title for s in found.scenes if s.worse is None],
         "auc": {name: found.auc(name).plain() for name in DETECTORS},
         "thresholds": found.reference.thresholds,
         "false_alarms": found.false_alarms,

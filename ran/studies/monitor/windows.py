@@ -17,7 +17,7 @@ WINDOW = 20
 DETECTORS = {
     "inputs": "share of the sampled slots that are unlike the training",
     "calibration": "bits per coded bit that LLRs claim and do not hold",
-    "worse": "slots lost that the reference receives, less those the other way round, and claims without ground",
+    "worse": "slots that are lost more than by the reference, as estimated, and claims without ground",
 }
 #: Ends of ranges that are none.
 NO_BOUND = 1e9
@@ -26,6 +26,12 @@ MOST_UNLIKE = 0.5
 #: Claims without ground count so much at most beside slots of the comparison, bits per coded bit: a part of a slot, so
 #: that they decide where slots are even, and no more.
 _MOST_EXCESS = 0.2
+
+
+#: Slots before a window of which received ones tell how many of those the reference loses: of them few are compared.
+HISTORY = 380
+#: Slots that the reference receives, counted in beside those: after few comparisons one slot is no rate.
+_COUNTED_IN = 4
 
 
 @dataclass(frozen=True)
@@ -63,18 +69,32 @@ class Window:
     unlike: tuple[str, ...]
 
 
-def scores(records: Sequence[SlotRecord], bounds: Bounds) -> dict[str, float]:
-    """Of a window of records, by detector; see `DETECTORS`."""
+def scores(records: Sequence[SlotRecord], bounds: Bounds, before: Sequence[SlotRecord] = ()) -> dict[str, float]:
+    """Of a window of records, by detector; see `DETECTORS`. before: the slots before it, for "worse"."""
     sampled = [record for record in records if not all(map(math.isnan, record.statistics))]
     outside = [bool(bounds.unlike(record)) for record in sampled]
     excess = [record.excess for record in records if not math.isnan(record.excess)]
     calibration = float(np.mean(excess)) if excess else 0.0
-    compared = [int(r.reference_arrived) - int(r.arrived) for r in records if r.compared]
     return {
         "inputs": float(np.mean(outside)) if outside else 0.0,
         "calibration": calibration,
-        "worse": sum(compared) + min(max(calibration, 0.0), _MOST_EXCESS),
+        "worse": lost_more(records, before) + min(max(calibration, 0.0), _MOST_EXCESS),
     }
+
+
+def lost_more(records: Sequence[SlotRecord], before: Sequence[SlotRecord] = ()) -> float:
+    """Estimate of how many more slots of a window are lost than the reference loses.
+
+    Of lost slots up to all are compared, of received ones one in `Monitored.every`. Each kind therefore stands for all
+    slots of its kind (stratified sampling), whatever the BLER. Received slots of `before` tell the share of them that
+    the reference loses, besides the few of the window; that share begins low, and is right after some hundred slots.
+    """
+    lost = [record for record in records if not record.arrived]
+    saved = [record.reference_arrived for record in lost if record.compared]
+    spoilt = [not record.reference_arrived for record in (*before, *records) if record.arrived and record.compared]
+    more = len(lost) * float(np.mean(saved)) if saved else 0.0
+    less = (len(records) - len(lost)) * sum(spoilt) / (len(spoilt) + _COUNTED_IN)
+    return more - less
 
 
 def timeline(
@@ -84,7 +104,7 @@ def timeline(
     found = []
     for end in range(window, len(records) + 1):
         part = records[end - window : end]
-        score = scores(part, bounds)
+        score = scores(part, bounds, records[max(0, end - window - HISTORY) : end - window])
         alarms = tuple(name for name in DETECTORS if score[name] > thresholds[name])
         found.append(Window(end - 1, score, alarms, bounds.unlike(part[-1])))
     return found
