@@ -39,7 +39,7 @@ def test_damaged_weights_are_told_from_sound_ones(tmp_path, monkeypatch):
     assert (sound.worse, broken.worse) == (False, True)
     assert broken.lost > 0.5 * WINDOW >= sound.lost
     assert len(sound.scores) == len(broken.scores) == 1
-    assert found.auc("worse")[0] == 1.0
+    assert found.auc("worse").known == 1.0
     assert broken.delay is not None
     assert sound.delay is None
     # what decides and what is seen are different slots, of each scene
