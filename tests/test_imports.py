@@ -12,7 +12,7 @@ import receivers
 import receivers.beams
 from ran.registry import KINDS, descriptions, find_class
 
-HEAVY = ("torch", "numba", "matplotlib", "sionna", "onnxruntime", "pandas")
+HEAVY = ("torch", "numba", "matplotlib", "sionna", "onnxruntime", "pandas", "scipy.stats")
 LISTS = (
     "receivers", "channels", "impairments", "experiments", "adaptations", "beam-experiments", "beam-predictors",
     "architectures", "weights", "recipes", "targets",
@@ -46,7 +46,9 @@ def test_lists_help_and_refusals_take_no_torch(tmp_path):
     code = "\n".join(
         ["from ran.cli.main import main", *(f"print(main({command!r}))" for command in commands), "print()"]
     )
-    assert "torch" not in _imported_by(code)
+    imported = _imported_by(code)
+    assert "torch" not in imported
+    assert "scipy.stats" not in imported
 
 
 def test_the_module_runs_as_the_command_line():

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import beta
 
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.normal import two_sided_z
@@ -99,6 +97,10 @@ def paired_share_difference(more: int, less: int, trials: int, level: float = LE
 
 def _highest_difference(more: int, less: int, trials: int, level: float) -> float:
     z = two_sided_z(level)
+
+    # scipy takes a while to import, and a refusal needs none of it
+    from scipy.optimize import brentq
+    from scipy.stats import beta
 
     def excess(difference: float) -> float:
         """How far the counts are below what a true difference would give, in deviations, less z."""

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
 
 from ran.stats import LEVEL
 
@@ -28,6 +27,8 @@ def is_narrow(parts: Sequence[NDArray[np.floating]], half_width: float) -> NDArr
     second = np.cumsum([(part.astype(float) ** 2).sum() for part in parts])
     freedom = np.maximum(counts - 1, 1)
     variance = np.maximum(second - first**2 / counts, 0) / freedom
+    from scipy.stats import t as student  # takes a while to import, and a refusal needs none of it
+
     widths = student.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance / counts)
     return np.asarray((np.arange(1, len(parts) + 1) >= LEAST_PARTS) & (widths <= half_width))
 
