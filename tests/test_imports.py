@@ -97,7 +97,7 @@ def test_every_shipped_class_is_importable_from_the_top_of_its_package(kind, pac
 @pytest.mark.parametrize("kind", ["channels", "impairments", "receivers"])
 def test_options_read_from_the_source_are_those_of_the_class(kind):
     known = {name: option_names(place) for name, place in KINDS[kind].shipped.items()}
-    assert sum(found is not None for found in known.values()) > len(known) / 2
+    assert sum(found is not None for found in known.values()) > 3  # scenarios share a constructor
     for name, found in known.items():
         if found is not None:
             assert found == tuple(options(find_class(KINDS[kind], name))), name
