@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar, Protocol
 
 import torch
@@ -166,6 +167,36 @@ class SlotObservation:
     @property
     def num_data_re(self) -> int:
         return int(self.data_mask.sum())
+
+    @property
+    def num_dmrs_positions(self) -> int | Tensor:
+        """Positions of DM-RS in a slot, a double symbol counting once."""
+        return len(self.layout.symbol_groups)
+
+    @cached_property
+    def _data_places(self) -> Tensor:
+        return self.data_mask.flatten().nonzero().squeeze(-1)
+
+    def at_data(self, values: Tensor) -> Tensor:
+        """Values on the grid [..., num_ofdm_symbols, num_subcarriers] at the data REs, [..., num_data_re], in the order
+        of LLRs."""
+        return values.flatten(-2).index_select(-1, self._data_places)
+
+    def with_data(self, values: Tensor, elsewhere: Tensor) -> Tensor:
+        """Values at the data REs [..., num_data_re] on the grid, with those of `elsewhere` [..., num_ofdm_symbols,
+        num_subcarriers] on all other REs."""
+        placed = elsewhere.flatten(-2).index_copy(elsewhere.ndim - 2, self._data_places, values)
+        return placed.unflatten(-1, tuple(self.data_mask.shape))
+
+    def of_symbols(self, symbols: slice) -> SlotObservation:
+        """Some OFDM symbols of the slots, for what looks at each RE alone: `layout` stays that of the slot."""
+        return replace(
+            self,
+            y=self.y[:, :, symbols],
+            pilots=self.pilots[:, symbols],
+            data_mask=self.data_mask[symbols],
+            symbol_times_s=self.symbol_times_s[symbols],
+        )
 
     def part(self, start: int, stop: int) -> SlotObservation:
         """The slots `start` to `stop` (excluded) of the batch."""

@@ -78,11 +78,9 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/neural/refined_blind.py": (2, FEATURE),
     "receivers/neural/soft_pilots.py": (4, FEATURE),
     "receivers/onnx/generic.py": (1, UNIT),
-    "receivers/onnx/hybrid.py": (2, FEATURE),
     "receivers/onnx/least_squares.py": (3, "shares, and the noise of an input of zeros"),
     "receivers/onnx/neural_rx.py": (1, NOTHING),
     "receivers/onnx/probe.py": (1, UNIT),
-    "receivers/onnx/soft_pilots.py": (5, FEATURE),
     "receivers/transform_precoding.py": (1, SYMBOL),
 }
 

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 
 from ran.errors import InputError
 from receivers import NeuralReceiver, SlotObservation
+from receivers.neural.hybrid import HybridReceiver
+from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.onnx.chest_graph import ChestGraph
 from receivers.onnx.contract import Contract
 from receivers.onnx.contracts import CONTRACTS
 from receivers.onnx.demapper_graph import DemapperGraph
 from receivers.onnx.export import about_weights, generic_graph, hybrid_model
 from receivers.onnx.neural_rx_graph import NeuralRxGraph
+from receivers.onnx.pairs import NoRealForm
 from receivers.onnx.traced import TracedGraph
 
 if TYPE_CHECKING:
@@ -68,8 +71,14 @@ def generic(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
     return Graph(module, CONTRACTS["generic"], example, fixed, about)
 
 
-def traced(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
-    """A network of any kind by its own forward pass, for runtimes that know complex numbers."""
+def has_open_sizes(receiver: NeuralReceiver) -> bool:
+    """Whether `generic` takes the network: any number of PRBs, the first estimate outside of the file."""
+    return isinstance(receiver.model, HybridReceiver | SoftPilotReceiver)
+
+
+def traced(receiver: NeuralReceiver, like: SlotObservation, real: bool) -> Graph:
+    """A network of any kind by its own forward pass, for slots shaped as `like`. real: for runtimes that know no
+    complex numbers. `InputError` where the forward pass then has no form."""
     receiver.check(like.bits_per_symbol, like.num_layers, like.y.shape[1])
     num_symbols, num_subcarriers = like.data_mask.shape
     fixed = {
@@ -80,9 +89,19 @@ def traced(receiver: NeuralReceiver, like: SlotObservation) -> Graph:
         "num_subcarriers": num_subcarriers,
         "bits_per_symbol": like.bits_per_symbol,
     }
-    module = TracedGraph(receiver.model, like)
+    module = TracedGraph(receiver.model, like, real)
     about = {key: str(fixed[key]) for key in ("bits_per_symbol", "num_layers")}
-    return Graph(module, CONTRACTS["generic"], _example(CONTRACTS["generic"], fixed, {}), fixed, about)
+    example = _example(CONTRACTS["generic"], fixed, {})
+    try:
+        with torch.no_grad():
+            module(*example)
+    except NoRealForm as error:
+        raise InputError(
+            f"weights: got {receiver.weights!r}, whose forward pass takes {error} of complex numbers; allowed: what "
+            "has a form in real ones (sums, products, conjugates, absolute values and the like), or --target torch, "
+            "which knows complex numbers"
+        ) from None
+    return Graph(module, CONTRACTS["generic"], example, fixed, about)
 
 
 def neural_rx(contract: Contract, receiver: NeuralReceiver, like: SlotObservation, planes: int, joined: bool) -> Graph:

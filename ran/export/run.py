@@ -82,7 +82,7 @@ def _file(
     esn0_db = target.esn0_db if request.esn0_db is None else request.esn0_db
     settings = {} if request.planes is None else {"planes": request.planes}
     graph = build_graph(target, receiver, like, esn0_db, settings)
-    sized = target.per_prb
+    sized = target.per_prb or "num_subcarriers" in graph.fixed
     stem = f"model-{like.data_mask.shape[1] // 12}prb" if sized else "model"
     path = folder / f"{stem}{target.format.suffix}"
     say(f"writing {path.name}")
@@ -105,7 +105,8 @@ def _file(
         raise InputError(f"{target.name}: {error}") from None
     say(f"{path.name}: running it against its origin")
     links = [("its slots", link)]
-    links += [(f"{n} PRB, {a} antennas", link_of(experiment, n, a)) for n, a in target.other_slots]
+    if "num_subcarriers" not in graph.fixed:
+        links += [(f"{n} PRB, {a} antennas", link_of(experiment, n, a)) for n, a in target.other_slots]
     for what, of in links:
         found.llrs.append(compare_llrs(of, module, file, None, _SEED, f"random, {what}"))
         found.llrs.append(compare_llrs(of, module, file, esn0_db, _SEED, f"simulated, {what}"))

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 from ran.export.engine import io_formats, shapes, write_engine
 from ran.export.formats import LitertFormat, SavedModelFormat, TorchFormat
-from ran.export.graphs import Graph, chest, demapper, generic, neural_rx, traced
+from ran.export.graphs import Graph, chest, demapper, generic, has_open_sizes, neural_rx, traced
 from ran.export.half_buffers import write_half_buffers
 from ran.export.outcome import FileOutcome
 from ran.export.runtime_model import ModelReceiver
@@ -16,8 +16,6 @@ from ran.export.sidecar_files import copy_consumer
 from ran.export.slot_target import SlotTarget
 from ran.link import Link
 from receivers import NeuralReceiver, SlotObservation
-from receivers.neural.hybrid import HybridReceiver
-from receivers.neural.soft_pilots import SoftPilotReceiver
 from receivers.onnx.contracts import CONTRACTS
 
 #: The stack's own name for what it calls a slot.
@@ -34,8 +32,22 @@ class _Generic(SlotTarget):
         return generic(receiver, like)
 
 
-class Onnx(_Generic):
-    """ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols"""
+class _OfAnyNetwork(_Generic):
+    """The same, and networks of one's own by their forward pass, for one size of slot.
+
+    knows_complex: whether the runtime knows complex numbers.
+    """
+
+    knows_complex: ClassVar[bool] = False
+
+    def build(
+        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
+    ) -> Graph:
+        return generic(receiver, like) if has_open_sizes(receiver) else traced(receiver, like, not self.knows_complex)
+
+
+class Onnx(_OfAnyNetwork):
+    """ONNX of the toolkit's own contract; any number of PRBs, antennas, symbols; networks of one's own, one size"""
 
     name = "onnx"
     per_prb = False
@@ -160,24 +172,18 @@ class Llrnet(_Demapper):
         return demapper(CONTRACTS[self.contract], like, esn0_db, num_outputs=8)
 
 
-class TorchProgram(_Generic):
-    """torch.export program (.pt2), one size of slot; networks of one's own too"""
+class TorchProgram(_OfAnyNetwork):
+    """torch.export program (.pt2), one size of slot; networks of one's own, with complex numbers too"""
 
     name = "torch"
     format = TorchFormat()
     packages = ()
     install = ""
     dtypes = ("f32",)
-
-    def build(
-        self, receiver: NeuralReceiver, like: SlotObservation, esn0_db: float, settings: Mapping[str, int]
-    ) -> Graph:
-        # with a first estimate outside the file where the toolkit has a writer that leaves it out
-        has_writer = isinstance(receiver.model, HybridReceiver | SoftPilotReceiver)
-        return generic(receiver, like) if has_writer else traced(receiver, like)
+    knows_complex = True
 
 
-class TensorRt(_Generic, _OfEngine):
+class TensorRt(_OfAnyNetwork, _OfEngine):
     """typed ONNX and the build command of a TensorRT engine; the engine too where trtexec is"""
 
     name = "tensorrt"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,8 @@ from ran.config.limits import check_limits
 from ran.config.strict import strictly
 from ran.errors import InputError, bad_value
 from ran.link.user_source import named_files_digest, source_digest
-from ran.registry.kinds import CHANNEL, IMPAIRMENT, RECEIVER
-from ran.registry.lookup import described, descriptions, find_class, names
+from ran.registry.kinds import CHANNEL, IMPAIRMENT, RECEIVER, Kind
+from ran.registry.lookup import described, descriptions, find_class, names, option_names
 from ran.suggestions import did_you_mean
 from receivers import RECEIVER_PATHS
 
@@ -111,6 +111,22 @@ def _as_block(member: Any) -> dict[str, Any]:
     return dict(member) if isinstance(member, Mapping) else {"name": member}
 
 
+def refuse_unknown_options(block: Mapping[str, Any], kind: Kind, path: str) -> None:
+    """`InputError` for an option that the class which ships under the block's name does not have, without importing it:
+    a misspelt one is told before torch is imported. `construct` finds all that this does not."""
+    place = kind.shipped.get(str(block.get("name")))
+    known = None if place is None else option_names(place)
+    if known is not None:
+        _refuse_unknown(block, known, path)
+
+
+def _refuse_unknown(block: Mapping[str, Any], known: Collection[str], path: str) -> None:
+    for key in block:
+        if key != "name" and key not in known:
+            allowed = (", ".join(known) or "no options") + did_you_mean(key, known)
+            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}")
+
+
 def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[str, Any] | None = None) -> Any:
     """An object of a class from a block of options; `InputError` names the key, the value and what is allowed.
 
@@ -120,10 +136,7 @@ def construct(cls: type, block: Mapping[str, Any], path: str, preset: Mapping[st
     preset = preset or {}
     known = {name: parameter for name, parameter in options(cls).items() if name not in preset}
     given = {k: v for k, v in block.items() if k != "name"}
-    for key in given:
-        if key not in known:
-            allowed = (", ".join(known) or "no options") + did_you_mean(key, known)
-            raise InputError(f"{path}.{key}: unknown option of {block['name']!r}; allowed: {allowed}")
+    _refuse_unknown(block, known, path)
     if cls.__module__.partition(".")[0] in _OURS:
         check_limits(given, path)
     model = options_model(cls, preset)

@@ -1,25 +1,34 @@
 """JSON schema of the files that commands read, with the options of every channel, impairment and receiver.
 
+Classes are those that ship, those of installed packages, and those of one's own that are asked for.
+
 Editors complete and check experiment files by it; what pydantic alone cannot say, such as the short forms of blocks, is
 added here. The schema is never stricter than the loader, which also checks how keys fit together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
 
-from ran.errors import unknown_name
+from ran.errors import InputError, bad_value, unknown_name
 from ran.reference.docstring import first_line
 from ran.reference.kinds import KINDS, explained_by, registries
 from ran.reference.options import option_keys, option_schema
 from ran.reference.text import key_texts, model_classes
+from ran.registry import KINDS as REGISTRY_KINDS
+from ran.registry import find_class, installed
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 #: Files in place of a name, whose options are their own matter.
-_FILES = {"receivers": r"\.(onnx|tflite)$|\.py:\w+$", "beam-predictors": r"\.py:\w+$"}
+_CLASS = r"\.py:\w+$"
+_FILES = {
+    "receivers": r"\.(onnx|tflite)$|" + _CLASS,
+    **dict.fromkeys(("channels", "impairments", "beam-predictors", "architectures"), _CLASS),
+}
 #: Which registry a field that holds blocks {name: ..., options} takes them from.
 _BLOCKS = {
     "channel": "channels",
@@ -29,6 +38,8 @@ _BLOCKS = {
     "transmit_impairments": "impairments",
     "receive_impairments": "impairments",
 }
+#: The same for keys whose models do not tell a block from another mapping, by kind of file and key.
+_BLOCKS_OF_KIND = {("recipe", "model"): "architectures"}
 _LABELLED = ("receivers", "beam-predictors", "csi-feedback")
 _MEAN_POWER = {
     "type": "object",
@@ -48,8 +59,12 @@ _SHORT: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def schema(kind: str = "experiment") -> dict[str, Any]:
-    """JSON schema (draft 2020-12) of a kind of file, a name of `KINDS`. `InputError` for another name."""
+def schema(kind: str = "experiment", own: Sequence[str] = (), base_dir: Path | None = None) -> dict[str, Any]:
+    """JSON schema (draft 2020-12) of a kind of file, a name of `KINDS`.
+
+    own: classes of one's own, FILE.py:Class relative to `base_dir`, whose options are to be known as those of shipped
+    ones are. `InputError` for another kind, and for a class that cannot be found or that such files have no place for.
+    """
     if kind not in KINDS:
         raise unknown_name("KIND", kind, KINDS)
     model = KINDS[kind].model()
@@ -58,8 +73,17 @@ def schema(kind: str = "experiment") -> dict[str, Any]:
     used: set[str] = set()
     for part in [found, *definitions.values()]:
         _complete(part, used)
+    for key, node in found["properties"].items():
+        registry = _BLOCKS_OF_KIND.get((kind, key))
+        if registry is not None:
+            used.add(registry)
+            kept = {name: node[name] for name in ("default", "description") if name in node}
+            # what the base of a file names needs no name again
+            nameless = {"type": "object", "not": {"required": ["name"]}} if "base" in KINDS[kind].also else False
+            found["properties"][key] = {**kept, "anyOf": [{"$ref": f"#/$defs/{registry}"}, nameless]}
+    theirs = _own_classes(own, used, base_dir)
     for registry in sorted(used):
-        definitions.update(_registry(registry))
+        definitions.update(_registry(registry, theirs.get(registry, {})))
     if "sweep" in KINDS[kind].also:
         _add_sweep(found)
     if "base" in KINDS[kind].also:
@@ -94,9 +118,39 @@ def _holds_blocks(node: Mapping[str, Any]) -> bool:
     return "Block" in str(node) or node.get("type") == "array"
 
 
-def _registry(registry: str) -> dict[str, Any]:
-    """A definition per class of a registry, and one of all: a name, or a block with the options of its class."""
-    classes = registries()[registry]
+def _own_classes(own: Sequence[str], used: set[str], base_dir: Path | None) -> dict[str, dict[str, type]]:
+    """Classes of one's own by name, per registry that such files take blocks from."""
+    found: dict[str, dict[str, type]] = {}
+    kinds = [REGISTRY_KINDS[name] for name in sorted(used) if name in REGISTRY_KINDS]
+    for name in own:
+        refusals = []
+        for kind in kinds:
+            try:
+                found.setdefault(kind.name, {})[name] = find_class(kind, name, base_dir, "--with")
+                break
+            except InputError as error:
+                refusals.append(error)
+        else:
+            if refusals and all(error.__cause__ is not None for error in refusals):
+                raise refusals[0]  # it cannot be imported, whatever it is
+            bases = ", ".join(f"{kind.noun} ({kind.base})" for kind in kinds)
+            raise bad_value("--with", name, f"FILE.py:Class of one of {bases}" if bases else "none, for such files")
+    return found
+
+
+def _classes(registry: str) -> dict[str, type]:
+    """Classes of a registry by name: shipped ones, and those of installed packages."""
+    kind = REGISTRY_KINDS.get(registry)
+    if kind is None:
+        return dict(registries()[registry])
+    shipped = registries().get(registry) or {name: find_class(kind, name) for name in kind.shipped}
+    return {**{name: find_class(kind, name, path=registry) for name in installed(kind)}, **shipped}
+
+
+def _registry(registry: str, own: Mapping[str, type]) -> dict[str, Any]:
+    """A definition per class of a registry, and one of all: a name, or a block with the options of its class. own:
+    classes of one's own by name."""
+    classes = {**_classes(registry), **own}
     definitions: dict[str, Any] = {}
     blocks: list[dict[str, Any]] = []
     for name, cls in classes.items():
@@ -105,8 +159,8 @@ def _registry(registry: str) -> dict[str, Any]:
         for key, node in options.get("properties", {}).items():
             if texts.get(key):
                 node["description"] = texts[key]
-        own = options.pop("$defs", {})
-        definitions.update(own)
+        inner = options.pop("$defs", {})
+        definitions.update(inner)
         label = {"label": {"type": ["string", "null"], "description": "Names it in results."}}
         definition: dict[str, Any] = {
             "type": "object",
@@ -120,13 +174,16 @@ def _registry(registry: str) -> dict[str, Any]:
             "additionalProperties": False,
         }
         definitions[f"{registry}/{name}"] = definition
-        blocks.append({"$ref": f"#/$defs/{registry}~1{name}"})
+        # RFC 6901: the name of a file may hold the signs of a path
+        blocks.append({"$ref": f"#/$defs/{registry}~1{name.replace('~', '~0').replace('/', '~1')}"})
     pattern = _FILES.get(registry)
     names: list[dict[str, Any]] = [{"enum": [name for name, cls in classes.items() if not _needs(cls)]}]
     if pattern:
         names.append({"type": "string", "pattern": pattern})
         file: dict[str, Any] = {"type": "object", "required": ["name"]}
-        blocks.append({**file, "properties": {"name": {"type": "string", "pattern": pattern}}})
+        # of those whose class is not known here the options are their own matter
+        others = {"type": "string", "pattern": pattern, **({"not": {"enum": list(own)}} if own else {})}
+        blocks.append({**file, "properties": {"name": others}})
     definitions[registry] = {"anyOf": [*names, *blocks]}
     return definitions
 

@@ -5,6 +5,6 @@ Listing takes no torch: descriptions are read from source text.
 """
 
 from ran.registry.kinds import KINDS, Kind
-from ran.registry.lookup import descriptions, find_class, names
+from ran.registry.lookup import descriptions, find_class, installed, names
 
-__all__ = ["KINDS", "Kind", "descriptions", "find_class", "names"]
+__all__ = ["KINDS", "Kind", "descriptions", "find_class", "installed", "names"]

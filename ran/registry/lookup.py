@@ -100,6 +100,22 @@ def described(place: str) -> str:
     return ""
 
 
+def option_names(place: str) -> tuple[str, ...] | None:
+    """Arguments of the constructor of MODULE:Class, read from the source; None where the class has none of its own, or
+    one that takes any."""
+    module, _, name = place.partition(":")
+    file = _source_file(module)
+    classes = [] if file is None else [node for node in _parsed(file).body if isinstance(node, ast.ClassDef)]
+    for node in classes:
+        for part in node.body if node.name == name else ():
+            if isinstance(part, ast.FunctionDef) and part.name == "__init__":
+                given = part.args
+                if given.vararg or given.kwarg or given.posonlyargs:
+                    return None
+                return tuple(argument.arg for argument in (*given.args[1:], *given.kwonlyargs))
+    return None
+
+
 def _source_file(module: str) -> Path | None:
     """The source of a module. Found without importing the packages that hold it, which may take long."""
     top, *parts = module.split(".")

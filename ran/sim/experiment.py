@@ -20,8 +20,10 @@ from pydantic import (
 
 from ran.config.file_name import checked_file_name
 from ran.errors import InputError
+from ran.link.catalogue import refuse_unknown_options
 from ran.link.config import LinkPhysics
 from ran.phy.config import Config, Decoder
+from ran.registry.kinds import CHANNEL, RECEIVER
 from ran.sim.loading import absolute_files, load_as, shipped
 
 MAX_POINTS = 500
@@ -393,10 +395,19 @@ def load(name_or_path: str | Path, overrides: Iterable[str] = ()) -> Experiment:
     return with_absolute_files(*load_as(Experiment, name_or_path, overrides, built_in_experiments()))
 
 
+def _refuse_unknown_options(experiment: Experiment) -> None:
+    """Told here already, as everything after it imports torch."""
+    channels = experiment.channel if isinstance(experiment.channel, tuple) else (experiment.channel,)
+    for index, channel in enumerate(channels):
+        refuse_unknown_options(channel.block(), CHANNEL, "channel" if len(channels) == 1 else f"channel[{index}]")
+    for index, receiver in enumerate(experiment.receivers):
+        refuse_unknown_options(receiver.block(), RECEIVER, f"receivers.{index}")
+
+
 def with_absolute_files(experiment: AnyExperiment, folder: Path) -> AnyExperiment:
     """The experiment with the relative file names of receivers, channels, impairments and data taken relative to
-    `folder`."""
-
+    `folder`. `InputError` for options that shipped channels and receivers do not have."""
+    _refuse_unknown_options(experiment)
     receivers = tuple(
         receiver.model_validate(absolute_files(receiver.model_dump(), folder)) for receiver in experiment.receivers
     )

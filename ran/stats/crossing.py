@@ -14,7 +14,6 @@ from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.resampling import central_interval
@@ -31,6 +30,8 @@ def falling_crossing(x: Array, rate: Array, target: float) -> Array:
     met = rate <= target
     j = np.argmax(met, axis=-1)
     i = np.maximum(j - 1, 0)
+    from scipy.special import ndtri  # takes a while to import, and a refusal needs none of it
+
     z = ndtri(rate)
     z_i = np.take_along_axis(z, i[..., None], axis=-1)[..., 0]
     z_j = np.take_along_axis(z, j[..., None], axis=-1)[..., 0]

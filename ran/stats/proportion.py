@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
-from scipy.stats import beta, binom
 
 from ran.stats.estimate import LEVEL, Estimate
 from ran.stats.normal import two_sided_z
@@ -92,6 +90,8 @@ def exact_share(count: int, trials: int, level: float = LEVEL) -> Estimate:
     if not 0 <= count <= trials or trials < 1:
         raise ValueError(f"count: got {count} of {trials}; allowed: no more than there are trials")
     tail = (1 - level) / 2
+    from scipy.stats import beta  # takes a while to import, and a refusal needs none of it
+
     low = float(beta.ppf(tail, count, trials - count + 1)) if count else 0.0
     high = float(beta.ppf(1 - tail, count + 1, trials - count)) if count < trials else 1.0
     return Estimate(count / trials, low, high, level, num_units=trials)
@@ -102,6 +102,8 @@ def sign_test(more: int, less: int) -> float:
 
     more, less: trials in which only the first, or only the second, fails (W. J. Dixon and A. M. Mood, JASA 41, 1946).
     """
+    from scipy.stats import binom  # as above
+
     return float(binom.sf(more - 1, more + less, 0.5))
 
 
@@ -120,6 +122,10 @@ def paired_share_difference(more: int, less: int, trials: int, level: float = LE
 
 def _highest_difference(more: int, less: int, trials: int, level: float) -> float:
     z = two_sided_z(level)
+
+    # scipy takes a while to import, and a refusal needs none of it
+    from scipy.optimize import brentq
+    from scipy.stats import beta
 
     def excess(difference: float) -> float:
         """How far the counts are below what a true difference would give, in deviations, less z."""

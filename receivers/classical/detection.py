@@ -150,11 +150,10 @@ def _detect_by(
 
     With a constellation by its points there is one layer, and nothing to detect beside it: demapping alone.
     """
-    data = observation.data_mask.flatten().nonzero().squeeze(-1)
     amplitude = observation.layer_amplitude
-    error = err_var.flatten(2).index_select(2, data).sum(1)
-    y = observation.y.flatten(2).index_select(2, data)
-    h = h_hat.flatten(3).index_select(3, data) * amplitude
+    error = observation.at_data(err_var).sum(1)
+    y = observation.at_data(observation.y)
+    h = observation.at_data(h_hat) * amplitude
     noise = observation.noise_var.unsqueeze(-1) + amplitude**2 * error
     if observation.constellation is not None:
         return demap_points(*lmmse_equalize(y, h, noise), observation.constellation, prior_llr, detector.rule)

@@ -13,7 +13,7 @@ from torch import Tensor
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import demap
 from receivers.classical.points import demap_points
-from receivers.classical.processor import floats, runs_compiled
+from receivers.classical.processor import floats, is_recorded, runs_compiled
 from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR, MAX_LAYERS, detection_source
 from receivers.interface import SlotObservation
 from receivers.transform_precoding import despread
@@ -38,32 +38,37 @@ def lmmse_equalize(y: Tensor, h: Tensor, noise_var: Tensor) -> tuple[Tensor, Ten
         noise = noise_var.unsqueeze(1)
         gain = torch.maximum((h.real**2 + h.imag**2).sum(1), LEAST_SINR * noise)
         return matched / gain, noise / gain
+    if num_layers == 2:
+        return _two_layers(matched, h, noise_var)
     # inverse of H^H H + the noise on its diagonal: [batch, n, layer, layer]
     stacked = h.permute(0, 3, 1, 2)
     gram = stacked.mH @ stacked
     own = torch.diagonal(gram, dim1=-2, dim2=-1).real
     loading = torch.maximum(noise_var.unsqueeze(-1).expand(own.shape), LEAST_LOADING * own)
     gram = gram + torch.diag_embed(loading)
-    if num_layers == 2:
-        inverse = _inverse_2x2(gram)
-    else:
-        inverse = torch.linalg.inv(gram)
+    inverse = torch.linalg.inv(gram)
     biased = (inverse @ matched.permute(0, 2, 1).unsqueeze(-1)).squeeze(-1).permute(0, 2, 1)
     diagonal = torch.diagonal(inverse, dim1=-2, dim2=-1).real.permute(0, 2, 1)
     bias = (1 - loading.permute(0, 2, 1) * diagonal).clamp(LEAST_SINR, 1)
     return biased / bias, (1 / bias - 1).clamp_min(LEAST_LOADING)
 
 
-def _inverse_2x2(a: Tensor) -> Tensor:
-    """Inverse of Hermitian positive definite matrices [..., 2, 2] in closed form, at whatever level they are."""
-    # a determinant is of the fourth power in amplitude: a power of two brings it to 1 and moves no digit
-    exponent = torch.frexp((a[..., 0, 0].real + a[..., 1, 1].real).detach()).exponent
-    scale = torch.ldexp(torch.ones_like(a[..., 0, 0].real), -exponent)
-    p, q, r = a[..., 0, 0].real * scale, a[..., 1, 1].real * scale, a[..., 0, 1] * scale
+def _two_layers(matched: Tensor, h: Tensor, noise_var: Tensor) -> tuple[Tensor, Tensor]:
+    """`lmmse_equalize` of two layers in closed form, RE by RE. matched [batch, 2, n]: H^H y."""
+    gain = (h.real**2 + h.imag**2).sum(1)
+    loading = torch.maximum(noise_var.unsqueeze(1), LEAST_LOADING * gain)
+    loaded = gain + loading
+    # relative to their sum: a determinant is of the fourth power in amplitude
+    level = loaded.sum(1)
+    p, q = loaded[:, 0] / level, loaded[:, 1] / level
+    r = (h[:, :, 0].conj() * h[:, :, 1]).sum(1) / level
+    matched = matched / level.unsqueeze(1)
     determinant = torch.maximum(p * q - (r.real**2 + r.imag**2), LEAST_LOADING * p * q)
-    out = torch.stack([q + 0j, -r, -r.conj(), p + 0j], dim=-1) / determinant.unsqueeze(-1)
-    out = out * scale.unsqueeze(-1)
-    return out.unflatten(-1, (2, 2))
+    first, second = matched[:, 0] * q - matched[:, 1] * r, matched[:, 1] * p - matched[:, 0] * r.conj()
+    biased = torch.stack([first, second], dim=1) / determinant.unsqueeze(1)
+    diagonal = torch.stack([q, p], dim=1) / determinant.unsqueeze(1)
+    bias = (1 - loading / level.unsqueeze(1) * diagonal).clamp(LEAST_SINR, 1)
+    return biased / bias, (1 / bias - 1).clamp_min(LEAST_LOADING)
 
 
 def detect(observation: SlotObservation, h_hat: Tensor, err_var: Tensor | None) -> Tensor:
@@ -88,24 +93,25 @@ def detect_estimate(
         return _detect_compiled(observation, estimate)
     num_symbols = observation.data_mask.shape[0]
     step = num_symbols
-    if not torch.is_grad_enabled():
+    if not torch.is_grad_enabled() and not is_recorded():
         bytes_per_symbol = 8 * estimate.modes[..., 0, :].numel()
         step = max(1, min(num_symbols, STEP_BYTES // bytes_per_symbol))
-    parts = [_detect_symbols(observation, estimate, slice(i, i + step), rule) for i in range(0, num_symbols, step)]
-    return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+    if step >= num_symbols:
+        return _detect_symbols(observation, estimate, slice(None), rule)
+    cuts = [slice(i, i + step) for i in range(0, num_symbols, step)]
+    return torch.cat([_detect_symbols(observation.of_symbols(cut), estimate, cut, rule) for cut in cuts], dim=2)
 
 
 def _detect_symbols(
     observation: SlotObservation, estimate: ChannelEstimate, symbols: slice, rule: Literal["maxlog", "exact"]
 ) -> Tensor:
-    """LLRs of the data REs of some OFDM symbols."""
-    data = observation.data_mask[symbols].flatten().nonzero().squeeze(-1)
-    y = observation.y[:, :, symbols].flatten(2).index_select(2, data)
-    h = estimate.channel(symbols).flatten(3).index_select(3, data) * observation.layer_amplitude
+    """LLRs of the data REs of some OFDM symbols, which the observation holds alone."""
+    y = observation.at_data(observation.y)
+    h = observation.at_data(estimate.channel(symbols)) * observation.layer_amplitude
     noise = observation.noise_var.unsqueeze(-1)
     err_var = estimate.error(symbols)
     if err_var is not None:
-        error = err_var.flatten(2).index_select(2, data).sum(1)
+        error = observation.at_data(err_var).sum(1)
         noise = noise + observation.layer_amplitude**2 * error
     x_hat, x_noise = lmmse_equalize(y, h, noise)
     if observation.transform_precoding:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from receivers.classical.pam import pam_axis
+from receivers.classical.processor import is_recorded
 from receivers.classical.qam import demap_maxlog
 
 # What the observation adds to a layer's prior, in units of the precision of a unit-power symbol: next to nothing.
@@ -148,7 +149,7 @@ class ExpectationPropagation:
         prior_llr [batch, num_layers, n, bits_per_symbol] float32: from a decoder, or nothing.
         """
         batch, n = h.shape[0], h.shape[3]
-        if not h.is_cuda and batch * n > _BLOCK:
+        if not h.is_cuda and not is_recorded() and batch * n > _BLOCK:
             # blocks of resource elements whose intermediate results stay in the cache
             step = max(1, _BLOCK // n) if n < _BLOCK else 1
             parts = []

@@ -13,7 +13,15 @@ def runs_compiled(*tensors: Tensor | None) -> bool:
     given = [tensor for tensor in tensors if tensor is not None]
     if torch.is_grad_enabled() and any(tensor.requires_grad for tensor in given):
         return False
+    if is_recorded() or not all(isinstance(tensor, Tensor) for tensor in given):
+        return False
     return all(tensor.device.type == "cpu" and tensor.dtype in (torch.complex64, torch.float32) for tensor in given)
+
+
+def is_recorded() -> bool:
+    """Whether torch records a graph for another runtime: its sizes may be open, so no loop may depend on them, and
+    nothing is changed in place."""
+    return bool(torch.jit.is_tracing() or torch.compiler.is_exporting())
 
 
 def floats(values: Tensor) -> NDArray[np.float32]:

@@ -37,7 +37,8 @@ def demap_maxlog(x_hat: Tensor, noise_var: Tensor, bits_per_symbol: int) -> Tens
     for m in range(bits_per_axis, 0, -1):
         a = x.abs()
         nearest = (2 * torch.floor(a.detach() / 2) + 1).clamp(max=2.0**m - 1)
-        per_bit.append(torch.copysign((1 + nearest) * (2 * a + 1 - nearest), x) * precision)
+        size = (1 + nearest) * (2 * a + 1 - nearest)
+        per_bit.append(torch.where(x < 0, -size, size) * precision)
         x = 2.0 ** (m - 1) - a
     # [..., bit of the axis, axis]: bits alternate between the axes
     return torch.stack(per_bit, dim=-2).flatten(-2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from receivers.classical.points import soft_symbols
@@ -24,11 +25,8 @@ def soft_grid(observation: SlotObservation, llr: Tensor) -> tuple[Tensor, Tensor
         blocks = variance.unflatten(-1, (-1, num_subcarriers))
         variance = blocks.mean(-1, keepdim=True).expand(blocks.shape).flatten(-2)
     batch = llr.shape[0]
-    data = observation.data_mask.flatten().nonzero().squeeze(-1)
-    x = observation.pilots.expand(batch, -1, -1, -1).flatten(2)
+    x = observation.pilots.expand(batch, -1, -1, -1)
     known = (x.real**2 + x.imag**2 > 0).float()
-    rest = known.new_zeros(known.shape).index_copy(2, data, observation.layer_amplitude**2 * variance)
-    x = x.index_copy(2, data, observation.layer_amplitude * mean)
-    known = known.index_copy(2, data, 1 - variance.clamp(max=1))
-    shape = observation.data_mask.shape
-    return x.unflatten(2, shape), known.unflatten(2, shape), rest.unflatten(2, shape)
+    rest = observation.with_data(observation.layer_amplitude**2 * variance, torch.zeros_like(known))
+    x = observation.with_data(observation.layer_amplitude * mean, x)
+    return x, observation.with_data(1 - variance.clamp(max=1), known), rest

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from receivers.classical.processor import is_recorded
+
 #: Widest padding of subcarriers that the fast depthwise convolution of torch on a processor takes; wider ones take
 #: seven times as long.
 _WIDEST_PADDING = 6
@@ -54,8 +56,18 @@ def pointwise(layer: nn.Conv2d, z: Tensor) -> Tensor:
 
 def mean_of(z: Tensor, size: int) -> Tensor:
     """Mean over groups of `size` neighbours in the first dimension, channels last."""
+    if is_recorded():
+        return z.unflatten(0, (-1, size)).mean(1)
     last = z.permute(0, 2, 3, 1)
     return last.unflatten(0, (-1, size)).mean(1).permute(0, 3, 1, 2)
+
+
+def add_to_groups(z: Tensor, size: int, common: Tensor) -> Tensor:
+    """To each of `size` neighbours in the first dimension what they have in common; z is changed in place."""
+    if is_recorded():
+        return (z.unflatten(0, (-1, size)) + common.unsqueeze(1)).flatten(0, 1)
+    z.unflatten(0, (-1, size)).add_(common.unsqueeze(1))
+    return z
 
 
 def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
@@ -67,10 +79,18 @@ def zeroed(layer: nn.Conv2d) -> nn.Conv2d:
 
 def pairs(values: Tensor) -> Tensor:
     """Mean over pairs of neighbouring subcarriers, the nodes of the networks."""
-    return values.unflatten(-1, (-1, 2)).mean(-1)
+    return mean_of_neighbours(values, 2)
+
+
+def mean_of_neighbours(values: Tensor, size: int, axis: int = -1) -> Tensor:
+    """Mean over runs of `size` neighbours in the last axis, or the one before."""
+    if is_recorded():
+        # one axis more is more than LiteRT takes a mean of
+        parts = [values[..., i::size] if axis == -1 else values[..., i::size, :] for i in range(size)]
+        return sum(parts[1:], parts[0]) / size
+    return values.unflatten(axis, (-1, size)).mean(axis)
 
 
 def unpair(values: Tensor) -> Tensor:
     """Linear interpolation from nodes [n, channel, symbol, node] back to subcarriers."""
-    size = (values.shape[-2], 2 * values.shape[-1])
-    return nn.functional.interpolate(values, size=size, mode="bilinear", align_corners=False)
+    return nn.functional.interpolate(values, scale_factor=(1.0, 2.0), mode="bilinear", align_corners=False)

@@ -10,7 +10,7 @@ from receivers.classical.equalizer import detect
 from receivers.classical.lmmse import WienerInterpolator
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
-from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
+from receivers.neural.convolutions import Separable, add_to_groups, mean_of, pairs, pointwise, unpair, zeroed
 from receivers.neural.shown_range import LARGEST_FEATURE, ShownRange, shown_levels, within_training
 
 _NUM_FEATURES = 10
@@ -30,8 +30,8 @@ class _Block(nn.Module):
 
     def forward(self, z: Tensor, num_rx_ant: int) -> Tensor:
         # z: [batch * layer * rx, channel, symbol, node]
-        spread = self.spread(z)
-        spread.unflatten(0, (-1, num_rx_ant)).add_(pointwise(self.common, mean_of(z, num_rx_ant)).unsqueeze(1))
+        common = pointwise(self.common, mean_of(z, num_rx_ant))
+        spread = add_to_groups(self.spread(z), num_rx_ant, common)
         return pointwise(self.merge, spread.relu_()).add_(z)
 
 
@@ -89,13 +89,16 @@ class HybridReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
-        h_hat, err_var = self.first_estimate(observation)
+        return self.refined(observation, *self.first_estimate(observation))
+
+    def refined(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """`forward` after a first estimate."""
         batch = observation.y.shape[0]
         x = observation.pilots.expand(batch, -1, -1, -1)
         known = (x.real**2 + x.imag**2 > 0).float()
         outputs = []
         for number, correction in enumerate(self.passes):
-            h_hat, err_var = self._correct(correction, observation, h_hat, err_var, x, known)
+            h_hat, err_var = self.corrected(correction, observation, h_hat, err_var, x, known)
             llr = detect(observation, h_hat, err_var)
             outputs.append((llr, h_hat))
             if number + 1 < len(self.passes):
@@ -105,7 +108,7 @@ class HybridReceiver(nn.Module):
             outputs[-1] = bursts_rejected(observation, h_hat, err_var, llr, detect), h_hat
         return outputs
 
-    def _correct(
+    def corrected(
         self,
         correction: nn.Module,
         observation: SlotObservation,
@@ -114,10 +117,15 @@ class HybridReceiver(nn.Module):
         x: Tensor,
         known: Tensor,
     ) -> tuple[Tensor, Tensor]:
+        """A better channel estimate and its error variance, by the network of one pass.
+
+        x [batch, num_layers, num_ofdm_symbols, num_subcarriers]: the sent grid as far as it is known; known: how far,
+        0 to 1.
+        """
         batch, num_rx_ant, num_layers, num_symbols, num_subcarriers = h_hat.shape
         # all features are ratios, so a common factor on the received grid changes nothing
         power = (h_hat.real**2 + h_hat.imag**2).mean((1, 2, 3, 4))[:, None, None, None]
-        highest_snr_db, is_known = self.shown_range.snr_db_of(observation), self.shown_range.has(observation.layout)
+        highest_snr_db, is_known = self.shown_range.snr_db_of(observation), self.shown_range.has(observation)
         shown = shown_levels(observation.noise_var[:, None, None, None], power, highest_snr_db, is_known)
         noise, power, shown_err_var = shown.noise, shown.power, err_var + shown.added_error
         residual = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
@@ -145,9 +153,11 @@ class HybridReceiver(nn.Module):
                 common.unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1),
             ],
             dim=3,
-        ).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
+        )
+        # limits after the axes are joined: LiteRT knows maximum and minimum of five axes at most
+        features = features.flatten(0, 2).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
         # depthwise convolutions run several times faster on a CPU with channels last
-        features = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+        features = features.contiguous(memory_format=torch.channels_last)
         out = within_training(correction(features, num_rx_ant).float())
         out = unpair(out).unflatten(0, (batch, num_layers, num_rx_ant))
         scale = (err_var.sqrt() * shown.trust).unsqueeze(2)

@@ -19,7 +19,7 @@ from receivers.classical.semi_blind import reestimated
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
 from receivers.neural.constellation import LearnedConstellation
-from receivers.neural.convolutions import Separable, mean_of, pairs, pointwise, unpair, zeroed
+from receivers.neural.convolutions import Separable, add_to_groups, mean_of, pairs, pointwise, unpair, zeroed
 from receivers.neural.shown_range import LARGEST_FEATURE, Shown, ShownRange, shown_levels, within_training
 
 _NUM_FEATURES = 12
@@ -47,9 +47,8 @@ class SharingBlock(nn.Module):
         common = pointwise(self.over_antennas, of_layer)
         if num_layers > 1:
             of_slot = pointwise(self.over_layers, mean_of(of_layer, num_layers))
-            common.unflatten(0, (-1, num_layers)).add_(of_slot.unsqueeze(1))
-        spread = self.spread(z)
-        spread.unflatten(0, (-1, num_rx_ant)).add_(common.unsqueeze(1))
+            common = add_to_groups(common, num_layers, of_slot)
+        spread = add_to_groups(self.spread(z), num_rx_ant, common)
         return pointwise(self.merge, spread.relu_()).add_(z)
 
 
@@ -74,13 +73,14 @@ class _Correction(nn.Module):
 class State:
     """What is known after a pass.
 
-    observation: with the estimated noise power. phase [batch, layer, symbol]: of PT-RS, or None.
+    observation: with the estimated noise power. estimate: the statistics of the slot; None where they were found
+        elsewhere, for models that look at no more than the channel. phase [batch, layer, symbol]: of PT-RS, or None.
     h, err_var, llr: as receivers have them. distortion: what amplifiers were found to add to the symbols, [batch,
     layer, symbol, subcarrier], already taken off the observation; or None where that is not looked for.
     """
 
     observation: SlotObservation
-    estimate: SlotEstimate
+    estimate: SlotEstimate | None
     phase: Tensor | None
     h: Tensor
     err_var: Tensor
@@ -92,7 +92,7 @@ class State:
         distortion = None if self.distortion is None else self.distortion[slots]
         return State(
             self.observation.select(slots),
-            self.estimate.select(slots),
+            None if self.estimate is None else self.estimate.select(slots),
             phase,
             self.h[slots],
             self.err_var[slots],
@@ -176,15 +176,21 @@ class RefinedBlindReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
-        state = self._start(observation)
-        outputs = []
+        states = self.refined(self._start(observation))
+        outputs = [(state.llr, state.h) for state in states]
+        if self.rejects_bursts:
+            last = states[-1]
+            llr = bursts_rejected(last.observation, last.h, last.err_var, last.llr, self.detection)
+            outputs[-1] = (llr, last.h)
+        return outputs
+
+    def refined(self, state: State) -> list[State]:
+        """What is known after every pass, from what is known before the first."""
+        states = []
         for correction in self.passes:
             state = self._pass(correction, state, state.llr, None)
-            outputs.append((state.llr, state.h))
-        if self.rejects_bursts:
-            llr = bursts_rejected(state.observation, state.h, state.err_var, state.llr, self.detection)
-            outputs[-1:] = [(llr, state.h)]
-        return outputs
+            states.append(state)
+        return states
 
     def in_turns(self, observation: SlotObservation, num_turns: int) -> Tensor:
         """LLRs after up to `num_turns` rounds of decoding, and estimation and detection with what the decoder knows.
@@ -194,8 +200,7 @@ class RefinedBlindReceiver(nn.Module):
         if observation.decoder is None:
             raise ValueError("decoder: got None; allowed: observations with a decoder, for num_turbo above 0")
         state = self._start(observation)
-        for correction in self.passes:
-            state = self._pass(correction, state, state.llr, None)
+        state = (self.refined(state) or [state])[-1]
         llr = state.llr
         first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
@@ -265,6 +270,8 @@ class RefinedBlindReceiver(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Channel and error variance from pilots and soft symbols. Gradients end here but for a constellation."""
         observation, estimate, phase = state.observation, state.estimate, state.phase
+        if estimate is None:
+            raise ValueError("estimate: got None; allowed: the statistics of the slot, for models that re-estimate")
         with torch.set_grad_enabled(trains_all):
             sent = x if phase is None else x * phase.unsqueeze(-1)
             statistics = (*estimate.profiles(), estimate.correlation(observation))
@@ -328,8 +335,7 @@ class RefinedBlindReceiver(nn.Module):
         if observation.transform_precoding:
             # every symbol is spread over its OFDM symbol
             log_scale = log_scale.mean(-1, keepdim=True).expand_as(log_scale)
-        data = observation.data_mask.flatten().nonzero().squeeze(-1)
-        return torch.exp(log_scale.flatten(2).index_select(2, data).clamp(-2, 2)).unsqueeze(-1)
+        return torch.exp(observation.at_data(log_scale).clamp(-2, 2)).unsqueeze(-1)
 
 
 def shown_snr(state: State, shown_range: ShownRange) -> Shown:
@@ -338,5 +344,5 @@ def shown_snr(state: State, shown_range: ShownRange) -> Shown:
     power = (h.real**2 + h.imag**2).mean((1, 3, 4))[..., None, None]
     observation = state.observation
     noise_var = observation.noise_var[:, None, None, None].expand_as(power)
-    is_known = shown_range.has(observation.layout)
+    is_known = shown_range.has(observation)
     return shown_levels(noise_var, power, shown_range.snr_db_of(observation), is_known)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from receivers.interface import PilotLayout, SlotObservation
+    from receivers.interface import SlotObservation
 
 #: How far the SNR of a slot rises above the Es/N0 that it is drawn at, as few antennas and subcarriers fade together.
 #: Chosen with sight of the slots of docs/lab/strong-signals-and-levels.md: with 6 dB pusch-munich lost 5 of 128 slots
@@ -82,9 +82,11 @@ class ShownRange:
         """Highest SNR that was shown of slots with the observation's modulation; of its modulations the least."""
         return min(self.snr_db(bits) for bits in {observation.bits_per_symbol, *observation.bits_per_layer})
 
-    def has(self, layout: PilotLayout) -> bool:
-        """Whether slots with as few DM-RS positions were shown."""
-        return len(layout.symbol_groups) >= self.fewest_dmrs_positions
+    def has(self, observation: SlotObservation) -> bool | Tensor:
+        """Whether slots with as few DM-RS positions were shown; in a graph that is recorded a number, 1 or 0."""
+        if not self.fewest_dmrs_positions:
+            return True
+        return observation.num_dmrs_positions >= self.fewest_dmrs_positions
 
 
 @dataclass(frozen=True)
@@ -101,7 +103,7 @@ class Shown:
     added_error: Tensor
 
 
-def shown_levels(noise_var: Tensor, power: Tensor, highest_snr_db: float, is_known: bool = True) -> Shown:
+def shown_levels(noise_var: Tensor, power: Tensor, highest_snr_db: float, is_known: bool | Tensor = True) -> Shown:
     """noise_var and power, of the channel: of the same shape, linear. Within the range nothing is changed, not by a
     digit: `noise` and `power` are those given, `trust` is 1 and `added_error` 0.
 
@@ -113,9 +115,16 @@ def shown_levels(noise_var: Tensor, power: Tensor, highest_snr_db: float, is_kno
     return Shown(
         noise,
         torch.maximum(power, _LEAST_POWER * noise_var),
-        (noise_var / noise).sqrt() if is_known else torch.zeros_like(noise),
+        where_known((noise_var / noise).sqrt(), is_known),
         _ERROR_SHARE * (noise - noise_var),
     )
+
+
+def where_known(values: Tensor, is_known: bool | Tensor) -> Tensor:
+    """The values where training had such slots (`ShownRange.has`), and otherwise 0."""
+    if isinstance(is_known, bool):
+        return values if is_known else values.new_zeros(values.shape)
+    return values * is_known.to(values.dtype)
 
 
 def within_training(out: Tensor) -> Tensor:

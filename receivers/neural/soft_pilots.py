@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from receivers.classical.detection import DemapperName
 from receivers.classical.soft_grid import soft_grid
 from receivers.interface import SlotObservation
-from receivers.neural.convolutions import Separable, zeroed
+from receivers.neural.convolutions import Separable, mean_of_neighbours, zeroed
 from receivers.neural.refined_blind import RefinedBlindReceiver, SharingBlock, State, shown_snr
-from receivers.neural.shown_range import LARGEST_FEATURE, Shown, within_training
+from receivers.neural.shown_range import LARGEST_FEATURE, Shown, where_known, within_training
 
 #: A node of the networks: neighbouring OFDM symbols and subcarriers.
 NODE_SYMBOLS, NODE_SUBCARRIERS = 2, 4
@@ -95,6 +95,11 @@ class SoftPilotReceiver(RefinedBlindReceiver):
                 f"allowed: multiples of {NODE_SYMBOLS} and {NODE_SUBCARRIERS}"
             )
 
+    def first_state(self, observation: SlotObservation, h: Tensor, err_var: Tensor) -> State:
+        """What is known before the first pass, from an estimate that was made elsewhere; for models that do not
+        re-estimate. observation: with the estimated noise power."""
+        return State(observation, None, None, h, err_var, self.detection(observation, h, err_var))
+
     def _pass(self, correction: nn.Module, state: State, known_llr: Tensor, prior_llr: Tensor | None) -> State:
         observation = state.observation
         batch, num_rx_ant, num_layers = state.h.shape[:3]
@@ -108,10 +113,11 @@ class SoftPilotReceiver(RefinedBlindReceiver):
             shown = shown_snr(state, self.shown_range)
             features, turn = _features(state, x, known, rest, before, shown)
             # depthwise convolutions run several times faster on a CPU with channels last
-            flat = features.flatten(0, 2).contiguous(memory_format=torch.channels_last)
+            # (and LiteRT knows maximum and minimum of five axes at most)
+            flat = features.flatten(0, 2).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
+            flat = flat.contiguous(memory_format=torch.channels_last)
         out = within_training(correction(flat, num_layers, num_rx_ant).float())
-        if not self.shown_range.has(observation.layout):
-            out = torch.zeros_like(out)
+        out = where_known(out, self.shown_range.has(observation))
         out = out.unflatten(0, (batch, num_layers, num_rx_ant))
         # [batch, layer, rx, 2, symbol, subcarrier]
         own = _on_grid(out[:, :, :, :2])
@@ -184,8 +190,7 @@ def _features(
         own.append(_parts(moved) / (err + err_before + least).sqrt()[:, :, None, None])
         common.append(torch.log10((err_before + least) / (err + least)))
     shared = torch.stack(common, dim=2).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)
-    features = torch.cat([*own, shared], dim=3).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
-    return features, turn
+    return torch.cat([*own, shared], dim=3), turn
 
 
 def _rotation(state: State) -> Tensor:
@@ -219,8 +224,7 @@ def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
 
 def _to_nodes(values: Tensor) -> Tensor:
     """Means over nodes: [..., symbol, subcarrier] -> [..., symbol node, frequency node]."""
-    over_frequency = values.unflatten(-1, (-1, NODE_SUBCARRIERS)).mean(-1)
-    return over_frequency.unflatten(-2, (-1, NODE_SYMBOLS)).mean(-2)
+    return mean_of_neighbours(mean_of_neighbours(values, NODE_SUBCARRIERS), NODE_SYMBOLS, -2)
 
 
 def _parts(values: Tensor) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import torch
@@ -10,7 +9,6 @@ from torch import Tensor, nn
 
 from receivers.interface import SlotObservation
 from receivers.neural.hybrid import HybridReceiver
-from receivers.onnx.hybrid import correct
 from receivers.onnx.least_squares import (
     WienerGraph,
     at_least,
@@ -19,6 +17,8 @@ from receivers.onnx.least_squares import (
     noise_of,
     on_subcarriers,
 )
+from receivers.onnx.pairs import as_pair, parts_of, real_arithmetic
+from receivers.onnx.slots import graph_slots
 
 #: Layers of the contract: DM-RS ports 0 to 3, two to a CDM group (TS 38.211 table 6.4.1.1.3-1, type 1).
 _LAYERS, _PER_GROUP = 4, 2
@@ -41,10 +41,11 @@ class ChestGraph(nn.Module):
         for first in range(_LAYERS // _PER_GROUP):
             layout = replace(like.layout, first_subcarrier=(first,), cover_code=((1, 1),))
             self.groups.append(WienerGraph(model.first_estimate, replace(like, layout=layout), 0, every))
-        self.correction = model.passes[0]
-        # no modulation has a part in the first pass, so the range of all of them is known to it
-        self.highest_snr_db = max((end for _, end in model.shown_range.highest_snr_db), default=math.inf)
-        self.is_known = model.shown_range.has(like.layout)
+        self.model = model
+        # no modulation has a part in the first pass: it is shown the range of the one with the widest
+        self.widest = max(model.shown_range.highest_snr_db, key=lambda end: end[1], default=(0, 0.0))[0]
+        self.positions = len(like.layout.symbol_groups)
+        self.is_known = model.shown_range.has(like)
         self.place: Tensor
         self.times_ms: Tensor
         self.cover: Tensor
@@ -90,8 +91,14 @@ class ChestGraph(nn.Module):
         known = (sent[..., 0].abs() > 0).to(h.dtype)
         x = torch.cat([sent, torch.zeros_like(sent)], dim=-1)
         noise = _AMPLITUDE**2 * noise
-        times, highest = self.times_ms, self.highest_snr_db
         refined = h_hat
         if self.is_known:
-            refined, _ = correct(self.correction, y, noise, h_hat, err_var, x, known, times, highest)
+            with real_arithmetic():
+                slots = graph_slots(
+                    y, x[0], known[0, 0], noise, self.times_ms, torch.ones(()), self.widest, self.positions
+                )
+                better, _ = self.model.corrected(
+                    self.model.passes[0], slots, as_pair(h_hat), err_var, as_pair(x), known
+                )
+                refined = parts_of(better)
         return refined * there * gain.unsqueeze(-1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from receivers.onnx.hybrid import demap
+from receivers.classical.qam import demap_maxlog
+from receivers.onnx.pairs import as_pair, real_arithmetic
 
 #: LLRs of `oai-demapper` are written as 16-bit integers of 1/256.
 _LARGEST = 127.0
@@ -30,6 +31,8 @@ class DemapperGraph(nn.Module):
     def forward(self, y: Tensor) -> Tensor:
         """y [n, 2] -> LLRs [n, num_outputs] float32."""
         x = y.float() / self.scale
-        llr = demap(x, torch.full_like(x[:, 0], self.noise_var), self.bits_per_symbol).clamp(-_LARGEST, _LARGEST)
+        with real_arithmetic():
+            llr = demap_maxlog(as_pair(x), torch.full_like(x[:, 0], self.noise_var), self.bits_per_symbol)
+        llr = llr.clamp(-_LARGEST, _LARGEST)
         missing = self.num_outputs - self.bits_per_symbol
         return torch.cat([llr, torch.zeros_like(llr[:, :1]).repeat(1, missing)], dim=1) if missing else llr

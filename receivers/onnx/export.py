@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import warnings
@@ -62,8 +64,8 @@ def generic_graph(
     else:
         kind = type(model).__name__
         raise ValueError(
-            f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots; any in a torch "
-            "program (target torch)"
+            f"weights: got {receiver.weights!r}, {kind}; allowed: architecture hybrid or soft-pilots; any with the "
+            "targets onnx, tensorrt and torch"
         )
     if not 1 <= num_layers <= most_layers or bits_per_symbol < 2:
         raise ValueError(
@@ -128,6 +130,11 @@ def write_onnx(
         os.replace(temporary, path)
     except OSError as error:
         raise ValueError(f"{path}: cannot be written: {error.strerror or error}") from None
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(
+            f"{path.name}: cannot be written as ONNX: {str(error).splitlines()[0]}; allowed: what operator set "
+            f"{_OPSET} has, or --target torch"
+        ) from None
     finally:
         temporary.unlink(missing_ok=True)
     return path
@@ -174,7 +181,8 @@ def _trace(
         spec.name: {i: axis for i, axis in enumerate(spec.axes) if isinstance(axis, str) and axis not in fixed}
         for spec in specs
     }
-    with warnings.catch_warnings(), torch.no_grad():
+    # it prints the whole graph where it stops
+    with warnings.catch_warnings(), torch.no_grad(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         torch.onnx.export(
             graph,

@@ -103,9 +103,44 @@ def test_keys_that_the_loader_takes_are_named_to_whoever_misspells_one(model, ke
         validate(KINDS[model].model(), {f"{key}s": 1})
 
 
+EXAMPLES = ROOT / "examples"
+PATHS, AVERAGE = "my_channel.py:TwoPaths", "my_receiver.py:PrbAverage"
+
+
+def fits(found, values):
+    jsonschema.Draft202012Validator.check_schema(found)
+    return jsonschema.Draft202012Validator(found).is_valid(values)
+
+
+def test_classes_of_ones_own_are_known_when_asked_for():
+    found = schema("experiment", [PATHS, AVERAGE], EXAMPLES)
+    block = {**LINK, "channel": {"name": PATHS, "delay_ns": 100.0}}
+    assert fits(found, block)
+    assert fits(found, {**LINK, "receivers": [AVERAGE, "other.py:Class", {"name": "other.py:Class", "x": 1}]})
+    misspelt = {**LINK, "channel": {"name": PATHS, "delay_n": 100.0}}
+    assert not fits(found, misspelt)
+    assert not fits(found, {**LINK, "receivers": [{"name": AVERAGE, "delay_ns": 1}]})
+    # without, its options are its own matter
+    assert fits(schema(), misspelt)
+    with pytest.raises(InputError, match=r"--with: got 'my_net\.py:MyNet'; allowed: FILE\.py:Class of one of channel"):
+        schema("experiment", ["my_net.py:MyNet"], EXAMPLES)
+
+
+def test_an_architecture_of_ones_own_in_a_recipe():
+    values = read_mapping(EXAMPLES / "my_net.yaml")
+    found = schema("recipe", ["my_net.py:MyNet"], EXAMPLES)
+    assert fits(found, values)
+    assert not fits(found, {**values, "model": {**values["model"], "num_chanels": 3}})
+    assert not fits(found, {**values, "model": {"name": "hybrid", "num_chanels": 3}})
+    assert fits(found, {"base": "pusch-hybrid", "model": {"num_channels": 3}})
+
+
 def test_the_command_prints_it(capsys):
     assert main(["schema", "beams"]) == 0
     assert json.loads(capsys.readouterr().out) == schema("beams")
+    own = f"{EXAMPLES / 'my_predictor.py'}:NearestBeams"
+    assert main(["schema", "beams", "--with", own]) == 0
+    assert "width" in json.loads(capsys.readouterr().out)["$defs"][f"beam-predictors/{own}"]["properties"]
     assert main(["schema", "beam"]) == 2
     assert "did you mean" in capsys.readouterr().err
     with pytest.raises(InputError, match="allowed"):

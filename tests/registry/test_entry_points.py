@@ -12,6 +12,7 @@ from ran.errors import InputError
 from ran.export.catalogue import target_of
 from ran.link.catalogue import build_channel, channel_catalogue, channel_fingerprint
 from ran.link.user_source import source_digest
+from ran.reference.schema import schema
 from ran.registry import KINDS, find_class
 from ran.studies.beams.catalogue import build_predictor
 from ran.studies.catalogue import build_study
@@ -53,6 +54,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 #: The worked examples as an installed package has them: kind, name, class.
 OFFERED = {
     "channels": ("two-paths", "my_channel:TwoPaths"),
+    "impairments": ("clipping", "my_impairment:Clipping"),
     "receivers": ("prb-average", "my_receiver:PrbAverage"),
     "architectures": ("my-net", "my_net:MyNet"),
     "beam-predictors": ("nearest-beams", "my_predictor:NearestBeams"),
@@ -80,6 +82,10 @@ def examples_package(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def test_every_kind_has_an_example():
+    assert set(OFFERED) == set(KINDS)
+
+
 @pytest.mark.parametrize("kind", OFFERED)
 def test_every_kind_takes_an_entry_point(examples_package, capsys, kind):
     name, place = OFFERED[kind]
@@ -92,6 +98,8 @@ def test_every_kind_takes_an_entry_point(examples_package, capsys, kind):
 
 def test_names_of_entry_points_are_taken_where_shipped_ones_are(examples_package, tmp_path):
     assert target_of("optimised").name == "optimised"
+    properties = schema()["$defs"]["impairments/clipping"]["properties"]
+    assert properties["clipping_db"]["default"] == 6.0
     assert [part.facts["dmrs_symbols"] for part in build_study("dmrs-symbols", {"num_prb": 1}).parts()][:3] == [1, 2, 3]
     assert build_predictor({"name": "nearest-beams", "width": 0.3}).name == "nearest-beams"
     with pytest.raises(InputError, match=r"--target: got 'optimized'; .*did you mean 'optimised'"):

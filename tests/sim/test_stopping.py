@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ran.sim.experiment import Stopping
@@ -17,6 +17,7 @@ rules = st.builds(
 )
 
 
+@settings(deadline=None)
 @given(rules, st.integers(1, 3), st.data())
 def test_later_drops_do_not_matter(rule: Stopping, blocks_per_drop: int, data: st.DataObject) -> None:
     errors = np.array(data.draw(st.lists(st.integers(0, blocks_per_drop), max_size=150)), int)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binom, binomtest, multinomial
 
@@ -52,11 +52,13 @@ def test_coverage_of_independent_trials(share: float, trials: int, level: float)
     assert abs(probability[held].sum() - level) < probability.max()
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 1), min_size=1, max_size=200))
 def test_one_block_per_drop_is_wilson(errors: list[int]) -> None:
     assert ends(np.array(errors), 1) == pytest.approx(score_interval(sum(errors), len(errors)), abs=1e-12)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_interval_contains_the_estimate(blocks_per_drop: int, data: st.DataObject) -> None:
     errors = np.array(data.draw(st.lists(st.integers(0, blocks_per_drop), min_size=1, max_size=60)))
@@ -64,6 +66,7 @@ def test_interval_contains_the_estimate(blocks_per_drop: int, data: st.DataObjec
     assert 0 <= low <= errors.sum() / (len(errors) * blocks_per_drop) <= high <= 1
 
 
+@settings(deadline=None)
 @given(st.integers(1, 4), st.data())
 def test_every_prefix_is_what_the_prefix_alone_gives(blocks_per_drop: int, data: st.DataObject) -> None:
     errors = np.array(data.draw(st.lists(st.integers(0, blocks_per_drop), min_size=1, max_size=40)))
