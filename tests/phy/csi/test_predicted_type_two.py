@@ -152,14 +152,14 @@ def test_every_field_equals_an_independent_computation(combination, rank, n4, n3
     assert (read.taps, read.start, read.shifts, read.strongest) == (pmi.taps, pmi.start, pmi.shifts, pmi.strongest)
 
 
-@pytest.mark.parametrize("combination", (1, 5, 7, 8))
+@pytest.mark.parametrize("combination", [1, 5, 7, 8])
 def test_the_precoder_is_that_of_the_table(combination):
     config = PredictedTypeTwo(8, 2, 9, combination, 1, 2, 4)
     pmi = search(wanted(2, 4, 9, combination), config)
     np.testing.assert_allclose(pmi.precoder(), independent_precoder(pmi, combination, 4, 9), atol=1e-12)
 
 
-@pytest.mark.parametrize("rank", (1, 2))
+@pytest.mark.parametrize("rank", [1, 2])
 def test_the_strongest_coefficient_may_have_the_second_shift(rank):
     """A terminal is free to put it there; i_1,8 then says which shift."""
     config = PredictedTypeTwo(8, 2, 13, 5, 1, 2, 4)

@@ -1,0 +1,216 @@
+"""Reports of a fixed number of bits from a delay-angle model, and the way back."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from receivers.csi.arithmetic import ArithmeticDecoder, ArithmeticEncoder, frequencies
+from receivers.csi.delay_angle import enter, leave, num_rotations
+from receivers.csi.delay_angle_model import DelayAngleModel
+from receivers.csi.entropy_model import LARGEST
+from receivers.csi.frame import unit_norm
+from receivers.csi.neural import CSI_ARCHITECTURES
+from receivers.csi.similarity import sgcs
+from receivers.errors import bad_value
+from receivers.neural.weights import load_weights
+
+#: Steps of the quantiser that a report may name, over the norm of a unit's precoder.
+STEPS = 0.1 * 2.0 ** (np.arange(32) / 8)
+_STEP_BITS = 5
+#: Of a bit, what it may cost in squared error over the step's square.
+_WEIGHT = 0.09
+#: With this a step an eighth of an octave smaller nearly always takes fewer bits.
+_HIGHEST = 0.25
+#: Bits that the arithmetic coder may need above the sum of its symbols' information.
+_SPARE = 3
+
+
+class DelayAngleCoder:
+    """Precoders of one layer as reports of `num_bits` bits.
+
+    weights: a name that the package ships, or a path to a .safetensors file with its card beside it. `ValueError` for
+    others, or for fewer bits than a report's head has with some to spare.
+
+    The report: step of the quantiser, rotation of the beams, place of the strongest coefficient, then the arithmetic
+    code, with zeros to the end. Both sides compute probabilities in double precision and round them to 16 bits, so that
+    machines agree.
+    """
+
+    def __init__(self, weights: str, num_bits: int) -> None:
+        loaded = load_weights(weights, "csi")
+        model = loaded.model(weights, CSI_ARCHITECTURES)
+        if not isinstance(model, DelayAngleModel):
+            raise bad_value("weights", weights, "a model of the architecture 'delay-angle'")
+        self.card, self.fingerprint, self.num_bits = loaded.card, loaded.fingerprint, num_bits
+        self._serve(model)
+        if not self.num_head_bits + _SPARE <= num_bits <= 4096:
+            raise bad_value("num_bits", num_bits, f"{self.num_head_bits + _SPARE} to 4096")
+
+    @classmethod
+    def of(cls, model: DelayAngleModel, num_bits: int) -> DelayAngleCoder:
+        """The coder of a model that was not loaded from a file."""
+        found = cls.__new__(cls)
+        found.card, found.fingerprint, found.num_bits = {}, "", num_bits
+        found._serve(model)
+        return found
+
+    def _serve(self, model: DelayAngleModel) -> None:
+        self.shape = model.shape
+        self.model = copy.deepcopy(model).double().eval()
+        self._rotation_bits = (num_rotations(self.shape) - 1).bit_length()
+        self._place_bits = (2 * self.shape[0] * self.shape[1] - 1).bit_length()
+
+    @property
+    def num_head_bits(self) -> int:
+        """Bits before the arithmetic code."""
+        return _STEP_BITS + self._rotation_bits + self._place_bits
+
+    @property
+    def num_tries(self) -> int:
+        """Quantisations of an encoder."""
+        return _STEP_BITS + 6
+
+    @torch.no_grad()
+    def encode(self, v: Tensor) -> np.ndarray:
+        """Reports, uint8 [batch, num_bits]; v complex64 [batch, num_units, num_ports] of unit norm."""
+        if v.ndim != 3 or v.shape[1] != self.model.num_units:
+            raise bad_value("v", tuple(v.shape), f"[batch, {self.model.num_units}, num_ports]")
+        framed = enter(v, self.shape)
+        step, k = self._fitted(framed.x.to(torch.complex128))
+        reports = np.zeros((len(v), self.num_bits), np.uint8)
+        codes = self._written(k, step)
+        for row, code in enumerate(codes):
+            head = (
+                format(int(step[row]), f"0{_STEP_BITS}b")
+                + format(int(framed.rotation[row]), f"0{self._rotation_bits}b" if self._rotation_bits else "")
+                + format(int(framed.place[row]), f"0{self._place_bits}b")
+            )[-self.num_head_bits :]
+            bits = [int(bit) for bit in head] + code
+            reports[row, : len(bits)] = bits
+        return reports
+
+    def _fitted(self, x: Tensor) -> tuple[np.ndarray, Tensor]:
+        """Of every sample the number of the step and the indices with which its report is best and short enough."""
+        most = self.num_bits - self.num_head_bits - _SPARE
+        first, high = np.zeros(len(x), int), np.full(len(x), len(STEPS) - 1)
+        for _ in range(_STEP_BITS):
+            middle = (first + high) // 2
+            _, bits = self._tried(x, middle, np.full(len(x), _WEIGHT))
+            fits = bits.numpy() <= most
+            high, first = np.where(fits, middle, high), np.where(fits, first, np.minimum(middle + 1, high))
+        best, step = torch.full((len(x),), -1.0, dtype=torch.float64), high.copy()
+        k = torch.zeros_like(x)
+
+        def try_with(number: np.ndarray, weight: np.ndarray) -> np.ndarray:
+            nonlocal best, step, k
+            found, bits = self._tried(x, number, weight)
+            worth = _similarity(x, self.model.restoration(found, torch.from_numpy(STEPS[number])))
+            fits = bits <= most
+            better = (worth > best) & fits
+            best, step = torch.where(better, worth, best), np.where(better.numpy(), number, step)
+            k = torch.where(better[:, None, None, None], found, k)
+            return fits.numpy()
+
+        try_with(high, np.full(len(x), _WEIGHT))
+        # what is left of the bits: a lower price of bits, or a smaller step at a higher one
+        for offset, (least, highest), rounds in ((0, (0.0, _WEIGHT), 2), (-1, (_WEIGHT, _HIGHEST), 3)):
+            low, top = np.full(len(x), least), np.full(len(x), highest)
+            number = np.maximum(high + offset, 0)
+            for _ in range(rounds):
+                weight = (low + top) / 2
+                fits = try_with(number, weight)
+                top, low = np.where(fits, weight, top), np.where(fits, low, weight)
+        return step, k
+
+    def _tried(self, x: Tensor, number: np.ndarray, weight: np.ndarray) -> tuple[Tensor, Tensor]:
+        step = torch.from_numpy(STEPS[number])
+        _, turned = self.model.quantised(x, step)
+        return self.model.chosen(turned, step, torch.from_numpy(weight))
+
+    def _written(self, k: Tensor, step: np.ndarray) -> list[list[int]]:
+        """Arithmetic codes of indices."""
+        encoders = [ArithmeticEncoder() for _ in k]
+        known, size, steps = torch.zeros_like(k), torch.zeros_like(k.real), torch.from_numpy(STEPS[step])
+        for at in self.model.contexts.steps():
+            tables = _Tables(*self.model.contexts.mixture(known, size, steps, *at))
+            wanted = k[:, at[0], at[1], at[2]].numpy()
+            first, second = wanted.real.astype(int) + LARGEST, wanted.imag.astype(int) + LARGEST
+            real, imaginary = tables.real(), tables.imaginary(first)
+            for row, encoder in enumerate(encoders):
+                for column in range(wanted.shape[1]):
+                    encoder.put(real[row, column].tolist(), int(first[row, column]))
+                    encoder.put(imaginary[row, column].tolist(), int(second[row, column]))
+            known[:, at[0], at[1], at[2]] = k[:, at[0], at[1], at[2]]
+            size[:, at[0], at[1], at[2]] = torch.log1p(k[:, at[0], at[1], at[2]].abs())
+        return [encoder.bits() for encoder in encoders]
+
+    @torch.no_grad()
+    def decode(self, bits: np.ndarray) -> Tensor:
+        """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
+        if bits.ndim != 2 or bits.shape[1] != self.num_bits:
+            raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits")
+        widths = (_STEP_BITS, self._rotation_bits, self._place_bits)
+        ends = np.cumsum(widths)
+        step, rotation, place = (
+            bits[:, end - width : end].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
+            for end, width in zip(ends, widths, strict=True)
+        )
+        k = self._read(bits[:, self.num_head_bits :], step)
+        x = self.model.restoration(k, torch.from_numpy(STEPS[step])).to(torch.complex64)
+        return unit_norm(leave(x, torch.from_numpy(rotation), torch.from_numpy(place), self.shape))
+
+    def _read(self, codes: np.ndarray, step: np.ndarray) -> Tensor:
+        """Indices of arithmetic codes."""
+        shape = (len(codes), self.model.num_units, 2 * self.shape[1], self.shape[0])
+        decoders = [ArithmeticDecoder(code.tolist()) for code in codes]
+        k, steps = torch.zeros(shape, dtype=torch.complex128), torch.from_numpy(STEPS[step])
+        size = torch.zeros(shape, dtype=torch.float64)
+        for at in self.model.contexts.steps():
+            tables = _Tables(*self.model.contexts.mixture(k, size, steps, *at))
+            real = tables.real()
+            first, second = np.zeros(real.shape[:2], int), np.zeros(real.shape[:2], int)
+            for column in range(real.shape[1]):
+                for row, decoder in enumerate(decoders):
+                    first[row, column] = decoder.take(real[row, column])
+                imaginary = tables.imaginary(first, slice(column, column + 1))
+                for row, decoder in enumerate(decoders):
+                    second[row, column] = decoder.take(imaginary[row, 0])
+            found = torch.complex(
+                torch.from_numpy(first - LARGEST).double(), torch.from_numpy(second - LARGEST).double()
+            )
+            k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = found, torch.log1p(found.abs())
+        return k
+
+
+class _Tables:
+    """Cumulative frequencies of both parts of the coefficients of a step: of the real part, and of the imaginary part
+    when the real part is known."""
+
+    def __init__(self, weights: Tensor, scales: Tensor, mean: Tensor) -> None:
+        edges = np.concatenate([[-np.inf], np.arange(-LARGEST, LARGEST) + 0.5, [np.inf]])
+        self._weights, scale = weights.exp().numpy(), scales.numpy()[..., None]
+        # of every component [batch, columns, components, indices]
+        self._real, self._imaginary = (
+            np.diff(0.5 * (1 + np.tanh((edges - part.numpy()[..., None, None]) / (2 * scale))), axis=-1)
+            for part in (mean.real, mean.imag)
+        )
+
+    def real(self) -> np.ndarray:
+        """int64 [batch, columns, indices + 1]."""
+        return frequencies((self._weights[..., None] * self._real).sum(-2))
+
+    def imaginary(self, real: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """With the places of the real parts, int [batch, columns]."""
+        known = np.take_along_axis(self._real[:, columns], real[:, columns, None, None], -1)[..., 0]
+        weights = self._weights[:, columns] * np.maximum(known, 1e-300)
+        return frequencies((weights[..., None] * self._imaginary[:, columns]).sum(-2))
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    """SGCS of coefficients over delays, mean over units, [batch]."""
+    over = [torch.fft.ifft(values, dim=1, norm="ortho").flatten(2) for values in (x, y)]
+    return sgcs(over[0], over[1]).mean(-1)
