@@ -19,8 +19,10 @@ from receivers.errors import bad_value
 from receivers.neural.weights import load_weights
 
 #: Steps of the quantiser that a report may name, over the norm of a unit's precoder.
-STEPS = 0.1 * 2.0 ** (np.arange(32) / 8)
+STEPS = 0.1 * 2.0 ** (np.arange(31) / 8)
 _STEP_BITS = 5
+#: In the place of a step: nothing but the strongest coefficient is reported, without any code.
+_ALONE = len(STEPS)
 #: Of a bit, what it may cost in squared error over the step's square.
 _WEIGHT = 0.09
 #: With this a step an eighth of an octave smaller nearly always takes fewer bits.
@@ -61,13 +63,17 @@ class DelayAngleCoder:
     def _serve(self, model: DelayAngleModel) -> None:
         self.shape = model.shape
         self.model = copy.deepcopy(model).double().eval()
-        self._rotation_bits = (num_rotations(self.shape) - 1).bit_length()
-        self._place_bits = (2 * self.shape[0] * self.shape[1] - 1).bit_length()
+
+    @property
+    def _widths(self) -> tuple[int, int, int]:
+        """Bits of the step, of the rotation and of the place of the strongest coefficient."""
+        rotation, place = num_rotations(self.shape), 2 * self.shape[0] * self.shape[1]
+        return _STEP_BITS, (rotation - 1).bit_length(), (place - 1).bit_length()
 
     @property
     def num_head_bits(self) -> int:
         """Bits before the arithmetic code."""
-        return _STEP_BITS + self._rotation_bits + self._place_bits
+        return sum(self._widths)
 
     @property
     def num_tries(self) -> int:
@@ -82,15 +88,13 @@ class DelayAngleCoder:
         framed = enter(v, self.shape)
         step, k = self._fitted(framed.x.to(torch.complex128))
         reports = np.zeros((len(v), self.num_bits), np.uint8)
-        codes = self._written(k, step)
-        for row, code in enumerate(codes):
-            head = (
-                format(int(step[row]), f"0{_STEP_BITS}b")
-                + format(int(framed.rotation[row]), f"0{self._rotation_bits}b" if self._rotation_bits else "")
-                + format(int(framed.place[row]), f"0{self._place_bits}b")
-            )[-self.num_head_bits :]
-            bits = [int(bit) for bit in head] + code
-            reports[row, : len(bits)] = bits
+        at = 0
+        for value, width in zip((step, framed.rotation.numpy(), framed.place.numpy()), self._widths, strict=True):
+            reports[:, at : at + width] = (value[:, None] >> np.arange(width - 1, -1, -1)) & 1
+            at += width
+        coded = np.flatnonzero(step < _ALONE)
+        for row, code in zip(coded, self._written(k[coded], step[coded]), strict=True):
+            reports[row, at : at + len(code)] = code
         return reports
 
     def _fitted(self, x: Tensor) -> tuple[np.ndarray, Tensor]:
@@ -102,7 +106,7 @@ class DelayAngleCoder:
             _, bits = self._tried(x, middle, np.full(len(x), _WEIGHT))
             fits = bits.numpy() <= most
             high, first = np.where(fits, middle, high), np.where(fits, first, np.minimum(middle + 1, high))
-        best, step = torch.full((len(x),), -1.0, dtype=torch.float64), high.copy()
+        best, step = torch.full((len(x),), -1.0, dtype=torch.float64), np.full(len(x), _ALONE)
         k = torch.zeros_like(x)
 
         def try_with(number: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -153,14 +157,16 @@ class DelayAngleCoder:
         """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
         if bits.ndim != 2 or bits.shape[1] != self.num_bits:
             raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits")
-        widths = (_STEP_BITS, self._rotation_bits, self._place_bits)
-        ends = np.cumsum(widths)
-        step, rotation, place = (
-            bits[:, end - width : end].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
-            for end, width in zip(ends, widths, strict=True)
-        )
-        k = self._read(bits[:, self.num_head_bits :], step)
-        x = self.model.restoration(k, torch.from_numpy(STEPS[step])).to(torch.complex64)
+        head, at = [], 0
+        for width in self._widths:
+            head.append(bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1)))
+            at += width
+        step, rotation, place = head
+        k = torch.zeros(len(bits), self.model.num_units, 2 * self.shape[1], self.shape[0], dtype=torch.complex128)
+        k[:, 0, 0, 0] = 1
+        coded, used = np.flatnonzero(step < _ALONE), np.minimum(step, _ALONE - 1)
+        k[coded] = self._read(bits[coded, at:], step[coded])
+        x = self.model.restoration(k, torch.from_numpy(STEPS[used])).to(torch.complex64)
         return unit_norm(leave(x, torch.from_numpy(rotation), torch.from_numpy(place), self.shape))
 
     def _read(self, codes: np.ndarray, step: np.ndarray) -> Tensor:

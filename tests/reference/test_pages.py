@@ -50,7 +50,10 @@ def documented(page):
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_many_keys_are_documented_as_exist(kind):
     schema = KINDS[kind].model().model_json_schema()
-    sweeps, recipes = ("experiment", "adaptation", "beams", "csi"), ("recipe", "beam-recipe", "csi-recipe")
+    sweeps, recipes = (
+        ("experiment", "adaptation", "beams", "csi"),
+        ("recipe", "beam-recipe", "csi-recipe", "delay-angle-recipe", "prediction-recipe"),
+    )
     also = ["sweep"] if kind in sweeps else ["base"] if kind in recipes else []
     exist = sorted([*schema_paths(schema, schema.get("$defs", {})), *also])
     assert sorted(documented(kind_page(kind))) == exist

@@ -33,7 +33,7 @@ PREDICTORS = ("hold", "linear", "wiener", "autoregressive", "learned")
 #: Those that predict one period ahead.
 _ONE_PERIOD = ("autoregressive", "learned")
 #: Weights of `learned` where the block names none.
-_WEIGHTS = "csi-prediction"
+WEIGHTS = "csi-prediction"
 
 
 @dataclass
@@ -153,7 +153,7 @@ def _learned(experiment: CsiExperiment, predictor: str, options: dict[str, Any],
             raise bad_value(f"{path}.predictor_weights", weights, "none, or predictor: learned")
         return None
     try:
-        found = LearnedPredictor(str(weights or _WEIGHTS))
+        found = LearnedPredictor(str(weights or WEIGHTS))
     except ValueError as error:
         raise InputError(f"{path}.predictor_weights: {error}") from None
     panel = experiment.panel

@@ -169,6 +169,17 @@ def test_reports_have_their_length_and_are_decoded_from_their_bits(options, payl
     assert worth[-1] > 0.9
 
 
+def test_a_report_that_nothing_fits_into_says_the_strongest_coefficient():
+    """An untrained model needs more bits for nothing than there are: the report is still one, of its length."""
+    model = _model(num_units=5)
+    coder = DelayAngleCoder.of(model, 20)
+    v = precoders(3, 5, 4, 2)
+    decoded = coder.decode(coder.encode(v))
+    power = enter(v, (4, 2)).x.abs().square()
+    # its share of the power, which is what one beam at one delay holds
+    torch.testing.assert_close(sgcs(v, decoded).mean(-1), power[:, 0, 0, 0] / 5, atol=0.05, rtol=0)
+
+
 def test_the_choice_by_cost_costs_fewer_bits_and_the_largest_index_holds():
     model = _model().double()
     x = enter(precoders(8, 7, 4, 2), (4, 2)).x.to(torch.complex128)
