@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from ran.errors import InputError
+from ran.phy.csi.codebooks import codebook, through_reports
 from ran.phy.csi.cqi_report import CqiFields
 from ran.phy.csi.enhanced_report import write_report as write_enhanced
 from ran.phy.csi.enhanced_type_two import EnhancedPmi, EnhancedTypeTwo
@@ -205,6 +206,17 @@ def test_more_shifts_say_more_of_a_moving_channel():
         of = [(np.abs((v.conj() * w).sum(-1)) ** 2).mean() for w in (moving, np.broadcast_to(still, v.shape))]
         gains.append(of[0] - of[1])
     assert np.mean(gains) > 4 * np.std(gains) / np.sqrt(len(gains))
+
+
+def test_the_codebooks_have_it_by_its_name():
+    """Through the bits of reports and back, of several users."""
+    v = np.stack([wanted(2, 4, 13, seed) for seed in (1, 2)]).astype(np.complex64)
+    config = codebook("predicted-type-two", 8, 2, 13, 2, combination=6, num_intervals=4)
+    decoded, bits = through_reports(v, config)
+    for row, one in enumerate(v):
+        pmi = search(one.astype(complex), config)
+        np.testing.assert_allclose(decoded[row], pmi.precoder(), atol=1e-6)
+        assert bits[row] == write_report(pmi).num_pmi_bits
 
 
 def test_cqi_is_carried_beside():
