@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from receivers.csi.channel_prediction import LEAST_TIMES, ChannelPrediction, autoregressive
-from receivers.csi.delay_angle_coder import DelayAngleCoder
+from receivers.csi.delay_angle_coder import STEPS, DelayAngleCoder
 from receivers.csi.delay_angle_model import DelayAngleModel
 from receivers.csi.learned_predictor import LearnedPredictor
 from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder, indices_of, pair_of
@@ -16,6 +16,7 @@ from receivers.csi.transform import TransformCoder
 __all__ = [
     "CSI_ARCHITECTURES",
     "LEAST_TIMES",
+    "STEPS",
     "ChannelPrediction",
     "DelayAngleCoder",
     "DelayAngleModel",

@@ -1,15 +1,16 @@
-"""Reports of a fixed number of bits from a delay-angle model, and the way back."""
+"""Reports of a delay-angle model, of a fixed number of bits or of a common step of the quantiser, and the way back."""
 
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from receivers.csi.arithmetic import ArithmeticDecoder, ArithmeticEncoder, frequencies
-from receivers.csi.delay_angle import enter, leave, num_rotations
+from receivers.csi.delay_angle import Sparse, enter, leave, num_rotations
 from receivers.csi.delay_angle_model import DelayAngleModel
 from receivers.csi.entropy_model import LARGEST
 from receivers.csi.frame import unit_norm
@@ -27,6 +28,10 @@ _ALONE = len(STEPS)
 _WEIGHT = 0.09
 #: With this a step an eighth of an octave smaller nearly always takes fewer bits.
 _HIGHEST = 0.25
+#: A lower price than this wastes bits on what the step does not resolve.
+_LEAST = 0.03
+#: Lengths of reports of a common step are multiples of so many bits.
+_UNIT = 16
 #: Bits that the arithmetic coder may need above the sum of its symbols' information.
 _SPARE = 3
 
@@ -83,62 +88,79 @@ class DelayAngleCoder:
     @torch.no_grad()
     def encode(self, v: Tensor) -> np.ndarray:
         """Reports, uint8 [batch, num_bits]; v complex64 [batch, num_units, num_ports] of unit norm."""
+        framed = self._framed(v)
+        step, k = self._fitted(framed.x.to(torch.complex128))
+        number = np.where(step > 0, np.searchsorted(STEPS, step), _ALONE)
+        return self._reports(framed, number, k, step, self.num_bits)
+
+    @torch.no_grad()
+    def encode_at(self, v: Tensor, step: float) -> list[np.ndarray]:
+        """Reports of a common step of the quantiser and of lengths of their own, which their first field says in the
+        place of the step: uint8 [16, 32, ... or 512 bits] each."""
+        framed = self._framed(v)
+        x = framed.x.to(torch.complex128)
+        search = _Search(self.model, x)
+        steps, price = np.full(len(x), step), np.full(len(x), _WEIGHT)
+        needed = search.bits_at(steps, price) + self.num_head_bits + _SPARE
+        longest = _UNIT << _STEP_BITS
+        size = np.clip(_UNIT * np.rint(needed / _UNIT), 2 * _UNIT, longest)
+        search.most = size - self.num_head_bits - _SPARE
+        # the lowest price of bits with which the length that is nearest is enough
+        low, top = np.full(len(x), _LEAST), np.full(len(x), _HIGHEST)
+        for _ in range(4):
+            weight = (low + top) / 2
+            fits = search.try_with(steps, weight)
+            top, low = np.where(fits, weight, top), np.where(fits, low, weight)
+        # where none is, the next
+        missing = search.step == 0
+        size = np.where(missing, np.clip(_UNIT * np.ceil(needed / _UNIT), 2 * _UNIT, longest), size)
+        search.most = np.where(missing, size - self.num_head_bits - _SPARE, -1)
+        search.try_with(steps, price)
+        size = np.where(search.step > 0, size, _UNIT).astype(int)
+        reports = self._reports(framed, size // _UNIT - 1, search.k, search.step, int(size.max()))
+        return [report[:count] for report, count in zip(reports, size, strict=True)]
+
+    def _framed(self, v: Tensor) -> Sparse:
         if v.ndim != 3 or v.shape[1] != self.model.num_units:
             raise bad_value("v", tuple(v.shape), f"[batch, {self.model.num_units}, num_ports]")
-        framed = enter(v, self.shape)
-        step, k = self._fitted(framed.x.to(torch.complex128))
-        reports = np.zeros((len(v), self.num_bits), np.uint8)
-        at = 0
-        for value, width in zip((step, framed.rotation.numpy(), framed.place.numpy()), self._widths, strict=True):
+        return enter(v, self.shape)
+
+    def _reports(self, framed: Sparse, first: np.ndarray, k: Tensor, step: np.ndarray, num_bits: int) -> np.ndarray:
+        """Bits of fields and codes, zeros to the end. first: value of the first field. step: 0 where there is no
+        code."""
+        reports, at = np.zeros((len(k), num_bits), np.uint8), 0
+        for value, width in zip((first, framed.rotation.numpy(), framed.place.numpy()), self._widths, strict=True):
             reports[:, at : at + width] = (value[:, None] >> np.arange(width - 1, -1, -1)) & 1
             at += width
-        coded = np.flatnonzero(step < _ALONE)
+        coded = np.flatnonzero(step > 0)
         for row, code in zip(coded, self._written(k[coded], step[coded]), strict=True):
             reports[row, at : at + len(code)] = code
         return reports
 
     def _fitted(self, x: Tensor) -> tuple[np.ndarray, Tensor]:
-        """Of every sample the number of the step and the indices with which its report is best and short enough."""
-        most = self.num_bits - self.num_head_bits - _SPARE
+        """Of every sample the step and the indices with which its report is best and short enough."""
+        search = _Search(self.model, x)
+        search.most = np.full(len(x), float(self.num_bits - self.num_head_bits - _SPARE))
         first, high = np.zeros(len(x), int), np.full(len(x), len(STEPS) - 1)
         for _ in range(_STEP_BITS):
             middle = (first + high) // 2
-            _, bits = self._tried(x, middle, np.full(len(x), _WEIGHT))
-            fits = bits.numpy() <= most
+            fits = search.bits_at(STEPS[middle], np.full(len(x), _WEIGHT)) <= search.most
             high, first = np.where(fits, middle, high), np.where(fits, first, np.minimum(middle + 1, high))
-        best, step = torch.full((len(x),), -1.0, dtype=torch.float64), np.full(len(x), _ALONE)
-        k = torch.zeros_like(x)
-
-        def try_with(number: np.ndarray, weight: np.ndarray) -> np.ndarray:
-            nonlocal best, step, k
-            found, bits = self._tried(x, number, weight)
-            worth = _similarity(x, self.model.restoration(found, torch.from_numpy(STEPS[number])))
-            fits = bits <= most
-            better = (worth > best) & fits
-            best, step = torch.where(better, worth, best), np.where(better.numpy(), number, step)
-            k = torch.where(better[:, None, None, None], found, k)
-            return fits.numpy()
-
-        try_with(high, np.full(len(x), _WEIGHT))
+        search.try_with(STEPS[high], np.full(len(x), _WEIGHT))
         # what is left of the bits: a lower price of bits, or a smaller step at a higher one
         for offset, (least, highest), rounds in ((0, (0.0, _WEIGHT), 2), (-1, (_WEIGHT, _HIGHEST), 3)):
             low, top = np.full(len(x), least), np.full(len(x), highest)
-            number = np.maximum(high + offset, 0)
+            steps = STEPS[np.maximum(high + offset, 0)]
             for _ in range(rounds):
                 weight = (low + top) / 2
-                fits = try_with(number, weight)
+                fits = search.try_with(steps, weight)
                 top, low = np.where(fits, weight, top), np.where(fits, low, weight)
-        return step, k
-
-    def _tried(self, x: Tensor, number: np.ndarray, weight: np.ndarray) -> tuple[Tensor, Tensor]:
-        step = torch.from_numpy(STEPS[number])
-        _, turned = self.model.quantised(x, step)
-        return self.model.chosen(turned, step, torch.from_numpy(weight))
+        return search.step, search.k
 
     def _written(self, k: Tensor, step: np.ndarray) -> list[list[int]]:
         """Arithmetic codes of indices."""
         encoders = [ArithmeticEncoder() for _ in k]
-        known, size, steps = torch.zeros_like(k), torch.zeros_like(k.real), torch.from_numpy(STEPS[step])
+        known, size, steps = torch.zeros_like(k), torch.zeros_like(k.real), torch.from_numpy(step)
         for at in self.model.contexts.steps():
             tables = _Tables(*self.model.contexts.mixture(known, size, steps, *at))
             wanted = k[:, at[0], at[1], at[2]].numpy()
@@ -157,23 +179,42 @@ class DelayAngleCoder:
         """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
         if bits.ndim != 2 or bits.shape[1] != self.num_bits:
             raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits")
-        head, at = [], 0
-        for width in self._widths:
-            head.append(bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1)))
-            at += width
-        step, rotation, place = head
+        number = self._field(bits, 0)
+        step = np.where(number < _ALONE, STEPS[np.minimum(number, _ALONE - 1)], 0.0)
+        return self._decoded(bits, step)
+
+    @torch.no_grad()
+    def decode_at(self, reports: Sequence[np.ndarray], step: float) -> Tensor:
+        """What reports of `encode_at` say. `ValueError` for one whose length is not what its first field says."""
+        longest = max((len(report) for report in reports), default=0)
+        bits = np.zeros((len(reports), longest), np.uint8)
+        for row, report in enumerate(reports):
+            bits[row, : len(report)] = report
+        said = _UNIT * (self._field(bits, 0) + 1) if longest >= _UNIT else np.full(len(reports), _UNIT)
+        for report, size in zip(reports, said, strict=True):
+            if len(report) != size:
+                raise bad_value("report", len(report), f"{size} bits, as its first field says")
+        return self._decoded(bits, np.where(said > _UNIT, step, 0.0))
+
+    def _field(self, bits: np.ndarray, number: int) -> np.ndarray:
+        """A field of the head, int64 [batch]."""
+        at, width = sum(self._widths[:number]), self._widths[number]
+        return bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
+
+    def _decoded(self, bits: np.ndarray, step: np.ndarray) -> Tensor:
         k = torch.zeros(len(bits), self.model.num_units, 2 * self.shape[1], self.shape[0], dtype=torch.complex128)
         k[:, 0, 0, 0] = 1
-        coded, used = np.flatnonzero(step < _ALONE), np.minimum(step, _ALONE - 1)
-        k[coded] = self._read(bits[coded, at:], step[coded])
-        x = self.model.restoration(k, torch.from_numpy(STEPS[used])).to(torch.complex64)
-        return unit_norm(leave(x, torch.from_numpy(rotation), torch.from_numpy(place), self.shape))
+        coded, used = np.flatnonzero(step > 0), torch.from_numpy(np.where(step > 0, step, STEPS[-1]))
+        k[coded] = self._read(bits[coded, self.num_head_bits :], step[coded])
+        x = self.model.restoration(k, used).to(torch.complex64)
+        rotation, place = (torch.from_numpy(self._field(bits, number)) for number in (1, 2))
+        return unit_norm(leave(x, rotation, place, self.shape))
 
     def _read(self, codes: np.ndarray, step: np.ndarray) -> Tensor:
         """Indices of arithmetic codes."""
         shape = (len(codes), self.model.num_units, 2 * self.shape[1], self.shape[0])
         decoders = [ArithmeticDecoder(code.tolist()) for code in codes]
-        k, steps = torch.zeros(shape, dtype=torch.complex128), torch.from_numpy(STEPS[step])
+        k, steps = torch.zeros(shape, dtype=torch.complex128), torch.from_numpy(step)
         size = torch.zeros(shape, dtype=torch.float64)
         for at in self.model.contexts.steps():
             tables = _Tables(*self.model.contexts.mixture(k, size, steps, *at))
@@ -190,6 +231,38 @@ class DelayAngleCoder:
             )
             k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = found, torch.log1p(found.abs())
         return k
+
+
+class _Search:
+    """Indices of samples x that are best of what was tried, and short enough.
+
+    most [batch]: bits. best [batch]: their similarity. step [batch]: of the quantiser, 0 where nothing has fitted.
+    """
+
+    def __init__(self, model: DelayAngleModel, x: Tensor) -> None:
+        self._model, self._x = model, x
+        self.most = np.zeros(len(x))
+        self.best, self.step, self.k = np.full(len(x), -1.0), np.zeros(len(x)), torch.zeros_like(x)
+
+    def _tried(self, step: np.ndarray, weight: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        steps = torch.from_numpy(step)
+        _, turned = self._model.quantised(self._x, steps)
+        k, bits = self._model.chosen(turned, steps, torch.from_numpy(weight))
+        return k, bits.numpy()
+
+    def bits_at(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Bits of a step and a price of bits."""
+        return self._tried(step, weight)[1]
+
+    def try_with(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Whether it fits; it is kept where it is better than what is there."""
+        found, bits = self._tried(step, weight)
+        worth = _similarity(self._x, self._model.restoration(found, torch.from_numpy(step))).numpy()
+        fits = bits <= self.most
+        better = (worth > self.best) & fits
+        self.best, self.step = np.where(better, worth, self.best), np.where(better, step, self.step)
+        self.k = torch.where(torch.from_numpy(better)[:, None, None, None], found, self.k)
+        return np.asarray(fits)
 
 
 class _Tables:

@@ -17,7 +17,7 @@ from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.world import CsiWorld
-from receivers.csi import DelayAngleCoder, NeuralCoder, SparseCoder, TransformCoder
+from receivers.csi import STEPS, DelayAngleCoder, NeuralCoder, SparseCoder, TransformCoder
 from receivers.csi.refinement import plain_attention
 
 Say = Callable[[str], None]
@@ -354,10 +354,31 @@ class DelayAngleFeedback(Feedback):
         return self.coder.fingerprint
 
 
+class VariableDelayAngleFeedback(DelayAngleFeedback):
+    """A trained delay-angle model with the same step of the quantiser for all: reports of lengths of their own.
+
+    weights: a shipped name, or a .safetensors file. step: over the norm of a subband's precoder; smaller is more bits.
+    """
+
+    name = "delay-angle-variable"
+    varied = "step"
+
+    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", step: float = 0.28) -> None:
+        super().__init__(experiment, weights)
+        if not STEPS[0] <= step <= STEPS[-1]:
+            raise bad_value("step", step, f"{STEPS[0]:g} to {STEPS[-1]:.3g}")
+        self.step = step
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        reports = self.coder.encode_at(flat_of(wanted), self.step)
+        bits = np.array([len(report) for report in reports], np.int64).reshape(wanted.shape[:2]).sum(1)
+        return self.coder.decode_at(reports, self.step).numpy().reshape(wanted.shape), bits
+
+
 FEEDBACK: dict[str, type[Feedback]] = {
     cls.name: cls
     for cls in (
         Ideal, TypeOneFeedback, TypeTwoFeedback, EnhancedTypeTwoFeedback, TransformFeedback, SparseFeedback,
-        NeuralFeedback, DelayAngleFeedback,
+        NeuralFeedback, DelayAngleFeedback, VariableDelayAngleFeedback,
     )
 }  # fmt: skip

@@ -169,6 +169,25 @@ def test_reports_have_their_length_and_are_decoded_from_their_bits(options, payl
     assert worth[-1] > 0.9
 
 
+def test_reports_of_a_common_step_have_lengths_of_their_own():
+    model = _model(num_units=5, n2=1)
+    torch.nn.init.zeros_(model.restoration.leave.weight)
+    torch.nn.init.zeros_(model.restoration.leave.bias)
+    v = precoders(5, 5, 4, 1)
+    # one path alone takes fewer bits than four
+    v[0] = precoders(1, 5, 4, 1, 9)[0, :1].expand(5, -1)
+    coder = DelayAngleCoder.of(model, 100)
+    reports = coder.encode_at(v, 0.4)
+    sizes = [len(report) for report in reports]
+    assert all(size % 16 == 0 for size in sizes)
+    assert sizes[0] < max(sizes)
+    decoded = coder.decode_at(reports, 0.4)
+    assert float(sgcs(v, decoded).mean()) > 0.85
+    torch.testing.assert_close(coder.decode_at(reports[2:3], 0.4), decoded[2:3], atol=1e-6, rtol=0)
+    with pytest.raises(ValueError, match=rf"report: got {sizes[1] - 1}; allowed: {sizes[1]} bits, as its first field"):
+        coder.decode_at([reports[0], reports[1][:-1]], 0.4)
+
+
 def test_a_report_that_nothing_fits_into_says_the_strongest_coefficient():
     """An untrained model needs more bits for nothing than there are: the report is still one, of its length."""
     model = _model(num_units=5)
