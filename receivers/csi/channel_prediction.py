@@ -16,6 +16,8 @@ _ORDER = 4
 LEAST_TIMES = _ORDER + 1
 #: Part of the power that the autoregressive filter takes for error.
 _LOADING = 1e-3
+#: Orders and loadings of the autoregressive filters that the network mixes; with the first alone it begins.
+_FILTERS = ((_ORDER, _LOADING), (_ORDER, 3e-2), (2, _LOADING))
 #: Lags of the autocorrelations that the network sees.
 _LAGS = 6
 
@@ -30,18 +32,26 @@ def autoregressive(h: np.ndarray, order: int = _ORDER) -> np.ndarray:
     num_times = h.shape[1]
     if not 1 <= order < num_times:
         raise bad_value("order", order, f"1 to {num_times - 1}, below the number of times")
-    x = h.reshape(len(h), num_times, -1).astype(np.complex128)
-    # [batch, time, time]
-    products = np.einsum("ntx,nsx->nts", x.conj(), x)
-    rows = np.arange(order, num_times)
-    past = rows[:, None] - 1 - np.arange(order)
-    covariance = sum(products[:, past[i][:, None], past[i]] for i in range(len(rows)))
-    cross = sum(products[:, past[i], row] for i, row in enumerate(rows))
-    power = np.trace(covariance, axis1=1, axis2=2).real / order
-    loaded = covariance + _LOADING * power[:, None, None] * np.eye(order)
-    weights = np.linalg.solve(loaded, cross[..., None])[..., 0]
-    last = h[:, num_times - 1 - np.arange(order)]
-    return np.asarray(np.einsum("no,no...->n...", weights.astype(h.dtype), last))
+    x = torch.from_numpy(np.ascontiguousarray(h.reshape(len(h), num_times, -1)))
+    weights = _filter_weights(x, order, _LOADING).numpy()
+    return np.asarray(np.einsum("nt,nt...->n...", weights, h))
+
+
+def _filter_weights(x: Tensor, order: int, loading: float) -> Tensor:
+    """Weights of all times, of the type of x [batch, num_times]; x complex [batch, num_times, ...]."""
+    flat = x.flatten(2).to(torch.complex128)
+    products = flat.conj() @ flat.transpose(1, 2)
+    num_times = x.shape[1]
+    rows = torch.arange(order, num_times)
+    past = rows[:, None] - 1 - torch.arange(order)
+    covariance = products[:, past[:, :, None], past[:, None, :]].sum(1)
+    cross = products[:, past, rows[:, None]].sum(1)
+    power = covariance.diagonal(dim1=1, dim2=2).real.mean(1)
+    loaded = covariance + loading * power[:, None, None] * torch.eye(order)
+    found = torch.linalg.solve(loaded, cross[..., None])[..., 0]
+    weights = torch.zeros(x.shape[:2], dtype=found.dtype)
+    weights[:, num_times - 1 - torch.arange(order)] = found
+    return weights.to(x.dtype)
 
 
 class ChannelPrediction(nn.Module):
@@ -51,7 +61,8 @@ class ChannelPrediction(nn.Module):
 
     A beam and delay holds few paths, whose Doppler shifts are close together: its channel turns at a rate of its own,
     also where that is faster than the estimates come. The network sees how fast the correlation falls after that
-    rotation is undone, not the phases, and answers with the weights of a filter over the rotated estimates.
+    rotation is undone, not the phases, and answers with the weights of a filter over the rotated estimates, and of
+    what autoregressive filters of the user predict there. Before training it is such a filter.
     """
 
     num_features = 4 * _LAGS
@@ -62,12 +73,11 @@ class ChannelPrediction(nn.Module):
             raise bad_value("num_times", num_times, f"{_LAGS + 1} or more")
         self.num_times, self.shape = num_times, (n1, n2)
         self.layers = nn.Sequential(nn.Linear(self.num_features, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
-        self.leave = nn.Linear(width, 2 * num_times)
-        # before training the last estimate is held
+        self.leave = nn.Linear(width, 2 * (num_times + len(_FILTERS)))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
         with torch.no_grad():
-            self.leave.bias[num_times - 1] = 1.0
+            self.leave.bias[num_times] = 1.0
 
     def forward(self, h: Tensor) -> Tensor:
         """The next channel, complex64 [batch, num_rx_ant, num_ports, num_prb], of [batch, num_times, ...]."""
@@ -102,9 +112,12 @@ class ChannelPrediction(nn.Module):
             rotation = torch.polar(torch.ones_like(turn), turn)[:, None]
             shape = (1, -1, *(1,) * (rotation.ndim - 2))
             still = x * (rotation.conj() ** times.reshape(shape))[:, :, None]
+            filters = [_filter_weights(x, order, loading) for order, loading in _FILTERS]
+            predictions = torch.stack([torch.einsum("nt,nt...->n...", weights, x) for weights in filters], 1)
         real, imaginary = self.leave(self.layers(features)).chunk(2, -1)
-        weights = torch.complex(real, imaginary).movedim(-1, 1)
-        return (weights[:, :, None] * still).sum(1) * rotation
+        weights = torch.complex(real, imaginary).movedim(-1, 1)[:, :, None]
+        count = self.num_times
+        return (weights[:, :count] * still).sum(1) * rotation + (weights[:, count:] * predictions).sum(1)
 
     def _features(self, power: Tensor, lags: Tensor) -> tuple[Tensor, Tensor]:
         """Features [batch, n1, n2, delay, num_features] and the rotation of a period [batch, n1, n2, delay]."""
