@@ -86,11 +86,11 @@ def card_text(card: dict[str, Any]) -> str:
         f"| SHA-256 | `{card['sha256']}` |",
         f"| architecture | `{json.dumps(card['architecture'])}` |",
         f"| parameters | {card['parameters']:,} |",
-        of_kind[0],
+        *of_kind[:-1],
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "
         f"again and "
         f"again: {training['samples_seen']:,} in {training['steps']:,} steps, seed {training['seed']} |",
-        *of_kind[1:],
+        of_kind[-1],
         f"| training time | {training['seconds']:,} s and {training['seconds_for_drops']:,} s for the drops, "
         f"{training['threads']} thread(s), torch {training['torch']} |",
         "",

@@ -10,7 +10,6 @@ import pytest
 import torch
 import yaml
 
-from ran.cli.main import main
 from ran.errors import InputError
 from ran.studies.csi.experiment import load
 from ran.studies.csi.point import points
@@ -25,6 +24,7 @@ from ran.training.prediction_train import card_text as prediction_card
 from ran.training.prediction_train import check as check_prediction
 from ran.training.train import run
 from receivers.csi import DelayAngleCoder, LearnedPredictor, sgcs
+from receivers.neural.weights import card_path, shipped_weights
 
 SMALL = {
     "channel": {"name": "umi", "carrier_frequency_hz": 2e9},
@@ -198,12 +198,29 @@ def test_bad_recipes_of_predictors_are_refused_at_once(change, message):
         check_prediction(load_recipe("predictor.yaml", [change]))
 
 
-def test_the_shipped_recipes_are_those_of_the_shipped_weights():
-    """What a card says of the training is what its recipe asks for, and every recipe can be begun."""
+def test_the_shipped_recipes_can_be_begun():
     coder, predictor = load_recipe("csi-delay-angle"), load_recipe("csi-prediction")
     assert isinstance(coder, DelayAngleRecipe)
     assert isinstance(predictor, PredictionRecipe)
     check(coder)
     check_prediction(predictor)
     assert sum(p.numel() for p in build_predictor(predictor).parameters()) < 10_000
-    assert main(["list", "recipes", "--json"]) == 0
+
+
+def test_the_shipped_coder_is_that_of_its_recipe_and_its_card_is_complete():
+    card = shipped_weights("csi")["csi-delay-angle"]
+    assert card_path("csi-delay-angle").with_suffix(".md").read_text() == card_text(card)
+    assert card["architecture"] == load_recipe("csi-delay-angle").model
+    assert {part["experiment"] for part in card["measured"]} == {"csi-uma-32ports", "csi-umi-32ports", "csi-munich"}
+    sgcs_of = {row["point"]: row["sgcs"][0] for row in card["measured"][0]["rows"]}
+    assert sgcs_of["csi-delay-angle 140"] > sgcs_of["csi-refined 24"]
+    assert DelayAngleCoder("csi-delay-angle", 140).num_head_bits == 14
+
+
+def test_the_shipped_predictor_is_that_of_its_recipe_and_its_card_is_complete():
+    card = shipped_weights("csi")["csi-prediction"]
+    assert card_path("csi-prediction").with_suffix(".md").read_text() == prediction_card(card)
+    assert card["architecture"] == load_recipe("csi-prediction").model
+    assert LearnedPredictor("csi-prediction").model.num_times == card["timing"]["num_observed"]
+    for row in card["training"]["held_out"]:
+        assert row["nmse"] < row["nmse_hold"]
