@@ -49,9 +49,9 @@ def search(v: np.ndarray, config: PredictedTypeTwo) -> PredictedPmi:
     bitmap = nonzero_bitmap(b, strongest, config)
     k1, k2, c = quantised(b, bitmap, strongest, config)
     full = (rank, config.num_shifts, num_taps, 2 * config.num_beams)
-    places = tuple((0, place) for place in strongest)
+    of_layers = tuple((0, place) for place in strongest)
     bitmap, k2, c = (values.reshape(full) for values in (bitmap, k2, c))
-    return PredictedPmi(config, q, beams, tuple(taps), start, tuple(shifts), bitmap, places, k1, k2, c)
+    return PredictedPmi(config, q, beams, tuple(taps), start, tuple(shifts), bitmap, of_layers, k1, k2, c)
 
 
 def _transformed(a: np.ndarray) -> np.ndarray:
