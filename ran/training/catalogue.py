@@ -57,7 +57,9 @@ def load_recipe(
     if "csi_drops" in mapping:
         model = changed.get("model")
         is_coder = isinstance(model, dict) and model.get("name") == "delay-angle"
-        return validate(DelayAngleRecipe if is_coder else CsiRecipe, changed, str(path))
+        if is_coder:
+            return validate(DelayAngleRecipe, changed, str(path))
+        return validate(CsiRecipe, changed, str(path))
     if "prediction_drops" in mapping:
         return validate(PredictionRecipe, changed, str(path))
     return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))
