@@ -16,6 +16,7 @@ def schema(
         typer.Argument(
             metavar="[KIND]",
             help="experiment, adaptation, beams or csi (all with sweep), decode, recipe, beam-recipe, csi-recipe, "
+            "delay-angle-recipe, prediction-recipe, "
             "conditions or sweep.",
         ),
     ] = "experiment",

@@ -112,10 +112,18 @@ def readme(card: dict[str, Any], text: str) -> str:
         "tags": [LIBRARY, "wireless", "3gpp", *_TAGS.get(task, [])],
         "model_name": card["name"],
     }
+    of_csi = {
+        "delay-angle": f"{{name: delay-angle, weights: ./{HUB_WEIGHTS}}}",
+        "channel-prediction": f"{{name: ideal, predictor: learned, predictor_weights: ./{HUB_WEIGHTS}}}",
+    }.get(card["architecture"]["name"], f"{{name: neural, weights: ./{HUB_WEIGHTS}}}")
+    predicts = "predictor" in of_csi
+    experiment, first = (
+        ("csi-uma-prediction", "{name: ideal, label: hold}") if predicts else ("csi-uma-32ports", "ideal")
+    )
     use = {
         "receiver": f"ran sim pusch-receivers --set 'receivers=[lmmse, {{name: neural, weights: ./{HUB_WEIGHTS}}}]'",
         "beams": f"ran beams beams-uma-30ghz --set 'predictors=[sweep, {{name: neural, weights: ./{HUB_WEIGHTS}}}]'",
-        "csi": f"ran csi csi-uma-32ports --set 'feedback=[ideal, {{name: neural, weights: ./{HUB_WEIGHTS}}}]'",
+        "csi": f"ran csi {experiment} --set 'feedback=[{first}, {of_csi}]'",
     }[task]
     lines = ["---", yaml.safe_dump(head, sort_keys=False).rstrip(), "---", ""]
     lines += [f"In this folder, with {LIBRARY} installed and without a network:", "", f"    {use}", ""]

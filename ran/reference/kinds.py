@@ -80,6 +80,18 @@ def _csi_recipe() -> type[BaseModel]:
     return CsiRecipe
 
 
+def _delay_angle_recipe() -> type[BaseModel]:
+    from ran.training.delay_angle_recipe import DelayAngleRecipe
+
+    return DelayAngleRecipe
+
+
+def _prediction_recipe() -> type[BaseModel]:
+    from ran.training.prediction_recipe import PredictionRecipe
+
+    return PredictionRecipe
+
+
 def _conditions() -> type[BaseModel]:
     from ran.studies.robustness.conditions import Conditions
 
@@ -101,6 +113,8 @@ KINDS: dict[str, Kind] = {
         Kind("recipe", "Training recipes of receivers", "ran train", _recipe, _BASE),
         Kind("beam-recipe", "Training recipes of beam predictors", "ran train", _beam_recipe, _BASE),
         Kind("csi-recipe", "Training recipes of CSI models", "ran train", _csi_recipe, _BASE),
+        Kind("delay-angle-recipe", "Training recipes of delay-angle models", "ran train", _delay_angle_recipe, _BASE),
+        Kind("prediction-recipe", "Training recipes of channel predictors", "ran train", _prediction_recipe, _BASE),
         Kind(
             "conditions",
             "Conditions of a robustness study",
@@ -139,15 +153,19 @@ def given_by_study(cls: type) -> tuple[str, ...]:
 def options_of_study(cls: type) -> dict[str, dict[str, Any]]:
     """Options of a block that the study takes before the class sees it: JSON schema with default and description."""
     from ran.studies.csi.feedback import Feedback
-    from ran.studies.csi.point import PREDICTORS
+    from ran.studies.csi.point import PREDICTORS, WEIGHTS
 
     if not issubclass(cls, Feedback):
         return {}
     text = (
         "What predicts the channel at the time asked for, before the report: nothing, a filter over precoders that is "
-        "fitted to the cell, or a filter over channels that knows the user's speed."
+        "fitted to the cell, or over channels a filter that knows the user's speed, an autoregressive or a learned one."
     )
-    return {"predictor": {"enum": list(PREDICTORS), "default": "hold", "description": text}}
+    weights = {"type": "string", "default": WEIGHTS, "description": "Weights of predictor: learned."}
+    return {
+        "predictor": {"enum": list(PREDICTORS), "default": "hold", "description": text},
+        "predictor_weights": weights,
+    }
 
 
 def varied_option(cls: type) -> str | None:

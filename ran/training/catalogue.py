@@ -13,7 +13,9 @@ from ran.errors import InputError, unknown_name
 from ran.sim.loading import absolute_files
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.csi_recipe import CsiRecipe
+from ran.training.delay_angle_recipe import DelayAngleRecipe
 from ran.training.distribution import merge
+from ran.training.prediction_recipe import PredictionRecipe
 from ran.training.recipe import Recipe
 
 _BUILT_IN = resources.files("ran.training.recipes")
@@ -24,10 +26,14 @@ def recipe_names() -> list[str]:
     return sorted(p.name.removesuffix(".yaml") for p in _BUILT_IN.iterdir() if p.name.endswith(".yaml"))
 
 
-def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | BeamRecipe | CsiRecipe:
+def load_recipe(
+    name_or_path: str, overrides: Iterable[str] = ()
+) -> Recipe | BeamRecipe | CsiRecipe | DelayAngleRecipe | PredictionRecipe:
     """A recipe from a file or by its built-in name, with `a.b=c` overrides applied.
 
-    With `worlds` it is one of beam predictors, with `csi_drops` one of two-sided CSI models.
+    With `worlds` it is one of beam predictors, with `csi_drops` one of two-sided CSI models: of
+    a delay-angle model where its model is that, and else of one over a codebook. With
+    `prediction_drops` it is one of channel predictors.
 
     A file may name a built-in recipe as its `base`, over which its own keys are laid.
     """
@@ -49,7 +55,13 @@ def load_recipe(name_or_path: str, overrides: Iterable[str] = ()) -> Recipe | Be
         folder = Path.cwd() if name_or_path in recipe_names() else path.resolve().parent
         changed["model"] = absolute_files(changed["model"], folder)
     if "csi_drops" in mapping:
+        model = changed.get("model")
+        is_coder = isinstance(model, dict) and model.get("name") == "delay-angle"
+        if is_coder:
+            return validate(DelayAngleRecipe, changed, str(path))
         return validate(CsiRecipe, changed, str(path))
+    if "prediction_drops" in mapping:
+        return validate(PredictionRecipe, changed, str(path))
     return validate(BeamRecipe, changed, str(path)) if "worlds" in mapping else validate(Recipe, changed, str(path))
 
 

@@ -12,11 +12,12 @@ from ran.studies.csi.outcome import paired_gain
 from ran.studies.csi.page import REFERENCE
 from ran.studies.csi.run import run_experiment
 from ran.training.csi_recipe import CsiRecipe
+from ran.training.delay_angle_recipe import DelayAngleRecipe
 
 _FIGURES = ("sgcs", "gcs")
 
 
-def measure(weights: Path, recipe: CsiRecipe, workers: int | None = None) -> None:
+def measure(weights: Path, recipe: CsiRecipe | DelayAngleRecipe, workers: int | None = None) -> None:
     """Run the recipe's experiments with these weights beside what they compare, and write the figures into the card,
     NAME.json and NAME.md. Runs stay beside the weights in `evaluate/NUMBER-EXPERIMENT`."""
     card_path = weights.with_suffix(".json")
@@ -26,16 +27,20 @@ def measure(weights: Path, recipe: CsiRecipe, workers: int | None = None) -> Non
     write_text(weights.with_suffix(".md"), card_text(card))
 
 
-def _with_weights(experiment: CsiExperiment, weights: Path, recipe: CsiRecipe) -> CsiExperiment:
-    """The experiment with these weights, at every number of latents they were trained with, in the place of all it
-    has."""
-    block = {"name": "neural", "weights": str(weights.resolve()), "label": weights.stem}
-    ours = FeedbackBlock.model_validate({**block, "num_values": sorted(set(recipe.num_values))})
-    others = tuple(block for block in experiment.feedback if block.name != "neural")
+def _with_weights(experiment: CsiExperiment, weights: Path, recipe: CsiRecipe | DelayAngleRecipe) -> CsiExperiment:
+    """The experiment with these weights, at every number of latents they were trained with or bits that the recipe
+    names, in the place of all of their kind that it has."""
+    block: dict[str, Any] = {"weights": str(weights.resolve()), "label": weights.stem}
+    if isinstance(recipe, DelayAngleRecipe):
+        block |= {"name": "delay-angle", "num_bits": sorted(set(recipe.num_bits))}
+    else:
+        block |= {"name": "neural", "num_values": sorted(set(recipe.num_values))}
+    ours = FeedbackBlock.model_validate(block)
+    others = tuple(block for block in experiment.feedback if block.name != ours.name)
     return experiment.model_copy(update={"feedback": (*others, ours)})
 
 
-def _measured(number: int, recipe: CsiRecipe, weights: Path, workers: int | None) -> dict[str, Any]:
+def _measured(number: int, recipe: CsiRecipe | DelayAngleRecipe, weights: Path, workers: int | None) -> dict[str, Any]:
     """Figures with their intervals, as plain values."""
     part = recipe.evaluate[number]
     experiment = _with_weights(load(part.experiment, part.changes), weights, recipe)
@@ -65,8 +70,11 @@ def _measured(number: int, recipe: CsiRecipe, weights: Path, workers: int | None
 
 def card_text(card: dict[str, Any]) -> str:
     """The card as Markdown."""
-    training, base = card["training"], card["base"]
+    training = card["training"]
     drops = training["csi_drops"]
+    of_kind = _of_refinement(card) if "base" in card else _of_coder(card)
+    payload = "scalar quantisation with levels 1/8, 3/8, 5/8 and 7/8, " if "base" in card else "scalar quantisation, "
+    part = "a codebook's report is part of the payload." if "base" in card else "reports are coded to a fixed payload."
     lines = [
         f"# {card['name']}",
         "",
@@ -78,15 +86,11 @@ def card_text(card: dict[str, Any]) -> str:
         f"| SHA-256 | `{card['sha256']}` |",
         f"| architecture | `{json.dumps(card['architecture'])}` |",
         f"| parameters | {card['parameters']:,} |",
-        *([] if "pair" not in card else [f"| trained alone, for the latents of | `{card['pair']}` |"]),
-        f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
-        f"{base['num_units']} PMI units |",
+        *of_kind[:-1],
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "
         f"again and "
         f"again: {training['samples_seen']:,} in {training['steps']:,} steps, seed {training['seed']} |",
-        f"| SGCS of {drops['num_held_out']} held-out drops with {training['held_out_values']} latents | "
-        + ", ".join(f"{value} after {step} steps" for step, value in training["held_out_sgcs"].items())
-        + " |",
+        of_kind[-1],
         f"| training time | {training['seconds']:,} s and {training['seconds_for_drops']:,} s for the drops, "
         f"{training['threads']} thread(s), torch {training['torch']} |",
         "",
@@ -96,18 +100,14 @@ def card_text(card: dict[str, Any]) -> str:
         "",
         "Followed: one layer's eigenvectors of subbands as input and SGCS as the measure (by the true channel), "
         "32 ports "
-        "and 4 receive antennas, 52 PRBs in 13 subbands, 80 % of the users indoors, scalar quantisation with "
-        "levels 1/8, "
-        "3/8, 5/8 and 7/8, payload counted in bits, an enhanced type II report and the eigenvectors without "
-        "quantisation "
-        "as references.",
+        f"and 4 receive antennas, 52 PRBs in 13 subbands, 80 % of the users indoors, {payload}payload counted in "
+        "bits, an enhanced type II report and the eigenvectors without quantisation as references.",
         "",
         "Not followed: the channel is one sector of a cell whose users are drawn by themselves (no system "
         "simulation, no "
         "scheduling); users are all at the same speed; channel knowledge is ideal unless the experiment says "
         "otherwise; "
-        "the model is trained for one antenna layout and one number of subbands; a codebook's report is part of the "
-        "payload.",
+        f"the model is trained for one antenna layout and one number of subbands; {part}",
     ]
     if card.get("limits"):
         lines += ["", "## Limits", "", *[f"- {limit}" for limit in card["limits"]]]
@@ -122,6 +122,33 @@ def card_text(card: dict[str, Any]) -> str:
             for row in measured["rows"]
         ]
     return "\n".join([*lines, ""])
+
+
+def _of_refinement(card: dict[str, Any]) -> list[str]:
+    """Rows of the card's head for a model over a codebook."""
+    training, base = card["training"], card["base"]
+    return [
+        *([] if "pair" not in card else [f"| trained alone, for the latents of | `{card['pair']}` |"]),
+        f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
+        f"{base['num_units']} PMI units |",
+        f"| SGCS of {training['csi_drops']['num_held_out']} held-out drops with {training['held_out_values']} latents"
+        " | " + ", ".join(f"{value} after {step} steps" for step, value in training["held_out_sgcs"].items()) + " |",
+    ]
+
+
+def _of_coder(card: dict[str, Any]) -> list[str]:
+    """The same for a delay-angle model."""
+    training, layout = card["training"], card["layout"]
+    held_out = training["csi_drops"]["num_held_out"]
+    return [
+        f"| codes | precoders of ({layout['n1']}, {layout['n2']}) ports in {layout['num_units']} PMI units |",
+        f"| bits and SGCS of {held_out} held-out drops, by step of the quantiser, before the choice by cost | "
+        + ", ".join(
+            f"{row['bits']:.1f} and {row['sgcs']:.4f} at {row['quantiser_step']:.2f} after {row['step']:.0f} steps"
+            for row in training["held_out"]
+        )
+        + " |",
+    ]
 
 
 def _cell(value: list[float], sign: str = "") -> str:

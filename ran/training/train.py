@@ -29,9 +29,11 @@ from ran.sim.files import write_text
 from ran.training.beam_recipe import BeamRecipe
 from ran.training.catalogue import load_recipe, replayed_recipe
 from ran.training.csi_recipe import CsiRecipe
+from ran.training.delay_angle_recipe import DelayAngleRecipe
 from ran.training.flops import convolution_flops
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.loop import Trainer
+from ran.training.prediction_recipe import PredictionRecipe
 from ran.training.processes import Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import data_provenance, slot_source
@@ -128,7 +130,7 @@ def run_recipe(
 
 
 def _train(
-    recipe: Recipe | BeamRecipe | CsiRecipe,
+    recipe: Recipe | BeamRecipe | CsiRecipe | DelayAngleRecipe | PredictionRecipe,
     kind: Kind,
     model: nn.Module,
     processes: Processes,
@@ -198,7 +200,7 @@ def _measure(weights: Path, recipe: Recipe, workers: int | None) -> None:
     measure(weights, recipe, workers)
 
 
-def _kind_of(recipe: Recipe | BeamRecipe | CsiRecipe) -> Kind:
+def _kind_of(recipe: Recipe | BeamRecipe | CsiRecipe | DelayAngleRecipe | PredictionRecipe) -> Kind:
     if isinstance(recipe, BeamRecipe):
         from ran.training.beam_train import BEAMS  # not for those who train receivers
 
@@ -207,6 +209,14 @@ def _kind_of(recipe: Recipe | BeamRecipe | CsiRecipe) -> Kind:
         from ran.training.csi_train import CSI
 
         return CSI
+    if isinstance(recipe, DelayAngleRecipe):
+        from ran.training.delay_angle_train import DELAY_ANGLE
+
+        return DELAY_ANGLE
+    if isinstance(recipe, PredictionRecipe):
+        from ran.training.prediction_train import PREDICTION
+
+        return PREDICTION
     return Kind(_check, build_model, Trainer, write_weights, _measure, "slots")
 
 
@@ -285,7 +295,7 @@ def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
         )
 
 
-def _claim(out: Path, recipe: Recipe | BeamRecipe | CsiRecipe) -> None:
+def _claim(out: Path, recipe: Recipe | BeamRecipe | CsiRecipe | DelayAngleRecipe | PredictionRecipe) -> None:
     """Make the folder this recipe's, or refuse it."""
     text = dump(recipe.model_dump(mode="json"))
     path = out / "recipe.yaml"

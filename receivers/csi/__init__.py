@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from receivers.csi.channel_prediction import LEAST_TIMES, ChannelPrediction, autoregressive
+from receivers.csi.delay_angle_coder import STEPS, DelayAngleCoder
+from receivers.csi.delay_angle_model import DelayAngleModel
+from receivers.csi.learned_predictor import LearnedPredictor
 from receivers.csi.neural import CSI_ARCHITECTURES, NeuralCoder, indices_of, pair_of
 from receivers.csi.prediction import LinearPredictor, doppler_weights, hold_last, predicted_channel
 from receivers.csi.refinement import Refinement
@@ -11,11 +15,18 @@ from receivers.csi.transform import TransformCoder
 
 __all__ = [
     "CSI_ARCHITECTURES",
+    "LEAST_TIMES",
+    "STEPS",
+    "ChannelPrediction",
+    "DelayAngleCoder",
+    "DelayAngleModel",
+    "LearnedPredictor",
     "LinearPredictor",
     "NeuralCoder",
     "Refinement",
     "SparseCoder",
     "TransformCoder",
+    "autoregressive",
     "doppler_weights",
     "gcs",
     "hold_last",

@@ -9,12 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from receivers.csi.channel_prediction import ChannelPrediction
+from receivers.csi.delay_angle_model import DelayAngleModel
 from receivers.csi.refinement import Refinement
 from receivers.errors import bad_value
 from receivers.neural.weights import Weights, load_weights
 
-#: Architectures of two-sided models by the name that model cards and recipes use.
-CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {"refinement": Refinement}
+#: Architectures of models for CSI by the name that model cards and recipes use.
+CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {
+    "refinement": Refinement,
+    "delay-angle": DelayAngleModel,
+    "channel-prediction": ChannelPrediction,
+}
 
 
 def pair_of(card: Mapping[str, Any]) -> str:

@@ -50,7 +50,10 @@ def documented(page):
 @pytest.mark.parametrize("kind", KINDS)
 def test_as_many_keys_are_documented_as_exist(kind):
     schema = KINDS[kind].model().model_json_schema()
-    sweeps, recipes = ("experiment", "adaptation", "beams", "csi"), ("recipe", "beam-recipe", "csi-recipe")
+    sweeps, recipes = (
+        ("experiment", "adaptation", "beams", "csi"),
+        ("recipe", "beam-recipe", "csi-recipe", "delay-angle-recipe", "prediction-recipe"),
+    )
     also = ["sweep"] if kind in sweeps else ["base"] if kind in recipes else []
     exist = sorted([*schema_paths(schema, schema.get("$defs", {})), *also])
     assert sorted(documented(kind_page(kind))) == exist
@@ -59,10 +62,11 @@ def test_as_many_keys_are_documented_as_exist(kind):
 
 @pytest.mark.parametrize("registry", ["channels", "impairments", "receivers", "beam-predictors", "csi-feedback"])
 def test_as_many_options_are_documented_as_exist(registry):
+    of_study = ["predictor", "predictor_weights"] if registry == "csi-feedback" else []
     exist = [
         f"{name}.{option}"
         for name, cls in registries()[registry].items()
-        for option in [*inspect.signature(cls).parameters, *(["predictor"] if registry == "csi-feedback" else [])]
+        for option in [*inspect.signature(cls).parameters, *of_study]
         if (registry, option) != ("csi-feedback", "experiment")
     ]
     assert documented(registry_page(registry)) == exist

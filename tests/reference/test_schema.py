@@ -49,11 +49,14 @@ def test_every_experiment_that_ships_fits(experiments):
 
 
 def test_every_recipe_that_ships_fits():
-    checked = {kind: validator(kind) for kind in ("recipe", "beam-recipe", "csi-recipe")}
+    checked = {kind: validator(kind) for kind in KINDS if kind.endswith("recipe")}
     folder = ROOT / "ran/training/recipes"
     for name in recipe_names():
         values = read_mapping(folder / f"{name}.yaml")
-        kind = "beam-recipe" if "worlds" in values else "csi-recipe" if "csi_drops" in values else "recipe"
+        named = {"worlds": "beam-recipe", "prediction_drops": "prediction-recipe", "csi_drops": "csi-recipe"}
+        kind = next((kind for key, kind in named.items() if key in values), "recipe")
+        if values.get("model", {}).get("name") == "delay-angle":
+            kind = "delay-angle-recipe"
         assert [error.message for error in checked[kind].iter_errors(values)] == [], name
 
 

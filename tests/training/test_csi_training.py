@@ -252,7 +252,7 @@ def test_shipped_recipes_of_csi_are_sound():
         check(recipe)
 
 
-@pytest.mark.parametrize("name", sorted(shipped_weights("csi")))
+@pytest.mark.parametrize("name", sorted(name for name, card in shipped_weights("csi").items() if "base" in card))
 def test_shipped_weights_load_and_their_cards_are_complete(name):
     card = shipped_weights("csi")[name]
     path = card_path(name)

@@ -33,7 +33,7 @@ def _priority_order(config: EnhancedTypeTwo, taps: Sequence[Sequence[int]]) -> n
     return np.stack([layer, tap, i], 1)[np.argsort(priority, kind="stable")]
 
 
-def _tap_number(config: EnhancedTypeTwo, taps: Sequence[int], start: int) -> int:
+def tap_set_number(config: EnhancedTypeTwo, taps: Sequence[int], start: int) -> int:
     """i_1,6,l. Taps other than 0 as places from 1 on: directly, or in the window of 2 M taps."""
     size = 2 * len(taps) if config.has_window else config.num_units
     places = sorted(
@@ -42,14 +42,14 @@ def _tap_number(config: EnhancedTypeTwo, taps: Sequence[int], start: int) -> int
     return rank_of([place - 1 for place in places[1:]], size - 1)
 
 
-def _taps_of(config: EnhancedTypeTwo, number: int, count: int, start: int) -> tuple[int, ...]:
+def tap_set(config: EnhancedTypeTwo, number: int, count: int, start: int) -> tuple[int, ...]:
     size = 2 * count if config.has_window else config.num_units
     places = [place + 1 for place in set_of(number, count - 1, size - 1)]
     beyond = config.num_units - size
     return (0, *(n if not config.has_window or n <= start + size - 1 else n + beyond for n in places))
 
 
-def _split(count: int, num_nonzero: int, rank: int) -> tuple[int, int]:
+def group_split(count: int, num_nonzero: int, rank: int) -> tuple[int, int]:
     """How many elements of the bitmap, and of i_2,4 and i_2,5, are in group 1."""
     return count - num_nonzero // 2, max(0, ceil(num_nonzero / 2) - rank)
 
@@ -84,26 +84,28 @@ def write_report(pmi: EnhancedPmi, cqi: CqiFields | None = None) -> Report:
         window = 2 * config.num_taps(rank)
         part2.append(Field("i_1,5", pmi.start % window, width_of(window)))
     part2 += [
-        Field(f"i_1,6,{layer + 1}", _tap_number(config, taps, pmi.start), width_of(config.num_tap_sets(rank)))
+        Field(f"i_1,6,{layer + 1}", tap_set_number(config, taps, pmi.start), width_of(config.num_tap_sets(rank)))
         for layer, taps in enumerate(pmi.taps)
     ]
     order = _priority_order(config, pmi.taps)
     reported = [tuple(e) for e in order if pmi.bitmap[tuple(e)] and not (e[1] == 0 and e[2] == pmi.strongest[e[0]])]
-    of_map, of_values = _split(len(order), pmi.num_nonzero, rank)
-    part2 += _elements("i_1,7", pmi.bitmap, order[:of_map], 1)
+    of_map, of_values = group_split(len(order), pmi.num_nonzero, rank)
+    part2 += element_fields("i_1,7", pmi.bitmap, order[:of_map], 1)
     part2 += [
         Field(f"i_2,3,{layer + 1}", int(pmi.k1[layer, 1 - place // config.num_beams]), 4)
         for layer, place in enumerate(pmi.strongest)
     ]
-    part2 += _elements("i_2,4", pmi.k2, reported[:of_values], 3)
-    part2 += _elements("i_2,5", pmi.c, reported[:of_values], 4)
-    part2 += _elements("i_1,7", pmi.bitmap, order[of_map:], 1)
-    part2 += _elements("i_2,4", pmi.k2, reported[of_values:], 3)
-    part2 += _elements("i_2,5", pmi.c, reported[of_values:], 4)
+    part2 += element_fields("i_2,4", pmi.k2, reported[:of_values], 3)
+    part2 += element_fields("i_2,5", pmi.c, reported[:of_values], 4)
+    part2 += element_fields("i_1,7", pmi.bitmap, order[of_map:], 1)
+    part2 += element_fields("i_2,4", pmi.k2, reported[of_values:], 3)
+    part2 += element_fields("i_2,5", pmi.c, reported[of_values:], 4)
     return Report(tuple(part1), tuple(part2))
 
 
-def _elements(name: str, values: np.ndarray, order: Sequence[Sequence[int]] | np.ndarray, width: int) -> list[Field]:
+def element_fields(
+    name: str, values: np.ndarray, order: Sequence[Sequence[int]] | np.ndarray, width: int
+) -> list[Field]:
     return [Field(f"{name},{e[0] + 1} (i {e[2]}, f {e[1]})", int(values[tuple(e)]), width) for e in order]
 
 
@@ -140,11 +142,11 @@ def read_report(
         start -= window if start else 0
     tap_sets = config.num_tap_sets(rank)
     taps = tuple(
-        _taps_of(config, body.take(f"i_1,6,{layer + 1}", width_of(tap_sets), tap_sets), num_taps, start)
+        tap_set(config, body.take(f"i_1,6,{layer + 1}", width_of(tap_sets), tap_sets), num_taps, start)
         for layer in range(rank)
     )
     order = _priority_order(config, taps)
-    of_map, of_values = _split(len(order), num_nonzero, rank)
+    of_map, of_values = group_split(len(order), num_nonzero, rank)
     shape = (rank, num_taps, two_l)
     bitmap, k2, c = np.zeros(shape, bool), np.zeros(shape, int), np.zeros(shape, int)
     for element in order[:of_map]:

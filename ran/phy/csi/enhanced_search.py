@@ -54,7 +54,7 @@ def search(v: np.ndarray, config: EnhancedTypeTwo) -> EnhancedPmi:
     for layer in range(rank):
         tap = np.unravel_index(np.abs(taps_of(a[layer])).argmax(), a.shape[1:])[0]
         a[layer] *= np.exp(-2j * np.pi * tap * np.arange(config.num_units) / config.num_units)[:, None]
-    start = _window(a, config, num_taps)
+    start = window_of(a, config, num_taps)
     allowed = np.arange(config.num_units)
     if config.has_window:
         allowed = (start + np.arange(2 * num_taps)) % config.num_units
@@ -65,12 +65,12 @@ def search(v: np.ndarray, config: EnhancedTypeTwo) -> EnhancedPmi:
         chosen.append(values)
     b = np.stack(chosen)
     strongest = tuple(int(np.abs(values[0]).argmax()) for values in b)
-    bitmap = _bitmap(b, strongest, config)
-    k1, k2, c = _quantised(b, bitmap, strongest, config)
+    bitmap = nonzero_bitmap(b, strongest, config)
+    k1, k2, c = quantised(b, bitmap, strongest, config)
     return EnhancedPmi(config, q, beams, tuple(taps), start, bitmap, strongest, k1, k2, c)
 
 
-def _window(a: np.ndarray, config: EnhancedTypeTwo, num_taps: int) -> int:
+def window_of(a: np.ndarray, config: EnhancedTypeTwo, num_taps: int) -> int:
     """M_initial whose window of 2 M taps holds the most power."""
     if not config.has_window:
         return 0
@@ -96,7 +96,7 @@ def _layer(a: np.ndarray, allowed: np.ndarray, num_taps: int) -> tuple[np.ndarra
     return tap_set, b
 
 
-def _bitmap(b: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo) -> np.ndarray:
+def nonzero_bitmap(b: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo) -> np.ndarray:
     """The strongest coefficients of every layer, so many as are allowed; none that the quantiser would make larger."""
     size = np.abs(b)
     for layer, place in enumerate(strongest):
@@ -119,7 +119,7 @@ def _bitmap(b: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo) 
     return bitmap.reshape(b.shape)
 
 
-def _quantised(
+def quantised(
     b: np.ndarray, bitmap: np.ndarray, strongest: tuple[int, ...], config: EnhancedTypeTwo
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """k1 [layers, 2], k2 and c [layers, M, 2 L]; the amplitude of the weaker polarisation is that of the least

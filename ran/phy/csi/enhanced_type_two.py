@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from math import ceil, comb
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,8 +14,10 @@ from ran.errors import InputError, bad_value
 from ran.phy.csi.port_layout import orthogonal_beams, oversampling
 
 CLAUSE = "TS 38.214 §5.2.2.2.5"
-#: paramCombination-r16 -> L, p for 1 and 2 layers, p for 3 and 4 layers, beta (TS 38.214 table 5.2.2.2.5-1).
-_COMBINATIONS: dict[int, tuple[int, Fraction, Fraction | None, Fraction]] = {
+#: Values of paramCombination -> L, p for 1 and 2 layers, p for 3 and 4 layers, beta.
+Combinations = dict[int, tuple[int, Fraction, Fraction | None, Fraction]]
+#: paramCombination-r16 (TS 38.214 table 5.2.2.2.5-1).
+_COMBINATIONS: Combinations = {
     1: (2, Fraction(1, 4), Fraction(1, 8), Fraction(1, 4)),
     2: (2, Fraction(1, 4), Fraction(1, 8), Fraction(1, 2)),
     3: (4, Fraction(1, 4), Fraction(1, 8), Fraction(1, 4)),
@@ -41,6 +44,12 @@ class EnhancedTypeTwo:
     `InputError` for what the clause does not allow.
     """
 
+    clause: ClassVar[str] = CLAUSE
+    parameter: ClassVar[str] = "paramCombination-r16"
+    combinations: ClassVar[Combinations] = _COMBINATIONS
+    #: The highest combination with 4 ports.
+    of_four_ports: ClassVar[int] = 2
+
     n1: int
     n2: int
     num_units: int
@@ -50,21 +59,25 @@ class EnhancedTypeTwo:
 
     def __post_init__(self) -> None:
         oversampling(self.n1, self.n2)
-        if self.combination not in _COMBINATIONS:
-            raise bad_value("paramCombination-r16", self.combination, "1 to 8 (TS 38.214 table 5.2.2.2.5-1)")
-        highest = 2 if self.num_ports == 4 else 8 if self.num_ports >= 32 and self.per_subband == 1 else 6
+        if self.combination not in self.combinations:
+            last = len(self.combinations)
+            raise bad_value(self.parameter, self.combination, f"1 to {last} ({self.clause})")
+        # the last two have six beams and no rank above 2
+        last = len(self.combinations)
+        wide = self.num_ports >= 32 and self.per_subband == 1
+        highest = self.of_four_ports if self.num_ports == 4 else last if wide else last - 2
         if self.combination > highest:
             raise bad_value(
-                "paramCombination-r16",
+                self.parameter,
                 self.combination,
-                f"1 to {highest} with {self.num_ports} ports and R = {self.per_subband} ({CLAUSE})",
+                f"1 to {highest} with {self.num_ports} ports and R = {self.per_subband} ({self.clause})",
             )
         if self.per_subband not in (1, 2):
-            raise bad_value("numberOfPMI-SubbandsPerCQI-Subband", self.per_subband, f"1, 2 ({CLAUSE})")
-        most = 2 if self.combination >= 7 else 4
+            raise bad_value("numberOfPMI-SubbandsPerCQI-Subband", self.per_subband, f"1, 2 ({self.clause})")
+        most = 2 if self.combination > last - 2 else 4
         if not 1 <= self.max_rank <= most:
             raise bad_value(
-                "max_rank", self.max_rank, f"1 to {most} with paramCombination {self.combination} ({CLAUSE})"
+                "max_rank", self.max_rank, f"1 to {most} with paramCombination {self.combination} ({self.clause})"
             )
         if not 1 <= self.num_units <= 19 * self.per_subband:
             raise bad_value("num_units", self.num_units, f"1 to {19 * self.per_subband} with R = {self.per_subband}")
@@ -76,20 +89,25 @@ class EnhancedTypeTwo:
     @property
     def num_beams(self) -> int:
         """L."""
-        return _COMBINATIONS[self.combination][0]
+        return self.combinations[self.combination][0]
 
     def num_taps(self, rank: int) -> int:
         """M of a rank."""
-        _, low, high, _ = _COMBINATIONS[self.combination]
+        _, low, high, _ = self.combinations[self.combination]
         share = low if rank <= 2 else high
         if share is None or not 1 <= rank <= self.max_rank:
-            raise bad_value("rank", rank, f"1 to {self.max_rank} ({CLAUSE})")
+            raise bad_value("rank", rank, f"1 to {self.max_rank} ({self.clause})")
         return ceil(share * Fraction(self.num_units, self.per_subband))
 
     @property
     def most_per_layer(self) -> int:
         """K0: the most non-zero coefficients of a layer; all layers together have at most twice as many."""
-        return ceil(_COMBINATIONS[self.combination][3] * 2 * self.num_beams * self.num_taps(1))
+        return ceil(self.combinations[self.combination][3] * 2 * self.num_beams * self.num_taps(1) * self.num_shifts)
+
+    @property
+    def num_shifts(self) -> int:
+        """Q, Doppler shifts of a coefficient's beam and tap; 1 in this codebook."""
+        return 1
 
     @property
     def has_window(self) -> bool:

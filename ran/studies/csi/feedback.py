@@ -17,7 +17,7 @@ from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.world import CsiWorld
-from receivers.csi import NeuralCoder, SparseCoder, TransformCoder
+from receivers.csi import STEPS, DelayAngleCoder, NeuralCoder, SparseCoder, TransformCoder
 from receivers.csi.refinement import plain_attention
 
 Say = Callable[[str], None]
@@ -308,10 +308,77 @@ class NeuralFeedback(Feedback):
         return self.coder.fingerprint
 
 
+class DelayAngleFeedback(Feedback):
+    """A trained delay-angle model: reports of a fixed number of bits, without a codebook.
+
+    weights: a shipped name, or a .safetensors file. num_bits: of a layer.
+    """
+
+    name = "delay-angle"
+    varied = "num_bits"
+
+    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", num_bits: int = 140) -> None:
+        try:
+            self.coder = DelayAngleCoder(weights, num_bits)
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        panel, band = experiment.panel, experiment.band
+        own = {"n1": panel.n1, "n2": panel.n2, "num_units": len(band.units), "per_subband": band.per_subband}
+        for key, value in own.items():
+            if (made := self.coder.card["layout"][key]) != value:
+                raise bad_value(f"weights {weights}: {key}", value, f"{made}, what the model was made for")
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        reports = self.coder.encode(flat_of(wanted))
+        bits = np.full(len(wanted), reports.shape[1] * wanted.shape[1], np.int64)
+        return self.coder.decode(reports).numpy().reshape(wanted.shape), bits
+
+    def cost(self) -> dict[str, int]:
+        """Of the decoder all networks once; of the encoder as often as it tries a step of the quantiser."""
+        model = self.coder.model
+        coefficients = model.num_units * 2 * model.shape[0] * model.shape[1]
+        flops = [
+            2 * coefficients * sum(layer.weight.numel() for layer in (part.enter, part.middle, part.leave))
+            for part in (model.contexts, model.restoration)
+        ]
+        parameters = sum(p.numel() for p in model.parameters())
+        tries = self.coder.num_tries
+        return {
+            "encoder_flops": (tries + 1) * flops[0] + tries * flops[1],
+            "encoder_parameters": parameters,
+            "decoder_flops": sum(flops),
+            "decoder_parameters": parameters,
+        }
+
+    def fingerprint(self) -> str | None:
+        return self.coder.fingerprint
+
+
+class VariableDelayAngleFeedback(DelayAngleFeedback):
+    """A trained delay-angle model with the same step of the quantiser for all: reports of lengths of their own.
+
+    weights: a shipped name, or a .safetensors file. step: over the norm of a subband's precoder; smaller is more bits.
+    """
+
+    name = "delay-angle-variable"
+    varied = "step"
+
+    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", step: float = 0.28) -> None:
+        super().__init__(experiment, weights)
+        if not STEPS[0] <= step <= STEPS[-1]:
+            raise bad_value("step", step, f"{STEPS[0]:g} to {STEPS[-1]:.3g}")
+        self.step = step
+
+    def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
+        reports = self.coder.encode_at(flat_of(wanted), self.step)
+        bits = np.array([len(report) for report in reports], np.int64).reshape(wanted.shape[:2]).sum(1)
+        return self.coder.decode_at(reports, self.step).numpy().reshape(wanted.shape), bits
+
+
 FEEDBACK: dict[str, type[Feedback]] = {
     cls.name: cls
     for cls in (
         Ideal, TypeOneFeedback, TypeTwoFeedback, EnhancedTypeTwoFeedback, TransformFeedback, SparseFeedback,
-        NeuralFeedback,
+        NeuralFeedback, DelayAngleFeedback, VariableDelayAngleFeedback,
     )
 }  # fmt: skip

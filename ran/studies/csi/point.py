@@ -8,20 +8,32 @@ from typing import Any
 import numpy as np
 import torch
 
-from ran.errors import bad_value, unknown_name
+from ran.errors import InputError, bad_value, unknown_name
 from ran.link.catalogue import construct
 from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
 from ran.studies.csi.feedback import FEEDBACK, Feedback, Say, flat_of
 from ran.studies.csi.world import CsiWorld, precoders
-from receivers.csi import LinearPredictor, doppler_weights, hold_last, predicted_channel
+from receivers.csi import (
+    LEAST_TIMES,
+    LearnedPredictor,
+    LinearPredictor,
+    autoregressive,
+    doppler_weights,
+    hold_last,
+    predicted_channel,
+)
 
 #: Least part of the power that the filter over channels takes for error.
 _GUARD = 1e-3
-#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or a filter over channels that
-#: knows the speed of the user.
-PREDICTORS = ("hold", "linear", "wiener")
+#: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or over channels a filter that
+#: knows the speed of the user, an autoregressive one and a learned one, which do not know it.
+PREDICTORS = ("hold", "linear", "wiener", "autoregressive", "learned")
+#: Those that predict one period ahead.
+_ONE_PERIOD = ("autoregressive", "learned")
+#: Weights of `learned` where the block names none.
+WEIGHTS = "csi-prediction"
 
 
 @dataclass
@@ -34,6 +46,7 @@ class Point:
     feedback: Feedback
     predictor: str
     linear: LinearPredictor | None = None
+    learned: LearnedPredictor | None = None
 
     @property
     def title(self) -> str:
@@ -53,7 +66,8 @@ class Point:
             key: value for key, value in self.block.items() if key not in ("weights", "decoder") or fingerprint is None
         }
         fit = experiment.num_fit_drops if self.needs_fit else 0
-        return {**block, "predictor": self.predictor, "fingerprint": fingerprint, "num_fit_drops": fit}
+        found = {**block, "predictor": self.predictor, "fingerprint": fingerprint, "num_fit_drops": fit}
+        return found if self.learned is None else {**found, "predictor_fingerprint": self.learned.fingerprint}
 
     def prepare(self, world: CsiWorld, say: Say) -> None:
         """Fit what is fitted, or take it from the cache."""
@@ -82,6 +96,10 @@ class Point:
             noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
             weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
             return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
+        if self.predictor == "autoregressive":
+            return precoders(autoregressive(known), e.band.units, e.num_layers)[0]
+        if self.learned is not None:
+            return precoders(self.learned(known), e.band.units, e.num_layers)[0]
         flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
         found = hold_last(flat) if self.linear is None else self.linear(flat)
         return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
@@ -111,13 +129,41 @@ def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedba
         raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
     if predictor == "linear" and experiment.num_fit_drops < 2:
         raise bad_value("num_fit_drops", experiment.num_fit_drops, "2 or more with predictor linear, which is fitted")
+    learned = _learned(experiment, predictor, options, path)
     given = options.get(cls.varied) if cls.varied else None
     values = given if isinstance(given, list | tuple) else [given]
     found = []
     for value in values:
         own = dict(options) if value is None else {**options, str(cls.varied): value}
         feedback: Feedback = construct(cls, own, path, {"experiment": experiment})
-        found.append(Point(block.title, value, own, feedback, predictor))
+        found.append(Point(block.title, value, own, feedback, predictor, learned=learned))
+    return found
+
+
+def _learned(experiment: CsiExperiment, predictor: str, options: dict[str, Any], path: str) -> LearnedPredictor | None:
+    """The learned predictor of a block, whose option is taken out of `options`; None for other predictors."""
+    weights = options.pop("predictor_weights", None)
+    timing = experiment.timing
+    if predictor in _ONE_PERIOD and timing.ahead_ms != timing.period_ms:
+        raise bad_value("timing.ahead_ms", timing.ahead_ms, f"{timing.period_ms:g}, the period, with {predictor}")
+    if predictor == "autoregressive" and timing.num_observed < LEAST_TIMES:
+        raise bad_value("timing.num_observed", timing.num_observed, f"{LEAST_TIMES} or more with {predictor}")
+    if predictor != "learned":
+        if weights is not None:
+            raise bad_value(f"{path}.predictor_weights", weights, "none, or predictor: learned")
+        return None
+    try:
+        found = LearnedPredictor(str(weights or WEIGHTS))
+    except ValueError as error:
+        raise InputError(f"{path}.predictor_weights: {error}") from None
+    panel = experiment.panel
+    for what, given, made in (
+        ("timing.num_observed", timing.num_observed, found.model.num_times),
+        ("timing.period_ms", timing.period_ms, found.card["timing"]["period_ms"]),
+        ("panel.n1, panel.n2", (panel.n1, panel.n2), found.model.shape),
+    ):
+        if given != made:
+            raise bad_value(what, given, f"{made}, what the predictor {found.card['name']} was made for")
     return found
 
 

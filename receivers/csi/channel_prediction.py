@@ -1,0 +1,139 @@
+"""Prediction of the channel one period after the last of several estimates: autoregressive, and learned.
+
+Both work on what one user saw, without its speed.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from receivers.errors import bad_value
+
+#: Coefficients of the autoregressive filter, and the times that it needs for them.
+_ORDER = 4
+LEAST_TIMES = _ORDER + 1
+#: Part of the power that the autoregressive filter takes for error.
+_LOADING = 1e-3
+#: Orders and loadings of the autoregressive filters that the network mixes; with the first alone it begins.
+_FILTERS = ((_ORDER, _LOADING), (_ORDER, 3e-2), (2, _LOADING))
+#: Lags of the autocorrelations that the network sees.
+_LAGS = 6
+
+
+def autoregressive(h: np.ndarray, order: int = _ORDER) -> np.ndarray:
+    """The next channel by an autoregressive filter, one for all antennas and frequencies of a user.
+
+    h complex [batch, num_times, ...] at equal distances in time; order: 1 to num_times - 1. The coefficients are those
+    of the least squared error over the user's own history (the covariance method, S. M. Kay, Modern Spectral
+    Estimation, 1988, §7.3), with a small part of the power on the diagonal. Returns [batch, ...].
+    """
+    num_times = h.shape[1]
+    if not 1 <= order < num_times:
+        raise bad_value("order", order, f"1 to {num_times - 1}, below the number of times")
+    x = torch.from_numpy(np.ascontiguousarray(h.reshape(len(h), num_times, -1)))
+    weights = _filter_weights(x, order, _LOADING).numpy()
+    return np.asarray(np.einsum("nt,nt...->n...", weights, h))
+
+
+def _filter_weights(x: Tensor, order: int, loading: float) -> Tensor:
+    """Weights of all times, of the type of x [batch, num_times]; x complex [batch, num_times, ...]."""
+    flat = x.flatten(2).to(torch.complex128)
+    products = flat.conj() @ flat.transpose(1, 2)
+    num_times = x.shape[1]
+    rows = torch.arange(order, num_times)
+    past = rows[:, None] - 1 - torch.arange(order)
+    covariance = products[:, past[:, :, None], past[:, None, :]].sum(1)
+    cross = products[:, past, rows[:, None]].sum(1)
+    power = covariance.diagonal(dim1=1, dim2=2).real.mean(1)
+    loaded = covariance + loading * power[:, None, None] * torch.eye(order)
+    found = torch.linalg.solve(loaded, cross[..., None])[..., 0]
+    weights = torch.zeros(x.shape[:2], dtype=found.dtype)
+    weights[:, num_times - 1 - torch.arange(order)] = found
+    return weights.to(x.dtype)
+
+
+class ChannelPrediction(nn.Module):
+    """Filters over time for every beam and delay, chosen by a network from the autocorrelations seen there.
+
+    num_times: estimates that are seen. n1, n2: layout of the base station's ports. width: of the network.
+
+    A beam and delay holds few paths, whose Doppler shifts are close together: its channel turns at a rate of its own,
+    also where that is faster than the estimates come. The network sees how fast the correlation falls after that
+    rotation is undone, not the phases, and answers with the weights of a filter over the rotated estimates, and of
+    what autoregressive filters of the user predict there. Before training it is such a filter.
+    """
+
+    num_features = 4 * _LAGS
+
+    def __init__(self, num_times: int = 10, n1: int = 8, n2: int = 2, width: int = 64) -> None:
+        super().__init__()
+        if num_times <= _LAGS:
+            raise bad_value("num_times", num_times, f"{_LAGS + 1} or more")
+        self.num_times, self.shape = num_times, (n1, n2)
+        self.layers = nn.Sequential(nn.Linear(self.num_features, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
+        self.leave = nn.Linear(width, 2 * (num_times + len(_FILTERS)))
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+        with torch.no_grad():
+            self.leave.bias[num_times] = 1.0
+
+    def forward(self, h: Tensor) -> Tensor:
+        """The next channel, complex64 [batch, num_rx_ant, num_ports, num_prb], of [batch, num_times, ...]."""
+        if h.ndim != 5 or h.shape[1] != self.num_times or h.shape[3] != 2 * self.shape[0] * self.shape[1]:
+            raise bad_value(
+                "h",
+                tuple(h.shape),
+                f"[batch, {self.num_times}, num_rx_ant, {2 * self.shape[0] * self.shape[1]}, num_prb]",
+            )
+        x = self.to_places(h)
+        return self.from_places(self.predicted(x))
+
+    def to_places(self, h: Tensor) -> Tensor:
+        """Channels [batch, ..., num_rx_ant, num_ports, num_prb] over beams and delays: [batch, ..., num_rx_ant * 2,
+        n1, n2, num_prb]."""
+        fields = torch.fft.fftn(h.unflatten(-2, (2, *self.shape)), dim=(-3, -2, -1), norm="ortho")
+        return fields.flatten(-5, -4)
+
+    def from_places(self, x: Tensor) -> Tensor:
+        """The inverse of `to_places`."""
+        fields = torch.fft.ifftn(x, dim=(-3, -2, -1), norm="ortho")
+        return fields.unflatten(-4, (-1, 2)).flatten(-4, -2)
+
+    def predicted(self, x: Tensor) -> Tensor:
+        """The next coefficients over beams and delays; x [batch, num_times, num_rx_ant * 2, n1, n2, num_prb]."""
+        with torch.no_grad():
+            power = x.abs().square().mean((1, 2))
+            lags = torch.stack([(x[:, lag:] * x[:, :-lag].conj()).mean((1, 2)) for lag in range(1, _LAGS + 1)], -1)
+            features, turn = self._features(power, lags)
+            times = torch.arange(self.num_times, device=x.device) - (self.num_times - 1)
+            # [batch, time, 1, n1, n2, delay]
+            rotation = torch.polar(torch.ones_like(turn), turn)[:, None]
+            shape = (1, -1, *(1,) * (rotation.ndim - 2))
+            still = x * (rotation.conj() ** times.reshape(shape))[:, :, None]
+            filters = [_filter_weights(x, order, loading) for order, loading in _FILTERS]
+            predictions = torch.stack([torch.einsum("nt,nt...->n...", weights, x) for weights in filters], 1)
+        real, imaginary = self.leave(self.layers(features)).chunk(2, -1)
+        weights = torch.complex(real, imaginary).movedim(-1, 1)[:, :, None]
+        count = self.num_times
+        return (weights[:, :count] * still).sum(1) * rotation + (weights[:, count:] * predictions).sum(1)
+
+    def _features(self, power: Tensor, lags: Tensor) -> tuple[Tensor, Tensor]:
+        """Features [batch, n1, n2, delay, num_features] and the rotation of a period [batch, n1, n2, delay]."""
+        overall = power.mean((1, 2, 3), keepdim=True)
+        own = lags / (power + 1e-6 * overall)[..., None]
+        around = _around(lags) / (_around(power[..., None]) + 1e-6 * overall[..., None])
+        whole = (lags.mean((1, 2, 3), keepdim=True) / overall[..., None]).expand_as(own)
+        turn = around[..., 0].angle()
+        undone = torch.polar(torch.ones_like(turn), -turn)[..., None] ** torch.arange(1, _LAGS + 1, device=turn.device)
+        strength = torch.log(power / overall + 1e-4)[..., None]
+        own, around = own * undone, around * undone
+        features = [own.real, around.real, around.imag, whole.abs()[..., :-1], 0.3 * strength]
+        return torch.cat(features, -1), turn
+
+
+def _around(x: Tensor) -> Tensor:
+    """Sums with the places next to each, over columns of beams and over delays; [batch, n1, n2, delay, values]."""
+    x = x + x.roll(1, 1) + x.roll(-1, 1)
+    return x + x.roll(1, 3) + x.roll(-1, 3)

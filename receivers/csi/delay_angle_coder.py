@@ -1,0 +1,295 @@
+"""Reports of a delay-angle model, of a fixed number of bits or of a common step of the quantiser, and the way back."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from receivers.csi.arithmetic import ArithmeticDecoder, ArithmeticEncoder, frequencies
+from receivers.csi.delay_angle import Sparse, enter, leave, num_rotations
+from receivers.csi.delay_angle_model import DelayAngleModel
+from receivers.csi.entropy_model import LARGEST
+from receivers.csi.frame import unit_norm
+from receivers.csi.neural import CSI_ARCHITECTURES
+from receivers.csi.similarity import sgcs
+from receivers.errors import bad_value
+from receivers.neural.weights import load_weights
+
+#: Steps of the quantiser that a report may name, over the norm of a unit's precoder.
+STEPS = 0.1 * 2.0 ** (np.arange(31) / 8)
+_STEP_BITS = 5
+#: In the place of a step: nothing but the strongest coefficient is reported, without any code.
+_ALONE = len(STEPS)
+#: Of a bit, what it may cost in squared error over the step's square.
+_WEIGHT = 0.09
+#: With this a step an eighth of an octave smaller nearly always takes fewer bits.
+_HIGHEST = 0.25
+#: A lower price than this wastes bits on what the step does not resolve.
+_LEAST = 0.03
+#: Lengths of reports of a common step are multiples of so many bits.
+_UNIT = 16
+#: Bits that the arithmetic coder may need above the sum of its symbols' information.
+_SPARE = 3
+
+
+class DelayAngleCoder:
+    """Precoders of one layer as reports of `num_bits` bits.
+
+    weights: a name that the package ships, or a path to a .safetensors file with its card beside it. `ValueError` for
+    others, or for fewer bits than a report's head has with some to spare.
+
+    The report: step of the quantiser, rotation of the beams, place of the strongest coefficient, then the arithmetic
+    code, with zeros to the end. Both sides compute probabilities in double precision and round them to 16 bits, so that
+    machines agree.
+    """
+
+    def __init__(self, weights: str, num_bits: int) -> None:
+        loaded = load_weights(weights, "csi")
+        model = loaded.model(weights, CSI_ARCHITECTURES)
+        if not isinstance(model, DelayAngleModel):
+            raise bad_value("weights", weights, "a model of the architecture 'delay-angle'")
+        self.card, self.fingerprint, self.num_bits = loaded.card, loaded.fingerprint, num_bits
+        self._serve(model)
+        if not self.num_head_bits + _SPARE <= num_bits <= 4096:
+            raise bad_value("num_bits", num_bits, f"{self.num_head_bits + _SPARE} to 4096")
+
+    @classmethod
+    def of(cls, model: DelayAngleModel, num_bits: int) -> DelayAngleCoder:
+        """The coder of a model that was not loaded from a file."""
+        found = cls.__new__(cls)
+        found.card, found.fingerprint, found.num_bits = {}, "", num_bits
+        found._serve(model)
+        return found
+
+    def _serve(self, model: DelayAngleModel) -> None:
+        self.shape = model.shape
+        self.model = copy.deepcopy(model).double().eval()
+
+    @property
+    def _widths(self) -> tuple[int, int, int]:
+        """Bits of the step, of the rotation and of the place of the strongest coefficient."""
+        rotation, place = num_rotations(self.shape), 2 * self.shape[0] * self.shape[1]
+        return _STEP_BITS, (rotation - 1).bit_length(), (place - 1).bit_length()
+
+    @property
+    def num_head_bits(self) -> int:
+        """Bits before the arithmetic code."""
+        return sum(self._widths)
+
+    @property
+    def num_tries(self) -> int:
+        """Quantisations of an encoder."""
+        return _STEP_BITS + 6
+
+    @torch.no_grad()
+    def encode(self, v: Tensor) -> np.ndarray:
+        """Reports, uint8 [batch, num_bits]; v complex64 [batch, num_units, num_ports] of unit norm."""
+        framed = self._framed(v)
+        step, k = self._fitted(framed.x.to(torch.complex128))
+        number = np.where(step > 0, np.searchsorted(STEPS, step), _ALONE)
+        return self._reports(framed, number, k, step, self.num_bits)
+
+    @torch.no_grad()
+    def encode_at(self, v: Tensor, step: float) -> list[np.ndarray]:
+        """Reports of a common step of the quantiser and of lengths of their own, which their first field says in the
+        place of the step: uint8 [16, 32, ... or 512 bits] each."""
+        framed = self._framed(v)
+        x = framed.x.to(torch.complex128)
+        search = _Search(self.model, x)
+        steps, price = np.full(len(x), step), np.full(len(x), _WEIGHT)
+        needed = search.bits_at(steps, price) + self.num_head_bits + _SPARE
+        longest = _UNIT << _STEP_BITS
+        size = np.clip(_UNIT * np.rint(needed / _UNIT), 2 * _UNIT, longest)
+        search.most = size - self.num_head_bits - _SPARE
+        # the lowest price of bits with which the length that is nearest is enough
+        low, top = np.full(len(x), _LEAST), np.full(len(x), _HIGHEST)
+        for _ in range(4):
+            weight = (low + top) / 2
+            fits = search.try_with(steps, weight)
+            top, low = np.where(fits, weight, top), np.where(fits, low, weight)
+        # where none is, the next
+        missing = search.step == 0
+        size = np.where(missing, np.clip(_UNIT * np.ceil(needed / _UNIT), 2 * _UNIT, longest), size)
+        search.most = np.where(missing, size - self.num_head_bits - _SPARE, -1)
+        search.try_with(steps, price)
+        size = np.where(search.step > 0, size, _UNIT).astype(int)
+        reports = self._reports(framed, size // _UNIT - 1, search.k, search.step, int(size.max()))
+        return [report[:count] for report, count in zip(reports, size, strict=True)]
+
+    def _framed(self, v: Tensor) -> Sparse:
+        if v.ndim != 3 or v.shape[1] != self.model.num_units:
+            raise bad_value("v", tuple(v.shape), f"[batch, {self.model.num_units}, num_ports]")
+        return enter(v, self.shape)
+
+    def _reports(self, framed: Sparse, first: np.ndarray, k: Tensor, step: np.ndarray, num_bits: int) -> np.ndarray:
+        """Bits of fields and codes, zeros to the end. first: value of the first field. step: 0 where there is no
+        code."""
+        reports, at = np.zeros((len(k), num_bits), np.uint8), 0
+        for value, width in zip((first, framed.rotation.numpy(), framed.place.numpy()), self._widths, strict=True):
+            reports[:, at : at + width] = (value[:, None] >> np.arange(width - 1, -1, -1)) & 1
+            at += width
+        coded = np.flatnonzero(step > 0)
+        for row, code in zip(coded, self._written(k[coded], step[coded]), strict=True):
+            reports[row, at : at + len(code)] = code
+        return reports
+
+    def _fitted(self, x: Tensor) -> tuple[np.ndarray, Tensor]:
+        """Of every sample the step and the indices with which its report is best and short enough."""
+        search = _Search(self.model, x)
+        search.most = np.full(len(x), float(self.num_bits - self.num_head_bits - _SPARE))
+        first, high = np.zeros(len(x), int), np.full(len(x), len(STEPS) - 1)
+        for _ in range(_STEP_BITS):
+            middle = (first + high) // 2
+            fits = search.bits_at(STEPS[middle], np.full(len(x), _WEIGHT)) <= search.most
+            high, first = np.where(fits, middle, high), np.where(fits, first, np.minimum(middle + 1, high))
+        search.try_with(STEPS[high], np.full(len(x), _WEIGHT))
+        # what is left of the bits: a lower price of bits, or a smaller step at a higher one
+        for offset, (least, highest), rounds in ((0, (0.0, _WEIGHT), 2), (-1, (_WEIGHT, _HIGHEST), 3)):
+            low, top = np.full(len(x), least), np.full(len(x), highest)
+            steps = STEPS[np.maximum(high + offset, 0)]
+            for _ in range(rounds):
+                weight = (low + top) / 2
+                fits = search.try_with(steps, weight)
+                top, low = np.where(fits, weight, top), np.where(fits, low, weight)
+        return search.step, search.k
+
+    def _written(self, k: Tensor, step: np.ndarray) -> list[list[int]]:
+        """Arithmetic codes of indices."""
+        encoders = [ArithmeticEncoder() for _ in k]
+        known, size, steps = torch.zeros_like(k), torch.zeros_like(k.real), torch.from_numpy(step)
+        for at in self.model.contexts.steps():
+            tables = _Tables(*self.model.contexts.mixture(known, size, steps, *at))
+            wanted = k[:, at[0], at[1], at[2]].numpy()
+            first, second = wanted.real.astype(int) + LARGEST, wanted.imag.astype(int) + LARGEST
+            real, imaginary = tables.real(), tables.imaginary(first)
+            for row, encoder in enumerate(encoders):
+                for column in range(wanted.shape[1]):
+                    encoder.put(real[row, column].tolist(), int(first[row, column]))
+                    encoder.put(imaginary[row, column].tolist(), int(second[row, column]))
+            known[:, at[0], at[1], at[2]] = k[:, at[0], at[1], at[2]]
+            size[:, at[0], at[1], at[2]] = torch.log1p(k[:, at[0], at[1], at[2]].abs())
+        return [encoder.bits() for encoder in encoders]
+
+    @torch.no_grad()
+    def decode(self, bits: np.ndarray) -> Tensor:
+        """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
+        if bits.ndim != 2 or bits.shape[1] != self.num_bits:
+            raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits")
+        number = self._field(bits, 0)
+        step = np.where(number < _ALONE, STEPS[np.minimum(number, _ALONE - 1)], 0.0)
+        return self._decoded(bits, step)
+
+    @torch.no_grad()
+    def decode_at(self, reports: Sequence[np.ndarray], step: float) -> Tensor:
+        """What reports of `encode_at` say. `ValueError` for one whose length is not what its first field says."""
+        longest = max((len(report) for report in reports), default=0)
+        bits = np.zeros((len(reports), longest), np.uint8)
+        for row, report in enumerate(reports):
+            bits[row, : len(report)] = report
+        said = _UNIT * (self._field(bits, 0) + 1) if longest >= _UNIT else np.full(len(reports), _UNIT)
+        for report, size in zip(reports, said, strict=True):
+            if len(report) != size:
+                raise bad_value("report", len(report), f"{size} bits, as its first field says")
+        return self._decoded(bits, np.where(said > _UNIT, step, 0.0))
+
+    def _field(self, bits: np.ndarray, number: int) -> np.ndarray:
+        """A field of the head, int64 [batch]."""
+        at, width = sum(self._widths[:number]), self._widths[number]
+        return bits[:, at : at + width].astype(np.int64) @ (1 << np.arange(width - 1, -1, -1))
+
+    def _decoded(self, bits: np.ndarray, step: np.ndarray) -> Tensor:
+        k = torch.zeros(len(bits), self.model.num_units, 2 * self.shape[1], self.shape[0], dtype=torch.complex128)
+        k[:, 0, 0, 0] = 1
+        coded, used = np.flatnonzero(step > 0), torch.from_numpy(np.where(step > 0, step, STEPS[-1]))
+        k[coded] = self._read(bits[coded, self.num_head_bits :], step[coded])
+        x = self.model.restoration(k, used).to(torch.complex64)
+        rotation, place = (torch.from_numpy(self._field(bits, number)) for number in (1, 2))
+        return unit_norm(leave(x, rotation, place, self.shape))
+
+    def _read(self, codes: np.ndarray, step: np.ndarray) -> Tensor:
+        """Indices of arithmetic codes."""
+        shape = (len(codes), self.model.num_units, 2 * self.shape[1], self.shape[0])
+        decoders = [ArithmeticDecoder(code.tolist()) for code in codes]
+        k, steps = torch.zeros(shape, dtype=torch.complex128), torch.from_numpy(step)
+        size = torch.zeros(shape, dtype=torch.float64)
+        for at in self.model.contexts.steps():
+            tables = _Tables(*self.model.contexts.mixture(k, size, steps, *at))
+            real = tables.real()
+            first, second = np.zeros(real.shape[:2], int), np.zeros(real.shape[:2], int)
+            for column in range(real.shape[1]):
+                for row, decoder in enumerate(decoders):
+                    first[row, column] = decoder.take(real[row, column])
+                imaginary = tables.imaginary(first, slice(column, column + 1))
+                for row, decoder in enumerate(decoders):
+                    second[row, column] = decoder.take(imaginary[row, 0])
+            found = torch.complex(
+                torch.from_numpy(first - LARGEST).double(), torch.from_numpy(second - LARGEST).double()
+            )
+            k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = found, torch.log1p(found.abs())
+        return k
+
+
+class _Search:
+    """Indices of samples x that are best of what was tried, and short enough.
+
+    most [batch]: bits. best [batch]: their similarity. step [batch]: of the quantiser, 0 where nothing has fitted.
+    """
+
+    def __init__(self, model: DelayAngleModel, x: Tensor) -> None:
+        self._model, self._x = model, x
+        self.most = np.zeros(len(x))
+        self.best, self.step, self.k = np.full(len(x), -1.0), np.zeros(len(x)), torch.zeros_like(x)
+
+    def _tried(self, step: np.ndarray, weight: np.ndarray) -> tuple[Tensor, np.ndarray]:
+        steps = torch.from_numpy(step)
+        _, turned = self._model.quantised(self._x, steps)
+        k, bits = self._model.chosen(turned, steps, torch.from_numpy(weight))
+        return k, bits.numpy()
+
+    def bits_at(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Bits of a step and a price of bits."""
+        return self._tried(step, weight)[1]
+
+    def try_with(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Whether it fits; it is kept where it is better than what is there."""
+        found, bits = self._tried(step, weight)
+        worth = _similarity(self._x, self._model.restoration(found, torch.from_numpy(step))).numpy()
+        fits = bits <= self.most
+        better = (worth > self.best) & fits
+        self.best, self.step = np.where(better, worth, self.best), np.where(better, step, self.step)
+        self.k = torch.where(torch.from_numpy(better)[:, None, None, None], found, self.k)
+        return np.asarray(fits)
+
+
+class _Tables:
+    """Cumulative frequencies of both parts of the coefficients of a step: of the real part, and of the imaginary part
+    when the real part is known."""
+
+    def __init__(self, weights: Tensor, scales: Tensor, mean: Tensor) -> None:
+        edges = np.concatenate([[-np.inf], np.arange(-LARGEST, LARGEST) + 0.5, [np.inf]])
+        self._weights, scale = weights.exp().numpy(), scales.numpy()[..., None]
+        # of every component [batch, columns, components, indices]
+        self._real, self._imaginary = (
+            np.diff(0.5 * (1 + np.tanh((edges - part.numpy()[..., None, None]) / (2 * scale))), axis=-1)
+            for part in (mean.real, mean.imag)
+        )
+
+    def real(self) -> np.ndarray:
+        """int64 [batch, columns, indices + 1]."""
+        return frequencies((self._weights[..., None] * self._real).sum(-2))
+
+    def imaginary(self, real: np.ndarray, columns: slice = slice(None)) -> np.ndarray:
+        """With the places of the real parts, int [batch, columns]."""
+        known = np.take_along_axis(self._real[:, columns], real[:, columns, None, None], -1)[..., 0]
+        weights = self._weights[:, columns] * np.maximum(known, 1e-300)
+        return frequencies((weights[..., None] * self._imaginary[:, columns]).sum(-2))
+
+
+def _similarity(x: Tensor, y: Tensor) -> Tensor:
+    """SGCS of coefficients over delays, mean over units, [batch]."""
+    over = [torch.fft.ifft(values, dim=1, norm="ortho").flatten(2) for values in (x, y)]
+    return sgcs(over[0], over[1]).mean(-1)

@@ -1,0 +1,89 @@
+"""A learned coder of precoders: quantised coefficients over delays and beams, whose probabilities a network knows.
+
+Codebooks spend as many bits on every coefficient that they report. Here a uniform quantiser with a wide zero makes
+whole numbers, a network that has seen many channels says how likely each is after those before it, and an arithmetic
+coder writes them: a large coefficient next to a large one costs little, and nothing where nothing is to be expected
+costs next to nothing. A second network restores coefficients from the numbers.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from receivers.csi.delay_angle import agreeing
+from receivers.csi.entropy_model import LARGEST, ContextModel, Restoration, bits_of
+from receivers.errors import bad_value
+
+#: A value is rounded up from so much above a whole number; a half would be rounding.
+_DEADZONE = 0.64
+#: Rounds in which phases of units, which nobody sees, are turned to what the quantiser makes of them.
+_ROUNDS = 2
+
+
+class DelayAngleModel(nn.Module):
+    """Probabilities of quantised coefficients, and their restoration.
+
+    num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks.
+    """
+
+    def __init__(
+        self, num_units: int = 13, n1: int = 8, n2: int = 2, width: int = 80, restoration_width: int = 48
+    ) -> None:
+        super().__init__()
+        for name, value in (("num_units", num_units), ("n1", n1), ("n2", n2), ("width", width)):
+            if value < 1:
+                raise bad_value(name, value, "1 or more")
+        self.num_units, self.shape = num_units, (n1, n2)
+        self.contexts = ContextModel(num_units, n1, n2, width)
+        self.restoration = Restoration(num_units, n1, n2, restoration_width)
+
+    @staticmethod
+    def quantised(x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices of the quantiser, complex of whole numbers, and x with the phases of units that they agree with.
+
+        x complex [batch, num_units, 2 n2, n1]; step [batch].
+        """
+        size = step.to(x.real.dtype)[:, None, None, None]
+        k = _dead(x, size)
+        for _ in range(_ROUNDS - 1):
+            x = agreeing(x, k)
+            k = _dead(x, size)
+        return k, x
+
+    @torch.no_grad()
+    def chosen(self, x: Tensor, step: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Indices chosen one after the other for the least squared error, over the step's square, plus `weight` times
+        the bits; and these bits, [batch]. weight [batch]."""
+        k, size = torch.zeros_like(x), torch.zeros_like(x.real)
+        u = x / step.to(x.real.dtype)[:, None, None, None]
+        bits = torch.zeros_like(step)
+        for at in self.contexts.steps():
+            weights, scales, mean = self.contexts.mixture(k, size, step, *at)
+            wanted = u[:, at[0], at[1], at[2]]
+            options = _options(wanted)
+            costs = bits_of(
+                options, weights[..., None, :], scales[..., None, :].expand(*options.shape, -1), mean[..., None]
+            )
+            best = ((options - wanted[..., None]).abs().square() + weight[:, None, None] * costs).argmin(
+                -1, keepdim=True
+            )
+            taken = options.gather(-1, best)[..., 0]
+            bits += costs.gather(-1, best)[..., 0].sum(1)
+            k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = taken, torch.log1p(taken.abs())
+        return k, bits
+
+
+def _dead(x: Tensor, step: Tensor) -> Tensor:
+    def one(part: Tensor) -> Tensor:
+        return torch.sign(part) * torch.floor(part.abs() / step + 1 - _DEADZONE).clamp(max=LARGEST)
+
+    return torch.complex(one(x.real), one(x.imag))
+
+
+def _options(u: Tensor) -> Tensor:
+    """Indices that a value may get: each part rounded or one less, and 0; complex [..., 5]."""
+    near = [part.round().clamp(-LARGEST, LARGEST) for part in (u.real, u.imag)]
+    less = [torch.sign(part) * (part.abs() - 1).clamp(min=0) for part in near]
+    pairs = [(near[0], near[1]), (near[0], less[1]), (less[0], near[1]), (less[0], less[1])]
+    return torch.stack([*(torch.complex(*pair) for pair in pairs), torch.zeros_like(u)], -1)

@@ -1,0 +1,215 @@
+"""Probabilities of quantised delay-beam coefficients from those before them, and what the decoder makes of them."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+#: Components of the mixture of logistic distributions of a coefficient.
+_COMPONENTS = 3
+#: log scales of the components before training, in steps of the quantiser.
+_SCALES = (-2.0, -0.7, 0.7)
+#: Largest index of the quantiser; larger values are set to it.
+LARGEST = 40
+
+
+def delay_order(num_units: int) -> list[int]:
+    """Delays in the order in which they are coded: 0, -1, 1, -2, 2, ..., -1 being the last of the circle."""
+    return sorted(range(num_units), key=lambda d: min(2 * d, 2 * (num_units - d) - 1) if d else 0)
+
+
+class ContextModel(nn.Module):
+    """Distributions of the coefficients of a step, given all that were coded before.
+
+    num_units: delays. n1, n2: layout. width: of the network.
+
+    A step is every second column of a delay, polarisation and row. The network sees amplitudes only. The mean of a
+    coefficient is a linear prediction from coefficients coded before, with complex weights that the network gives, so
+    that a phase common to all of them changes nothing.
+    """
+
+    num_neighbours = 7
+    num_features = 27
+
+    def __init__(self, num_units: int, n1: int, n2: int, width: int) -> None:
+        super().__init__()
+        self.num_units, self.n1, self.groups = num_units, n1, 2 * n2
+        self.order = delay_order(num_units)
+        self.enter = nn.Linear(self.num_features, width)
+        self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
+        self.middle = nn.Linear(width, width)
+        self.leave = nn.Linear(width, 2 * _COMPONENTS + 2 * self.num_neighbours)
+        with torch.no_grad():
+            self.leave.weight.mul_(0.1)
+            self.leave.bias.zero_()
+            self.leave.bias[_COMPONENTS : 2 * _COMPONENTS] = torch.tensor(_SCALES)
+
+    def steps(self) -> list[tuple[int, int, slice]]:
+        """Delay, group and columns of every step of coding."""
+        halves = [slice(0, None, 2), *([slice(1, None, 2)] if self.n1 > 1 else [])]
+        return [(delay, group, half) for delay in self.order for group in range(self.groups) for half in halves]
+
+    @torch.no_grad()
+    def context(
+        self, k: Tensor, size: Tensor, step: Tensor, delay: int, group: int, columns: slice
+    ) -> tuple[Tensor, Tensor]:
+        """What is known at a step: features [batch, columns, num_features], neighbours complex [batch, columns,
+        num_neighbours].
+
+        k complex [batch, num_units, groups, n1]: indices of the quantiser, 0 where nothing is coded yet. size: log(1 +
+        |k|). step [batch]: of the quantiser.
+        """
+        n, half = self.num_units, self.groups // 2
+        inward = -1 if 2 * delay <= n else 1
+        d1, d2, mirrored = (delay + inward) % n, (delay + 2 * inward) % n, -delay % n
+        partner = (group + half) % self.groups
+        beside = group - group % half + (group % half + 1) % half
+        nothing, none = torch.zeros_like(size[:, 0, 0]), torch.zeros_like(k[:, 0, 0])
+        if delay:
+            inside, beyond, opposite = size[:, d1], size[:, d2], size[:, mirrored]
+            inside_k, beyond_k, opposite_k = k[:, d1], k[:, d2, group], k[:, mirrored, group]
+        else:
+            inside, beyond, opposite = (torch.zeros_like(size[:, 0]) for _ in range(3))
+            inside_k, beyond_k, opposite_k = torch.zeros_like(k[:, 0]), none, none
+        here, here_k, column = size[:, delay], k[:, delay], size.sum(1)
+        before = here[:, :group].sum(1) if group else nothing
+        own = here[:, group]
+
+        def whole(x: Tensor) -> Tensor:
+            return x.flatten(1).sum(1, keepdim=True).expand_as(nothing)
+
+        features = [
+            *_around(inside[:, group]),
+            beyond[:, group],
+            opposite[:, group],
+            inside.sum(1),
+            inside[:, partner],
+            *_around(before),
+            here[:, partner] if partner < group else nothing,
+            here[:, beside] if beside < group else nothing,
+            *_around(own)[1:],
+            *_around(column[:, group]),
+            column[:, partner],
+            column.sum(1),
+            whole(before),
+            *(0.3 * whole(x) for x in (here, inside, beyond, opposite)),
+            0.1 * whole(size),
+            torch.log(step)[:, None].expand_as(nothing),
+            torch.full_like(nothing, float(group == 0 and delay == 0)),
+        ]
+        neighbours = [
+            inside_k[:, group],
+            beyond_k,
+            opposite_k,
+            _in_proportion(here_k[:, partner], inside_k[:, group], inside_k[:, partner]) if partner < group else none,
+            _in_proportion(here_k[:, beside], inside_k[:, group], inside_k[:, beside]) if beside < group else none,
+            *_around(here_k[:, group])[1:],
+        ]
+        return torch.stack(features, -1)[:, columns], torch.stack(neighbours, -1)[:, columns]
+
+    def mixture(
+        self, k: Tensor, size: Tensor, step: Tensor, delay: int, group: int, columns: slice
+    ) -> tuple[Tensor, ...]:
+        """The distribution of every coefficient of a step: log weights and scales [batch, columns, components], means
+        complex [batch, columns]."""
+        features, neighbours = self.context(k, size, step, delay, group, columns)
+        return self._mixture(features, neighbours, self.place[delay, group, columns])
+
+    def _mixture(self, features: Tensor, neighbours: Tensor, place: Tensor) -> tuple[Tensor, ...]:
+        hidden = F.gelu(self.enter(features) + place)
+        hidden = hidden + F.gelu(self.middle(hidden))
+        logits, scales, gates = self.leave(hidden).split((_COMPONENTS, _COMPONENTS, 2 * self.num_neighbours), dim=-1)
+        gates = torch.complex(*gates.chunk(2, -1))
+        mean = (gates * neighbours).sum(-1)
+        return torch.log_softmax(logits, -1), torch.exp(scales.clamp(-4, 3)), mean
+
+    def bits(self, k: Tensor, step: Tensor) -> Tensor:
+        """Bits that coding takes, float [batch]; k complex [batch, num_units, groups, n1], of whole numbers."""
+        size = torch.log1p(k.abs())
+        known_k, known_size = torch.zeros_like(k), torch.zeros_like(size)
+        found: list[list[Tensor]] = [[], [], [], []]
+        for at in self.steps():
+            features, neighbours = self.context(known_k, known_size, step, *at)
+            known_k[:, at[0], at[1], at[2]] = k[:, at[0], at[1], at[2]]
+            known_size[:, at[0], at[1], at[2]] = size[:, at[0], at[1], at[2]]
+            for values, value in zip(
+                found, (features, neighbours, self.place[at], k[:, at[0], at[1], at[2]]), strict=True
+            ):
+                values.append(value)
+        features, neighbours = (torch.cat(values, 1) for values in found[:2])
+        wanted = torch.cat(found[3], 1)
+        weights, scales, mean = self._mixture(features, neighbours, torch.cat(found[2]))
+        return bits_of(wanted, weights, scales, mean).sum(1)
+
+
+def _in_proportion(a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+    """a b / c where c is not 0, and else 0."""
+    return a * b * c.conj() / c.abs().square().clamp(min=1)
+
+
+def bits_of(k: Tensor, weights: Tensor, scales: Tensor, mean: Tensor) -> Tensor:
+    """-log2 of the probabilities of indices k, complex [...], by their mixtures."""
+    log_p = log_probability(k.real, mean.real, scales) + log_probability(k.imag, mean.imag, scales)
+    return -torch.logsumexp(weights + log_p, -1) / math.log(2)
+
+
+def _around(x: Tensor) -> list[Tensor]:
+    """Columns, and those to their left and right; beams are a circle."""
+    return [x, x.roll(1, -1), x.roll(-1, -1)]
+
+
+def log_probability(index: Tensor, mean: Tensor, scales: Tensor) -> Tensor:
+    """log P of an index by every component, [..., components]: its step of a logistic distribution."""
+    low = (index[..., None] - 0.5 - mean[..., None]) / scales
+    high = (index[..., None] + 0.5 - mean[..., None]) / scales
+    # of a logistic distribution: F(b) - F(a) = (1 - exp(a - b)) F(b) (1 - F(a)), stable far out
+    inside = torch.log1p(-torch.exp(low - high))
+    return inside + F.logsigmoid(high) + F.logsigmoid(-low)
+
+
+class Restoration(nn.Module):
+    """Coefficients from their indices: what a small network makes of amplitudes around, as gains of indices around.
+
+    Beside the index itself come those of the delays and columns next to it.
+    """
+
+    num_neighbours = 5
+    num_features = 16
+
+    def __init__(self, num_units: int, n1: int, n2: int, width: int) -> None:
+        super().__init__()
+        self.groups = 2 * n2
+        self.enter = nn.Linear(self.num_features, width)
+        self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
+        self.middle = nn.Linear(width, width)
+        self.leave = nn.Linear(width, 2 * self.num_neighbours)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
+
+    def forward(self, k: Tensor, step: Tensor) -> Tensor:
+        """Coefficients, complex [batch, num_units, groups, n1], of indices of the same shape; step [batch]."""
+        size = torch.log1p(k.abs())
+        partner = size.roll(self.groups // 2, 2)
+        column, row = size.sum(1, keepdim=True).expand_as(size), size.sum((2, 3), keepdim=True).expand_as(size)
+        features = [
+            size,
+            (k.abs() > 0).to(size.dtype),
+            *(size.roll(shift, 1) for shift in (-2, -1, 1, 2)),
+            *(size.roll(shift, 3) for shift in (-1, 1)),
+            partner,
+            *(partner.roll(shift, 1) for shift in (-1, 1)),
+            size.sum(2, keepdim=True).expand_as(size),
+            column,
+            0.3 * row,
+            0.1 * size.sum((1, 2, 3), keepdim=True).expand_as(size),
+            torch.log(step)[:, None, None, None].expand_as(size),
+        ]
+        hidden = F.gelu(self.enter(torch.stack(features, -1)) + self.place)
+        hidden = hidden + F.gelu(self.middle(hidden))
+        gates = torch.complex(*self.leave(hidden).chunk(2, -1))
+        around = [k, k.roll(1, 1), k.roll(-1, 1), k.roll(1, 3), k.roll(-1, 3)]
+        found = k + (gates * torch.stack(around, -1)).sum(-1)
+        return found * step.to(found.dtype)[:, None, None, None]
