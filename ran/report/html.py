@@ -16,6 +16,7 @@ from ran.report.budget import budget_figures, budget_plot, budget_view
 from ran.report.curves import curves, run_labels
 from ran.report.facts import figure_caption, link_facts, receiver_words
 from ran.report.figures import PAGE, Form, Picture, as_file, data_address
+from ran.report.floor import floors
 from ran.report.harq import harq_plot
 from ran.report.palette import swatch
 from ran.report.picture import bler_plot, throughput_plot
@@ -143,6 +144,7 @@ def _run_view(run: RunResults, label: str, swatches: dict[str, str], esn0_less_e
         "reference": next((row.receiver for row in rows if row.is_reference), None),
         "genie": next((row.receiver for row in rows if row.is_genie), None),
         "findings": findings(rows, _word(run)),
+        "floors": floors(run),
         "swatches": swatches,
         "notes": reasons(rows),
         "has_crossings": has_crossings(rows),
