@@ -110,7 +110,7 @@ def _page(runs: Sequence[RunResults], pictures: dict[str, Picture], esn0_less_eb
         ],
         # A reader without JavaScript gets the same curves as pictures.
         pictures=pictures,
-        files=_files(runs),
+        files=run_tables(LabelledRun.of(runs)),
         figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown), **budget_figures(runs)},
         axis=runs[0].experiment.point_axis,
         caption=figure_caption(runs),
@@ -122,9 +122,8 @@ def _page(runs: Sequence[RunResults], pictures: dict[str, Picture], esn0_less_eb
     )
 
 
-def _files(runs: Sequence[RunResults]) -> list[tuple[str, str, str]]:
-    """Label, file name and address of the tables that the page lets people save."""
-    labelled = LabelledRun.of(runs)
+def run_tables(labelled: Sequence[LabelledRun]) -> list[tuple[str, str, str]]:
+    """Label, file name and address of the tables that a page lets people save."""
     return [
         ("LaTeX", "table.tex", data_address(latex_table(labelled).encode(), "application/x-tex")),
         ("CSV", "curves.csv", data_address(tidy_csv(labelled).encode(), "text/csv")),

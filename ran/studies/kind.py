@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ran.errors import InputError
+from ran.report.study_paper import StudyPaper
 from ran.stats import Estimate, Notation
 from ran.studies.folder import JobsFound
 from ran.studies.job import MissingResult, Results
@@ -29,7 +30,7 @@ class StudyKind:
 
     name: `JobStudy.kind` of its studies. study: the jobs of an experiment or request. results: what a report is made
     from, of `JobStudy.described` and the results of its jobs; `KeyError` where some are missing. write: all files of
-    the report into a folder; returns the page.
+    the report into a folder; returns the page. paper: what `ran report --paper` writes of the results.
 
     Only of studies whose experiments are files, which may hold a block `sweep`: rows, shown: figures of the results,
     and those that the page of a sweep shows: name, title and how it is written.
@@ -39,6 +40,7 @@ class StudyKind:
     study: Callable[[Any, JobListener], JobStudy]
     results: Callable[[Mapping[str, Any], Results], Any]
     write: Callable[[Any, Path], Path]
+    paper: Callable[[Any], StudyPaper]
     rows: Callable[[Any], Sequence[Row]] = lambda results: ()
     shown: Sequence[tuple[str, str, Notation]] = ()
 

@@ -161,3 +161,13 @@ def test_every_package_is_named_to_contributors():
     packages = [path.parent for path in [*ROOT.glob("ran/*/__init__.py"), *ROOT.glob("ran/studies/*/__init__.py")]]
     names = [str(path.relative_to(ROOT)) for path in packages if path.name != "studies"]
     assert [name for name in names if name not in text] == []
+
+
+def test_files_that_pages_show_are_as_they_are():
+    """Lines of a file that a page shows with its name are in the file, in that order."""
+    shown = 0
+    for page in PAGES:
+        for name, text in re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', page.read_text(), re.DOTALL):
+            assert text in (ROOT / name).read_text(), (page.name, name)
+            shown += 1
+    assert shown

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ran.stats import Notation
 from ran.studies.adaptation.page import Results, results_of, write_results
+from ran.studies.adaptation.paper import paper
 from ran.studies.adaptation.run import KIND, table_study
 from ran.studies.kind import Row, StudyKind
 
@@ -24,6 +25,7 @@ STUDY = StudyKind(
     table_study,
     results_of,
     write_results,
+    paper,
     rows,
     (
         ("throughput_mbps", "Mbit/s", Notation(2)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ran.stats import Notation
 from ran.studies.beams.outcome_jobs import KIND, BeamRequest
 from ran.studies.beams.page import write_results
+from ran.studies.beams.paper import paper
 from ran.studies.beams.run import BeamResults, results_of
 from ran.studies.kind import Row, StudyKind
 
@@ -23,6 +24,7 @@ STUDY = StudyKind(
     lambda experiment, listener: BeamRequest(experiment).study(),
     results_of,
     write_results,
+    paper,
     rows,
     (
         ("top1", "Top-1 %", Notation(1, scale=100)),

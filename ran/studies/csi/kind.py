@@ -5,6 +5,7 @@ from __future__ import annotations
 from ran.stats import Estimate, Notation, student_mean
 from ran.studies.csi.feedback_jobs import KIND, CsiRequest
 from ran.studies.csi.page import write_results
+from ran.studies.csi.paper import paper
 from ran.studies.csi.run import CsiResults, results_of
 from ran.studies.kind import Row, StudyKind
 
@@ -25,6 +26,7 @@ STUDY = StudyKind(
     lambda experiment, listener: CsiRequest(experiment).study(),
     results_of,
     write_results,
+    paper,
     rows,
     (("bits", "bits", Notation(0)), ("sgcs", "SGCS", Notation(4)), ("gcs", "GCS", Notation(4))),
 )

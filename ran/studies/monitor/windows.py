@@ -16,8 +16,8 @@ WINDOW = 20
 #: What is looked for, with what its score counts.
 DETECTORS = {
     "inputs": "share of the sampled slots that are unlike the training",
-    "calibration": "bits per coded bit that LLRs claim and do not hold",
-    "worse": "slots lost that the reference receives, less those the other way round, and claims without ground",
+    "calibration": "bits per coded bit by which LLRs are overconfident",
+    "worse": "slots that the reference receives and the network loses, less the reverse, plus overconfidence",
 }
 #: Ends of ranges that are none.
 NO_BOUND = 1e9

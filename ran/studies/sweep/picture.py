@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style
+from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style, tick_values
 from ran.report.palette import color_of
 from ran.report.summary import TARGET_BLERS
 from ran.stats import percent
@@ -49,7 +49,9 @@ def over_key(rows: Sequence[Row], axis: tuple[str, str, str], form: Form = PAGE)
                 _over(panel, [row for row in here if row.receiver == receiver], key, places, color, marker, dashed)
             panel.set_title(escape_math(other or key), fontsize="small")
             panel.set_xlabel(escape_math(key))
-            if not is_number:
+            if is_number:
+                tick_values(panel, list(places.values()), 0.12)
+            else:
                 panel.set_xticks(list(places.values()), list(places))
             panel.grid(True)
         for panel in panels[:: form.panels]:
