@@ -131,7 +131,7 @@ def table(results: Results) -> Table:
         if o.mode == loop:
             receiver = f"{o.receiver} (genie)" if o.receiver in results.genies else o.receiver
             figures = _MBPS.text(o.throughput_mbps), _PERCENT.text(o.bler), _GAIN.text(results.gain(o))
-            lines.append([receiver, f"{o.esn0_db:g}".replace("-", "−"), *figures])
+            lines.append([receiver, _at(o.esn0_db), *figures])
     gain = f"gain over {results.reference} [%]" if results.reference else "gain [%]"
     columns = ["receiver", "Es/N0 [dB]", "throughput [Mbit/s]", "BLER [%]", gain]
     return Table(columns, lines, note=f"{loop}; 95 % intervals over series")
@@ -148,7 +148,7 @@ def findings(results: Results) -> list[str]:
             continue
         for mode in (ENVELOPE, best_loop(results.outcomes)):
             own = [o for o in results.outcomes if (o.receiver, o.mode) == (receiver, mode)]
-            gains = [(f"{o.esn0_db:g} dB", results.gain(o)) for o in own]
+            gains = [(f"{_at(o.esn0_db)} dB", results.gain(o)) for o in own]
             what = f"throughput of {'the envelope' if mode == ENVELOPE else mode}"
             sentences.append(tally(receiver, results.reference, what, gains, "SNR points", _GAIN_PERCENT))
     return [sentence for sentence in sentences if sentence]
@@ -211,7 +211,7 @@ def lines(results: Results) -> list[dict[str, Any]]:
                     "loop_gain": _GAIN.text(results.gain(both)),
                 }
             )
-        found.append({"esn0_db": f"{esn0_db:g}", "cells": cells})
+        found.append({"esn0_db": _at(esn0_db), "cells": cells})
     return found
 
 
@@ -219,9 +219,13 @@ def _point(results: Results, o: Outcome) -> dict[str, str]:
     return {
         "receiver": o.receiver,
         "mode": o.mode,
-        "esn0_db": f"{o.esn0_db:g}",
+        "esn0_db": _at(o.esn0_db),
         "throughput": _EXACT.text(o.throughput_mbps),
         "gain": _GAIN.text(results.gain(o)),
         "bler": _EXACT.text(o.bler),
         "mcs": f"{o.mean_mcs:.1f}",
     }
+
+
+def _at(esn0_db: float) -> str:
+    return f"{esn0_db:g}".replace("-", "−")
