@@ -6,10 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ran.errors import InputError
-from ran.report.study_paper import StudyPaper
 from ran.stats import Estimate, Notation
 from ran.studies.folder import JobsFound
 from ran.studies.job import MissingResult, Results
@@ -22,6 +21,13 @@ class Row:
 
     of: Mapping[str, str]
     figures: Mapping[str, Estimate]
+
+
+class Paper(Protocol):
+    """What a study gives for a paper (`ran.report.study_paper`)."""
+
+    def write(self, out: Path) -> Path:
+        """Write figures, tables and values into a folder, made if need be; returns it."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,7 @@ class StudyKind:
     study: Callable[[Any, JobListener], JobStudy]
     results: Callable[[Mapping[str, Any], Results], Any]
     write: Callable[[Any, Path], Path]
-    paper: Callable[[Any], StudyPaper]
+    paper: Callable[[Any], Paper]
     rows: Callable[[Any], Sequence[Row]] = lambda results: ()
     shown: Sequence[tuple[str, str, Notation]] = ()
 

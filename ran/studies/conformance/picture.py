@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from ran.report.figures import PAGE, Form, add_legend, escape_math, new_figure, style
 from ran.report.palette import CARD, LEVEL, color_of
 from ran.studies.conformance.outcome import RowOutcome
+from ran.studies.conformance.requirements import Requirement
 from ran.studies.conformance.side_by_side import by_row
 
 
@@ -18,8 +19,9 @@ def margins_figure(outcomes: Sequence[RowOutcome], form: Form = PAGE) -> Figure:
     lines = by_row(outcomes)
     receivers = list(dict.fromkeys(outcome.receiver for outcome in outcomes))
     with style(form):
+        # lines of text keep their distance in a narrow figure, which has a legend, too
         height = 0.9 + 0.27 * max(len(lines), 1)
-        figure = new_figure(*form.size(9.6, height, 0.8 * height))
+        figure = new_figure(*form.size(9.6, height, 0.8 + height))
         axes = figure.add_subplot()
         axes.axvline(0, color=LEVEL, linewidth=1)
         for place, receiver in enumerate(receivers):
@@ -38,9 +40,8 @@ def margins_figure(outcomes: Sequence[RowOutcome], form: Form = PAGE) -> Figure:
                     elinewidth=1.6,
                 )
             axes.plot([], [], "o", markersize=5, color=color_of(place), label=escape_math(receiver))
-        titles = [
-            f"{line[0].row.name}  {line[0].row.modulation} {line[0].row.target_rate_x1024:g}/1024" for line in lines
-        ]
+        between = "\n" if form.panels == 1 else "  "
+        titles = [_title(line[0].row, between) for line in lines]
         axes.set_yticks(range(len(lines)), [escape_math(title) for title in titles])
         axes.set(ylim=(len(lines) - 0.4, -0.6), xlabel="Margin [dB]")
         axes.grid(True, axis="x")
@@ -48,3 +49,7 @@ def margins_figure(outcomes: Sequence[RowOutcome], form: Form = PAGE) -> Figure:
         axes.spines["left"].set_visible(False)
         add_legend(figure, form)
         return figure
+
+
+def _title(row: Requirement, between: str) -> str:
+    return f"{row.name}{between}{row.modulation} {row.target_rate_x1024:g}/1024"

@@ -25,9 +25,9 @@ def gains_figure(
     low = max(min([*ends, -0.5]) - 0.1, -FARTHEST_DB)
     high = min(max([*ends, 0.5]) + 0.1, FARTHEST_DB)
     with style(form):
-        # lines of text keep their distance in a narrow figure, too
+        # lines of text keep their distance in a narrow figure, which has a legend, too
         height = 0.8 + 0.27 * max(len(lines), 1)
-        figure = new_figure(*form.size(9.6, height, 0.8 * height))
+        figure = new_figure(*form.size(9.6, height, 0.8 + height))
         axes = figure.add_subplot()
         axes.axvline(0, color=LEVEL, linewidth=1)
         for place, receiver in enumerate(receivers):
