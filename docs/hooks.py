@@ -19,7 +19,10 @@ def on_config(config):
 
 
 def on_files(files, config):
-    """Add a page per kind of file and per registry under reference/."""
+    """Add a page per kind of file and per registry under reference/, and the pictures that the README has, too."""
     for name, text in pages().items():
         files.append(File.generated(config, f"reference/{name}", content=text))
+    root = Path(config.docs_dir).parent
+    for picture in sorted(root.glob("notebooks/pictures/*.png")):
+        files.append(File.generated(config, f"pictures/{picture.name}", abs_src_path=str(picture)))
     return files

@@ -63,9 +63,22 @@ def suggestions(given: object, choices: Iterable[str]) -> tuple[str, ...]:
     return begin or _closest(str(given), allowed, _SIMILAR)
 
 
+def surely(given: object, choices: Iterable[str]) -> tuple[str, ...]:
+    """The allowed names that `given` stands for without guessing: spelt otherwise, or what the field calls so."""
+    allowed = {str(choice): _plain(str(choice)) for choice in choices}
+    plain = _plain(str(given))
+    same = tuple(choice for choice, spelt in allowed.items() if spelt == plain)
+    return same or tuple(name for name in _ALIASES.get(plain, ()) if name in allowed)
+
+
 def did_you_mean(given: object, choices: Iterable[str]) -> str:
     """The end of a message about an unknown name: "; did you mean 'a'?", or nothing where nothing is close."""
-    found = [repr(name) for name in suggestions(given, choices)]
+    return did_you_mean_one_of(suggestions(given, choices))
+
+
+def did_you_mean_one_of(names: Iterable[str]) -> str:
+    """The same for names that are known to be close."""
+    found = [repr(name) for name in names]
     if not found:
         return ""
     return f"; did you mean {' or '.join([', '.join(found[:-1]), found[-1]] if len(found) > 1 else found)}?"

@@ -152,7 +152,19 @@ def test_corrupted_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
         (["sim"], "Missing argument"),
         (["simulate"], "command: got 'simulate'; allowed: adapt, "),
         (["list", "reciever"], "did you mean 'receivers'"),
-        (["report", "nowhere"], "no results.sqlite in it"),
+        (
+            ["report", "nowhere"],
+            "nowhere: no such folder; allowed: a folder that `ran sim`, `ran study` or the command of",
+        ),
+        (
+            ["status", "nowhere"],
+            "nowhere: no such folder; allowed: a folder that `ran sim`, `ran study` or the command of",
+        ),
+        (
+            ["report", "."],
+            ".: no results.sqlite in it; allowed: a folder that `ran sim`, `ran study` or the command of",
+        ),
+        (["decode", "nothing", "--config", "nowhere"], "nowhere: "),
         (["--workers"], "No such option"),
     ],
 )

@@ -3,10 +3,11 @@
 import pytest
 
 from ran.counted import counted
+from ran.errors import InputError
 from ran.reference.kinds import KINDS, explained_by, registries
 from ran.reference.models import model_keys
 from ran.reference.options import option_keys
-from ran.sim.experiment import Experiment
+from ran.sim.experiment import Experiment, load
 from ran.suggestions import _ALIASES, did_you_mean, suggestions
 
 
@@ -36,6 +37,27 @@ def keys(block):
 )
 def test_keys_of_an_experiment(block, given, meant):
     assert suggestions(given, keys(block)) == (meant,)
+
+
+@pytest.mark.parametrize(
+    ("place", "meant"),
+    [
+        ("mcs", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
+        ("mcs_index", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
+        ("num_prb", "'carrier.num_prb'"),
+        ("pusch.num_prb", "'carrier.num_prb'"),
+        ("scs", "'carrier.subcarrier_spacing_khz'"),
+        ("max_slots", "'stopping.max_slots'"),
+        ("num_slots", "'stopping.max_slots'"),
+        ("carrier.mcs", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
+        ("pusch.mcs", "'mcs_index'"),
+        ("chanel", "'channel'"),
+    ],
+)
+def test_a_key_of_another_block_is_named_with_its_path(place, meant):
+    with pytest.raises(InputError, match="unknown key") as raised:
+        load("pusch-receivers", [f"{place}=3"])
+    assert str(raised.value).endswith(f"; did you mean {meant}?")
 
 
 def test_names():

@@ -34,8 +34,8 @@ def adapt(
 ) -> None:
     """Choose the MCS slot by slot: throughput of fixed MCS, their envelope, inner and outer loop, per receiver.
 
-    Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation,
-    and receivers can join: they are simulated alone.
+    Interrupt it at any time: the same command resumes. Settings of the loops can be changed without a new simulation.
+    Of receivers that are added, only these are simulated.
     """
     from ran.cli.job_study import run_study
 

@@ -32,8 +32,8 @@ def beams(
 ) -> None:
     """Predict the best of many beams from measurements of a few: accuracy, L1-RSRP and throughput against overhead.
 
-    Interrupt it at any time: the same command resumes. Drops are kept in the cache and outcomes in the folder: run
-    again with other predictors, Set B or figures, and they are there.
+    Interrupt it at any time: the same command resumes. Drops are cached, and outcomes
+    are stored in the folder: a run with other predictors, another Set B or other figures uses them again.
     """
     from ran.cli.job_study import run_study
 

@@ -158,7 +158,7 @@ def latency(
 
 @app.command("profile")
 def profile(
-    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Experiment whose slots are looked at.")],
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Experiment whose slots are profiled.")],
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
@@ -170,14 +170,14 @@ def profile(
             help="Es/N0. [default: the experiment's lowest point at which its first receiver loses at most 10 %]",
         ),
     ] = None,
-    slots: Annotated[int, typer.Option(min=1, max=1_000_000, help="Slots, at least; whole batches.")] = 256,
+    slots: Annotated[int, typer.Option(min=1, max=1_000_000, help="Fewest slots; rounded up to whole batches.")] = 256,
     out: Annotated[Path, typer.Option(help="Folder for profile.json, profile.csv, profile.md and profile.png.")] = Path(
         "runs/profile"
     ),
 ) -> None:
     """Where a slot's time goes: stage by stage, receiver by receiver, against the floor of each stage.
 
-    On one thread, in processor time, so that whatever else runs here hardly counts.
+    On one thread, in processor time, so that other load on the machine hardly matters.
     """
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     from ran.bench.profile import profile as measure_profile

@@ -24,15 +24,15 @@ def calibrate(
     ] = None,
     drops: Annotated[int, typer.Option(min=1, max=100_000, help="Drops of ten users per sector.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drops.")] = 0,
-    spreads: Annotated[bool, typer.Option("--spreads", help="Delay and angle spreads as well (table 7.8-2).")] = False,
+    spreads: Annotated[bool, typer.Option("--spreads", help="Also delay and angle spreads (table 7.8-2).")] = False,
     channels: Annotated[
-        bool, typer.Option("--channels", help="Wideband SIR and singular values as well: seconds per drop.")
+        bool, typer.Option("--channels", help="Also wideband SIR and singular values; takes seconds per drop.")
     ] = False,
     spec: Annotated[
         int | None,
         typer.Option(
-            help="Release of TR 38.901 whose tables hold: 14 or 19. [default: 19 at 6 GHz; 14 else, as the references "
-            "have it]",
+            help="Release of TR 38.901 whose tables are used: 14 or 19. [default: 19 at 6 GHz; 14 else, as in the "
+            "references]",
             show_default=False,
         ),
     ] = None,

@@ -22,7 +22,7 @@ def check(
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Option of the class, e.g. num_taps=4.")
     ] = None,
 ) -> None:
-    """Put a class through the tests that the toolkit's own classes pass. Exit status 1 when one fails."""
+    """Run the contract tests of its kind on a class of your own. Exit status 1 when one fails."""
     from ran.config.overrides import apply_overrides
     from ran.contracts import check_class
 

@@ -18,9 +18,9 @@ ClusterOption = Annotated[
     typer.Option(
         "--cluster",
         metavar="ADDRESS",
-        help="Simulate on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT; --workers is then the most "
-        "there. Needs the extra ray. A cluster with a token: that of `ray get-auth-token` on its head belongs into "
-        "~/.ray/auth_token here, with RAY_AUTH_MODE=token.",
+        help="Simulate on a Ray cluster: auto, local, HOST:PORT or ray://HOST:PORT; --workers then limits the "
+        "workers there. Needs the extra ray. For a cluster with a token, put what `ray get-auth-token` prints on its "
+        "head node into ~/.ray/auth_token here, and set RAY_AUTH_MODE=token.",
     ),
 ]
 

@@ -53,11 +53,11 @@ def conformance(
     """Test receivers against the PUSCH requirements of TS 38.104, row by row, and detectors of PUCCH and PRACH.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
-    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last, without offsets; one
-    of these that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of
-    their own: --slots are trials there.
-    Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process has
-    offsets of its own, uniform up to those, and slots pass through the time domain.
+    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and have no offsets; one
+    that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own:
+    --slots are trials there.
+    Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process draws
+    its own offsets, uniform up to these values, and slots are simulated in the time domain.
     """
     from ran.errors import bad_value, unknown_name
     from ran.studies.conformance import control, uci, urllc

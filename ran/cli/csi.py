@@ -33,7 +33,8 @@ def csi(
 ) -> None:
     """Report the downlink channel by codebooks, transforms and learned models: SGCS and throughput over payload.
 
-    Interrupt it at any time: the same command resumes. More drops and other feedback go on in the same folder.
+    Interrupt it at any time: the same command resumes. A run with more drops or other feedback continues
+    in the same folder.
     """
     from ran.cli.job_study import run_study
 

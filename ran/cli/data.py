@@ -135,7 +135,7 @@ def evaluate(
         typer.Option(
             "--receiver",
             metavar="NAME|BLOCK",
-            help="A receiver, or a block such as '{name: lmmse, prior_max_doppler_hz: 300}'; once for each. "
+            help="A receiver, or a block such as '{name: lmmse, prior_max_doppler_hz: 300}'; repeat it for several. "
             "[default: those of the experiment]",
         ),
     ] = None,
@@ -170,7 +170,7 @@ def evaluate(
 @app.command("measure")
 def measure(
     file: Annotated[Path, typer.Argument(help="A data set of slots with their channel.")],
-    slots: Annotated[int | None, typer.Option(min=2, help="At most so many per Es/N0. [default: all]")] = None,
+    slots: Annotated[int | None, typer.Option(min=2, help="Most slots per Es/N0. [default: all]")] = None,
     out: Annotated[Path | None, typer.Option(help="Write the table as CSV.")] = None,
 ) -> None:
     """Measure users by the DM-RS of the slots, and print the errors: SINR, RSRP, timing, CFO, delay and Doppler spread.
@@ -197,7 +197,10 @@ def sigmf(
     slots: Annotated[str, typer.Option(metavar="FIRST:END", help="Drops of the data set.")] = "0:1",
     frequency_hz: Annotated[float, typer.Option(help="Carrier frequency that the recording states.")] = 0.0,
     phase_compensation: Annotated[
-        bool, typer.Option("--phase-compensation", help="Apply that of TS 38.211 5.4 for the carrier frequency.")
+        bool,
+        typer.Option(
+            "--phase-compensation", help="Apply the phase compensation of TS 38.211 §5.4 for the carrier frequency."
+        ),
     ] = False,
 ) -> None:
     """Export received slots as a recording, NAME.sigmf-data and NAME.sigmf-meta."""
@@ -223,7 +226,8 @@ def beams(
         str,
         typer.Option(
             metavar="TRAIN,VAL,TEST",
-            help="Shares of the drops. On a traced site no two parts share a place: VAL and TEST divide the places.",
+            help="Shares of the drops. On a traced site VAL and TEST are shares of the places, and no place is in two "
+            "parts.",
         ),
     ] = "0.8,0.1,0.1",
     overrides: Annotated[
@@ -263,7 +267,10 @@ def csi(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
     ] = None,
 ) -> None:
-    """Write precoders (samples x subbands x ports x 2). Interrupt it at any time: the same command resumes."""
+    """Write a data set of precoders [samples, subbands, ports, 2].
+
+    Interrupt it at any time: the same command resumes.
+    """
     from ran.cli.progress import ProgressLine
     from ran.studies.csi.data import write_csi
     from ran.studies.csi.experiment import load

@@ -59,10 +59,10 @@ def decode(
         typer.Option("--example", callback=_print_example, is_eager=True, help="Print a configuration with every key."),
     ] = False,
 ) -> None:
-    """Decode a recording slot by slot with receivers side by side.
+    """Decode a recording slot by slot, and compare receivers on it.
 
     Writes decode.html with grids, constellations and channels, decode.csv and decode.json with payloads. What cannot be
-    read or decoded is named in a line each, and the other slots are decoded all the same. Exit status 0 when every
+    read or decoded is reported in a line each; all other slots are decoded. Exit status 0 when every
     decoded slot was received by at least one receiver, 1 when not, 2 when there was nothing to decode.
     """
     from ran.cli.receiver_option import receiver_blocks

@@ -39,7 +39,7 @@ def model(
         typer.Option(
             help="For which stack (`ran list targets`): onnx, aerial-nrx, cuphy-chest, oai-nrx, oai-demapper, llrnet, "
             "torch, tensorrt, litert or savedmodel; hub for the layout of model hubs; beams for beam predictors, csi "
-            "for CSI models; c-library for lmmse and blind; FILE.py:Class for a target of one's own, and "
+            "for CSI models; c-library for lmmse and blind; FILE.py:Class for your own target, and "
             "{name: ..., option: value} for its options."
         ),
     ],
@@ -149,10 +149,10 @@ def check(
     json_file: Annotated[Path | None, typer.Option("--json-file", help="Write the clauses as JSON into it.")] = None,
     page: Annotated[Path | None, typer.Option(help="Write the clauses as an HTML page into this file.")] = None,
 ) -> None:
-    """Say which clauses of a contract a file meets, by running it. Exit status 1 when a demanded one is not met.
+    """Run a file and report which clauses of a contract it meets. Exit status 1 when a required one is not met.
 
-    Every clause names its evidence: file and function of the stack that reads a model so. Unit and quality of LLRs are
-    measured and reported; they break no contract.
+    Every clause cites its source: file and function of the stack that reads the model. Unit and quality of LLRs are
+    measured and reported; no contract depends on them.
     """
     from rich.console import Console
     from rich.table import Table
@@ -185,7 +185,7 @@ def check(
 
 @app.command("info")
 def info(file: Annotated[Path, typer.Argument(help="An exported file, or the folder of a SavedModel.")]) -> None:
-    """Print what a file says of itself, after checking that it is as it was exported."""
+    """Print the metadata of an exported file, after checking that it was not changed since."""
     from ran.export.info import facts
 
     found = facts(file)

@@ -60,9 +60,12 @@ def run_study(
     report(page, _csv_beside(page), experiment=loaded.name)
 
 
-def report_again(folder: Path, out: Path) -> bool:
+def report_again(folder: Path, out: Path, paper: str | None = None) -> bool:
     """Write the report of a study made of jobs from its store alone, and print its table; False where a folder holds
-    none, `InputError` where its study is not complete or not shipped."""
+    none, `InputError` where its study is not complete or not shipped.
+
+    paper: name of the folder for a paper beside the page, of a sweep beside that of every combination; None: none.
+    """
     from ran.errors import InputError
     from ran.sim.files import make_folder
     from ran.studies.folder import kind_of, load_jobs
@@ -81,10 +84,16 @@ def report_again(folder: Path, out: Path) -> bool:
     if sweep is not None:
         page = write_sweep(sweep, out)
         print_sweep(sweep)
+        if paper is not None:
+            for part in sweep.parts:
+                if part.results is not None:
+                    print(f"paper: {sweep.kind.paper(part.results).write(out / part.key / paper)}")
     elif (kind := study_kind(name)) is not None:
         results = results_in(kind, found, folder)
         page = kind.write(results, out)
         table_of(name)(results)
+        if paper is not None:
+            print(f"paper: {kind.paper(results).write(out / paper)}")
     else:
         raise InputError(f"{folder}: holds a {name}; allowed: {', '.join(kinds())}, and sweeps of them")
     report(page, _csv_beside(page))

@@ -24,7 +24,7 @@ def list_(
         ),
     ],
 ) -> None:
-    """List what there is of a kind: receivers, channels, experiments, trained weights, targets of export, ..."""
+    """List what is available of a kind: receivers, channels, experiments, trained weights, targets of export, ..."""
     known = kinds()
     if kind not in known:
         raise unknown_name("KIND", kind, known)

@@ -40,7 +40,7 @@ def watch(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/monitor-NAME]")] = None,
 ) -> None:
-    """Run a trained receiver over slots and look for drift, with CRC, parity and a cheap receiver beside it alone.
+    """Run a trained receiver over slots and detect drift without labels: from CRC, parity and a simple receiver.
 
     Writes monitor.html with a time line and the alarms, monitor.csv with every slot, and monitor.json. The exit status
     is 1 when there was an alarm.
@@ -91,7 +91,7 @@ def reference(
     weights: Annotated[str, typer.Argument(help="Trained weights by name, or FILE.safetensors.")],
     windows: Annotated[int, typer.Option(min=20, max=100_000, help="Windows of 20 slots of the training.")] = 300,
 ) -> None:
-    """Note what the training of weights is like, into a file beside them that `ran monitor DATA` compares with.
+    """Record the statistics of the slots that weights were trained on, beside them, for `ran monitor DATA`.
 
     Slots are drawn as the model card says they were for training.
     """
@@ -122,10 +122,10 @@ def measure(
     windows: Annotated[int, typer.Option(min=20, max=100_000, help="Windows of the training, for false alarms.")] = 200,
     out: Annotated[Path | None, typer.Option(help="Folder. [default: runs/monitor-measure-NAME]")] = None,
 ) -> None:
-    """Measure how well monitoring tells that a receiver is worse than lmmse, and how often it is wrong.
+    """Measure how often monitoring detects that a receiver is worse than lmmse, and its false alarms.
 
-    Scenes are conditions of `ran robustness`, with the weights as they are and with damaged ones; what is true is
-    counted with labels. Writes detection.json and roc.png.
+    Scenes are conditions of `ran robustness`, with the weights as they are and damaged; labels give the truth.
+    Writes detection.json and roc.png.
     """
     from ran.cli.progress import ProgressLine
     from ran.sim.files import make_folder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
@@ -72,31 +73,44 @@ def report(
 
 
 def _of_study(folder: Path, out: Path, paper: bool) -> bool:
-    """The report of a study; False where the folder holds none. InputError for the paper of a study that has none."""
+    """The report of a study; False where the folder holds none."""
     from ran.cli.job_study import report_again
-    from ran.errors import InputError
     from ran.sim.files import make_folder
     from ran.studies.folder import kind_of
 
     reports = {"sweep": _sweep, "robustness study": _robustness}
     kind = kind_of(folder)
-    if paper and kind not in ("", "sweep", None):
-        raise InputError(f"--paper: {folder} holds a study ({kind}); allowed: runs of `ran sim`, and sweeps")
+    paper_of = _papers() if paper else {}
     if kind in (*reports, "conformance"):
         make_folder(out)
     if kind == "conformance":
         _conformance(folder, out)
+        if paper:
+            print(f"paper: {paper_of[kind](folder, out / _PAPER)}")
         return True
     if kind in reports:
         page, table = reports[kind](folder, out)
         answer_report(page, table)
         if paper:
-            from ran.studies.folder import load_parts
-            from ran.studies.sweep.page import write_sweep_paper
-
-            print(f"paper: {write_sweep_paper(load_parts(folder), out / _PAPER)}")
+            print(f"paper: {paper_of[kind](folder, out / _PAPER)}")
         return True
-    return report_again(folder, out)
+    return report_again(folder, out, _PAPER if paper else None)
+
+
+def _papers() -> dict[str, Callable[[Path, Path], Path]]:
+    """What writes the folder for a paper of what a folder holds, by kind of study."""
+    from ran.studies.conformance.paper import paper as conformance
+    from ran.studies.conformance.run import outcomes_in as rows_in
+    from ran.studies.folder import load_parts
+    from ran.studies.robustness.paper import paper as robustness
+    from ran.studies.robustness.run import outcomes_in as conditions_in
+    from ran.studies.sweep.page import write_sweep_paper
+
+    return {
+        "sweep": lambda folder, out: write_sweep_paper(load_parts(folder), out),
+        "robustness study": lambda folder, out: robustness(conditions_in(folder)).write(out),
+        "conformance": lambda folder, out: conformance(rows_in(folder)).write(out),
+    }
 
 
 def _sweep(folder: Path, out: Path) -> tuple[Path, Path]:

@@ -15,7 +15,7 @@ from ran.counted import counted
 def status(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run or a study, running or not.")],
 ) -> None:
-    """Say how far a run or a study is: points, drops and block errors of every receiver, and whether it is complete."""
+    """Show the progress of a run or a study: points, drops, block errors per receiver, and whether it is complete."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

@@ -13,7 +13,7 @@ from ran.cli.cluster_option import ClusterOption, workers_of
 
 def study(
     name: Annotated[
-        str, typer.Argument(metavar="STUDY", help="A study (`ran list studies`), or FILE.py:Class of one's own.")
+        str, typer.Argument(metavar="STUDY", help="A study (`ran list studies`), or your own FILE.py:Class.")
     ],
     overrides: Annotated[
         list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="Option of the study, e.g. max_slots=400.")
@@ -24,7 +24,7 @@ def study(
     ] = None,
     cluster: ClusterOption = None,
 ) -> None:
-    """Run the experiments of a study into one folder, and write what it asks for.
+    """Run the experiments of a study into one folder, and write its report.
 
     Interrupt it at any time: the same command resumes, also with more parts or receivers.
     """

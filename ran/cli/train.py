@@ -34,7 +34,10 @@ def train(
     ] = None,
     finish: Annotated[
         bool,
-        typer.Option("--finish", help="Train no further: write the best weights so far (the last without validation)."),
+        typer.Option(
+            "--finish",
+            help="Stop training and write the weights of the best checkpoint (without validation, of the last).",
+        ),
     ] = False,
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write logs for TensorBoard.")] = False,
 ) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from ran.config.strict import Model, strictly
 from ran.errors import InputError
-from ran.suggestions import did_you_mean
+from ran.suggestions import did_you_mean, did_you_mean_one_of, surely
 
 _LONGEST_VALUE = 60
+#: Blocks in blocks that are looked through for a key that was written elsewhere.
+_DEEPEST = 3
 
 
 def validate(model: type[Model], data: object, source: str = "") -> Model:
@@ -62,7 +65,7 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
     kind = problem["type"]
     if kind == "extra_forbidden":
         keys = [key for c in _choices(_resolve(schema, location[:-1]), schema) for key in c.get("properties", {})]
-        hint = did_you_mean(location[-1], keys)
+        hint = did_you_mean_one_of(_elsewhere(location, schema)) or did_you_mean(location[-1], keys)
         return f"{path}: unknown key, got {given}; allowed: {', '.join(keys)}{hint}"
     node = _resolve(schema, location)
     allowed = describe(node, schema)
@@ -75,6 +78,28 @@ def _explain_one(problem: Any, schema: dict[str, Any]) -> str:
         hint = did_you_mean(problem["input"], map(str, node.get("enum", [])))
         return f"{path}: got {given}; allowed: {allowed}{hint}"
     return f"{path or 'the file'}: got {given}; allowed: {allowed or problem['msg']}"
+
+
+def _elsewhere(location: tuple[int | str, ...], schema: dict[str, Any]) -> list[str]:
+    """Paths of the keys of other blocks that an unknown key stands for, those nearest to the top: `mcs` beside `pusch`
+    is `pusch.mcs_index`. None where its own block has such a key."""
+    paths = list(_key_paths(schema, schema))
+    own = key_path(location[:-1])
+    meant = surely(location[-1], [path.rpartition(".")[2] for path in paths])
+    found = [path for path in paths if path.rpartition(".")[2] in meant]
+    if any(path.rpartition(".")[0] == own for path in found):
+        return []
+    least = min((path.count(".") for path in found), default=0)
+    return [path for path in found if path.count(".") == least]
+
+
+def _key_paths(node: dict[str, Any], schema: dict[str, Any], path: str = "", depth: int = 0) -> Iterator[str]:
+    """Dotted paths of all keys of blocks in blocks; items of lists have none."""
+    for choice in _choices(node, schema):
+        for key, inner in choice.get("properties", {}).items():
+            yield f"{path}{key}"
+            if depth < _DEEPEST:
+                yield from _key_paths(inner, schema, f"{path}{key}.", depth + 1)
 
 
 def shown(value: object) -> str:

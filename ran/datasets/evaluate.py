@@ -139,7 +139,7 @@ def _check_same(experiment: Experiment, asked: RecordedSlots, dataset: DropDatas
 def _check_points(experiment: Experiment, recorded: RecordedLink, path: Path) -> None:
     """That there are drops enough at every point."""
     if experiment.snr_search is not None or experiment.requirement is not None:
-        raise InputError(f"esn0_db: got points that a run decides on; allowed: a list of those of {path}")
+        raise InputError(f"esn0_db: got points that are chosen during a run; allowed: a list of those of {path}")
     there = recorded.num_drops
     for point in experiment.snr_grid:
         if point not in there:

@@ -77,7 +77,8 @@ def drop_esn0_db(experiment: Experiment, request: DataRequest) -> NDArray[np.flo
         return np.array([stream(experiment.seed, scenario, drop, "esn0_db").uniform(low, high) for drop in drops])
     if experiment.snr_search is not None or experiment.requirement is not None:
         raise InputError(
-            "esn0_db: got points that a run decides on; allowed: --esn0-db LOW:HIGH, or points by --set esn0_db=[0,5]"
+            "esn0_db: got points that are chosen during a run; allowed: --esn0-db LOW:HIGH, or points by "
+            "--set esn0_db=[0,5]"
         )
     points = np.array(experiment.snr_grid)
     return points[np.arange(request.num_drops) % len(points)]

@@ -18,23 +18,26 @@ def figure_caption(runs: Sequence[RunResults]) -> str:
     """The link of each run with its drops per point, a sentence each: what a figure in a paper has to say."""
     sentences = []
     for run, label in zip(runs, run_labels(runs), strict=True):
-        facts = link_facts(run.experiment.resolved())
         drops = sorted({point.drops for point in run.points})
         count = f"{drops[0]:,}" if len(drops) == 1 else f"{drops[0]:,} to {drops[-1]:,}"
-        named = {
-            "MCS": "MCS {}",
-            "Precoding": "precoding {}",
-            "Users": "{} users",
-            "Receive antennas": "{} receive antennas",
-        }
-        shown = [
-            named.get(name, "{}").format(value)
-            for name, value in facts.items()
-            if name != "Seed" and (name, value) != ("Users", "1")
-        ]
-        sentence = f"{', '.join(shown)}; {count} drops per point."
+        sentence = f"{link_caption(run.experiment.resolved())}; {count} drops per point."
         sentences.append(f"{label}: {sentence}" if len(runs) > 1 else sentence)
     return " ".join(sentences)
+
+
+def link_caption(settings: dict[str, Any]) -> str:
+    """The link of a resolved experiment in one line, for the caption of a figure."""
+    named = {
+        "MCS": "MCS {}",
+        "Precoding": "precoding {}",
+        "Users": "{} users",
+        "Receive antennas": "{} receive antennas",
+    }
+    return ", ".join(
+        named.get(name, "{}").format(value)
+        for name, value in link_facts(settings).items()
+        if name != "Seed" and (name, value) != ("Users", "1")
+    )
 
 
 def receiver_words(run: RunResults) -> dict[str, str]:
@@ -106,8 +109,12 @@ def _precoding(settings: dict[str, Any]) -> str | None:
 
 
 def _channel(block: Any) -> str:
-    """A channel block as its name and, for a tapped delay line, its profile, or the site that its rays are of."""
+    """A channel block in a few words: its name, for a tapped delay line its profile, the site that its rays are of, and
+    how far it is spread in delay and Doppler."""
     if not isinstance(block, dict):
         return str(block)
     named = [str(block[key]) for key in ("name", "profile") if key in block]
-    return " ".join(named + [PurePath(block[key]).name for key in ("rays", "responses") if block.get(key)])
+    named += [PurePath(block[key]).name for key in ("rays", "responses") if block.get(key)]
+    units = {"delay_spread_ns": "ns", "max_doppler_hz": "Hz", "speed_mps": "m/s"}
+    named += [f"{block[key]:g} {unit}" for key, unit in units.items() if isinstance(block.get(key), int | float)]
+    return " ".join(named)

@@ -121,6 +121,21 @@ class Picture:
         return data_address(self.svg, "image/svg+xml")
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with what a page or a caption says of it. name: of its files. note: a sentence below the title."""
+
+    name: str
+    title: str
+    note: str
+    figure: Figure
+
+    @property
+    def picture(self) -> Picture:
+        """As a page has it."""
+        return Picture.of(self.figure, self.name, title=self.title, note=self.note)
+
+
 @contextmanager
 def style(form: Form = PAGE) -> Iterator[None]:
     """Everything that is drawn and written inside is in the one style."""
@@ -158,10 +173,11 @@ def escape_math(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def lines_figure(lines: Sequence[Line], x_title: str, y_title: str, share: bool = False) -> Figure:
-    """Curves over a linear axis with their intervals; the page has the legend. share: y is from 0 to 100 %."""
-    with style():
-        figure = new_figure(5.2, 3.1)
+def lines_figure(lines: Sequence[Line], x_title: str, y_title: str, share: bool = False, form: Form = PAGE) -> Figure:
+    """Curves over a linear axis with their intervals; a page has the legend, a paper's figure its own. share: y is from
+    0 to 100 %."""
+    with style(form):
+        figure = new_figure(*form.size(5.2, 3.1))
         axes = figure.add_subplot()
         for line in lines:
             draw_line(axes, line)
@@ -170,18 +186,34 @@ def lines_figure(lines: Sequence[Line], x_title: str, y_title: str, share: bool 
         if share:
             axes.set_ylim(-0.02, 1.02)
             axes.yaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
-        own = sorted({x for line in lines for x in line.x})
-        # values of their own as labels, unless they would lie on one another
-        are_short = all(len(f"{x:g}") <= 4 for x in own)
-        if are_short and len(own) <= 8 and (len(own) < 2 or np.diff(own).min() > 0.06 * (own[-1] - own[0])):
-            axes.set_xticks(own, [f"{x:g}" for x in own])
+        tick_values(axes, [x for line in lines for x in line.x])
+        add_legend(figure, form)
         return figure
+
+
+def tick_values(axes: Axes, values: Sequence[float], nearest: float = 0.06) -> None:
+    """Ticks where there are points, unless their labels would lie on one another; nearest: part of the range."""
+    own = sorted(set(values))
+    are_short = all(len(f"{x:g}") <= 4 for x in own)
+    if are_short and len(own) <= 8 and (len(own) < 2 or np.diff(own).min() > nearest * (own[-1] - own[0])):
+        axes.set_xticks(own, [f"{x:g}" for x in own])
+
+
+def add_legend(figure: Figure, form: Form) -> None:
+    """The legend below the axes of a figure that stands alone; on a page the legend is the page's."""
+    names = {name for axes in figure.axes for name in axes.get_legend_handles_labels()[1]}
+    if form is PAGE or len(names) < 2:
+        return
+    with style(form):
+        columns = 2 if form.panels == 1 else 4
+        handles = {n: h for a in figure.axes for h, n in zip(*a.get_legend_handles_labels(), strict=True)}
+        figure.legend(handles.values(), handles, loc="outside lower center", ncols=columns, **LEGEND)
 
 
 def draw_line(axes: Axes, line: Line) -> None:
     """A curve with its intervals."""
     if line.is_ideal:
-        axes.plot(line.x, line.y, color=color_of(None), linewidth=0.9, linestyle=(0, (2, 3)))
+        axes.plot(line.x, line.y, color=color_of(None), linewidth=0.9, linestyle=(0, (2, 3)), label=line.title)
         return
     y, low, high = (np.asarray(values, float) for values in (line.y, line.low, line.high))
     ends = np.maximum([y - low, high - y], 0) if len(low) else None

@@ -16,6 +16,7 @@ from ran.report.budget import budget_figures, budget_plot, budget_view
 from ran.report.curves import curves, run_labels
 from ran.report.facts import figure_caption, link_facts, receiver_words
 from ran.report.figures import PAGE, Form, Picture, as_file, data_address
+from ran.report.floor import floors
 from ran.report.harq import harq_plot
 from ran.report.palette import swatch
 from ran.report.picture import bler_plot, throughput_plot
@@ -112,7 +113,7 @@ def _page(runs: Sequence[RunResults], pictures: dict[str, Picture], esn0_less_eb
         ],
         # A reader without JavaScript gets the same curves as pictures.
         pictures=pictures,
-        files=_files(runs),
+        files=run_tables(LabelledRun.of(runs)),
         figures={"bler": bler_figure(shown), "throughput": throughput_figure(shown), **budget_figures(runs)},
         axis=runs[0].experiment.point_axis,
         caption=figure_caption(runs),
@@ -124,9 +125,8 @@ def _page(runs: Sequence[RunResults], pictures: dict[str, Picture], esn0_less_eb
     )
 
 
-def _files(runs: Sequence[RunResults]) -> list[tuple[str, str, str]]:
-    """Label, file name and address of the tables that the page lets people save."""
-    labelled = LabelledRun.of(runs)
+def run_tables(labelled: Sequence[LabelledRun]) -> list[tuple[str, str, str]]:
+    """Label, file name and address of the tables that a page lets people save."""
     return [
         ("LaTeX", "table.tex", data_address(latex_table(labelled).encode(), "application/x-tex")),
         ("CSV", "curves.csv", data_address(tidy_csv(labelled).encode(), "text/csv")),
@@ -148,6 +148,7 @@ def _run_view(run: RunResults, label: str, swatches: dict[str, str], esn0_less_e
         "reference": next((row.receiver for row in rows if row.is_reference), None),
         "genie": next((row.receiver for row in rows if row.is_genie), None),
         "findings": findings(rows, _word(run)),
+        "floors": floors(run),
         "swatches": swatches,
         "notes": reasons(rows),
         "has_crossings": has_crossings(rows),

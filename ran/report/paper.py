@@ -28,8 +28,23 @@ def write_paper(
 ) -> Path:
     """Write figures, figures.tex, table.tex, curves.csv and curves.mat into a folder, made if need be; returns it.
 
+    runs: of the tables, with points. Otherwise as `write_files`.
+    """
+    tables = {
+        "table.tex": latex_table(runs).encode(),
+        "curves.csv": tidy_csv(runs).encode(),
+        "curves.mat": mat_bytes(runs),
+    }
+    return write_files(draw, captions, tables, out)
+
+
+def write_files(
+    draw: Callable[[Form], Mapping[str, Figure]], captions: Mapping[str, str], tables: Mapping[str, bytes], out: Path
+) -> Path:
+    """Write figures in two widths, figures.tex and tables into a folder, made if need be; returns it.
+
     draw: all figures by name, for a width. captions: of every figure that may be drawn, in plain words.
-    runs: of the tables, with points.
+    tables: contents by file name.
     InputError where the folder cannot be written.
     """
     try:
@@ -41,9 +56,8 @@ def write_paper(
                 for kind in _KINDS:
                     write_whole(out / f"{name}-{width}.{kind}", as_file(figure, kind, form.png_dpi))
         write_whole(out / "figures.tex", figures_tex({name: captions[name] for name in dict.fromkeys(drawn)}).encode())
-        write_whole(out / "table.tex", latex_table(runs).encode())
-        write_whole(out / "curves.csv", tidy_csv(runs).encode())
-        write_whole(out / "curves.mat", mat_bytes(runs))
+        for name, content in tables.items():
+            write_whole(out / name, content)
     except OSError as error:
         raise InputError(f"--paper: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
     return out

@@ -36,6 +36,8 @@ _ESCAPED = {character: f"\\{character}" for character in "&%$#_{}"} | {
     "°": r"$^\circ$",
     "µ": r"$\mu$",
     "—": "---",
+    "∞": r"$\infty$",
+    "²": "$^2$",
     "<": "$<$",
     ">": "$>$",
 }
@@ -79,10 +81,8 @@ def mat_bytes(runs: Sequence[LabelledRun]) -> bytes:
     Fields: experiment, receiver, is_genie, the swept keys (what a field's name cannot hold is an underscore), esn0_db
     or tx_power_dbm, and each count and rate as a row vector.
     """
-    from scipy.io import savemat
-
     keys, axis, structs = _keys(runs), _axis_name(runs), []
-    fields = {key: re.sub(r"\W", "_", key)[-_MAT_NAME:].lstrip("_0123456789") for key in keys}
+    fields = {key: matlab_name(key) for key in keys}
     for labelled in runs:
         for curve in curves([labelled.run]):
             structs.append(
@@ -99,11 +99,23 @@ def mat_bytes(runs: Sequence[LabelledRun]) -> bytes:
     array = np.empty((1, len(structs)), dtype=[(name, object) for name in names])
     for place, struct in enumerate(structs):
         array[0, place] = tuple(struct[name] for name in names)
+    return matlab_file({"curves": array})
+
+
+def matlab_file(variables: Mapping[str, Any]) -> bytes:
+    """A MATLAB 5 file; equal variables give equal bytes."""
+    from scipy.io import savemat
+
     content = io.BytesIO()
-    savemat(content, {"curves": array}, do_compression=True)
+    savemat(content, dict(variables), do_compression=True)
     # the library writes the time into the header
     header = b"MATLAB 5.0 MAT-file, written by ran6g".ljust(_MAT_HEADER)
     return header + content.getvalue()[_MAT_HEADER:]
+
+
+def matlab_name(name: str) -> str:
+    """A name as one of a field: what it cannot hold is an underscore."""
+    return re.sub(r"\W", "_", name)[-_MAT_NAME:].lstrip("_0123456789")
 
 
 def latex_table(runs: Sequence[LabelledRun]) -> str:

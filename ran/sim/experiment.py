@@ -89,8 +89,9 @@ class SnrSearch(Config):
     """Find the waterfall of every receiver on a grid of `step_db`, from `low_db` to `high_db`.
 
     A bisection with the first `probe_slots` slots of a point finds where a receiver starts to work. From there it is
-    simulated upwards until its BLER is below the lowest of `target_bler`, or no longer falls (an error floor). Where
-    the first point turns out not to be above the highest of `target_bler`, lower ones are simulated, too.
+    simulated upwards until its BLER is below the lowest of `target_bler` by more than chance, so that the interval of
+    the crossing ends inside the curve, or no longer falls (an error floor). Where the first point turns out not to be
+    above the highest of `target_bler`, lower ones are simulated, too.
     start_bler: a receiver starts to work at the last point with at least this BLER; by default midway from the highest
     target to 1. Close to the target it saves the points above, whose only use is the look of the curve.
     """

@@ -55,7 +55,7 @@ def _find(name_or_path: str | Path, built_in: Mapping[str, Path]) -> Path:
     if str(name_or_path) in built_in:
         return built_in[str(name_or_path)]
     path = Path(name_or_path)
-    if path.suffix in (".yaml", ".yml") or path.exists():
+    if path.suffix in (".yaml", ".yml") or path.exists() or not built_in:
         return path
     raise unknown_name("experiment (a YAML file or a built-in name)", str(name_or_path), built_in)
 

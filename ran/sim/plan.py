@@ -10,9 +10,14 @@ from ran.sim.experiment import Experiment, Requirement, SnrSearch
 from ran.sim.outcomes import TaskOutcomes
 from ran.sim.stopping import drops_expected, drops_used
 from ran.sim.throughput import drops_to_decide, fraction_of_maximum, looks
+from ran.stats import grouped_wilson
 
 #: A curve that has not halved over so many dB has met its error floor.
 _FLOOR_SPAN_DB = 6.0
+
+#: A searched curve ends at the first point whose interval at this level is below the lowest target: then the intervals
+#: at the targets, which are at 95 %, end inside the curve.
+_CLEAR_LEVEL = 0.97
 
 #: How far above the BLER that ends a curve a running estimate must be to count on the next point being simulated.
 _CLEARLY_ABOVE = 3.0
@@ -123,7 +128,7 @@ class Plan:
                     if not drops or bler < _CLEARLY_ABOVE * self._end_bler:
                         break
             blers.append((esn0_db, bler))
-            if used is not None and self._ends(blers):
+            if used is not None and self._ends(blers, known, drops):
                 break
         return Curve(tuple(points), tuple(needs))
 
@@ -183,13 +188,25 @@ class Plan:
         searched = min(self._search.target_bler) if self._search else 0.0
         return max(searched, self._rule.min_bler or 0.0)
 
-    def _ends(self, blers: list[tuple[float, float]]) -> bool:
-        """Whether the last finished point ends the curve: low enough, or (searching only) at an error floor."""
+    def _ends(self, blers: list[tuple[float, float]], known: TaskOutcomes, drops: int) -> bool:
+        """Whether the last finished point, with so many drops of `known`, ends the curve: low enough (searching, by
+        more than chance), or (searching only) at an error floor."""
         esn0_db, bler = blers[-1]
-        if bler < self._end_bler:
+        if bler < self._end_bler and (self._is_ended_by_rule or self._is_clear(known, drops)):
             return True
         earlier = [b for e, b in blers if e <= esn0_db - _FLOOR_SPAN_DB]
         return self._search is not None and bool(earlier) and bler > earlier[-1] / 2
+
+    @property
+    def _is_ended_by_rule(self) -> bool:
+        """Whether the stopping rule's `min_bler` ends curves, and not a target that is searched."""
+        return self._search is None or (self._rule.min_bler or 0.0) > min(self._search.target_bler)
+
+    def _is_clear(self, known: TaskOutcomes, drops: int) -> bool:
+        """Whether the interval of a point's BLER is below what ends the curve, or no point can be lower."""
+        errors = known.counts.block_errors[:drops]
+        interval = grouped_wilson(errors, self._blocks_per_drop, _CLEAR_LEVEL)
+        return not errors.any() or interval.is_below(self._end_bler)
 
     def _first_point(self, receiver: str, outcomes: Outcomes, search: SnrSearch) -> int | Need:
         """Number of the highest grid point where a probe fails as often as the search's threshold or more.

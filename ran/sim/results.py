@@ -153,6 +153,15 @@ class Dimensions:
         return len(self.bits_per_block)
 
 
+def nothing_in(folder: Path) -> InputError:
+    """For a folder without results."""
+    why = f"no {STORE} in it" if folder.is_dir() else "no such folder"
+    return InputError(
+        f"{folder}: {why}; allowed: a folder that `ran sim`, `ran study` or the command of a study, such as "
+        "`ran beams`, wrote"
+    )
+
+
 def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
     """Results of the run in a folder, finished or not. InputError when there is none or nothing of it can be read.
 
@@ -161,7 +170,7 @@ def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
     """
     file = Path(run_dir) / STORE
     if not file.is_file():
-        raise InputError(f"{run_dir}: no {STORE} in it; allowed: a folder that `ran sim` wrote")
+        raise nothing_in(Path(run_dir))
     store = Store(file)
     try:
         content = store.content()

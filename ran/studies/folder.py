@@ -13,7 +13,7 @@ from typing import Any
 from ran.errors import InputError
 from ran.sim.failures import failures_in
 from ran.sim.identity import first_difference, run_identity
-from ran.sim.results import results_of
+from ran.sim.results import nothing_in, results_of
 from ran.sim.run_folder import LEFTOVERS, STORE, described, lock_folder, named_tasks
 from ran.sim.segment import Content
 from ran.sim.simulation import Simulation
@@ -217,7 +217,7 @@ def load_parts(path: Path, every: bool = False) -> tuple[PartResult, ...]:
     every: those of all requests, by key.
     """
     if not (path / STORE).is_file():
-        raise InputError(f"{path}: no {STORE} in it; allowed: the folder of a study")
+        raise nothing_in(path)
     store = Store(path / STORE)
     try:
         content = store.content()

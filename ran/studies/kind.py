@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ran.errors import InputError
 from ran.stats import Estimate, Notation
@@ -54,13 +54,20 @@ class Comparison:
     panels: tuple[str, ...] = ()
 
 
+class Paper(Protocol):
+    """What a study gives for a paper (`ran.report.study_paper`)."""
+
+    def write(self, out: Path) -> Path:
+        """Write figures, tables and values into a folder, made if need be; returns it."""
+
+
 @dataclass(frozen=True)
 class StudyKind:
     """A kind of study.
 
     name: `JobStudy.kind` of its studies. study: the jobs of an experiment or request. results: what a report is made
     from, of `JobStudy.described` and the results of its jobs; `KeyError` where some are missing. write: all files of
-    the report into a folder; returns the page.
+    the report into a folder; returns the page. paper: what `ran report --paper` writes of the results.
 
     Only of studies whose experiments are files, which may hold a block `sweep`: rows, shown: figures of the results,
     and those that the page of a sweep shows: name, title and how it is written. comparison: what it draws and compares.
@@ -70,6 +77,7 @@ class StudyKind:
     study: Callable[[Any, JobListener], JobStudy]
     results: Callable[[Mapping[str, Any], Results], Any]
     write: Callable[[Any, Path], Path]
+    paper: Callable[[Any], Paper]
     rows: Callable[[Any], Sequence[Row]] = lambda results: ()
     shown: Sequence[tuple[str, str, Notation]] = ()
     comparison: Comparison | None = None

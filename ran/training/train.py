@@ -109,7 +109,7 @@ def run(
 
 
 def run_recipe(
-    recipe: Recipe | BeamRecipe | CsiRecipe,
+    recipe: Recipe | BeamRecipe | CsiRecipe | DelayAngleRecipe | PredictionRecipe,
     out: Path,
     device: str = "cpu",
     workers: int | None = None,

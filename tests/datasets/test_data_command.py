@@ -114,7 +114,7 @@ def test_bad_files(make, expected: str, good: Path, tmp_path: Path, capsys: pyte
         (["--out", "s.h5", "--kind", "slot"], "kind: got 'slot'; allowed: slots, channels; did you mean 'slots'"),
         (["--out", "s.h5", "--split", "1,1"], "--split: got '1,1'; allowed: 3 numbers with ',' between them"),
         (["--out", "s.h5", "--split", "0.5,0.1,0.1"], "split: got 0.5,0.1,0.1; allowed: three shares that add up to 1"),
-        (["--out", "s.h5", "--set", "esn0_db=auto"], "esn0_db: got points that a run decides on"),
+        (["--out", "s.h5", "--set", "esn0_db=auto"], "esn0_db: got points that are chosen during a run"),
         (["--out", "s.h5", "--set", "harq={}"], "harq: got retransmissions"),
         (["--out", "s.h5", "--drops", "100000000"], "of free space hold"),
         (["--out", "small.yaml/s.h5"], "small.yaml/s.h5: cannot be written"),

@@ -114,3 +114,60 @@ def test_files_that_pages_name_exist():
     for page in PAGES:
         for path in re.findall(r"`((?:ran|channels|receivers|notebooks|tests|docs)/[\w./-]+)`", page.read_text()):
             assert (ROOT / path).exists(), (page.name, path)
+
+
+def command_paths(node=TREE, path=()):
+    """Every command that is not hidden, as the words that call it."""
+    for name, command in getattr(node, "commands", {}).items():
+        if not command.hidden:
+            yield from command_paths(command, (*path, name)) if hasattr(command, "commands") else [(*path, name)]
+
+
+def test_every_command_is_in_the_list_of_commands():
+    text = (ROOT / "docs/commands.md").read_text()
+    lines = re.findall(r"^    ran (.*?)(?: {2,}|$)(.*)$", text, re.MULTILINE)
+    for path in command_paths():
+        # the command of a group that is called without its name, as `ran data EXPERIMENT`
+        parent = TREE
+        for name in path[:-1]:
+            parent = parent.commands[name]
+        words = path[:-1] if getattr(parent, "default_command", None) == path[-1] else path
+        assert any(
+            line.split()[: len(words)] == list(words)
+            or (line.split()[:1] == [words[0]] and words[-1] in also.split("also ")[-1])
+            for line, also in lines
+        ), path
+
+
+def test_every_study_and_answer_is_named_for_automation():
+    text = (ROOT / "docs/howto/automation.md").read_text()
+    missing = [name for name in {path[0] for path in command_paths()} if f"ran {name}" not in text]
+    assert missing == []
+
+
+def test_every_log_of_measurements_is_among_the_results():
+    text = (ROOT / "docs/results.md").read_text()
+    assert [path.name for path in ROOT.glob("docs/lab/*.md") if f"docs/lab/{path.name}" not in text] == []
+
+
+@pytest.mark.parametrize("page", ["docs/quickstart.md", "CONTRIBUTING.md"])
+def test_every_notebook_is_named(page):
+    text = (ROOT / page).read_text()
+    assert [path.name for path in ROOT.glob("notebooks/*.ipynb") if path.name not in text] == []
+
+
+def test_every_package_is_named_to_contributors():
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    packages = [path.parent for path in [*ROOT.glob("ran/*/__init__.py"), *ROOT.glob("ran/studies/*/__init__.py")]]
+    names = [str(path.relative_to(ROOT)) for path in packages if path.name != "studies"]
+    assert [name for name in names if name not in text] == []
+
+
+def test_files_that_pages_show_are_as_they_are():
+    """Lines of a file that a page shows with its name are in the file, in that order."""
+    shown = 0
+    for page in PAGES:
+        for name, text in re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', page.read_text(), re.DOTALL):
+            assert text in (ROOT / name).read_text(), (page.name, name)
+            shown += 1
+    assert shown

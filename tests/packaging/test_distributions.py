@@ -64,7 +64,9 @@ def test_it_installs_and_simulates(distributions, tmp_path, kind, version):
     run(interpreter(version), "-m", "venv", str(tmp_path / "env"), cwd=tmp_path)
     python = str(tmp_path / "env/bin/python")
     constraints = str(ROOT / "constraints.txt")
-    run(python, "-m", "pip", "install", "--quiet", "-c", constraints, str(distributions[kind]), cwd=tmp_path)
+    install = [python, "-m", "pip", "install", "--quiet", "-c", constraints, str(distributions[kind])]
+    # where an index has no CPU build of torch for this Python, 5 GB of CUDA libraries come along
+    run(*install, cwd=tmp_path, seconds=5400)
     where = run(python, "-c", "import ran; print(ran.__file__)", cwd=tmp_path)
     assert where.startswith(str(tmp_path / "env"))
     sets = ["--set=esn0_db=[2]", "--set=stopping={max_slots: 64}", "--set=carrier.num_prb=6", "--workers=1"]

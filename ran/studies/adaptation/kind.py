@@ -7,6 +7,7 @@ from dataclasses import replace
 from ran.stats import Estimate, Notation
 from ran.studies.adaptation.outcome import ENVELOPE, Outcome
 from ran.studies.adaptation.page import Results, results_of, write_results
+from ran.studies.adaptation.paper import paper
 from ran.studies.adaptation.picture import best_loop
 from ran.studies.adaptation.run import KIND, table_study
 from ran.studies.kind import Comparison, Paired, Row, StudyKind
@@ -47,6 +48,7 @@ STUDY = StudyKind(
     table_study,
     results_of,
     write_results,
+    paper,
     rows,
     (
         ("throughput_mbps", "Mbit/s", Notation(2)),

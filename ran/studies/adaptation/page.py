@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from matplotlib.figure import Figure
+
 from ran.config.yaml_file import dump
 from ran.errors import InputError
-from ran.report.figures import Picture, as_file
+from ran.report.figures import PAGE as PAGE_FORM
+from ran.report.figures import Form, Picture, as_file
 from ran.report.html import write_whole
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_template
 from ran.report.verdict import tally
 from ran.sim.files import write_text
@@ -28,7 +32,7 @@ CSV, PAGE = "results.csv", "report.html"
 _MBPS, _EXACT = Notation(2), Notation(3)
 _PERCENT, _GAIN = Notation(1, scale=100), Notation(1, signed=True)
 _GAIN_PERCENT = Notation(1, signed=True, suffix=" %")
-_DESCRIPTIONS = {
+DESCRIPTIONS = {
     "receivers": "Throughput and gain of all receivers",
     "modes": "Throughput of fixed MCS, envelope, ideal choice and loops",
     "bler": "Block error rates of first transmissions",
@@ -97,13 +101,9 @@ def write_results(results: Results, out: Path) -> Path:
     """Write results.csv, report.html, its three figures as SVG and PNG, and the experiment into the folder; returns the
     path of the page."""
     write_experiment(results.experiment, out)
-    figures = {
-        "receivers": receivers_figure(results.outcomes, results.reference, results.genies),
-        "modes": modes_figure(results.outcomes, results.genies),
-        "bler": bler_figure(results.outcomes, results.genies, results.experiment.adaptation.target_bler),
-    }
-    pictures = {name: Picture.of(figure, name, _DESCRIPTIONS[name]) for name, figure in figures.items()}
-    write_text(out / CSV, _as_csv(results))
+    figures = drawn(results)
+    pictures = {name: Picture.of(figure, name, DESCRIPTIONS[name]) for name, figure in figures.items()}
+    write_text(out / CSV, as_csv(results))
     try:
         for name, figure in figures.items():
             write_whole(out / f"{name}.svg", pictures[name].svg)
@@ -112,6 +112,29 @@ def write_results(results: Results, out: Path) -> Path:
         raise InputError(f"{out}: cannot be written: {error.strerror or error}") from None
     write_text(out / PAGE, _as_page(results, pictures))
     return out / PAGE
+
+
+def drawn(results: Results, form: Form = PAGE_FORM) -> dict[str, Figure]:
+    """The three figures by the name of their files."""
+    target = results.experiment.adaptation.target_bler
+    return {
+        "receivers": receivers_figure(results.outcomes, results.reference, results.genies, form),
+        "modes": modes_figure(results.outcomes, results.genies, form),
+        "bler": bler_figure(results.outcomes, results.genies, target, form),
+    }
+
+
+def table(results: Results) -> Table:
+    """Throughput, error rate and gain of the loop that a base station could run, at every SNR."""
+    loop, lines = best_loop(results.outcomes), []
+    for o in results.outcomes:
+        if o.mode == loop:
+            receiver = f"{o.receiver} (genie)" if o.receiver in results.genies else o.receiver
+            figures = _MBPS.text(o.throughput_mbps), _PERCENT.text(o.bler), _GAIN.text(results.gain(o))
+            lines.append([receiver, _at(o.esn0_db), *figures])
+    gain = f"gain over {results.reference} [%]" if results.reference else "gain [%]"
+    columns = ["receiver", "Es/N0 [dB]", "throughput [Mbit/s]", "BLER [%]", gain]
+    return Table(columns, lines, note=f"{loop}; 95 % intervals over series")
 
 
 def findings(results: Results) -> list[str]:
@@ -125,13 +148,14 @@ def findings(results: Results) -> list[str]:
             continue
         for mode in (ENVELOPE, best_loop(results.outcomes)):
             own = [o for o in results.outcomes if (o.receiver, o.mode) == (receiver, mode)]
-            gains = [(f"{o.esn0_db:g} dB", results.gain(o)) for o in own]
+            gains = [(f"{_at(o.esn0_db)} dB", results.gain(o)) for o in own]
             what = f"throughput of {'the envelope' if mode == ENVELOPE else mode}"
             sentences.append(tally(receiver, results.reference, what, gains, "SNR points", _GAIN_PERCENT))
     return [sentence for sentence in sentences if sentence]
 
 
-def _as_csv(results: Results) -> str:
+def as_csv(results: Results) -> str:
+    """A line per receiver, way to choose the MCS and SNR."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
@@ -160,6 +184,7 @@ def _as_page(results: Results, pictures: dict[str, Picture]) -> str:
         receivers=[f"{r} (genie)" if r in results.genies else r for r in dict.fromkeys(o.receiver for o in outcomes)],
         lines=lines(results),
         pictures=pictures,
+        files=saved_tables(table(results), as_csv(results)),
         findings=findings(results),
         modes=[ENVELOPE, IDEAL, *loops(outcomes)],
         points=[_point(results, o) for o in outcomes if not o.mode.startswith("fixed")],
@@ -186,7 +211,7 @@ def lines(results: Results) -> list[dict[str, Any]]:
                     "loop_gain": _GAIN.text(results.gain(both)),
                 }
             )
-        found.append({"esn0_db": f"{esn0_db:g}", "cells": cells})
+        found.append({"esn0_db": _at(esn0_db), "cells": cells})
     return found
 
 
@@ -194,9 +219,13 @@ def _point(results: Results, o: Outcome) -> dict[str, str]:
     return {
         "receiver": o.receiver,
         "mode": o.mode,
-        "esn0_db": f"{o.esn0_db:g}",
+        "esn0_db": _at(o.esn0_db),
         "throughput": _EXACT.text(o.throughput_mbps),
         "gain": _GAIN.text(results.gain(o)),
         "bler": _EXACT.text(o.bler),
         "mcs": f"{o.mean_mcs:.1f}",
     }
+
+
+def _at(esn0_db: float) -> str:
+    return f"{esn0_db:g}".replace("-", "−")

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ran.report.figures import LEGEND, MARKERS, escape_math, new_figure, style
+from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style
 from ran.report.palette import COLORS_LIGHT, FAINT, GENIE_LIGHT, LEVEL, color_of
 from ran.stats import Estimate
 from ran.studies.adaptation.outcome import ENVELOPE, IDEAL, Outcome
@@ -29,12 +29,14 @@ def best_loop(outcomes: Sequence[Outcome]) -> str:
     return loops(outcomes)[-1]
 
 
-def receivers_figure(outcomes: Sequence[Outcome], reference: str | None, genies: frozenset[str]) -> Figure:
+def receivers_figure(
+    outcomes: Sequence[Outcome], reference: str | None, genies: frozenset[str], form: Form = PAGE
+) -> Figure:
     """Throughput of all receivers, envelope and both loops, and beside it what they gain over the reference."""
     receivers = list(dict.fromkeys(o.receiver for o in outcomes))
     loop = best_loop(outcomes)
-    with style():
-        figure, axes = _figure(1, 2 if reference and len(receivers) > 1 else 1)
+    with style(form):
+        figure, axes = _figure(2 if reference and len(receivers) > 1 else 1, 2, form)
         for receiver in receivers:
             look = _look(receiver, receivers, genies)
             shown = f"{receiver} (genie)" if receiver in genies else receiver
@@ -53,11 +55,11 @@ def receivers_figure(outcomes: Sequence[Outcome], reference: str | None, genies:
             axes[1].axhline(0, color=COLORS_LIGHT[0], linewidth=1)
             axes[1].set(ylabel=f"Throughput gain over {escape_math(reference or '')} [%]", ylim=_gain_limits(axes[1]))
             _title(axes[1], "Gain, paired over series")
-        figure.legend(loc="outside lower center", ncols=4, **LEGEND)
+        figure.legend(loc="outside lower center", ncols=4 if form.panels > 1 else 1, **LEGEND)
         return figure
 
 
-def modes_figure(outcomes: Sequence[Outcome], genies: frozenset[str]) -> Figure:
+def modes_figure(outcomes: Sequence[Outcome], genies: frozenset[str], form: Form = PAGE) -> Figure:
     """A panel per receiver: every fixed MCS, their envelope, the ideal choice and the loops."""
 
     def draw(axes: Axes, receiver: str, label: bool) -> None:
@@ -74,10 +76,10 @@ def modes_figure(outcomes: Sequence[Outcome], genies: frozenset[str]) -> Figure:
             _draw(axes, points, mode if label else "", look)
         axes.set(ylabel="Throughput [Mbit/s]", ylim=(0, None))
 
-    return _panels(outcomes, genies, draw)
+    return _panels(outcomes, genies, draw, form)
 
 
-def bler_figure(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler: float) -> Figure:
+def bler_figure(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler: float, form: Form = PAGE) -> Figure:
     """A panel per receiver: block error rate of first transmissions under the envelope and the loops."""
 
     def draw(axes: Axes, receiver: str, label: bool) -> None:
@@ -91,26 +93,29 @@ def bler_figure(outcomes: Sequence[Outcome], genies: frozenset[str], target_bler
             _draw(axes, points, mode if label else "", look)
         axes.set(ylabel="BLER of the first transmission", ylim=(0, None))
 
-    return _panels(outcomes, genies, draw)
+    return _panels(outcomes, genies, draw, form)
 
 
-def _panels(outcomes: Sequence[Outcome], genies: frozenset[str], draw: Callable[[Axes, str, bool], None]) -> Figure:
+def _panels(
+    outcomes: Sequence[Outcome], genies: frozenset[str], draw: Callable[[Axes, str, bool], None], form: Form
+) -> Figure:
     receivers = list(dict.fromkeys(o.receiver for o in outcomes))
-    with style():
-        columns = min(2, len(receivers))
-        figure, axes = _figure(-(-len(receivers) // columns), columns)
+    with style(form):
+        figure, axes = _figure(len(receivers), 2, form)
         for number, receiver in enumerate(receivers):
             draw(axes[number], receiver, number == 0)
             _title(axes[number], f"{receiver} (genie)" if receiver in genies else receiver)
         for unused in axes[len(receivers) :]:
             unused.set_visible(False)
-        figure.legend(loc="outside lower center", ncols=6, **LEGEND)
+        figure.legend(loc="outside lower center", ncols=6 if form.panels > 1 else 2, **LEGEND)
         return figure
 
 
-def _figure(rows: int, columns: int) -> tuple[Figure, list[Axes]]:
-    size = (5.6 * columns if columns > 1 else 7.2, 0.6 + 4.2 * rows)
-    figure = new_figure(*size)
+def _figure(panels: int, side_by_side: int, form: Form) -> tuple[Figure, list[Axes]]:
+    columns = min(side_by_side, panels, form.panels)
+    rows = -(-panels // columns)
+    width = 5.6 * columns if columns > 1 else 7.2
+    figure = new_figure(*form.size(width, 0.6 + 4.2 * rows, 2.4 * rows))
     axes = list(np.ravel(figure.subplots(rows, columns)))
     for one in axes:
         one.grid(True)

@@ -7,6 +7,7 @@ import numpy as np
 from ran.stats import Estimate, Notation, common_units, normal_mean, paired_difference
 from ran.studies.beams.outcome_jobs import KIND, BeamRequest
 from ran.studies.beams.page import write_results
+from ran.studies.beams.paper import paper
 from ran.studies.beams.run import BeamResults, results_of
 from ran.studies.kind import Comparison, Paired, Row, StudyKind
 
@@ -36,6 +37,7 @@ STUDY = StudyKind(
     lambda experiment, listener: BeamRequest(experiment).study(),
     results_of,
     write_results,
+    paper,
     rows,
     (
         ("top1", "Top-1 %", Notation(1, scale=100)),

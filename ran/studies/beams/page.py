@@ -12,8 +12,10 @@ from typing import Any
 
 from ran.config.provenance import versions
 from ran.errors import InputError
-from ran.report.figures import Line, Picture, lines_figure
+from ran.report.figures import PAGE as PAGE_FORM
+from ran.report.figures import Drawn, Form, Line, Picture, lines_figure
 from ran.report.palette import swatch
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, csv_cells
@@ -21,6 +23,7 @@ from ran.studies.beams.picture import map_figure, pattern_figure
 from ran.studies.beams.run import BeamResults, Result, costs_of
 from ran.studies.beams.setting import Setting
 
+_DBM = Notation(0)
 JSON, CSV, PAGE = "beams.json", "beams.csv", "beams.html"
 #: Columns of the table: title, name of the figure, how it is written.
 _COLUMNS: tuple[tuple[str, str, Notation], ...] = (
@@ -43,7 +46,7 @@ def write_results(results: BeamResults, out: Path) -> Path:
     except OSError as error:
         raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
     write_text(out / JSON, json.dumps(as_plain(results), indent=1) + "\n")
-    write_text(out / CSV, _as_csv(results))
+    write_text(out / CSV, as_csv(results))
     write_text(out / PAGE, _as_page(results))
     return out / PAGE
 
@@ -84,7 +87,8 @@ def _ends(values: Mapping[str, Estimate]) -> dict[str, dict[str, float | None]]:
     return {name: dict(zip(("value", "low", "high"), e.plain(), strict=True)) for name, e in values.items()}
 
 
-def _as_csv(results: BeamResults) -> str:
+def as_csv(results: BeamResults) -> str:
+    """A line per predictor, setting and figure, with its interval."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["predictor", "pattern", "set_b", "speed_kmh", "every", "figure", "value", "low", "high"])
@@ -158,6 +162,16 @@ def _compared_cell(result: Result | None, name: str, shown: Notation) -> dict[st
     return {"value": shown.value(value), "interval": interval}
 
 
+def table(results: BeamResults) -> Table:
+    """The table of the experiment's own setting, as text."""
+    lines = []
+    for row in rows(results):
+        result, cells = row["result"], row["cells"]
+        name = result.predictor + (" (genie)" if result.needs_truth else "")
+        lines.append([name, f"{result.num_beams:g}", *(f"{c['value']} {c['interval']}".strip() for c in cells)])
+    return Table(["predictor", "beams measured", *column_titles(results)], lines, note="95 % intervals over drops")
+
+
 def column_titles(results: BeamResults) -> list[str]:
     within = f"within {results.experiment.evaluation.within_db:g} dB %"
     return [within if title == "within %" else title for title, _, _ in _COLUMNS]
@@ -178,11 +192,12 @@ def _as_page(results: BeamResults) -> str:
     refused = [r for r in results.results if r.refusal is not None]
     return page_template("ran.studies.beams").render(
         experiment=experiment,
-        facts=_facts(results),
+        facts=facts(results),
+        files=saved_tables(table(results), as_csv(results)),
         notes=results.notes,
         titles=column_titles(results),
         rows=rows(results),
-        figures=figures(results),
+        figures=[drawn.picture for drawn in figures(results)],
         example=_example(results),
         legend=[(name, swatch(place)) for name, place in places.items()],
         compared=compared(results),
@@ -192,24 +207,25 @@ def _as_page(results: BeamResults) -> str:
     )
 
 
-def _facts(results: BeamResults) -> dict[str, str]:
+def facts(results: BeamResults) -> dict[str, str]:
+    """What was simulated, in a few words each."""
     experiment, world = results.experiment, results.world
     panel, terminal, radio, timing = experiment.panel, experiment.terminal, experiment.radio, experiment.timing
     costs = costs_of(experiment)
     slants = "cross-polarised" if panel.polarisation == "cross" else "single-polarised"
     carrier_ghz, (rows, columns) = results.carrier_frequency_hz / 1e9, world.set_a.grid
     horizon = ", ".join(f"{at:g}" for at in timing.horizon_ms)
-    pairs = f"{experiment.num_set_a} pairs, {experiment.num_rx_beams} x " if experiment.task == "pairs" else ""
+    pairs = f"{experiment.num_set_a} pairs, {experiment.num_rx_beams} × " if experiment.task == "pairs" else ""
     times = f"{_number(timing.num_observed, 'time')}, every {timing.period_ms:g} ms"
     decisions = _number(timing.num_decisions, "decision")
     return {
         "Channel": f"{experiment.channel.name}, {carrier_ghz:g} GHz, {experiment.speed_kmh:g} km/h",
-        "Panel": f"{panel.rows} x {panel.columns} {slants} places, {panel.downtilt_deg:g}° down",
-        "Set A": f"{pairs}{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} x {columns}",
+        "Panel": f"{panel.rows} × {panel.columns} {slants} places, {panel.downtilt_deg:g}° down",
+        "Set A": f"{pairs}{world.set_a.num_beams} beams, {experiment.set_a.codebook}, {rows} × {columns}",
         "Set B": results.settings[0].set_b_title,
-        "User": f"{len(terminal.faces_deg)} faces x {terminal.num_beams} receive beams",
+        "User": f"{len(terminal.faces_deg)} faces × {terminal.num_beams} receive beams",
         "Radio": f"{radio.tx_power_dbm:g} dBm, {radio.bandwidth_hz / 1e6:.0f} MHz",
-        "Noise": f"{world.noise_dbm:.0f} dBm per RE",
+        "Noise": f"{_DBM.number(world.noise_dbm)} dBm per RE",
         "Measured": f"{times}; used at {horizon} ms",
         "A pair costs"
         if pairs
@@ -222,14 +238,14 @@ def _number(count: float, what: str) -> str:
     return f"{count:g} {what}" + ("" if count == 1 else "s")
 
 
-def figures(results: BeamResults) -> list[Picture]:
+def figures(results: BeamResults, form: Form = PAGE_FORM) -> list[Drawn]:
     """Every figure with curves, of the experiment's own setting and over the settings."""
     places = _places(results)
     own = results.of(results.settings[0])
-    found: list[Picture] = []
+    found: list[Drawn] = []
 
     def add(name: str, title: str, note: str, lines: list[Line], x_title: str, y_title: str, share: bool) -> None:
-        found.append(Picture.of(lines_figure(lines, x_title, y_title, share), name, title=title, note=note))
+        found.append(Drawn(name, title, note, lines_figure(lines, x_title, y_title, share, form)))
 
     def over_k(name: str) -> list[Line]:
         lines = []

@@ -7,7 +7,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from ran.report.figures import escape_math, new_figure, style
+from ran.report.figures import PAGE, Form, add_legend, escape_math, new_figure, style
 from ran.report.palette import COLORS_LIGHT, EDGE, FAINT, MARK, TEXT, color_of
 from ran.studies.beams.run import BeamResults
 
@@ -46,20 +46,22 @@ def map_strengths(values_dbm: np.ndarray) -> np.ndarray:
     return np.clip(1 - (values_dbm.max() - values_dbm) / RANGE_DB, 0, 1)
 
 
-def pattern_figure(results: BeamResults) -> Figure:
+def pattern_figure(results: BeamResults, form: Form = PAGE) -> Figure:
     """Patterns over azimuth, in the best beam's row, of the row's beams, of the best and of the strongest measured one.
 
     Power gain of isotropic elements, of all of them in phase; boresight is 0 degrees.
     """
-    with style():
-        figure = new_figure(6.6, 3.0)
+    with style(form):
+        figure = new_figure(*form.size(6.6, 3.0))
         axes = figure.add_subplot()
         for _, azimuth, gains_db, kind in patterns(results):
             color, width = {"row": (FAINT, 0.8), "measured": (color_of(1), 1.8), "best": (color_of(0), 1.8)}[kind]
-            axes.plot(np.rad2deg(azimuth), gains_db, color=color, linewidth=width)
+            name = {"row": "_none", "measured": "strongest measured", "best": "best"}[kind]
+            axes.plot(np.rad2deg(azimuth), gains_db, color=color, linewidth=width, label=name)
         axes.set(xlabel="Azimuth [°]", ylabel="Gain, of the panel's most [dB]", xlim=(-90, 90), ylim=(-RANGE_DB, 1))
         axes.set_xticks(range(-90, 91, 30))
         axes.grid(True)
+        add_legend(figure, form)
         return figure
 
 

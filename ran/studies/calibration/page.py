@@ -9,17 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from channels.scenarios.layout import IndoorLayout
+from ran.counted import counted
 from ran.errors import InputError
 from ran.report.figures import Picture, as_file
 from ran.report.palette import swatch
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_template
 from ran.sim.files import make_folder, write_text
-from ran.stats import Notation, csv_cells
+from ran.stats import Notation, csv_cells, percent
 from ran.studies.calibration.picture import distribution_figure, distributions_figure
 from ran.studies.calibration.run import PERCENTILES, Calibration, Percentile
 from ran.studies.calibration.setups import METRICS, TOLERANCE_DB
 
 CSV, PNG, PAGE = "calibration.csv", "calibration.png", "calibration.html"
+_SHOWN = (5, 25, 50, 75, 95)
 _VALUE, _REFERENCE, _DEVIATION = Notation(2), Notation(1), Notation(2, signed=True)
 
 
@@ -30,7 +33,7 @@ def write_results(results: Sequence[Calibration], out: Path) -> Path:
         (out / PNG).write_bytes(as_file(distributions_figure(results), "png"))
     except OSError as error:
         raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from error
-    write_text(out / CSV, _as_csv(results))
+    write_text(out / CSV, as_csv(results))
     write_text(out / PAGE, _as_page(results))
     return out / PAGE
 
@@ -52,15 +55,28 @@ def summary(results: Sequence[Calibration]) -> str:
     return f"{met} of {len(compared)} references met: {figures}"
 
 
-def _as_csv(results: Sequence[Calibration]) -> str:
+def table(results: Sequence[Calibration]) -> Table:
+    """Percentiles of every metric of every setup, with the deviation from the reference where there is one."""
+    lines = []
+    for result in results:
+        for metric in result.values:
+            entries = [_cell(result.percentile(metric, p)) for p in _SHOWN]
+            cells = [f"{c['value']} {c['interval']} {c['reference']}".strip() for c in entries]
+            lines.append([result.setup.title, f"{METRICS[metric].title}, {METRICS[metric].unit}", *cells])
+    columns = ["setup", "quantity", *(f"{p} %" for p in _SHOWN)]
+    return Table(columns, lines, 2, "95 % intervals; behind them the reference and, in brackets, the deviation from it")
+
+
+def as_csv(results: Sequence[Calibration]) -> str:
+    """A line per setup, metric and percentile."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     header = "setup metric unit percent value low high reference deviation tolerance users drops seed"
     writer.writerow(header.split())
     for result in results:
         for metric in result.values:
-            for percent in PERCENTILES:
-                entry = result.percentile(metric, percent)
+            for share in PERCENTILES:
+                entry = result.percentile(metric, share)
                 compared: tuple[float | None, ...] = (None, None, None)
                 if entry.reference is not None:
                     compared = (entry.reference, entry.deviation, entry.tolerance)
@@ -71,7 +87,7 @@ def _as_csv(results: Sequence[Calibration]) -> str:
                         result.setup.name,
                         metric,
                         METRICS[metric].unit,
-                        percent,
+                        share,
                         *shown,
                         result.num_users,
                         result.drops,
@@ -90,25 +106,27 @@ def _as_page(results: Sequence[Calibration]) -> str:
             for name in results[0].values
         ],
         tolerance=TOLERANCE_DB,
+        files=saved_tables(table(results), as_csv(results)),
     )
 
 
 def _result(result: Calibration) -> dict[str, Any]:
     setup = result.setup
-    around = "an office of 120 x 50 m" if isinstance(setup.layout, IndoorLayout) else "wrap-around"
+    around = "an office of 120 × 50 m" if isinstance(setup.layout, IndoorLayout) else "wrap-around"
     facts = {
         "Tables": setup.release,
-        "Layout": f"{setup.num_sites} sites x 3 sectors, {setup.inter_site_distance_m:g} m apart, {around}",
+        "Layout": f"{setup.num_sites} sites × 3 sectors, {setup.inter_site_distance_m:g} m apart, {around}",
         "Sector": f"10 elements, beam at {setup.beam_zenith_deg:g}°, {setup.power_dbm:g} dBm",
         "Noise": f"{setup.bandwidth_hz / 1e6:g} MHz, noise figure {setup.noise_figure_db:g} dB",
-        "Users": f"{result.num_users}, {setup.indoor_ratio:.0%} in buildings, {result.drops} drops, seed {result.seed}",
+        "Users": f"{result.num_users}, {percent(setup.indoor_ratio)} in buildings, {counted(result.drops, 'drop')}, "
+        f"seed {result.seed}",
     }
     return {
         "title": setup.title,
         "name": setup.name,
         "facts": facts,
         "rows": [
-            {"metric": METRICS[metric], "cells": [_cell(result.percentile(metric, p)) for p in (5, 25, 50, 75, 95)]}
+            {"metric": METRICS[metric], "cells": [_cell(result.percentile(metric, p)) for p in _SHOWN]}
             for metric in result.values
         ],
     }

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ran.report.figures import LEGEND, new_figure, style
+from ran.report.figures import LEGEND, PAGE, Form, add_legend, new_figure, style
 from ran.report.palette import color_of
 from ran.studies.calibration.run import Calibration
 from ran.studies.calibration.setups import METRICS
@@ -25,11 +25,12 @@ def axis_range(results: Sequence[Calibration], metric: str) -> tuple[float, floa
     return low, high
 
 
-def distribution_figure(results: Sequence[Calibration], metric: str) -> Figure:
-    """Cumulative distributions of a metric over setups; circles are the references. The page has the legend."""
-    with style():
-        figure = new_figure(5.2, 3.1)
+def distribution_figure(results: Sequence[Calibration], metric: str, form: Form = PAGE) -> Figure:
+    """Cumulative distributions of a metric over setups; circles are the references. A page has the legend."""
+    with style(form):
+        figure = new_figure(*form.size(5.2, 3.1))
         _draw(figure.add_subplot(), results, metric)
+        add_legend(figure, form)
         return figure
 
 

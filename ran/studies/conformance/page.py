@@ -10,11 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from ran.counted import counted
+from ran.report.figures import Picture
+from ran.report.palette import swatch
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_part, page_template, plotly_script
 from ran.sim.files import write_text
-from ran.stats import MISSING, Estimate, Notation
+from ran.stats import MISSING, Estimate, Notation, percent
 from ran.studies.conformance.curve import curve_figure
 from ran.studies.conformance.outcome import RowOutcome, RowVerdict
+from ran.studies.conformance.picture import margins_figure
 from ran.studies.conformance.requirements import THRESHOLD, Variant
 from ran.studies.conformance.side_by_side import by_row, common_margins
 
@@ -43,12 +48,26 @@ _COLUMNS = (
 
 def write_results(outcomes: Sequence[RowOutcome], out: Path) -> Path:
     """Write conformance.csv and conformance.html into the folder; returns the path of the page."""
-    write_text(out / CSV, _as_csv(outcomes))
+    write_text(out / CSV, as_csv(outcomes))
     write_text(out / PAGE, _as_page(outcomes))
     return out / PAGE
 
 
-def _as_csv(outcomes: Sequence[RowOutcome]) -> str:
+def table(outcomes: Sequence[RowOutcome]) -> Table:
+    """A line per row and receiver: what is required, what was found, the margin and the verdict."""
+    lines = []
+    for outcome in outcomes:
+        row, shown = outcome.row, cells(outcome)
+        signal = f"{row.modulation} {row.target_rate_x1024:g}/1024"
+        facts = [outcome.receiver, row.name, signal, f"{row.num_layers}×{row.num_rx}", outcome.verdict]
+        lines.append([*facts, shown["required"], shown["fraction"], shown["at"], shown["margin"]])
+    columns = ["receiver", "row", "signal", "layers×Rx", "verdict"]
+    numbers = ["required SNR [dB]", "throughput there", f"SNR at {percent(THRESHOLD)} [dB]", "margin [dB]"]
+    return Table([*columns, *numbers], lines, 5, "95 % intervals, valid over all interim decisions")
+
+
+def as_csv(outcomes: Sequence[RowOutcome]) -> str:
+    """A line per row and receiver."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for number, outcome in enumerate(outcomes):
@@ -77,10 +96,13 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
     return page_template("ran.studies.conformance").render(
         receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
         variant=variant,
-        threshold=f"{THRESHOLD:.0%}",
+        threshold=percent(THRESHOLD),
         conclusion=conclusion(outcomes),
         summaries=summaries(outcomes),
         side_by_side=_side_by_side(outcomes),
+        files=saved_tables(table(outcomes), as_csv(outcomes)),
+        margins=Picture.of(margins_figure(outcomes), "margins", "Margin to the requirement per row"),
+        legend=[(name, swatch(place)) for place, name in enumerate(dict.fromkeys(o.receiver for o in outcomes))],
         rows=[_line(number, outcome) for number, outcome in enumerate(outcomes)],
         figures={f"curve{n}": curve_figure(outcome) for n, outcome in enumerate(outcomes) if outcome.points},
         plotlyjs=plotly_script(),
@@ -91,8 +113,8 @@ def _as_page(outcomes: Sequence[RowOutcome]) -> str:
 def _line(number: int, outcome: RowOutcome) -> dict[str, Any]:
     """What the page shows of a row."""
     row = outcome.row
-    spread = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
-    link = f"{row.num_prb} PRB, {row.scs_khz} kHz{spread}"
+    waveform = "" if row.waveform == "CP-OFDM" else f", {row.waveform}"
+    link = f"{row.num_prb} PRB, {row.scs_khz} kHz{waveform}"
     channel = f"{row.delay_profile}-{row.max_doppler_hz:g}"
     return {
         "receiver": outcome.receiver,
@@ -170,7 +192,7 @@ def summaries(outcomes: Sequence[RowOutcome]) -> list[str]:
     count, means = common_margins(outcomes)
     if means:
         compared = ", ".join(f"{receiver} {_SNR.number(mean)} dB" for receiver, mean in means.items())
-        lines.append(f"mean margins on the {count} rows that all take: {compared}")
+        lines.append(f"mean margins on the {counted(count, 'row')} that all take: {compared}")
     return lines
 
 
@@ -182,7 +204,7 @@ def summary(outcomes: Sequence[RowOutcome]) -> str:
     if margins:
         mean, least = (_SNR.number(margin) for margin in (sum(margins) / len(margins), min(margins)))
         parts.append(f"mean margin {mean} dB, smallest {least} dB")
-    return f"{len(outcomes)} rows: " + ", ".join(parts)
+    return f"{counted(len(outcomes), 'row')}: " + ", ".join(parts)
 
 
 def conclusion(outcomes: Sequence[RowOutcome]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ran.stats import Estimate, Notation, common_units, paired_difference, student_mean
 from ran.studies.csi.feedback_jobs import KIND, CsiRequest
 from ran.studies.csi.page import write_results
+from ran.studies.csi.paper import paper
 from ran.studies.csi.run import CsiResults, results_of
 from ran.studies.kind import Comparison, Paired, Row, StudyKind
 
@@ -27,6 +28,7 @@ STUDY = StudyKind(
     lambda experiment, listener: CsiRequest(experiment).study(),
     results_of,
     write_results,
+    paper,
     rows,
     (("bits", "bits", Notation(0)), ("sgcs", "SGCS", Notation(4)), ("gcs", "GCS", Notation(4))),
     Comparison(

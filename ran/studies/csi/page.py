@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from ran.config.provenance import versions
-from ran.report.figures import Line, Picture, lines_figure
+from ran.report.figures import PAGE as PAGE_FORM
+from ran.report.figures import Drawn, Form, Line, lines_figure
 from ran.report.palette import swatch
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_template
 from ran.report.verdict import tally
 from ran.sim.files import write_text
@@ -23,6 +25,7 @@ from ran.studies.csi.run import CsiResults
 
 JSON, CSV, PAGE = "csi.json", "csi.csv", "csi.html"
 _SGCS, _SGCS_GAIN, _MBPS = Notation(4), Notation(4, signed=True), Notation(1)
+_DB = Notation(1)
 #: The curve that others are compared with at equal payload.
 REFERENCE = "enhanced-type-two"
 #: Payloads in bits at which curves are compared.
@@ -32,7 +35,7 @@ _PAYLOADS = (64, 78, 96, 128, 140, 192, 250)
 def write_results(results: CsiResults, out: Path) -> Path:
     """Write csi.json, .csv and .html into the run's folder; returns the path of the page."""
     write_text(out / JSON, json.dumps(as_plain(results), indent=1) + "\n")
-    write_text(out / CSV, _as_csv(results))
+    write_text(out / CSV, as_csv(results))
     write_text(out / PAGE, _as_page(results))
     return out / PAGE
 
@@ -98,7 +101,8 @@ def at_payloads(results: CsiResults) -> list[dict[str, Any]]:
     return found
 
 
-def _as_csv(results: CsiResults) -> str:
+def as_csv(results: CsiResults) -> str:
+    """A line per way to report and figure, with its interval."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["curve", "point", "predictor", "bits", "figure", "value", "low", "high"])
@@ -133,7 +137,7 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
         cells = [{"value": f"{o.mean_bits:.0f}", "interval": _range(int(o.bits.min()), int(o.bits.max()))}]
         cells += [_cell(o.value(name), _SGCS) for name in ("sgcs", "gcs")]
         error = o.value("nmse").known
-        cells.append({"value": f"{10 * math.log10(error):.1f}" if error > 1e-6 else "", "interval": ""})
+        cells.append({"value": _DB.number(10 * math.log10(error)) if error > 1e-6 else "", "interval": ""})
         gain = _gain(o, reference, "sgcs")
         cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, _SGCS_GAIN))
         for users, snr_db in shown_throughputs(results):
@@ -144,6 +148,12 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
             cells.append({"value": value, "interval": "" if parameters is None else f"{parameters:,}"})
         found.append({"title": o.title, "style": swatch(places(results)[o.curve]), "cells": cells})
     return found
+
+
+def table(results: CsiResults) -> Table:
+    """The table of the page, as text."""
+    lines = [[row["title"], *(f"{c['value']} {c['interval']}".strip() for c in row["cells"])] for row in rows(results)]
+    return Table(["report", *column_titles(results)], lines, note="95 % intervals over drops")
 
 
 def _range(low: int, high: int) -> str:
@@ -169,14 +179,14 @@ def _line(title: str, place: int | None, x: Sequence[float], values: Sequence[Es
     return Line(title, place, list(x), *([of_point[i] for of_point in numbers] for i in range(3)))
 
 
-def figures(results: CsiResults) -> list[Picture]:
+def figures(results: CsiResults, form: Form = PAGE_FORM) -> list[Drawn]:
     """SGCS and throughput over payload, and spectral efficiency over SNR."""
-    found: list[Picture] = []
+    found: list[Drawn] = []
     place = places(results)
 
     def add(name: str, title: str, note: str, lines: list[Line], x_title: str, y_title: str) -> None:
         if lines:
-            found.append(Picture.of(lines_figure(lines, x_title, y_title), name, title=title, note=note))
+            found.append(Drawn(name, title, note, lines_figure(lines, x_title, y_title, form=form)))
 
     def over_payload(name: str) -> list[Line]:
         lines = []
@@ -221,11 +231,12 @@ def findings(results: CsiResults) -> list[str]:
     return [sentence for sentence in sentences if sentence]
 
 
-def _as_page(results: CsiResults) -> str:
+def facts(results: CsiResults) -> dict[str, str]:
+    """What was simulated, in a few words each."""
     e = results.experiment
     panel, band = e.panel, e.band
     estimate = "ideal" if e.estimate.method == "ideal" else f"{e.estimate.method} at {e.estimate.esn0_db:g} dB"
-    facts = {
+    return {
         "Channel": f"{e.channel.name}, {e.speed_kmh:g} km/h",
         "Ports": f"{panel.num_ports}: ({panel.n1}, {panel.n2}), {panel.subarray_rows} elements each",
         "User": f"{e.terminal.num_rx_ant} receive antennas, {e.num_layers} layer" + ("s" if e.num_layers > 1 else ""),
@@ -234,15 +245,19 @@ def _as_page(results: CsiResults) -> str:
         "Reports": f"every {e.timing.period_ms:g} ms, used {e.timing.ahead_ms:g} ms later",
         "Drops": f"{results.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
     }
+
+
+def _as_page(results: CsiResults) -> str:
     return page_template("ran.studies.csi").render(
-        experiment=e,
-        facts=facts,
+        experiment=results.experiment,
+        facts=facts(results),
+        files=saved_tables(table(results), as_csv(results)),
         titles=column_titles(results),
         rows=rows(results),
         reference=REFERENCE,
         findings=findings(results),
         payloads=_payload_table(results),
-        figures=figures(results),
+        figures=[drawn.picture for drawn in figures(results)],
         legend=[(name, swatch(place)) for name, place in places(results).items()],
         scenario=results.scenario_id[:12],
     )

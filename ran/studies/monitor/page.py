@@ -10,16 +10,18 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ran.report.figures import data_address
+from ran.counted import counted
+from ran.report.figures import Picture
 from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import percent
-from ran.studies.monitor.picture import timeline_png
+from ran.studies.monitor.picture import timeline_figure
 from ran.studies.monitor.run import Monitoring
 from ran.studies.monitor.windows import DETECTORS, WINDOW
 from receivers.monitoring.inputs import STATISTICS
 
 CSV, JSON, PAGE = "monitor.csv", "monitor.json", "monitor.html"
+_TIMELINE = "Time line: slots lost and the score of every detector, with thresholds and alarms"
 #: Stretches of alarms that the page lists.
 _MOST_LISTED = 100
 
@@ -28,13 +30,12 @@ def write_results(found: Monitoring, out: Path) -> Path:
     """Write monitor.csv, .json and .html into the folder; returns the path of the page."""
     write_text(out / CSV, _as_csv(found))
     write_text(out / JSON, json.dumps(_as_values(found), indent=1) + "\n")
-    picture = data_address(timeline_png(found), "image/png")
     page = page_template("ran.studies.monitor").render(
         source=found.source,
         receiver=found.receiver,
         weights=found.reference.weights,
         summaries=summaries(found),
-        picture=picture,
+        picture=Picture.of(timeline_figure(found), "timeline", _TIMELINE),
         stretches=stretches(found)[:_MOST_LISTED],
         more=max(0, len(stretches(found)) - _MOST_LISTED),
         detectors=DETECTORS,
@@ -56,7 +57,8 @@ def summaries(found: Monitoring) -> list[str]:
     gained = sum(r.arrived and not r.reference_arrived for r in compared)
     lines = [
         f"{found.receiver}: {lost} of {len(records)} slots lost",
-        f"lmmse beside it in {len(compared)} slots: received {missed} that were lost, lost {gained} that were received",
+        f"lmmse was run beside it in {counted(len(compared), 'slot')}: received {missed} that it lost, lost {gained} "
+        "that it received",
     ]
     fell_back = sum(record.fell_back for record in records)
     if fell_back:

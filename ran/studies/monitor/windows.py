@@ -16,8 +16,8 @@ WINDOW = 20
 #: What is looked for, with what its score counts.
 DETECTORS = {
     "inputs": "share of the sampled slots that are unlike the training",
-    "calibration": "bits per coded bit that LLRs claim and do not hold",
-    "worse": "slots that are lost more than by the reference, as estimated, and claims without ground",
+    "calibration": "bits per coded bit by which LLRs are overconfident",
+    "worse": "slots that are lost more than by the reference, as estimated, plus overconfidence",
 }
 #: Ends of ranges that are none.
 NO_BOUND = 1e9

@@ -12,6 +12,7 @@ from typing import Any
 
 from ran.report.figures import Picture
 from ran.report.palette import swatch
+from ran.report.study_paper import Table, saved_tables
 from ran.report.template import page_template
 from ran.sim.files import write_text
 from ran.stats import Notation, percent
@@ -31,7 +32,7 @@ Alarms = Mapping[tuple[str, str], str]
 def write_results(outcomes: Sequence[Outcome], out: Path, alarms: Alarms | None = None) -> Path:
     """Write generalisation.csv, .json and .html into the folder; returns the path of the page."""
     found = alarms or {}
-    write_text(out / CSV, _as_csv(outcomes, found))
+    write_text(out / CSV, as_csv(outcomes, found))
     write_text(out / JSON, json.dumps([as_values(outcome, found) for outcome in outcomes], indent=1) + "\n")
     write_text(out / PAGE, _as_page(outcomes, found))
     return out / PAGE
@@ -104,7 +105,23 @@ def as_values(outcome: Outcome, alarms: Alarms) -> dict[str, Any]:
     }
 
 
-def _as_csv(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
+def table(outcomes: Sequence[Outcome]) -> Table:
+    """A line per condition: the baseline's SNR, and of every receiver the gain over it and the verdict."""
+    names, lines = competitors(outcomes), []
+    for condition, line in by_condition(outcomes):
+        own = [_of_paper(line.get(name)) for name in names]
+        lines.append([condition.title, str(line[BASELINE].crossing) if BASELINE in line else "—", *own])
+    columns = ["condition", f"{BASELINE}, Es/N0 [dB]", *(f"{name}, gain [dB]" for name in names)]
+    note = f"gain over {BASELINE} at {percent(TARGET_BLER)} BLER with 95 % intervals; verdict against {FLOOR}"
+    return Table(columns, lines, note=note)
+
+
+def _of_paper(outcome: Outcome | None) -> str:
+    return "—" if outcome is None else f"{cell(outcome)}, {outcome.verdict}"
+
+
+def as_csv(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
+    """A line per condition and receiver."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     estimates = ("esn0_db", f"gain_over_{BASELINE}_db", f"gain_over_{FLOOR}_db")
@@ -132,6 +149,7 @@ def _as_page(outcomes: Sequence[Outcome], alarms: Alarms) -> str:
         summaries=summaries(outcomes),
         rows=[_row(condition, line, receivers, alarms) for condition, line in by_condition(outcomes)],
         figure=Picture.of(figure, "robustness", "Gain over the baseline per condition"),
+        files=saved_tables(table(outcomes), as_csv(outcomes, alarms)),
         swatches=[swatch(place) for place in range(len(receivers))],
     )
 

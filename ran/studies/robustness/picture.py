@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from matplotlib.figure import Figure
 
-from ran.report.figures import escape_math, new_figure, style
+from ran.report.figures import PAGE, Form, add_legend, escape_math, new_figure, style
 from ran.report.palette import CARD, LEVEL, color_of
 from ran.stats import Estimate
 from ran.studies.robustness.conditions import Condition
@@ -17,13 +17,17 @@ from ran.studies.robustness.outcome import Outcome
 FARTHEST_DB = 6.0
 
 
-def gains_figure(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receivers: Sequence[str]) -> Figure:
+def gains_figure(
+    lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], receivers: Sequence[str], form: Form = PAGE
+) -> Figure:
     """The first receiver is grey and hollow, the others have the page's colours in their order."""
     ends = [end for _, line in lines for name in receivers if name in line for end in _ends(line[name].gain)]
     low = max(min([*ends, -0.5]) - 0.1, -FARTHEST_DB)
     high = min(max([*ends, 0.5]) + 0.1, FARTHEST_DB)
-    with style():
-        figure = new_figure(9.6, 0.8 + 0.27 * max(len(lines), 1))
+    with style(form):
+        # lines of text keep their distance in a narrow figure, which has a legend, too
+        height = 0.8 + 0.27 * max(len(lines), 1)
+        figure = new_figure(*form.size(9.6, height, 0.8 + height))
         axes = figure.add_subplot()
         axes.axvline(0, color=LEVEL, linewidth=1)
         for place, receiver in enumerate(receivers):
@@ -52,6 +56,7 @@ def gains_figure(lines: Sequence[tuple[Condition, Mapping[str, Outcome]]], recei
         axes.grid(True, axis="x")
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
+        add_legend(figure, form)
         return figure
 
 

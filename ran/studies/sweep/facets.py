@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style
+from ran.report.figures import LEGEND, MARKERS, PAGE, Form, escape_math, new_figure, style, tick_values
 from ran.report.palette import color_of
 from ran.stats import Estimate
 from ran.studies.sweep.request import shown, title_of
@@ -84,7 +84,9 @@ def facets_figure(points: Sequence[Swept], key: str, y_title: str, form: Form = 
                 _curve(panel, [point for point in here if point.curve == look.curve], key, places, look)
             panel.set_title(escape_math(other or key), fontsize="small")
             panel.set_xlabel(escape_math(key))
-            if not is_number:
+            if is_number:
+                tick_values(panel, list(places.values()), 0.12)
+            else:
                 panel.set_xticks(list(places.values()), list(places))
             panel.grid(True)
         for panel in panels[:: form.panels]:

@@ -12,7 +12,7 @@ from ran.errors import bad_value
 from ran.report.facts import figure_caption
 from ran.report.figures import PAGE as PAGE_FORM
 from ran.report.figures import Form, Picture, as_file
-from ran.report.html import write_whole
+from ran.report.html import run_tables, write_whole
 from ran.report.paper import write_paper
 from ran.report.summary import TARGET_BLERS
 from ran.report.tables import LabelledRun
@@ -82,11 +82,7 @@ def sweep_figures(parts: Sequence[PartResult], form: Form = PAGE_FORM) -> dict[s
 
 def write_sweep_paper(parts: Sequence[PartResult], out: Path) -> Path:
     """The folder of `ran.report.paper.write_paper` for both figures; InputError where no combination has a point."""
-    runs = [
-        LabelledRun(part.results.experiment.name, part.results, part.facts)
-        for part in parts
-        if part.results is not None and part.results.points
-    ]
+    runs = _with_points(parts)
     if not runs:
         raise bad_value("combinations with points", "none", "one or more; simulate the sweep first")
     link = figure_caption([runs[0].run])
@@ -94,6 +90,14 @@ def write_sweep_paper(parts: Sequence[PartResult], out: Path) -> Path:
         name: f"{text}. Of the first combination: {link} Bars: 95 % intervals." for name, text in _DESCRIPTIONS.items()
     }
     return write_paper(lambda form: sweep_figures(parts, form), captions, runs, out)
+
+
+def _with_points(parts: Sequence[PartResult]) -> list[LabelledRun]:
+    return [
+        LabelledRun(part.results.experiment.name, part.results, part.facts)
+        for part in parts
+        if part.results is not None and part.results.points
+    ]
 
 
 def findings(rows: Sequence[Row]) -> list[str]:
@@ -134,6 +138,7 @@ def _page(
         findings=findings(rows),
         warnings=list(dict.fromkeys(_warnings(parts))),
         pictures=pictures,
+        files=run_tables(runs) if (runs := _with_points(parts)) else [],
         axis=("Es/N0", "Es/N0", "dB") if first is None else first.experiment.point_axis,
         axis_key=axis_key([row.facts for row in with_points]) if with_points else "",
         max_facets=MAX_FACETS,

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from killed import killed, rows
+from paper_folder import check as check_paper
 from scipy.special import j0
 
 from ran.cli.main import main
@@ -112,7 +113,8 @@ def test_gain_over_the_first_classical_receiver(small):
 def test_the_report_is_made_from_the_store_alone(small, tmp_path, monkeypatch):
     """No receiver is built and nothing is simulated."""
     monkeypatch.setattr("ran.studies.adaptation.series.build_receiver", None)
-    assert main(["report", str(small[1]), "--out", str(tmp_path)]) == 0
+    assert main(["report", str(small[1]), "--out", str(tmp_path), "--paper"]) == 0
+    check_paper(tmp_path / "paper", {"receivers", "modes", "bler"}, small[1] / "results.csv")
     for name in ("results.csv", "report.html", "modes.png", "experiment.yaml"):
         assert (tmp_path / name).read_bytes() == (small[1] / name).read_bytes()
 

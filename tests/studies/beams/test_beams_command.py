@@ -10,6 +10,7 @@ import pytest
 import yaml
 from beam_cases import UMA, experiment
 from killed import killed, rows
+from paper_folder import check as check_paper
 
 from ran.cli.main import main
 from ran.errors import InputError
@@ -67,7 +68,10 @@ def test_a_run_writes_its_figures_and_a_page(
     monkeypatch.setattr("ran.studies.beams.sources.build_channel", None)
     monkeypatch.setattr("ran.studies.beams.outcome_jobs.build_predictor", None)
     monkeypatch.setenv("RAN_CACHE_DIR", str(tmp_path / "empty"))
-    assert main(["report", str(out), "--out", str(tmp_path / "again")]) == 0
+    assert main(["report", str(out), "--out", str(tmp_path / "again"), "--paper"]) == 0
+    figures = set(re.findall(r'data-png="([^"]+)"', page))
+    assert {"top-k", "pattern"} <= figures
+    check_paper(tmp_path / "again/paper", figures, out / "beams.csv")
     for name in ("beams.json", "beams.csv", "beams.html"):
         assert (tmp_path / "again" / name).read_bytes() == (out / name).read_bytes()
     assert not (tmp_path / "empty").exists()

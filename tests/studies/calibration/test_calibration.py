@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from killed import rows
+from paper_folder import check as check_paper
 from scipy.stats import binom
 
 from ran.cli.main import main
@@ -185,7 +186,8 @@ def test_nothing_compared_is_no_success(tmp_path: Path, capsys: pytest.CaptureFi
     # the report is made again from the store alone
     before = (tmp_path / "calibration.csv").read_bytes()
     (tmp_path / "calibration.csv").unlink()
-    assert main(["report", str(tmp_path)]) == 0
+    assert main(["report", str(tmp_path), "--paper"]) == 0
+    check_paper(tmp_path / "paper", {"coupling-loss", "sir", "sinr"}, tmp_path / "calibration.csv")
     assert (tmp_path / "calibration.csv").read_bytes() == before
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from paper_folder import check as check_paper
 
 from ran.cli.main import main
 from ran.errors import InputError
@@ -161,7 +162,7 @@ def test_receivers_side_by_side(tmp_path: Path, capsys: pytest.CaptureFixture[st
     out = capsys.readouterr().out
     assert "neural: 2 rows: 1 pass, 1 refused" in out
     assert "Requirements not met: 3 of 4 rows pass, 1 refused by the receiver." in out
-    assert "mean margins on the 1 rows that all take: neural" in out
+    assert "mean margins on the 1 row that all take: neural" in out
     text = (tmp_path / "conformance.html").read_text()
     assert "side by side" in text
     assert "Requirements not met: 3 of 4 rows pass, 1 refused by the receiver." in text
@@ -176,11 +177,13 @@ def test_one_row_on_the_real_link(tmp_path: Path, capsys: pytest.CaptureFixture[
     arguments = ["conformance", "--table", "8.2.1.2-4-row4", "--slots", "64", "--workers", "1", "--out", str(tmp_path)]
     assert main(arguments) == 0
     out = capsys.readouterr().out
-    assert "1 rows: 1 pass" in out
+    assert "1 row: 1 pass" in out
     assert "Requirements met: 1 of 1 rows pass." in out
     before = (tmp_path / "conformance.csv").read_bytes()
     assert main(arguments) == 0
     assert (tmp_path / "conformance.csv").read_bytes() == before
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "new"), "--paper"]) == 0
+    check_paper(tmp_path / "new/paper", {"margins"}, tmp_path / "conformance.csv")
 
 
 def test_reference_channels_are_named_by_modulation_and_rate():

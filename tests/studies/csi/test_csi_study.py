@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 import yaml
 from killed import killed, rows
+from paper_folder import check as check_paper
 
 from ran.cli.main import main
 from ran.errors import InputError
@@ -166,7 +168,10 @@ def test_the_command_writes_page_table_and_values(capsys, monkeypatch):
     assert shown["low"] < shown["value"] < shown["high"]
     # from the store alone: no channel and no drop
     monkeypatch.setattr("ran.studies.csi.world.build_channel", None)
-    assert main(["report", "run", "--out", "again"]) == 0
+    assert main(["report", "run", "--out", "again", "--paper"]) == 0
+    figures = set(re.findall(r'data-png="([^"]+)"', Path("run/csi.html").read_text()))
+    assert "sgcs" in figures
+    check_paper(Path("again/paper"), figures, Path("run/csi.csv"))
     for name in ("csi.json", "csi.csv", "csi.html"):
         assert Path("again", name).read_bytes() == Path("run", name).read_bytes()
 

@@ -9,6 +9,7 @@ import shutil
 import fake_link
 import numpy as np
 import pytest
+from paper_folder import check as check_paper
 
 from ran.cli.main import main
 from ran.errors import InputError, ReceiverRefused
@@ -226,10 +227,11 @@ def test_the_report_is_made_from_the_folder_alone(outcomes, folder, tmp_path, ca
     """Whatever the last request was: its conditions and receivers."""
     run_conditions(request(), folder, workers=1, build=counting_build)
     write_results(outcomes, folder)
-    assert main(["report", str(folder), "--out", str(tmp_path)]) == 0
+    assert main(["report", str(folder), "--out", str(tmp_path / "new"), "--paper"]) == 0
+    check_paper(tmp_path / "new/paper", {"robustness"}, folder / CSV)
     assert "significantly worse than ls-linear" in capsys.readouterr().out
     for name in (CSV, JSON, PAGE):
-        assert (tmp_path / name).read_bytes() == (folder / name).read_bytes()
+        assert (tmp_path / "new" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_alarms_are_reported_from_the_folder_alone(outcomes, folder, tmp_path, monkeypatch):
