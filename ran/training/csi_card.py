@@ -91,7 +91,7 @@ def card_text(card: dict[str, Any]) -> str:
         f"again and "
         f"again: {training['samples_seen']:,} in {training['steps']:,} steps, seed {training['seed']} |",
         of_kind[-1],
-        f"| training time | {training['seconds']:,} s and {training['seconds_for_drops']:,} s for the drops, "
+        f"| training time | {training['seconds']:,} s{_time_of_drops(training['seconds_for_drops'])}, "
         f"{training['threads']} thread(s), torch {training['torch']} |",
         "",
         f"Made by `ran train {card['name']}`.",
@@ -154,3 +154,7 @@ def _of_coder(card: dict[str, Any]) -> list[str]:
 def _cell(value: list[float], sign: str = "") -> str:
     middle, low, high = (f"{v:{sign}.4f}" for v in value)
     return f"{middle} ({low} to {high})"
+
+
+def _time_of_drops(seconds: int | None) -> str:
+    return ", the drops not timed" if seconds is None else f" and {seconds:,} s for the drops"
