@@ -10,17 +10,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from ran.api.experiment import Experiment
     from ran.api.models import export_model, train
     from ran.api.results import Results
     from ran.api.simulate import load, simulate
     from ran.api.studies import Study, run_study
     from ran.errors import InputError
-    from ran.sim.experiment import Experiment
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Experiment": "ran.sim.experiment",
+    "Experiment": "ran.api.experiment",
     "InputError": "ran.errors",
     "Results": "ran.api.results",
     "Study": "ran.api.studies",

@@ -75,13 +75,13 @@ def load(folder: str | Path) -> Results:
 
 
 def _requested(given: str | Path | Mapping[str, Any] | Experiment, changes: Mapping[str, Any]) -> Any:
-    changes = {key: _plain(value) for key, value in changes.items()}
+    changes = {key: plain(value) for key, value in changes.items()}
     if isinstance(given, str | Path):
         return load_any(given, changes=changes)
     if isinstance(given, Experiment):
         return request_of(given.resolved(), Path.cwd(), given.name, changes)
     if isinstance(given, Mapping):
-        return request_of({"name": "experiment", **_plain(given)}, Path.cwd(), "experiment", changes)
+        return request_of({"name": "experiment", **plain(given)}, Path.cwd(), "experiment", changes)
     raise bad_value("experiment", given, "a name, a file, a mapping of keys to values, or a ran.Experiment")
 
 
@@ -123,16 +123,16 @@ def _part_of(results: Any) -> PartResult:
     return PartResult(title, title, {}, results, {})
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """A value of a program as a file would have it: tuples as lists, numbers of numpy as Python's."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | range):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, Path):
         return str(value)
     if hasattr(value, "tolist"):  # arrays and scalars of numpy and torch
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if hasattr(value, "model_dump"):
         return value.model_dump(mode="json")
     if value is None or isinstance(value, bool | int | float | str):
