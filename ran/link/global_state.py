@@ -39,7 +39,8 @@ class GlobalState:
         """Make the state this one again."""
         torch.set_default_dtype(self.default_dtype)
         if torch.get_default_device() != self.default_device:
-            torch.set_default_device(self.default_device)
+            # None takes away what a default leaves behind, a mode that sees every call of torch
+            torch.set_default_device(None if self.default_device == torch.device("cpu") else self.default_device)
         torch.set_grad_enabled(self.grad_enabled)
         if torch.get_num_threads() != self.num_threads:
             torch.set_num_threads(self.num_threads)
