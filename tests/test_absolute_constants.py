@@ -70,6 +70,8 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/classical/two_layer_list.py": (1, "a gain in unit noise"),
     "receivers/classical/unrolled.py": (2, RATIO),
     "receivers/control/channel_prior.py": (2, UNIT),
+    "receivers/csi/channel_prediction.py": (2, RATIO),
+    "receivers/csi/delay_angle_coder.py": (1, RATIO),
     "receivers/control/pilot_receiver.py": (1, RATIO),
     "receivers/control/preamble_detector.py": (1, "a distance in samples"),
     "receivers/monitoring/inputs.py": (2, NOTHING + ", after the level is taken out"),

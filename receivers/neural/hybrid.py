@@ -89,10 +89,21 @@ class HybridReceiver(nn.Module):
 
     def forward(self, observation: SlotObservation) -> list[tuple[Tensor, Tensor]]:
         """LLRs [batch, num_layers, num_data_re, bits_per_symbol] and channel estimate of every pass, last one best."""
-        return self.refined(observation, *self.first_estimate(observation))
+        passes = self._passes(observation, *self.first_estimate(observation))
+        outputs = [(llr, h_hat) for llr, h_hat, _ in passes]
+        if self.rejects_bursts:
+            llr, h_hat, err_var = passes[-1]
+            outputs[-1] = bursts_rejected(observation, h_hat, err_var, llr, detect), h_hat
+        return outputs
 
     def refined(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor) -> list[tuple[Tensor, Tensor]]:
-        """`forward` after a first estimate."""
+        """What `forward` finds after a first estimate, before bursts of interference are looked for."""
+        return [(llr, h) for llr, h, _ in self._passes(observation, h_hat, err_var)]
+
+    def _passes(
+        self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor
+    ) -> list[tuple[Tensor, Tensor, Tensor]]:
+        """LLRs, channel estimate and its error variance after every pass."""
         batch = observation.y.shape[0]
         x = observation.pilots.expand(batch, -1, -1, -1)
         known = (x.real**2 + x.imag**2 > 0).float()
@@ -100,12 +111,9 @@ class HybridReceiver(nn.Module):
         for number, correction in enumerate(self.passes):
             h_hat, err_var = self.corrected(correction, observation, h_hat, err_var, x, known)
             llr = detect(observation, h_hat, err_var)
-            outputs.append((llr, h_hat))
+            outputs.append((llr, h_hat, err_var))
             if number + 1 < len(self.passes):
                 x, known = soft_grid(observation, llr)[:2]
-        if self.rejects_bursts:
-            llr, h_hat = outputs[-1]
-            outputs[-1] = bursts_rejected(observation, h_hat, err_var, llr, detect), h_hat
         return outputs
 
     def corrected(

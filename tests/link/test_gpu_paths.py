@@ -37,6 +37,7 @@ NAMED: dict[str, str] = {
     "ran/phy/pdsch.py:PdschGrid.map_to_grid": "data REs",
     "ran/link/parts.py:cuts": "data REs of a rectangle",
     "receivers/interface.py:SlotObservation.num_data_re": "data REs",
+    "receivers/interface.py:SlotObservation._data_places": "data REs",
     "receivers/classical/equalizer.py:_detect_symbols": "data REs",
     "receivers/classical/detection.py:_detect_by": "data REs",
     "receivers/classical/data_aided.py:refine_with_data": "data REs",
@@ -58,6 +59,8 @@ NAMED: dict[str, str] = {
     "receivers/classical/delay_grid.py:CombGrid.powers": "delays within the window",
     "receivers/classical/delay_statistics.py:DelayEstimator._first_profile": "whether any delay is left",
     "receivers/classical/detection.py:Detection._in_turns": "which slots are decoded",
+    "receivers/classical/bursts.py:_hit": "symbols that hold anything",
+    "receivers/classical/bursts.py:bursts_rejected": "which slots a burst hits, so that the others are detected once",
 }
 
 

@@ -28,7 +28,7 @@ def test_other_rays_give_their_name(florence: str, experiment: str, name: str) -
     assert found.name == name
     assert "florence.npz" in found.description
     assert "streets in Munich" not in found.description
-    assert ("Channel", "ray-traced florence.npz") in link_facts(found.resolved()).items()
+    assert ("Channel", "ray-traced florence.npz 10 m/s") in link_facts(found.resolved()).items()
 
 
 def test_a_traced_scene_gives_its_name() -> None:

@@ -87,12 +87,12 @@ def test_a_sweep_is_one_folder_with_a_report_of_all(
     assert "SGCS" in page
     # in the frame of all pages, with its figure
     assert 'data-png="sweep"' in page
-    assert "This page was written by" in page
+    assert "Command, machine and versions that wrote this page" in page
     for name in ("sweep.svg", "sweep.png"):
         assert Path("out", name).stat().st_size > 5000
     # in the frame of all pages, with its figure
     assert 'data-png="sweep"' in page
-    assert "This page was written by" in page
+    assert "Command, machine and versions that wrote this page" in page
     for name in ("sweep.svg", "sweep.png"):
         assert Path("out", name).stat().st_size > 5000
     # another combination joins: of the rest nothing is computed again

@@ -245,11 +245,12 @@ def test_bad_recipes_are_refused_at_once(change, message):
 
 def test_shipped_recipes_of_csi_are_sound():
     names = [name for name in recipe_names() if name.startswith("csi-")]
-    assert names
+    # those of delay-angle coding and of prediction are of other kinds: test_csi_coder_training.py
+    assert {"csi-delay-angle", "csi-prediction"} < set(names)
     for name in names:
         recipe = load_recipe(name)
-        assert isinstance(recipe, CsiRecipe)
-        check(recipe)
+        if isinstance(recipe, CsiRecipe):
+            check(recipe)
 
 
 @pytest.mark.parametrize("name", sorted(name for name, card in shipped_weights("csi").items() if "base" in card))
