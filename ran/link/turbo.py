@@ -38,7 +38,7 @@ class TurboDecoder:
         parts, arrived = [], np.ones(len(given), bool)
         for codeword in self.codewords:
             count = codeword.num_users * codeword.num_layers
-            extrinsic, decoded = self._decode(codeword, given[:, first : first + count])
+            extrinsic, decoded = self._decode(codeword, given[:, first : first + count, :, : codeword.bits_per_symbol])
             first += count
             parts.append(extrinsic)
             arrived &= decoded
