@@ -55,12 +55,14 @@ class Users(Config):
             )
         for name, value in (("constellation", pusch.constellation), ("uci", pusch.uci)):
             if value is not None:
-                raise InputError(f"users.mcs_index: got {given} with pusch.{name}; allowed: pusch.mcs_index for all users")
+                raise InputError(
+                    f"users.mcs_index: got {given} with pusch.{name}; allowed: pusch.mcs_index for all users"
+                )
         last = num_mcs(pusch.mcs_table, pusch.transform_precoding) - 1
         for index in self.mcs_index:
             if index > last:
                 raise InputError(
-                    f"users.mcs_index: got {index}, which has no code rate in mcs_table {pusch.mcs_table}; allowed: 0 to "
-                    f"{last} (TS 38.214 {'§6.1.4.1' if pusch.transform_precoding else '§5.1.3.1'})"
+                    f"users.mcs_index: got {index}, which has no code rate in mcs_table {pusch.mcs_table}; "
+                    f"allowed: 0 to {last} (TS 38.214 {'§6.1.4.1' if pusch.transform_precoding else '§5.1.3.1'})"
                 )
         return self.mcs_index
