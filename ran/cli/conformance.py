@@ -15,6 +15,7 @@ from ran.cli.receiver_option import receiver_blocks
 
 if TYPE_CHECKING:
     from ran.sim.executor import Workers
+    from ran.studies.conformance.control import ControlOutcome
     from ran.studies.conformance.outcome import RowOutcome
     from ran.studies.conformance.uci import UciOutcome
 
@@ -53,9 +54,9 @@ def conformance(
     """Test receivers against the PUSCH requirements of TS 38.104, row by row, and detectors of PUCCH and PRACH.
 
     Exit status 0 when every row passes, 1 when one fails, stays undecided or is refused.
-    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last and have no offsets; one
-    that was interrupted starts anew. So do those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own:
-    --slots are trials there.
+    Interrupt it at any time: the same command resumes. Rows of UCI on PUSCH (8.2.3) come last, without offsets, then
+    those of PUCCH (8.3) and PRACH (8.4), which have receivers of their own: --slots are trials there. Of all these
+    the one that was interrupted starts anew.
     Rows that a receiver cannot take are listed as refused, with the reason. With --cfo or --timing every process draws
     its own offsets, uniform up to these values, and slots are simulated in the time domain.
     """
@@ -128,21 +129,14 @@ def conformance(
             listener.say(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}")
 
         of_control = control.run_control_rows(control_rows, slots, folder, say)
-        of_urllc = urllc.run_urllc(blocks, slots, folder, say) if has_urllc else ()
+        of_urllc = urllc.run_urllc(blocks if has_urllc else [], slots, folder, say)
     if outcomes:
         page = write_results(outcomes, folder)
         print_results(outcomes)
         report(page, page.with_name(CSV), conclusion=conclusion(outcomes))
     if of_uci:
         print_uci(of_uci, folder / uci.CSV)
-    for result in [*of_control, *of_urllc]:
-        print(f"{result.row.name}, {result.receiver}: {result.verdict}, {result.text}")
-    if of_urllc:
-        answer(urllc_table=folder / urllc.CSV, urllc_rows=rows_of(folder / urllc.CSV))
-    if of_control:
-        answer(control_table=folder / control.CSV, control_rows=rows_of(folder / control.CSV))
-        passes = sum(result.verdict == "pass" for result in of_control)
-        print(f"PUCCH and PRACH: {passes} of {len(of_control)} rows pass; {folder / control.CSV}")
+    print_control(of_control, of_urllc, folder)
     if not passed(outcomes) or any(
         verdict != "pass" for verdict in [*(o.verdict for o in of_uci), *(o.verdict for o in [*of_control, *of_urllc])]
     ):
@@ -155,6 +149,20 @@ def print_uci(outcomes: Sequence[UciOutcome], table: Path) -> None:
         print(f"{outcome.row.name}, {outcome.receiver}: {outcome.verdict}, {outcome.text}")
     answer(uci_table=table, uci_rows=rows_of(table))
     print(f"UCI on PUSCH: {sum(o.verdict == 'pass' for o in outcomes)} of {len(outcomes)} rows pass; {table}")
+
+
+def print_control(of_control: Sequence[ControlOutcome], of_urllc: Sequence[ControlOutcome], folder: Path) -> None:
+    """A line per row of PUCCH and PRACH and of URLLC, and what they come to; their tables are in the folder."""
+    from ran.studies.conformance import control, urllc
+
+    for result in [*of_control, *of_urllc]:
+        print(f"{result.row.name}, {result.receiver}: {result.verdict}, {result.text}")
+    if of_urllc:
+        answer(urllc_table=folder / urllc.CSV, urllc_rows=rows_of(folder / urllc.CSV))
+    if of_control:
+        answer(control_table=folder / control.CSV, control_rows=rows_of(folder / control.CSV))
+        passes = sum(result.verdict == "pass" for result in of_control)
+        print(f"PUCCH and PRACH: {passes} of {len(of_control)} rows pass; {folder / control.CSV}")
 
 
 def _figures(outcome: RowOutcome) -> str:

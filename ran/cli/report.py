@@ -139,15 +139,22 @@ def _robustness(folder: Path, out: Path) -> tuple[Path, Path]:
 
 
 def _conformance(folder: Path, out: Path) -> None:
-    from ran.cli.conformance import print_results, print_uci
+    from ran.cli.conformance import print_control, print_results, print_uci
+    from ran.sim.files import write_text
+    from ran.studies.conformance import control, stored_rows, urllc
     from ran.studies.conformance.page import CSV, write_results
     from ran.studies.conformance.run import outcomes_in
     from ran.studies.conformance.uci import uci_outcomes_in, write_uci
 
     outcomes, of_uci = outcomes_in(folder), uci_outcomes_in(folder)
-    if outcomes or not of_uci:
+    tables = {name: stored_rows.outcomes_in(folder, name) for name in (control.CSV, urllc.CSV)}
+    if outcomes or not (of_uci or any(tables.values())):
         page = write_results(outcomes, out)
         print_results(outcomes)
         answer_report(page, page.with_name(CSV))
     if of_uci:
         print_uci(of_uci, write_uci(of_uci, out))
+    for name, found in tables.items():
+        if found:
+            write_text(out / name, control.as_csv(found))
+    print_control(tables[control.CSV], tables[urllc.CSV], out)

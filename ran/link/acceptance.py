@@ -9,6 +9,7 @@ from ran.phy.config import Carrier
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.shared_grid import SharedGrid
 from ran.stats.counts import check_counter_names
+from ran.stats.user_counters import is_user_counter
 from receivers import Receiver, SlotObservation
 
 
@@ -23,6 +24,9 @@ def check_receiver(
         if receiver.needs_truth:
             memory.check(with_channel=True)
         check_counter_names(receiver.counters)
+        reserved = next(filter(is_user_counter, receiver.counters), None)
+        if reserved is not None:
+            raise ValueError(f"counters: got {reserved!r}; allowed: other names, this one counts users")
         parts = [empty]
         _check_allocation(receiver, carrier, grid)
         if not grid.placement.is_contiguous:

@@ -41,8 +41,8 @@ class _Process:
         self._pending = self._pending[left]
         self.drops = self.drops[left]
 
-    def counts(self, has_second: bool, state: Received | None) -> Counts:
-        return counts_of(self._failures, self._bit_errors, has_second, state)
+    def counts(self, grid: SharedGrid, state: Received | None) -> Counts:
+        return counts_of(self._failures, self._bit_errors, grid.has_two_codewords, state, grid.has_unlike_users)
 
 
 def run_processes(
@@ -73,4 +73,4 @@ def run_processes(
                 mine = batch.select(np.searchsorted(wanted, process.drops))
                 llr = receive(label, mine, process.drops).cpu().numpy()
                 process.take(attempt, llr, mine.transport_blocks, grid, decoder)
-    return {label: process.counts(len(grids[0].codewords) == 2, state) for label, process in processes.items()}
+    return {label: process.counts(grids[0], state) for label, process in processes.items()}

@@ -105,7 +105,7 @@ class Link:
     @property
     def has_two_codewords(self) -> bool:
         """Whether the blocks of a drop are two codewords of one user, and not one block per user."""
-        return len(self.grid.codewords) == 2
+        return self.grid.has_two_codewords
 
     @property
     def slot_duration_s(self) -> float:
@@ -277,7 +277,7 @@ class Link:
         # a GPU decodes what it holds
         decisions = grid.decode_blocks(llr, *how) if llr.is_cuda else grid.decode_blocks(llr.numpy(), *how)
         wrong, failed = compare(self.grid, decisions, batch.transport_blocks)
-        return counts_of(failed[:, None], wrong.sum(-1), self.has_two_codewords, batch.received)
+        return counts_of(failed[:, None], wrong.sum(-1), self.has_two_codewords, batch.received, grid.has_unlike_users)
 
     def warm_up(self, receivers: Mapping[str, Receiver]) -> None:
         """Make the processor's kernels ready that these receivers on this link need.

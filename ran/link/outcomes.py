@@ -10,6 +10,7 @@ from ran.link.link_budget import Received
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.transport_block import TransportBlockDecision
 from ran.stats.counts import Counts
+from ran.stats.user_counters import user_counters
 
 #: What is known of a user in a drop; condition: index into `channels.link_state.CONDITION_NAMES`, -1 for unknown.
 RECEIVED_COLUMNS = ("esn0_db", "path_gain_db", "distance_2d_m", "condition", "block_errors")
@@ -24,15 +25,24 @@ class NonFiniteError(Exception):
         self.drop_index = drop_index
 
 
-def counts_of(failures: np.ndarray, bit_errors: np.ndarray, has_second: bool, state: Received | None = None) -> Counts:
+def counts_of(
+    failures: np.ndarray,
+    bit_errors: np.ndarray,
+    has_second: bool,
+    state: Received | None = None,
+    has_unlike_users: bool = False,
+) -> Counts:
     """failures bool [drops, transmissions, blocks]: in error after each; bit_errors int64 [drops]: in the end.
 
     has_second: whether the last block belongs to a second codeword. state: the large-scale state of the users, whose
-    blocks are as many for each.
+    blocks are as many for each. has_unlike_users: users differ in MCS, and are also counted one by one
+    (`ran.stats.user_counters`).
     """
     codewords = [failures[:, :, :-1], failures[:, :, -1:]] if has_second else [failures]
     errors = np.stack([of_codeword.sum(-1, dtype=np.int64) for of_codeword in codewords], 1)
     counters = {"bit_errors": bit_errors}
+    if has_unlike_users:
+        counters |= user_counters(failures)
     return Counts(errors, counters) if state is None else Counts(errors, counters, _received(failures[:, -1], state))
 
 

@@ -35,14 +35,14 @@ class TurboDecoder:
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """See `receivers.interface.SoftDecoder`."""
         given, first = llr.cpu().numpy(), 0
-        parts, arrived = [], np.ones(len(given), bool)
+        # bits that a layer does not have stay 0
+        extrinsic, arrived = np.zeros(given.shape, np.float32), np.ones(len(given), bool)
         for codeword in self.codewords:
             count = codeword.num_users * codeword.num_layers
-            extrinsic, decoded = self._decode(codeword, given[:, first : first + count])
+            own = slice(first, first + count), slice(None), slice(codeword.bits_per_symbol)
+            extrinsic[:, *own], decoded = self._decode(codeword, given[:, *own])
             first += count
-            parts.append(extrinsic)
             arrived &= decoded
-        extrinsic = parts[0] if len(parts) == 1 else np.concatenate(parts, axis=1)
         return torch.from_numpy(extrinsic).to(llr.device), torch.from_numpy(arrived).to(llr.device)
 
     def arrived_layers(self, llr: Tensor) -> Tensor:

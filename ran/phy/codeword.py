@@ -154,8 +154,8 @@ class Codeword:
         if transport_blocks is None:
             raise InputError("transport_blocks: got none without UCI; allowed: [batch, num_users, tb_size]")
         batch = transport_blocks.shape[0]
-        coded = self.transport_block.encode(transport_blocks.reshape(batch * users, -1))
-        return self.to_layers(coded.reshape(batch, users, -1) ^ self.scrambling)
+        coded = self.transport_block.encode(transport_blocks.reshape(batch * users, transport_blocks.shape[-1]))
+        return self.to_layers(coded.reshape(batch, users, coded.shape[-1]) ^ self.scrambling)
 
     def _encode_with_uci(self, transport_blocks: np.ndarray | None, uci_bits: Mapping[str, np.ndarray]) -> np.ndarray:
         uci, users = self.uci, self.num_users
@@ -167,15 +167,15 @@ class Codeword:
         if uci.uci.has_ulsch:
             if transport_blocks is None:
                 raise InputError("transport_blocks: got none with UL-SCH; allowed: [batch, num_users, tb_size]")
-            ulsch = self.transport_block.encode(transport_blocks.reshape(batch * users, -1))
+            ulsch = self.transport_block.encode(transport_blocks.reshape(batch * users, transport_blocks.shape[-1]))
         payloads = {
-            kind: uci_bits[kind].reshape(batch * users, -1)
+            kind: uci_bits[kind].reshape(batch * users, uci_bits[kind].shape[-1])
             if kind in uci_bits
             else np.zeros((batch * users, code.num_bits), np.uint8)
             for kind, code in uci.codes.items()
         }
         scrambled = uci.scramble(uci.multiplex(ulsch, payloads), np.tile(self.scrambling, (batch, 1)))
-        return self.to_layers(scrambled.reshape(batch, users, -1))
+        return self.to_layers(scrambled.reshape(batch, users, scrambled.shape[-1]))
 
     def to_layers(self, values: np.ndarray) -> np.ndarray:
         """Values of the coded bits [batch, num_users, num_coded_bits] dealt out to layers,
@@ -194,7 +194,7 @@ class Codeword:
         batch, users = values.shape[0], self.num_users
         shape = (batch, users, self.num_layers, self.num_data_re, self.bits_per_symbol)
         # [batch, user, layer, symbol, bit] -> [batch, user, symbol, layer, bit]
-        return values.reshape(shape).swapaxes(2, 3).reshape(batch, users, -1)
+        return values.reshape(shape).swapaxes(2, 3).reshape(batch, users, self.scrambling.shape[1])
 
     @property
     def signs(self) -> np.ndarray:

@@ -209,6 +209,8 @@ def check_shared_channel(
     if pdsch is None:
         if precoding is not None:
             raise ValueError(f"precoding: got {precoding.name!r} with pusch; allowed: only with pdsch (see pusch.tpmi)")
+        if pusch is not None:
+            users.mcs_indices(pusch)
         return
     if pusch is not None:
         raise ValueError("pdsch: got both pusch and pdsch; allowed: exactly one of them")

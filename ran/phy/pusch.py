@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -36,6 +37,7 @@ class PuschGrid(SharedGrid):
     data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64, DM-RS and PT-RS;
     layers are ordered user by user. precoder complex64 [num_antenna_ports, layers of a user] takes symbols of amplitude
     `layer_amplitude` to the antenna ports of a user; None where every layer has its own antenna.
+    codewords: one for every run of neighbouring users of equal MCS, so one where all are alike.
     """
 
     carrier: Carrier
@@ -67,29 +69,10 @@ class PuschGrid(SharedGrid):
         if pusch.num_antenna_ports is not None:
             w = precoding_matrix(pusch.num_layers, pusch.num_antenna_ports, pusch.tpmi, pusch.transform_precoding)
             precoder = torch.from_numpy((w * np.sqrt(pusch.num_layers)).astype(np.complex64))
-        entry = mcs(pusch.mcs_table, pusch.mcs_index, pusch.transform_precoding, pusch.pi2_bpsk)
-        uci_places = None
-        if pusch.uci is not None:
-            uci_places = partial(
-                places,
-                data_mask,
-                dmrs_symbols(pusch),
-                pusch.uci,
-                entry.bits_per_symbol * pusch.num_layers,
-                entry.bits_per_symbol,
-                entry.target_rate,
-            )
-        codeword = Codeword.build(
-            carrier,
-            pusch,
-            entry,
-            num_layers=pusch.num_layers,
-            num_data_re=int(data_mask.sum()),
-            rv=pusch.rv,
-            num_users=users.num_users,
-            limited_buffer=pusch.limited_buffer,
-            uci_places=uci_places,
-        )
+        codewords: list[Codeword] = []
+        for index, alike in groupby(users.mcs_indices(pusch)):
+            first, count = sum(codeword.num_users for codeword in codewords), len(list(alike))
+            codewords.append(_codeword(carrier, pusch, index, first, count, data_mask))
         return cls(
             carrier=carrier,
             pusch=pusch,
@@ -98,7 +81,7 @@ class PuschGrid(SharedGrid):
             data_mask=torch.from_numpy(data_mask),
             pilots=torch.from_numpy(pilots.astype(np.complex64)),
             precoder=precoder,
-            codewords=(codeword,),
+            codewords=tuple(codewords),
             placement=placement_of(carrier, pusch),
         )
 
@@ -108,7 +91,10 @@ class PuschGrid(SharedGrid):
 
     @property
     def codeword(self) -> Codeword:
-        """The one codeword of all users."""
+        """The one codeword of all users; `InputError` where their MCS differ."""
+        if len(self.codewords) > 1:
+            sizes = ", ".join(map(str, self.block_sizes))
+            raise InputError(f"users.mcs_index: got transport blocks of {sizes} bits; allowed: one MCS for all users")
         return self.codewords[0]
 
     @property
@@ -156,11 +142,11 @@ class PuschGrid(SharedGrid):
     def encode(self, transport_blocks: np.ndarray) -> np.ndarray:
         """Encode and scramble.
 
-        transport_blocks [batch, num_users, tb_size] uint8.
+        transport_blocks [batch, num_users, largest tb_size] uint8.
         Returns scrambled coded bits per layer, uint8 [batch, num_layers, num_data_re, bits_per_symbol].
         Source: TS 38.212 §6.2, TS 38.211 §6.3.1.1 and §6.3.1.3, Rel-18.
         """
-        return self.codeword.encode(transport_blocks)
+        return self.code(transport_blocks)
 
     def map_to_grid(self, coded_bits: Tensor) -> Tensor:
         """Modulate, transform-precode where configured, and place data, DM-RS and PT-RS.
@@ -170,7 +156,8 @@ class PuschGrid(SharedGrid):
         """
         batch = coded_bits.shape[0]
         points = None if self.constellation is None else torch.from_numpy(self.constellation).to(coded_bits.device)
-        symbols = modulate(coded_bits.flatten(2), self.bits_per_symbol, points)
+        parts = zip(self.codewords, self.split_layers(coded_bits), strict=True)
+        symbols = torch.cat([modulate(bits.flatten(2), c.bits_per_symbol, points) for c, bits in parts], dim=1)
         if self.pusch.transform_precoding:
             per_ofdm_symbol = symbols.unflatten(2, (-1, self.num_subcarriers))
             symbols = torch.fft.fft(per_ofdm_symbol, norm="ortho").flatten(2)
@@ -199,12 +186,41 @@ class PuschGrid(SharedGrid):
         return torch.einsum("brupsk,pl->brulsk", per_user, self.precoder.to(h.device)).flatten(2, 3)
 
     def decode(self, llr: np.ndarray, num_iterations: int, precision: Precision) -> TransportBlockDecision:
-        """Descramble and decode.
+        """Descramble and decode users of one MCS; `decode_blocks` takes all.
 
         llr [batch, num_layers, num_data_re, bits_per_symbol] float32, positive means bit 0.
         Returns decisions whose leading dimension is batch * num_users, user fastest.
         """
         return self.codeword.decode(llr, num_iterations, precision)
+
+
+def _codeword(
+    carrier: Carrier, pusch: Pusch, mcs_index: int, first_user: int, num_users: int, data_mask: np.ndarray
+) -> Codeword:
+    """The codeword of neighbouring users of equal MCS."""
+    entry = mcs(pusch.mcs_table, mcs_index, pusch.transform_precoding, pusch.pi2_bpsk)
+    uci_places = None
+    if pusch.uci is not None:
+        uci_places = partial(
+            places,
+            data_mask,
+            dmrs_symbols(pusch),
+            pusch.uci,
+            entry.bits_per_symbol * pusch.num_layers,
+            entry.bits_per_symbol,
+            entry.target_rate,
+        )
+    return Codeword.build(
+        carrier,
+        pusch.model_copy(update={"n_rnti": pusch.n_rnti + first_user}),
+        entry,
+        num_layers=pusch.num_layers,
+        num_data_re=int(data_mask.sum()),
+        rv=pusch.rv,
+        num_users=num_users,
+        limited_buffer=pusch.limited_buffer,
+        uci_places=uci_places,
+    )
 
 
 def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:

@@ -22,7 +22,7 @@ class SharedGrid(ABC):
     beyond what a codeword fills: transport blocks [batch, num_blocks, largest size], bits and LLRs [batch, num_layers,
     num_data_re, most bits per symbol]. Blocks and layers of the first codeword come first.
 
-    codewords: one of all users alike, or up to two of one user.
+    codewords: one per run of users alike, or up to two of one user.
     data_mask [num_symbols, num_subcarriers] bool; pilots [num_layers, num_symbols, num_subcarriers] complex64: on the
     grid of the allocation, whose columns are the subcarriers of its VRBs. placement: where they are on the carrier.
     """
@@ -105,6 +105,16 @@ class SharedGrid(ABC):
     def bits_per_layer(self) -> tuple[int, ...]:
         """Bits per symbol of every layer."""
         return tuple(c.bits_per_symbol for c in self.codewords for _ in range(c.num_users * c.num_layers))
+
+    @property
+    def has_two_codewords(self) -> bool:
+        """Whether the blocks are two codewords of one user, and not one block per user."""
+        return self.num_users == 1 and len(self.codewords) == 2
+
+    @property
+    def has_unlike_users(self) -> bool:
+        """Whether users differ in MCS."""
+        return self.num_users > 1 and len(self.codewords) > 1
 
     @property
     def bits_per_symbol(self) -> int:

@@ -38,8 +38,8 @@ def pusch_configs(carrier: Carrier, pusch: Pusch, users: Users | None = None) ->
     _check(carrier, pusch)
     from sionna.phy.nr import CarrierConfig, PUSCHConfig
 
-    configs = []
-    for user, ports in enumerate(assign_ports(pusch, users or Users())):
+    configs, users = [], users or Users()
+    for user, (ports, mcs_index) in enumerate(zip(assign_ports(pusch, users), users.mcs_indices(pusch), strict=True)):
         of_carrier = CarrierConfig(
             n_cell_id=carrier.n_cell_id,
             subcarrier_spacing=carrier.subcarrier_spacing_khz,
@@ -57,7 +57,7 @@ def pusch_configs(carrier: Carrier, pusch: Pusch, users: Users | None = None) ->
         config.n_rnti = pusch.n_rnti + user
         config.tb.n_id = pusch.n_id
         config.tb.mcs_table = pusch.mcs_table
-        config.tb.mcs_index = pusch.mcs_index
+        config.tb.mcs_index = mcs_index
         config.dmrs.config_type = pusch.dmrs.config_type
         config.dmrs.length = pusch.dmrs.length
         config.dmrs.num_cdm_groups_without_data = pusch.dmrs.num_cdm_groups_without_data

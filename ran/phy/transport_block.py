@@ -174,10 +174,12 @@ class TransportBlock:
         if payload.ndim != 2 or payload.shape[1] != self.tb_size:
             raise bad_value("shape of bits", payload.shape, f"[batch, {self.tb_size}]")
         c, batch = self.num_code_blocks, payload.shape[0]
-        blocks = np.concatenate([payload, crc_module.crc(payload, self.crc_polynomial)], axis=1).reshape(batch * c, -1)
+        blocks = np.concatenate([payload, crc_module.crc(payload, self.crc_polynomial)], axis=1)
+        blocks = blocks.reshape(batch * c, blocks.shape[1] // c)
         if c > 1:
             blocks = np.concatenate([blocks, crc_module.crc(blocks, "24B")], axis=1)
-        return self._select(encode(blocks, self.code).reshape(batch, c, -1))
+        coded = encode(blocks, self.code)
+        return self._select(coded.reshape(batch, c, coded.shape[1]))
 
     def decode(
         self,
@@ -226,7 +228,7 @@ class TransportBlock:
         else:
             code, combined = self._combine_into(soft_buffer, received)
         decision = decode(
-            combined.reshape(batch * c, -1),
+            combined.reshape(batch * c, combined.shape[-1]),
             code,
             num_iterations,
             early_stop=early_stop,
@@ -241,7 +243,8 @@ class TransportBlock:
         if c > 1:
             block_ok = block_ok & crc_module.crc_ok(blocks, "24B")
             blocks = blocks[:, :-24]
-        whole = blocks.reshape(batch, -1)
+        whole = blocks.reshape(batch, c * blocks.shape[1])
+        after = decision.coded_llr
         own_crc_ok = crc_module.crc_ok(whole, self.crc_polynomial)
         return TransportBlockDecision(
             bits=np.ascontiguousarray(whole[:, : self.tb_size]),
@@ -249,7 +252,7 @@ class TransportBlock:
             code_block_ok=block_ok.reshape(batch, c),
             iterations=decision.iterations.reshape(batch, c),
             own_crc_ok=own_crc_ok,
-            coded_llr=None if decision.coded_llr is None else self._select(decision.coded_llr.reshape(batch, c, -1)),
+            coded_llr=None if after is None else self._select(after.reshape(batch, c, after.shape[-1])),
         )
 
     def _select(self, coded: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -258,7 +261,7 @@ class TransportBlock:
         out = np.empty((batch, self.num_coded_bits), coded.dtype)
         for matching, first, count, start in self._groups():
             wanted = coded[:, first : first + count, : matching.code.num_coded_bits]
-            part = matching.select(wanted).reshape(batch, -1)
+            part = matching.select(wanted).reshape(batch, count * matching.num_output_bits)
             out[:, start : start + part.shape[1]] = part
         return out
 
@@ -266,7 +269,8 @@ class TransportBlock:
         """Inverse of `_select` for LLRs, an array or a tensor."""
         parts: list[Any] = []
         for matching, _, count, start in self._groups():
-            part = received[:, start : start + count * matching.num_output_bits].reshape(len(received), count, -1)
+            size = matching.num_output_bits
+            part = received[:, start : start + count * size].reshape(len(received), count, size)
             parts.append(matching.combine(part))
         if len(parts) == 1:
             return parts[0]
@@ -286,7 +290,8 @@ class TransportBlock:
             bad = int(np.flatnonzero(~np.isfinite(received).all(axis=1))[0])
             raise bad_value(f"llr of transport block {bad}", "NaN or infinity", "finite numbers")
         for matching, first, count, start in self._groups():
-            part = received[:, start : start + count * matching.num_output_bits].reshape(len(received), count, -1)
+            size = matching.num_output_bits
+            part = received[:, start : start + count * size].reshape(len(received), count, size)
             place = soft_buffer.llr[:, first : first + count, : matching.code.num_coded_bits]
             matching.combine(part, out=place)
         soft_buffer.sent_columns |= frozenset(self._sent_columns(soft_buffer.code).tolist())

@@ -118,7 +118,7 @@ class Decoding:
             channel=channel[0, :, 0, row].numpy(),
             power_db=power.astype(np.float32),
             bits_per_symbol=grid.bits_per_symbol,
-            modulation={1: "π/2-BPSK", 2: "QPSK"}.get(grid.bits_per_symbol, f"{2**grid.bits_per_symbol}QAM"),
+            modulation=", ".join(_modulation(bits) for bits in dict.fromkeys(grid.bits_per_layer)),
             measured=slot.measured,
             process=slot.process,
             uci=tuple(uci),
@@ -140,7 +140,7 @@ class Decoding:
             return grid
         if known is not None and known[1] == slot.tb_size:
             rate = known[0]
-        if rate is None or not 0 < rate < 1:
+        if rate is None or not 0 < rate < 1 or len(grid.codewords) > 1:
             raise InputError(
                 f"transport block size: got {slot.tb_size} bits in the recording; allowed: {size}, as the configured "
                 "allocation has"
@@ -338,3 +338,7 @@ class Decoding:
             for attempt in attempts:
                 if attempt.tb_sizes == result.tb_sizes and attempt.label is None:
                     attempt.label = received
+
+
+def _modulation(bits_per_symbol: int) -> str:
+    return {1: "π/2-BPSK", 2: "QPSK"}.get(bits_per_symbol, f"{2**bits_per_symbol}QAM")

@@ -64,7 +64,7 @@ def link_facts(settings: dict[str, Any]) -> dict[str, str]:
     facts = {
         "Carrier": f"{carrier.get('num_prb')} PRB at {carrier.get('subcarrier_spacing_khz')} kHz",
         "Shared channel": "PDSCH" if "pdsch" in settings else None,
-        "MCS": f"{_mcs(channel)} of table {channel.get('mcs_table')}",
+        "MCS": f"{_mcs(channel, settings)} of table {channel.get('mcs_table')}",
         "Precoding": _precoding(settings),
         "Channel": ", ".join(dict.fromkeys(_channel(c) for c in channels)),
         "Link budget": _budget(settings.get("link_budget")),
@@ -85,8 +85,11 @@ def _budget(budget: dict[str, Any] | None) -> str | None:
     return text if control is None else f"{text}, P0 {control['p0_dbm']:g} dBm, alpha {control['alpha']:g}"
 
 
-def _mcs(channel: dict[str, Any]) -> str:
-    """The MCS index, or those of two codewords."""
+def _mcs(channel: dict[str, Any], settings: dict[str, Any]) -> str:
+    """The MCS index, or those of two codewords or of unlike users."""
+    of_users = (settings.get("users") or {}).get("mcs_index")
+    if of_users is not None:
+        return ", ".join(map(str, of_users))
     second = channel.get("mcs_index_2")
     return f"{channel.get('mcs_index')}" if second is None else f"{channel.get('mcs_index')} and {second}"
 

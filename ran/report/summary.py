@@ -85,7 +85,7 @@ def summary_table(
 
 def ebn0_offset_db(results: RunResults) -> float | None:
     """Es/N0 less Eb/N0 in dB, of an uplink; None of a downlink, whose power is counted at the base station,
-    and with a link budget, whose points are transmit powers."""
+    with a link budget, whose points are transmit powers, and of users whose MCS differ."""
     experiment = results.experiment
     if experiment.pusch is None or experiment.link_budget is not None:
         return None
@@ -93,7 +93,8 @@ def ebn0_offset_db(results: RunResults) -> float | None:
     from ran.link.snr import ebn0_db
     from ran.phy.pusch import PuschGrid
 
-    return -ebn0_db(0.0, PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users))
+    grid = PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users)
+    return None if grid.has_unlike_users else -ebn0_db(0.0, grid)
 
 
 def has_crossings(rows: Sequence[SummaryRow]) -> bool:

@@ -74,7 +74,16 @@ def physics(experiment: Experiment) -> dict[str, Any]:
         found["channel"] = named if len(blocks) > 1 else named[0]
         found["channel_data"] = contents
     found |= _of_users_impairments(resolved.get("waveform") or {})
-    return found
+    return found | _of_equal_mcs(found)
+
+
+def _of_equal_mcs(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Users whose MCS index is written out for each but the same for all, as if it were that of the PUSCH."""
+    users = dict(found.get("users") or {})
+    given = users.pop("mcs_index", None)
+    if given is None or len(set(given)) > 1:
+        return {}
+    return {"users": users, "pusch": {**found["pusch"], "mcs_index": given[0]}}
 
 
 def _of_users_impairments(waveform: Mapping[str, Any]) -> dict[str, Any]:

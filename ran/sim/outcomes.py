@@ -9,6 +9,7 @@ import numpy as np
 from ran.sim.segment import Segment
 from ran.sim.throughput import Stream
 from ran.stats.counts import Counts
+from ran.stats.user_counters import of_users
 
 #: Of no drops.
 _NOTHING = Counts.of([], [])
@@ -58,13 +59,19 @@ class TaskOutcomes:
         return tuple(dict.fromkeys(kind for first, kind in self._processors if first < drops))
 
     def streams(self, bits_per_block: Sequence[int], drops: int | None = None) -> tuple[Stream, ...]:
-        """Blocks that arrived and transmissions that it took: of all users together, or of either codeword.
+        """Blocks that arrived and transmissions that it took: of all users together, of each where their blocks differ
+        in size, or of either codeword.
 
         bits_per_block: transport block sizes of a drop.
         """
         number = len(bits_per_block)
         delivered, transmissions = self.delivered(number, drops), self.transmissions(number, drops)
         second = self.counts.second_errors[:drops]
+        if len(set(bits_per_block)) > 1 and (users := of_users(self.counts.counters, number)) is not None:
+            return tuple(
+                Stream(1 - errors[:drops], sent[:drops], 1, bits)
+                for (errors, sent), bits in zip(users, bits_per_block, strict=True)
+            )
         if not second.shape[1]:
             return (Stream(delivered, transmissions, number, bits_per_block[0]),)
         of_second = Stream(1 - second[:, -1], 1 + second[:, :-1].sum(1), 1, bits_per_block[1])

@@ -402,7 +402,7 @@ def point_result(point: Point, known: TaskOutcomes, dimensions: Dimensions) -> P
         transmissions=int(transmissions.sum()),
         fraction=fraction_of_maximum(streams, dimensions.max_transmissions),
         bler_after=(*(earlier.sum(0) / blocks).tolist(), block_errors / blocks),
-        bler_of_codewords=tuple(of_codewords) if len(streams) > 1 else (),
+        bler_of_codewords=tuple(of_codewords) if known.counts.second_errors.shape[1] else (),
         received=known.counts.received[: point.drops],
         processor=_AND.join(known.processors(point.drops)),
         simulation_version=dimensions.simulation_version,

@@ -21,7 +21,7 @@ Z_ALL_LOOKS = 2.807033768
 
 @dataclass(frozen=True)
 class Stream:
-    """Blocks of one kind over drops: those of all users, or those of one of two codewords.
+    """Blocks of one kind over drops: those of all users, of one of unlike users, or of one of two codewords.
 
     delivered, transmissions int [drops]: blocks that arrived, and transmissions of blocks. blocks_per_drop, bits: how
     many blocks a drop has, and the size of each.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -238,7 +238,7 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
     """
     if recipe.data is not None:
         observation, _ = slot_source(recipe, torch.device("cpu"))(0)
-        _check_bits(trained, observation.bits_per_symbol)
+        _check_bits(trained, observation.bits_per_layer or (observation.bits_per_symbol,))
         return
     with _of_slots():
         for config in recipe.extreme_configs():
@@ -251,7 +251,7 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
             _check_memory(link, recipe.schedule.batch_slots)
         if config.link_budget is not None:
             raise InputError("slots.link_budget: got a block; allowed: none, slots are drawn at esn0_db")
-        _check_bits(trained, link.grid.bits_per_symbol)
+        _check_bits(trained, link.grid.bits_per_layer)
 
 
 @contextmanager
@@ -287,7 +287,15 @@ def _check_memory(link: Link, batch_slots: int) -> None:
         )
 
 
-def _check_bits(recipe: Recipe, bits_per_symbol: int) -> None:
+def _check_bits(recipe: Recipe, bits_per_layer: Sequence[int]) -> None:
+    each = sorted(set(bits_per_layer))
+    if len(each) > 1:
+        given = ", ".join(map(str, each))
+        raise InputError(
+            f"bits per symbol of the layers: got {given} in one slot; allowed: one modulation for all layers of a slot "
+            "to train on"
+        )
+    bits_per_symbol = each[0]
     if bits_per_symbol not in recipe.bits_per_symbol:
         raise InputError(
             f"bits_per_symbol: got {list(recipe.bits_per_symbol)}, but the slots hold {bits_per_symbol} "

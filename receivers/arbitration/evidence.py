@@ -33,7 +33,7 @@ def decision_residual(observation: SlotObservation, llr: Tensor) -> Tensor:
     to a power of two.
     """
     observation = at_unit_level(observation)
-    # zero LLRs, as of layers with fewer bits, decide nothing: any point is as good
+    # zero LLRs decide nothing: any point is as good
     sent = soft_grid(observation, torch.where(llr < 0, -_DECIDED, _DECIDED))[0]
     num_symbols, num_subcarriers = observation.data_mask.shape
     columns = _tiles(num_subcarriers, sent.device)

@@ -67,7 +67,7 @@ class Detection:
     @property
     def supports(self) -> Supports:
         """What it can detect; pilots are no matter of its."""
-        return replace(Supports.all(), mixed_modulations=self.detector == "lmmse")
+        return replace(Supports.all(), mixed_modulations=self.detector in ("lmmse", "ep", "mmse-pic"))
 
     def check(self, num_layers: int) -> None:
         """`ValueError` when so many layers cannot be detected."""
@@ -157,4 +157,6 @@ def _detect_by(
     noise = observation.noise_var.unsqueeze(-1) + amplitude**2 * error
     if observation.constellation is not None:
         return demap_points(*lmmse_equalize(y, h, noise), observation.constellation, prior_llr, detector.rule)
+    if isinstance(detector, ExpectationPropagation):
+        return detector(y, h, noise, observation.bits_per_symbol, prior_llr, observation.modulations)
     return detector(y, h, noise, observation.bits_per_symbol, prior_llr)

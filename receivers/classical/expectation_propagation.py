@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -60,6 +61,47 @@ def demap(
     per_axis = [over(log[..., ~labels[:, j]]) - over(log[..., labels[:, j]]) for j in range(labels.shape[1])]
     llr = torch.stack(per_axis, dim=-2).flatten(-2)
     return llr if prior_llr is None else llr - prior_llr
+
+
+#: Bits per symbol, and the layers that have so many.
+Modulations = Sequence[tuple[int, Sequence[int]]]
+
+
+def layer_moments(
+    x: Tensor, variance: Tensor, modulations: Modulations, prior_llr: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """`axis_moments` of symbols [batch, num_layers, n] whose layers may differ in modulation.
+
+    prior_llr [batch, num_layers, n, most bits per symbol]: layers of fewer have theirs first.
+    """
+    if len(modulations) == 1:
+        bits = modulations[0][0]
+        return axis_moments(axis_log_likelihood(x, variance, bits, prior_llr), bits)
+    mean, spread = torch.empty_like(x), torch.empty_like(variance)
+    for bits, layers in modulations:
+        own = list(layers)
+        prior = None if prior_llr is None else prior_llr[:, own, :, :bits]
+        log = axis_log_likelihood(x[:, own], variance[:, own], bits, prior)
+        mean[:, own], spread[:, own] = axis_moments(log, bits)
+    return mean, spread
+
+
+def layer_demap(
+    x: Tensor,
+    variance: Tensor,
+    modulations: Modulations,
+    prior_llr: Tensor | None,
+    rule: Literal["maxlog", "exact"],
+) -> Tensor:
+    """`demap` of symbols [batch, num_layers, n] whose layers may differ in modulation; 0 for bits that one has not."""
+    if len(modulations) == 1:
+        return demap(x, variance, modulations[0][0], prior_llr, rule)
+    llr = torch.zeros(*x.shape, max(bits for bits, _ in modulations), device=x.device)
+    for bits, layers in modulations:
+        own = list(layers)
+        prior = None if prior_llr is None else prior_llr[:, own, :, :bits]
+        llr[:, own, :, :bits] = demap(x[:, own], variance[:, own], bits, prior, rule)
+    return llr
 
 
 def _cholesky(a: list[list[Tensor]]) -> tuple[list[list[Tensor]], list[Tensor]]:
@@ -140,14 +182,22 @@ class ExpectationPropagation:
         self.rule: Literal["maxlog", "exact"] = rule
 
     def __call__(
-        self, y: Tensor, h: Tensor, noise_var: Tensor, bits_per_symbol: int, prior_llr: Tensor | None = None
+        self,
+        y: Tensor,
+        h: Tensor,
+        noise_var: Tensor,
+        bits_per_symbol: int,
+        prior_llr: Tensor | None = None,
+        modulations: Modulations | None = None,
     ) -> Tensor:
         """Extrinsic LLRs float32 [batch, num_layers, n, bits_per_symbol], positive means bit 0.
 
         y [batch, num_rx_ant, n] complex64; h [batch, num_rx_ant, num_layers, n] complex64, with the layers' amplitude;
         noise_var [batch, n] or [batch, 1] float32: white noise, estimation error included.
         prior_llr [batch, num_layers, n, bits_per_symbol] float32: from a decoder, or nothing.
+        modulations: where layers differ, bits per symbol (`bits_per_symbol` at most) and the layers that have them.
         """
+        each = modulations or ((bits_per_symbol, range(h.shape[2])),)
         batch, n = h.shape[0], h.shape[3]
         if not h.is_cuda and not is_recorded() and batch * n > _BLOCK:
             # blocks of resource elements whose intermediate results stay in the cache
@@ -156,12 +206,12 @@ class ExpectationPropagation:
             for first in range(0, batch, step):
                 part = slice(first, first + step)
                 prior = None if prior_llr is None else prior_llr[part]
-                parts.append(self._detect(y[part], h[part], noise_var[part], bits_per_symbol, prior))
+                parts.append(self._detect(y[part], h[part], noise_var[part], each, prior))
             return torch.cat(parts)
-        return self._detect(y, h, noise_var, bits_per_symbol, prior_llr)
+        return self._detect(y, h, noise_var, each, prior_llr)
 
     def _detect(
-        self, y: Tensor, h: Tensor, noise_var: Tensor, bits_per_symbol: int, prior_llr: Tensor | None
+        self, y: Tensor, h: Tensor, noise_var: Tensor, modulations: Modulations, prior_llr: Tensor | None
     ) -> Tensor:
         num_layers = h.shape[2]
         weight = 1 / noise_var
@@ -175,14 +225,12 @@ class ExpectationPropagation:
         else:
             nothing = torch.zeros_like(matched)
             flat = torch.full(shape, 1e9, device=h.device)
-            log = axis_log_likelihood(nothing, flat, bits_per_symbol, prior_llr)
-            mean, variance = axis_moments(log, bits_per_symbol)
+            mean, variance = layer_moments(nothing, flat, modulations, prior_llr)
             precision = 1 / variance.clamp_min(_MIN_VARIANCE)
             shift = mean * precision
         x, variance = self._cavity(gram, matched, precision, shift)
         for _ in range(self.num_iterations):
-            log = axis_log_likelihood(x, variance, bits_per_symbol, prior_llr)
-            mean, spread = axis_moments(log, bits_per_symbol)
+            mean, spread = layer_moments(x, variance, modulations, prior_llr)
             spread = spread.clamp_min(_MIN_VARIANCE)
             new = 1 / spread - 1 / variance
             # a constellation can look wider than the Gaussian that it replaces: then the old one stays
@@ -191,7 +239,7 @@ class ExpectationPropagation:
             precision = precision + step * (new - precision)
             shift = shift + step * (mean / spread - x / variance - shift)
             x, variance = self._cavity(gram, matched, precision, shift)
-        return demap(x, variance, bits_per_symbol, prior_llr, self.rule)
+        return layer_demap(x, variance, modulations, prior_llr, self.rule)
 
     @staticmethod
     def _cavity(gram: list[list[Tensor]], matched: Tensor, precision: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,8 +46,16 @@ def demap_points(
 
 
 def soft_symbols(llr: Tensor, observation: SlotObservation) -> tuple[Tensor, Tensor]:
-    """Mean complex64 [...] and variance float32 [...] of symbols whose bits have the LLRs [..., bits_per_symbol]."""
+    """Mean complex64 and variance float32 [batch, num_layers, n] of symbols whose bits have the LLRs
+    [batch, num_layers, n, bits_per_symbol]; of layers of fewer bits per symbol only so many count."""
     points = observation.constellation
+    if points is None and len(observation.modulations) > 1:
+        of_layers = torch.zeros(llr.shape[:-1], dtype=torch.complex64, device=llr.device)
+        variance = torch.ones(llr.shape[:-1], device=llr.device)
+        for bits, layers in observation.modulations:
+            own = list(layers)
+            of_layers[:, own], variance[:, own] = qam.soft_symbols(llr[:, own, :, :bits])
+        return of_layers, variance
     if points is None:
         return qam.soft_symbols(llr)
     probability = torch.softmax(_log_prior(llr, labels(llr.shape[-1], llr.device)), dim=-1)

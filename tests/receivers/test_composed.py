@@ -73,9 +73,9 @@ def test_a_part_of_ones_own_takes_its_place():
 
 def test_what_parts_take_together():
     every = Supports.all()
-    assert Composed().supports == replace(every, mixed_modulations=False)
-    assert Composed(detection=Detection("lmmse")).supports == every
-    assert Composed(noise=AntennaCovariance()).supports == Supports(constellations=True)
+    assert Composed().supports == Composed(detection=Detection("lmmse")).supports == every
+    assert Composed(detection=Detection("k-best")).supports == replace(every, mixed_modulations=False)
+    assert Composed(noise=AntennaCovariance()).supports == replace(every, no_pilots=False)
     assert Composed(refinement=ImpairedReestimation(1)).supports == Supports()
     assert Lmmse().supports == LsLinear().supports == replace(every, no_pilots=False)
     assert PerfectCsi().supports == every

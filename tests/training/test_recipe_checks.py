@@ -57,3 +57,13 @@ def test_an_evaluation_of_beams_is_read_first(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"evaluate\.0: .*nothing"):
         run("beams-mlp", tmp_path / "out", ["evaluate=[{experiment: nothing}]"])
     assert not (tmp_path / "out").exists()
+
+
+def test_slots_of_unlike_modulations_are_refused(tmp_path: Path) -> None:
+    users = "slots.users={num_users: 2, mcs_index: [4, 16]}"
+    changes = ["cases=[{pusch: {mcs_index: 14}, esn0_db: 9}]", users, "slots.num_rx_ant=4"]
+    with pytest.raises(
+        InputError, match=r"bits per symbol of the layers: got 2, 4 in one slot; allowed: one modulation"
+    ):
+        run("pusch-hybrid", tmp_path / "out", changes)
+    assert not (tmp_path / "out").exists()

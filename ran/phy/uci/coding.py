@@ -76,7 +76,7 @@ class UciCode:
         payload = np.asarray(bits, np.uint8)
         filler = -self.num_bits % self.num_blocks
         padded = np.concatenate([np.zeros((len(payload), filler), np.uint8), payload], axis=1)
-        blocks = padded.reshape(len(payload), self.num_blocks, -1)
+        blocks = padded.reshape(len(payload), self.num_blocks, padded.shape[1] // self.num_blocks)
         return np.concatenate([blocks, crc_module.crc(blocks, self.crc_polynomial)], axis=2)
 
     def encode(self, bits: npt.ArrayLike) -> npt.NDArray[np.uint8]:
@@ -89,7 +89,8 @@ class UciCode:
             return np.ascontiguousarray(coded[:, np.arange(self.num_coded_bits) % coded.shape[1]])
         blocks = self.segment(payload)
         batch, count, size = blocks.shape
-        sent = self.block.rate_match(self.block.encode(blocks.reshape(batch * count, size))).reshape(batch, -1)
+        sent = self.block.rate_match(self.block.encode(blocks.reshape(batch * count, size)))
+        sent = sent.reshape(batch, count * self.block.num_output_bits)
         # a bit that is left over stays 0
         rest = self.num_coded_bits - sent.shape[1]
         return sent if not rest else np.concatenate([sent, np.zeros((batch, rest), np.uint8)], axis=1)
@@ -103,13 +104,15 @@ class UciCode:
             bits, metric = decode_small(llr, self.num_bits)
             return UciDecision(bits, np.ones(batch, bool), metric)
         count = self.num_blocks
-        per_block = llr[:, : count * self.block.num_output_bits].reshape(batch * count, -1)
+        size = self.block.num_output_bits
+        per_block = llr[:, : count * size].reshape(batch * count, size)
         candidates = self.block.decode(per_block, list_size)
         holds = crc_module.crc_ok(candidates, self.crc_polynomial)
         first = np.where(holds.any(1), holds.argmax(1), 0)
         chosen = candidates[np.arange(len(candidates)), first]
         ok = np.asarray(holds.any(1).reshape(batch, count).all(1))
-        payload = chosen[:, : -crc_length(self.num_bits)].reshape(batch, -1)[:, -self.num_bits :]
+        size = chosen.shape[1] - crc_length(self.num_bits)
+        payload = chosen[:, :size].reshape(batch, count * size)[:, -self.num_bits :]
         return UciDecision(np.ascontiguousarray(payload), ok, np.asarray(ok, np.float32))
 
     def _decide_few(self, llr: npt.NDArray[np.float32]) -> UciDecision:

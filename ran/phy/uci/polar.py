@@ -146,7 +146,7 @@ class PolarCode:
                 register[0] ^= message[:, k]
                 k += 1
         for stage in range(self.log_size):
-            blocks = u.reshape(len(u), -1, 2, 1 << stage)
+            blocks = u.reshape(len(u), u.shape[1] >> (stage + 1), 2, 1 << stage)
             blocks[:, :, 0] ^= blocks[:, :, 1]
         return u
 

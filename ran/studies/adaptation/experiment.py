@@ -90,6 +90,8 @@ class AdaptationExperiment(Experiment):
             raise ValueError(f"pusch.mcs_index: got {self.uplink.mcs_index}; allowed: none, it is chosen slot by slot")
         if self.users.num_users != 1:
             raise ValueError(f"users.num_users: got {self.users.num_users}; allowed: 1, whose MCS is adapted")
+        if self.users.mcs_index is not None:
+            raise ValueError(f"users.mcs_index: got {list(self.users.mcs_index)}; allowed: none, it is chosen per slot")
         if self.uplink.transform_precoding:
             raise ValueError("pusch.transform_precoding: got True; allowed: false, SINRs are those of subcarriers")
         if self.harq is not None:

@@ -12,7 +12,7 @@ import csv
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -20,7 +20,6 @@ from typing import Any, Literal
 from scipy.special import ndtr
 
 from ran.errors import unknown_name
-from ran.sim.files import write_text
 from ran.sim.throughput import Z_ALL_LOOKS, looks
 from ran.stats import wilson
 
@@ -30,7 +29,7 @@ CLAUSES = ("8.3", "8.4")
 # of an interval that holds at every look at once
 _LEVEL = float(2 * ndtr(Z_ALL_LOOKS) - 1)
 _DROPS_PER_BATCH = 64
-_SEED = 1
+SEED = 1
 Verdict = Literal["pass", "fail", "undecided"]
 
 
@@ -148,7 +147,7 @@ def run_row(row: ControlRow, max_trials: int, count: Count, receiver: str = "con
     for until in looks(max_trials):
         while done < until:
             drops = range(done, min(done + _DROPS_PER_BATCH, until))
-            wrong, tried = count(row, drops, _SEED)
+            wrong, tried = count(row, drops, SEED)
             errors, trials, done = errors + wrong, trials + tried, drops.stop
         if ControlOutcome(row, errors, trials, receiver).verdict != "undecided":
             break
@@ -161,16 +160,22 @@ def run_control_rows(
     out: Path,
     show: Callable[[ControlOutcome], None] = lambda outcome: None,
 ) -> tuple[ControlOutcome, ...]:
-    """Outcomes of every row, in this process; conformance-control.csv grows with each."""
-    from ran.studies.conformance import prach_drops, pucch_drops
+    """Outcomes of every row, in this process; conformance-control.csv grows with each.
 
-    outcomes: list[ControlOutcome] = []
-    for row in rows:
-        outcomes.append(run_row(row, max_trials, prach_drops.count if row.is_prach else pucch_drops.count))
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / CSV, as_csv(outcomes))
-        show(outcomes[-1])
-    return tuple(outcomes)
+    The study's folder keeps them: a row that is done there is not simulated again.
+    """
+    # both simulate, and import this
+    from ran.studies.conformance import prach_drops, pucch_drops
+    from ran.studies.conformance.stored_rows import Job, name_of, run_jobs
+
+    jobs = [
+        Job(
+            name_of(row, max_trials, SEED, "control"),
+            partial(run_row, row, max_trials, prach_drops.count if row.is_prach else pucch_drops.count),
+        )
+        for row in rows
+    ]
+    return run_jobs(jobs, out, CSV, show)
 
 
 def as_csv(outcomes: Iterable[ControlOutcome]) -> str:

@@ -8,19 +8,21 @@ so the row has a name of ours. A verdict takes about 800 000 slots without an er
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ran.errors import ReceiverRefused
-from ran.link.catalogue import build_receiver
+from ran.link.catalogue import build_receiver, receiver_fingerprint
 from ran.link.config import LinkConfig
 from ran.link.link import Link
 from ran.phy.config import Carrier, Pusch
 from ran.sim.experiment import ReceiverBlock
-from ran.sim.files import write_text
-from ran.studies.conformance.control import ControlOutcome, ControlRow, Count, as_csv, run_row
+from ran.sim.identity import receiver_identity
+from ran.studies.conformance.control import SEED, ControlOutcome, ControlRow, Count, run_row
+from ran.studies.conformance.stored_rows import Job, name_of, run_jobs
 from receivers.interface import Receiver
 
 CSV = "conformance-urllc.csv"
@@ -45,16 +47,22 @@ def run_urllc(
     show: Callable[[ControlOutcome], None] = lambda outcome: None,
     row: ControlRow = ROW,
 ) -> tuple[ControlOutcome, ...]:
-    """Outcomes of every receiver, in this process; `ReceiverRefused` of one that cannot take the row."""
-    outcomes = []
+    """Outcomes of every receiver, in this process; `ReceiverRefused` of one that cannot take the row.
+
+    The study's folder keeps them: a receiver that is done there is not simulated again.
+    """
+    jobs = []
     for block in blocks:
-        title = ReceiverBlock.model_validate(dict(block)).title
-        receiver = build_receiver({key: value for key, value in block.items() if key != "label"})
-        outcomes.append(run_row(row, max_slots, _counter(row, title, receiver), title))
-        out.mkdir(parents=True, exist_ok=True)
-        write_text(out / CSV, as_csv(outcomes))
-        show(outcomes[-1])
-    return tuple(outcomes)
+        own = ReceiverBlock.model_validate(dict(block))
+        receiver = build_receiver(own.block())
+        identity = {"title": own.title, **receiver_identity(own, receiver_fingerprint(own.block(), receiver))}
+        name = name_of(row, max_slots, SEED, identity)
+        jobs.append(Job(name, partial(_run, row, max_slots, own.title, receiver)))
+    return run_jobs(jobs, out, CSV, show)
+
+
+def _run(row: ControlRow, max_slots: int, title: str, receiver: Receiver) -> ControlOutcome:
+    return run_row(row, max_slots, _counter(row, title, receiver), title)
 
 
 def _counter(row: ControlRow, title: str, receiver: Receiver) -> Count:

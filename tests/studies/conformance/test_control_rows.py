@@ -17,6 +17,7 @@ from ran.studies.conformance.control import (
     run_control_rows,
     select,
 )
+from ran.studies.conformance.stored_rows import outcomes_in
 
 
 def test_rows_are_those_of_the_clauses():
@@ -91,8 +92,8 @@ def test_drops_do_not_depend_on_their_batch(name):
     assert whole[1] == 12
 
 
-def test_rows_at_other_snrs(tmp_path):
-    """Far above the requirement nothing is missed; in noise nearly everything."""
+def test_rows_at_other_snrs(tmp_path, monkeypatch, capsys):
+    """Far above the requirement nothing is missed; in noise nearly everything. The folder keeps all."""
     names = ["8.3.2.2-1-format0-2-symbol-5mhz-2rx", "8.4.2.2-2-formatC0-15khz-AWGN-2rx"]
     rows = [
         dataclasses.replace(row, required_snr_db=snr_db, limit=0.1) for row in select(names) for snr_db in (20.0, -30.0)
@@ -104,9 +105,37 @@ def test_rows_at_other_snrs(tmp_path):
         lines = list(csv.DictReader(file))
     assert [line["verdict"] for line in lines] == ["pass", "fail"] * 2
     assert lines[0]["row"] == names[0]
+    # the report is made from the store alone
+    table = (tmp_path / CSV).read_bytes()
+    assert main(["report", str(tmp_path), "--out", str(tmp_path / "again")]) == 0
+    assert (tmp_path / "again" / CSV).read_bytes() == table
+    assert not (tmp_path / "again" / "conformance.html").exists()  # there are no rows of throughput
+    assert "PUCCH and PRACH: 2 of 4 rows pass" in capsys.readouterr().out
+
+    # interrupted in a row: those before it are kept, and the same call goes on
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(prach_drops, "count", stop)
+    assert run_control_rows(rows, 256, tmp_path) == outcomes
+    more = [*rows, dataclasses.replace(rows[3], required_snr_db=-31.0)]
+    with pytest.raises(KeyboardInterrupt):
+        run_control_rows(more, 256, tmp_path)
+    assert outcomes_in(tmp_path, CSV) == outcomes
+    # a request without any forgets that some were wanted, but not what they came to
+    assert run_control_rows([], 256, tmp_path) == outcomes_in(tmp_path, CSV) == ()
+    assert run_control_rows(rows[:3], 256, tmp_path) == outcomes[:3]
+    # another number of trials is another outcome
+    with pytest.raises(KeyboardInterrupt):
+        run_control_rows(rows[2:], 64, tmp_path)
 
 
-def test_urllc_at_other_snrs(tmp_path):
+def test_no_rows_make_no_folder(tmp_path):
+    assert run_control_rows([], 256, tmp_path / "none") == ()
+    assert not (tmp_path / "none").exists()
+
+
+def test_urllc_at_other_snrs(tmp_path, monkeypatch):
     # MCS 5 of the table of low spectral efficiency: QPSK 99/1024, 24 PRB with two DM-RS symbols
     assert urllc.link_of().grid.block_sizes == (672,)
     easy, hard = (dataclasses.replace(urllc.ROW, required_snr_db=snr_db, limit=0.1) for snr_db in (3.0, -15.0))
@@ -114,6 +143,10 @@ def test_urllc_at_other_snrs(tmp_path):
     assert [outcome.verdict for outcome in found] == ["pass", "fail"]
     assert found[0].receiver == "lmmse"
     assert "urllc" in (tmp_path / urllc.CSV).read_text()
+    monkeypatch.setattr(urllc, "run_row", None)
+    assert urllc.run_urllc([{"name": "lmmse"}], 256, tmp_path, row=easy) == tuple(found[:1])
+    with pytest.raises(TypeError):  # other options are another receiver
+        urllc.run_urllc([{"name": "lmmse", "demapper": "exact"}], 256, tmp_path, row=easy)
 
 
 @pytest.mark.parametrize(
