@@ -42,14 +42,14 @@ def test_keys_of_an_experiment(block, given, meant):
 @pytest.mark.parametrize(
     ("place", "meant"),
     [
-        ("mcs", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
-        ("mcs_index", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
+        ("mcs", "'pdsch.mcs_index', 'pusch.mcs_index' or 'users.mcs_index'"),
+        ("mcs_index", "'pdsch.mcs_index', 'pusch.mcs_index' or 'users.mcs_index'"),
         ("num_prb", "'carrier.num_prb'"),
         ("pusch.num_prb", "'carrier.num_prb'"),
         ("scs", "'carrier.subcarrier_spacing_khz'"),
         ("max_slots", "'stopping.max_slots'"),
         ("num_slots", "'stopping.max_slots'"),
-        ("carrier.mcs", "'pdsch.mcs_index' or 'pusch.mcs_index'"),
+        ("carrier.mcs", "'pdsch.mcs_index', 'pusch.mcs_index' or 'users.mcs_index'"),
         ("pusch.mcs", "'mcs_index'"),
         ("chanel", "'channel'"),
     ],
