@@ -11,6 +11,7 @@ from ran.stats import Estimate, Notation
 from ran.studies.beams.experiment import BeamExperiment, PredictorBlock, load
 from ran.studies.beams.run import run_experiment
 from ran.training.beam_recipe import BeamRecipe, Evaluated
+from ran.training.card_parts import card_head
 
 #: Figures of a card, of all that a run has.
 _FIGURES = ("top1", "top2", "top4", "loss_db_k1", "loss_db_p95", "loss_db_k4", "adaptive_k", "adaptive_hit")
@@ -61,16 +62,7 @@ def card_text(card: dict[str, Any]) -> str:
     """The card as Markdown."""
     training = card["training"]
     lines = [
-        f"# {card['name']}",
-        "",
-        card["description"],
-        "",
-        "| | |",
-        "|---|---|",
-        f"| licence | {card['licence']} |",
-        f"| SHA-256 | `{card['sha256']}` |",
-        f"| architecture | `{json.dumps(card['architecture'])}` |",
-        f"| parameters | {card['parameters']:,} |",
+        *card_head(card),
         f"| temperature of the confidence | {card['temperature']}, fitted on {training['held_out_drops']:,} "
         "held-out drops |",
         f"| trained on | {training['drops']:,} drops, computed once and drawn from again and again: "

@@ -14,6 +14,7 @@ from ran.sim.files import write_text
 from ran.sim.results import RunResults
 from ran.sim.run import Listener, run
 from ran.stats import Estimate, Notation, central_interval
+from ran.training.card_parts import card_head
 from ran.training.flops import NUM_RX_ANT, STATED
 from ran.training.recipe import Recipe
 from receivers.neural.constellation import TENSOR, trained_points
@@ -161,16 +162,7 @@ def card_text(card: dict[str, Any]) -> str:
     training = card["training"]
     modulations = ", ".join(_MODULATION[b] for b in card["bits_per_symbol"])
     lines = [
-        f"# {card['name']}",
-        "",
-        card["description"],
-        "",
-        "| | |",
-        "|---|---|",
-        f"| licence | {card['licence']} |",
-        f"| SHA-256 | `{card['sha256']}` |",
-        f"| architecture | `{json.dumps(card['architecture'])}` |",
-        f"| parameters | {card['parameters']:,} |",
+        *card_head(card),
         *_flops(card),
         f"| may be used for | {modulations}; {' or '.join(str(n) for n in card['num_layers'])} layer(s) |",
         *_range(card),

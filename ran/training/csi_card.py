@@ -11,6 +11,7 @@ from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock, load
 from ran.studies.csi.outcome import paired_gain
 from ran.studies.csi.page import REFERENCE
 from ran.studies.csi.run import run_experiment
+from ran.training.card_parts import card_head
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.delay_angle_recipe import DelayAngleRecipe
 
@@ -76,16 +77,7 @@ def card_text(card: dict[str, Any]) -> str:
     payload = "scalar quantisation with levels 1/8, 3/8, 5/8 and 7/8, " if "base" in card else "scalar quantisation, "
     part = "a codebook's report is part of the payload." if "base" in card else "reports are coded to a fixed payload."
     lines = [
-        f"# {card['name']}",
-        "",
-        card["description"],
-        "",
-        "| | |",
-        "|---|---|",
-        f"| licence | {card['licence']} |",
-        f"| SHA-256 | `{card['sha256']}` |",
-        f"| architecture | `{json.dumps(card['architecture'])}` |",
-        f"| parameters | {card['parameters']:,} |",
+        *card_head(card),
         *of_kind[:-1],
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}`, computed once and drawn from "
         f"again and "

@@ -11,8 +11,8 @@ from torch import nn
 
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link.catalogue import construct
-from ran.studies.csi.experiment import load
 from ran.training.csi_card import measure
+from ran.training.csi_checks import check_evaluations, check_fits
 from ran.training.csi_drops import CsiData
 from ran.training.csi_loop import CsiTrainer
 from ran.training.csi_recipe import CsiRecipe
@@ -26,12 +26,13 @@ def check(recipe: CsiRecipe) -> None:
     model: Any = build_model(recipe)
     data = CsiData(recipe)
     e = data.world.experiment
-    for what, given, made in (
-        ("model.num_units", model.num_units, len(e.band.units)),
-        ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
-    ):
-        if given != made:
-            raise bad_value(what, given, f"{made}, what csi_drops have")
+    check_fits(
+        [
+            ("model.num_units", model.num_units, len(e.band.units)),
+            ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
+        ],
+        "csi_drops",
+    )
     if data.exchange is not None and data.exchange.bits_per_value != model.bits_per_value:
         raise bad_value(
             "model.bits_per_value", model.bits_per_value, f"{data.exchange.bits_per_value}, of the exchange"
@@ -39,11 +40,7 @@ def check(recipe: CsiRecipe) -> None:
     for values in (*recipe.num_values, recipe.held_out_values):
         if values > model.num_latents:
             raise bad_value("num_values", values, f"0 to {model.num_latents}, the latents of the model")
-    for i, part in enumerate(recipe.evaluate):
-        try:
-            load(part.experiment, part.changes)
-        except InputError as error:
-            raise InputError(f"evaluate.{i}: {error}") from None
+    check_evaluations(recipe.evaluate)
 
 
 def build_model(recipe: CsiRecipe) -> nn.Module:

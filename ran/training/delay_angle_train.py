@@ -19,6 +19,7 @@ from ran.link.streams import stream
 from ran.studies.csi.experiment import load
 from ran.studies.csi.world import CsiWorld
 from ran.training.csi_card import measure
+from ran.training.csi_checks import check_evaluations, check_fits
 from ran.training.delay_angle_recipe import DelayAngleRecipe
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.processes import ALONE, Processes
@@ -59,17 +60,14 @@ def check(recipe: DelayAngleRecipe) -> None:
     """Build the world and the model, and see whether one serves the other."""
     model: Any = build_model(recipe)
     e = CsiWorld(load(recipe.csi_drops.experiment, recipe.csi_drops.changes)).experiment
-    for what, given, made in (
-        ("model.num_units", model.num_units, len(e.band.units)),
-        ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
-    ):
-        if given != made:
-            raise bad_value(what, given, f"{made}, what csi_drops have")
-    for i, part in enumerate(recipe.evaluate):
-        try:
-            load(part.experiment, part.changes)
-        except InputError as error:
-            raise InputError(f"evaluate.{i}: {error}") from None
+    check_fits(
+        [
+            ("model.num_units", model.num_units, len(e.band.units)),
+            ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
+        ],
+        "csi_drops",
+    )
+    check_evaluations(recipe.evaluate)
 
 
 class DelayAngleTrainer(Training):

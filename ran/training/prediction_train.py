@@ -13,7 +13,7 @@ import torch
 from rich.console import Console
 from torch import Tensor, nn
 
-from ran.errors import InputError, bad_value, unknown_name
+from ran.errors import unknown_name
 from ran.link.catalogue import construct
 from ran.link.streams import stream
 from ran.sim.files import write_text
@@ -22,6 +22,8 @@ from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock, load
 from ran.studies.csi.outcome import PointOutcome
 from ran.studies.csi.run import run_experiment
 from ran.studies.csi.world import BLOCK, CsiWorld
+from ran.training.card_parts import card_head
+from ran.training.csi_checks import check_evaluations, check_fits
 from ran.training.kind import VERSIONS, Kind, write_weight_files
 from ran.training.prediction_recipe import PredictionRecipe
 from ran.training.processes import ALONE, Processes
@@ -54,18 +56,15 @@ def check(recipe: PredictionRecipe) -> None:
     """Build the world and the model, and see whether one serves the other."""
     model: Any = build_model(recipe)
     e = _world(recipe, recipe.prediction_drops.speeds_kmh[0]).experiment
-    for what, given, made in (
-        ("model.num_times", model.num_times, e.timing.num_observed),
-        ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
-        ("prediction_drops: timing.ahead_ms", e.timing.ahead_ms, e.timing.period_ms),
-    ):
-        if given != made:
-            raise bad_value(what, given, f"{made}, what prediction_drops have")
-    for i, part in enumerate(recipe.evaluate):
-        try:
-            load(part.experiment, part.changes)
-        except InputError as error:
-            raise InputError(f"evaluate.{i}: {error}") from None
+    check_fits(
+        [
+            ("model.num_times", model.num_times, e.timing.num_observed),
+            ("model.n1, model.n2", model.shape, (e.panel.n1, e.panel.n2)),
+            ("prediction_drops: timing.ahead_ms", e.timing.ahead_ms, e.timing.period_ms),
+        ],
+        "prediction_drops",
+    )
+    check_evaluations(recipe.evaluate)
 
 
 class PredictionTrainer(Training):
@@ -231,16 +230,7 @@ def card_text(card: dict[str, Any]) -> str:
     training, timing = card["training"], card["timing"]
     drops = training["prediction_drops"]
     lines = [
-        f"# {card['name']}",
-        "",
-        card["description"],
-        "",
-        "| | |",
-        "|---|---|",
-        f"| licence | {card['licence']} |",
-        f"| SHA-256 | `{card['sha256']}` |",
-        f"| architecture | `{json.dumps(card['architecture'])}` |",
-        f"| parameters | {card['parameters']:,} |",
+        *card_head(card),
         f"| predicts | {timing['period_ms']:g} ms ahead, from {timing['num_observed']} estimates as far apart |",
         f"| trained on | {drops['num_drops']:,} drops of `{drops['experiment']}` at each of "
         f"{', '.join(f'{speed:g}' for speed in drops['speeds_kmh'])} km/h: {training['samples_seen']:,} samples in "
