@@ -109,6 +109,22 @@ def element_fields(
     return [Field(f"{name},{e[0] + 1} (i {e[2]}, f {e[1]})", int(values[tuple(e)]), width) for e in order]
 
 
+def read_part1(
+    config: EnhancedTypeTwo, bits1: np.ndarray, num_cqi_subbands: int | None, clause: str
+) -> tuple[int, CqiFields | None, int]:
+    """Rank, CQI and K^NZ of part 1. clause: of the codebook, for messages."""
+    head = FieldReader(bits1, _PART1, clause)
+    rank = 1 + head.take("RI", width_of(config.max_rank), config.max_rank)
+    cqi = take_cqi(head, num_cqi_subbands)
+    most = config.most_per_layer * (1 if config.max_rank == 1 else 2)
+    num_nonzero = 1 + head.take("K_NZ", width_of_count(config), most)
+    head.end()
+    if not rank <= num_nonzero <= config.most_per_layer * min(rank, 2):
+        allowed = f"{rank} to {config.most_per_layer * min(rank, 2)} with rank {rank} ({clause})"
+        raise bad_value(f"{_PART1}: K_NZ", num_nonzero, allowed)
+    return rank, cqi, num_nonzero
+
+
 def read_report(
     config: EnhancedTypeTwo, bits1: np.ndarray, bits2: np.ndarray, num_cqi_subbands: int | None = None
 ) -> tuple[EnhancedPmi, CqiFields | None]:
@@ -117,15 +133,7 @@ def read_report(
     num_cqi_subbands: subbands whose CQI is reported beside the wideband CQI; None: without any CQI. `InputError` names
     the field and the clause for values that are not defined and for a wrong number of bits.
     """
-    head = FieldReader(bits1, _PART1, CLAUSE)
-    rank = 1 + head.take("RI", width_of(config.max_rank), config.max_rank)
-    cqi = take_cqi(head, num_cqi_subbands)
-    most = config.most_per_layer * (1 if config.max_rank == 1 else 2)
-    num_nonzero = 1 + head.take("K_NZ", width_of_count(config), most)
-    head.end()
-    if not rank <= num_nonzero <= config.most_per_layer * min(rank, 2):
-        allowed = f"{rank} to {config.most_per_layer * min(rank, 2)} with rank {rank} ({CLAUSE})"
-        raise bad_value(f"{_PART1}: K_NZ", num_nonzero, allowed)
+    rank, cqi, num_nonzero = read_part1(config, bits1, num_cqi_subbands, CLAUSE)
 
     body = FieldReader(bits2, _PART2, CLAUSE)
     o1, o2 = oversampling(config.n1, config.n2)

@@ -124,6 +124,15 @@ class EnhancedTypeTwo:
         return comb(2 * taps - 1, taps - 1) if self.has_window else comb(self.num_units - 1, taps - 1)
 
 
+def check_num_nonzero(per_layer: np.ndarray, most: int, clause: str) -> None:
+    """`InputError` where layers, int [num_layers], have more non-zero coefficients than a report may say."""
+    if (per_layer > most).any() or per_layer.sum() > 2 * most:
+        raise InputError(
+            f"non-zero coefficients: got {per_layer.tolist()} by layer; allowed: {most} per layer and {2 * most} "
+            f"together ({clause})"
+        )
+
+
 @dataclass(frozen=True, eq=False)
 class EnhancedPmi:
     """The precoding matrix indicator of one report.
@@ -147,13 +156,7 @@ class EnhancedPmi:
     c: np.ndarray
 
     def __post_init__(self) -> None:
-        per_layer = self.bitmap.sum((1, 2))
-        most = self.config.most_per_layer
-        if (per_layer > most).any() or per_layer.sum() > 2 * most:
-            raise InputError(
-                f"non-zero coefficients: got {per_layer.tolist()} by layer; allowed: {most} per layer and {2 * most} "
-                f"together ({CLAUSE})"
-            )
+        check_num_nonzero(self.bitmap.sum((1, 2)), self.config.most_per_layer, CLAUSE)
         for layer, place in enumerate(self.strongest):
             if not self.bitmap[layer, 0, place]:
                 raise InputError(

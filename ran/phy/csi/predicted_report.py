@@ -15,8 +15,8 @@ import numpy as np
 
 from ran.errors import InputError, bad_value
 from ran.phy.csi.combination import rank_of, set_of
-from ran.phy.csi.cqi_report import CqiFields, cqi_fields, take_cqi
-from ran.phy.csi.enhanced_report import group_split, tap_set, tap_set_number, width_of_count
+from ran.phy.csi.cqi_report import CqiFields, cqi_fields
+from ran.phy.csi.enhanced_report import group_split, read_part1, tap_set, tap_set_number, width_of_count
 from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.predicted_type_two import CLAUSE, PredictedPmi, PredictedTypeTwo
 from ran.phy.csi.report import Field, FieldReader, Report, width_of
@@ -100,15 +100,7 @@ def read_report(
     config: PredictedTypeTwo, bits1: np.ndarray, bits2: np.ndarray, num_cqi_subbands: int | None = None
 ) -> tuple[PredictedPmi, CqiFields | None]:
     """The PMI that a report says; arguments and errors as of `ran.phy.csi.enhanced_report.read_report`."""
-    head = FieldReader(bits1, _PART1, CLAUSE)
-    rank = 1 + head.take("RI", width_of(config.max_rank), config.max_rank)
-    cqi = take_cqi(head, num_cqi_subbands)
-    most = config.most_per_layer * (1 if config.max_rank == 1 else 2)
-    num_nonzero = 1 + head.take("K_NZ", width_of_count(config), most)
-    head.end()
-    if not rank <= num_nonzero <= config.most_per_layer * min(rank, 2):
-        allowed = f"{rank} to {config.most_per_layer * min(rank, 2)} with rank {rank} ({CLAUSE})"
-        raise bad_value(f"{_PART1}: K_NZ", num_nonzero, allowed)
+    rank, cqi, num_nonzero = read_part1(config, bits1, num_cqi_subbands, CLAUSE)
 
     body = FieldReader(bits2, _PART2, CLAUSE)
     o1, o2 = oversampling(config.n1, config.n2)

@@ -21,6 +21,7 @@ from ran.phy.csi.enhanced_type_two import (
     POLARISATION_AMPLITUDES,
     Combinations,
     EnhancedTypeTwo,
+    check_num_nonzero,
 )
 from ran.phy.csi.port_layout import orthogonal_beams
 
@@ -99,13 +100,7 @@ class PredictedPmi:
     c: np.ndarray
 
     def __post_init__(self) -> None:
-        per_layer = self.bitmap.sum((1, 2, 3))
-        most = self.config.most_per_layer
-        if (per_layer > most).any() or per_layer.sum() > 2 * most:
-            raise InputError(
-                f"non-zero coefficients: got {per_layer.tolist()} by layer; allowed: {most} per layer and {2 * most} "
-                f"together ({CLAUSE})"
-            )
+        check_num_nonzero(self.bitmap.sum((1, 2, 3)), self.config.most_per_layer, CLAUSE)
         for layer, (shift, place) in enumerate(self.strongest):
             if not self.bitmap[layer, shift, 0, place]:
                 raise InputError(
