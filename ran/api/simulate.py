@@ -15,6 +15,7 @@ from ran.registry.user_file import refusal_of_user_code
 from ran.sim.drive import Silence
 from ran.sim.executor import refuse_unguarded_script
 from ran.sim.experiment import Experiment
+from ran.sim.failures import ReceiversFailed, tracebacks
 from ran.sim.results import load_results
 from ran.sim.run import run
 from ran.studies.folder import kind_of, load_parts
@@ -41,7 +42,8 @@ def simulate(
     out: a run folder, which is resumed and can be opened with `ran.load`; by default nothing is kept on disk.
     device: cpu, cuda, ... progress: print how far it is.
 
-    `InputError`, one line, for input that does not fit.
+    `InputError`, one line, for input that does not fit. `ran.sim.failures.ReceiversFailed` where a receiver fails: the
+    others are done, and its `results` are theirs.
     """
     if isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024:
         raise bad_value("workers", workers, "1 to 1024")
@@ -54,6 +56,10 @@ def simulate(
             return _simulated(request, Path(out), workers, device, progress)
         with tempfile.TemporaryDirectory(prefix="ran6g-") as folder:
             return _simulated(request, Path(folder) / "run", workers, device, progress)
+    except ReceiversFailed as error:
+        if out is None:  # the file with the tracebacks has gone with its folder
+            error.add_note(tracebacks(error.failures))
+        raise
     except Exception as error:
         refusal = refusal_of_user_code(error)
         if refusal is None:

@@ -20,7 +20,7 @@ class GlobalState:
     num_threads: int
     deterministic: bool
     numpy_errors: tuple[tuple[str, str], ...]
-    folder: str
+    folder: str | None
 
     @classmethod
     def now(cls) -> GlobalState:
@@ -32,7 +32,7 @@ class GlobalState:
             torch.get_num_threads(),
             torch.are_deterministic_algorithms_enabled(),
             tuple(sorted((kind, str(how)) for kind, how in np.geterr().items())),
-            os.getcwd(),
+            _folder(),
         )
 
     def restore(self) -> None:
@@ -46,7 +46,8 @@ class GlobalState:
             torch.set_num_threads(self.num_threads)
         torch.use_deterministic_algorithms(self.deterministic)
         np.seterr(**dict(self.numpy_errors))  # type: ignore[arg-type]
-        os.chdir(self.folder)
+        if self.folder is not None and self.folder != _folder():
+            os.chdir(self.folder)
 
     def changes(self, after: GlobalState) -> list[tuple[str, Any]]:
         """What is otherwise `after`, each with its value there."""
@@ -55,3 +56,11 @@ class GlobalState:
             for field in fields(self)
             if getattr(self, field.name) != getattr(after, field.name)
         ]
+
+
+def _folder() -> str | None:
+    """The folder that the process works in; None where it was removed meanwhile."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None

@@ -114,7 +114,7 @@ def lasting_parts(settings: Mapping[str, Any]) -> list[str]:
         *_of_waveform(settings.get("waveform") or {}),
         *dict.fromkeys(_of_channels(settings)),
         *_of_layers(settings),
-        *_of_modulation(settings.get("pdsch") or settings.get("pusch") or {}),
+        *_of_modulation(settings.get("pdsch") or settings.get("pusch") or {}, settings.get("users") or {}),
         *_of_precoding(settings.get("precoding") or {}),
     ]
 
@@ -156,14 +156,15 @@ def _of_layers(settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"{layers} layers on {settings.get('num_rx_ant')} receive antennas"
 
 
-def _of_modulation(shared: Mapping[str, Any]) -> Iterator[str]:
-    index = shared.get("mcs_index")
-    if index is None:
-        return
+def _of_modulation(shared: Mapping[str, Any], users: Mapping[str, Any]) -> Iterator[str]:
+    of_users = users.get("mcs_index")  # in place of one for all
     is_precoded = bool(shared.get("transform_precoding"))
-    entry = mcs(shared["mcs_table"], index, is_precoded)
-    if entry.bits_per_symbol >= _DENSE_BITS:
-        yield f"{2**entry.bits_per_symbol}QAM {entry.target_rate_x1024:g}/1024"
+    for index in dict.fromkeys(of_users or [shared.get("mcs_index"), shared.get("mcs_index_2")]):
+        if index is None:
+            continue
+        entry = mcs(shared["mcs_table"], index, is_precoded)
+        if entry.bits_per_symbol >= _DENSE_BITS:
+            yield f"{2**entry.bits_per_symbol}QAM {entry.target_rate_x1024:g}/1024"
 
 
 def _of_precoding(precoding: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,7 @@ class ReceiversFailed(RunStopped):
         more = f" (traceback in {TRACEBACKS})" if any(failure.traceback for failure in failures.values()) else ""
         super().__init__(f"{lines}{more}; the others are done, the same command tries again")
         self.results = results
+        self.failures = dict(failures)
 
 
 def stored_failures(failures: Mapping[str, ReceiverFailure], experiment: str = "") -> dict[str, str]:

@@ -40,7 +40,7 @@ class PointResult:
     error_rate: blocks in error of all, with drops as the independent unit (`ran.stats.grouped_wilson`); its parts are
     bler, bler_low and bler_high.
     bit_errors, bits: information bits of all blocks. throughput_mbps: bits of the blocks without error per air time,
-    all users together. block_errors_per_drop int64 [drops]: all receivers of a run met the same drops.
+    all users together. block_errors_per_drop int64 [drops]: all receivers of a run have common random numbers.
 
     With HARQ block errors are blocks that never arrived, and slots those in which any of a drop's blocks was sent.
     transmissions: of all blocks, transmissions_per_drop int64 [drops]; fraction: delivered blocks per transmission, of
@@ -180,7 +180,7 @@ def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
 
 
 def merged_results(runs: Sequence[RunResults]) -> RunResults:
-    """Runs of one link with different receivers as one: their receivers met the same drops, so gains are paired.
+    """Runs of one link with different receivers as one: their receivers have common random numbers, so gains are paired.
 
     The experiment and the text about the run are the first one's, the receivers those of all. InputError unless link,
     decoder and seed are the same and no receiver is there twice.

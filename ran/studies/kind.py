@@ -17,7 +17,7 @@ from ran.studies.jobs import JobListener, JobStudy, key_prefix, unpacked
 
 @dataclass(frozen=True, eq=False)
 class Paired:
-    """What gains over another row are taken from. group: rows of one group that met the same drops are compared.
+    """What gains over another row are taken from. group: rows of one group, with common random numbers, are compared.
     of_drops: what `Comparison.gain` takes."""
 
     group: str

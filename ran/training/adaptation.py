@@ -14,7 +14,7 @@ from ran.training.catalogue import load_recipe, recipe_names
 from ran.training.recipe import Recipe
 from receivers.neural.weights import load_weights
 
-#: Held-out slots of each link of the general recipe on which the new weights may not lose.
+#: Held-out slots of each link of the general recipe on which the new weights may lose no more than `guard_tolerance`.
 _GUARD_SLOTS = 24
 _SCHEDULE = {
     "steps": 120,
@@ -34,7 +34,7 @@ def adaptation_recipe(data: Path, init: str, overrides: Iterable[str] = ()) -> R
     """Fine-tune weights on the decoded slots of a data set, three of four draws general slots of their own recipe.
 
     Held out are the decoded slots of the set's validation part, to be better on, and the general recipe's validation
-    links, on which nothing may be lost. `InputError` for what is no data set, and for weights whose recipe is not
+    links, on which no more than `guard_tolerance` of bit cross-entropy may be lost. `InputError` for what is no data set, and for weights whose recipe is not
     shipped unless `replay.recipe` is given.
     """
     if data.suffix not in SUFFIXES:
@@ -73,7 +73,7 @@ def adaptation_recipe(data: Path, init: str, overrides: Iterable[str] = ()) -> R
 
 
 def _guards(general: str) -> list[dict[str, Any]]:
-    """The validation links of a recipe, as slots on which nothing may be lost."""
+    """The validation links of a recipe, as slots that guard what the weights could do before."""
     try:
         recipe = load_recipe(general)
     except InputError as error:

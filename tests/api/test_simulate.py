@@ -7,6 +7,7 @@ import pytest
 
 import ran
 from ran.sim.experiment import Experiment
+from ran.sim.failures import ReceiversFailed
 from ran.sim.run import run
 
 VALUES = {
@@ -121,3 +122,16 @@ def test_a_script_without_a_guard_is_told_so(tmp_path):
     assert "workers: got 2 in a script" in last
     assert '__name__ == "__main__"' in last
     assert done.stderr.count("Traceback") == 1
+
+
+def test_a_receiver_that_fails_is_told_with_its_traceback(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "from receivers import LsLinear\n\n\nclass Mine(LsLinear):\n    def __call__(self, observation, truth=None):\n"
+        "        llr = super().__call__(observation, truth)\n"
+        "        return {}['pilots'] if float(observation.noise_var.max()) < 0.5 else llr\n"
+    )
+    receivers = ["ls-linear", {"name": f"{tmp_path / 'mine.py'}:Mine"}]
+    with pytest.raises(ReceiversFailed, match="receiver 'Mine' failed: KeyError: 'pilots'") as caught:
+        ran.simulate({**VALUES, "receivers": receivers}, CHANGES)
+    assert "in __call__" in "".join(caught.value.__notes__)
+    assert {point.receiver for point in caught.value.results.points if point.esn0_db == 6} == {"ls-linear"}

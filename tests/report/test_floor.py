@@ -112,3 +112,9 @@ def test_parts_that_last_are_named_with_their_numbers() -> None:
     settings = load("target-two-users").resolved()
     assert "2 layers on 4 receive antennas" in lasting_parts(settings)
     assert lasting_parts(load("harq-chase").resolved()) == []
+
+
+def test_modulations_of_users_that_differ_are_named() -> None:
+    changes = ["users={num_users: 3, mcs_index: [4, 22, 20]}"]
+    found = lasting_parts(load("pusch-receivers", changes).resolved())
+    assert [part for part in found if "QAM" in part] == ["64QAM 666/1024", "64QAM 567/1024"]

@@ -39,7 +39,7 @@ class Point:
 def points_of(found: SweepFound) -> list[Point]:
     """All points, in the order of the combinations; none where the kind of study compares nothing.
 
-    A row is compared with the first of its own combination that is no genie and met the same drops; where it is that
+    A row is compared with the first of its own combination that is no genie and has common random numbers; where it is that
     one or there is none, with the first of the whole sweep: combinations may differ in what meets no other drops, such
     as feedback. So differences are paired, drop by drop.
     """
@@ -88,7 +88,7 @@ class _Entry:
 
     @property
     def group(self) -> tuple[str, str]:
-        """Of all that met the same drops and are compared."""
+        """Of all with common random numbers, which are compared."""
         return self.part.drops, "" if self.row.paired is None else self.row.paired.group
 
 
@@ -98,7 +98,7 @@ def _point(comparison: Comparison, entry: _Entry, group: Sequence[_Entry]) -> Po
     own = next((other for other in candidates if other.part is entry.part), None)
     best = own if own is not None and own is not entry else next(iter(candidates), None)
     if best is None or best is entry or best.row.paired is None or entry.row.paired is None:
-        gain, over = Estimate.missing("reference" if len(group) > 1 else "no other met the same drops"), ""
+        gain, over = Estimate.missing("reference" if len(group) > 1 else "nothing with common random numbers"), ""
     else:
         gain = comparison.gain(entry.row.paired.of_drops, best.row.paired.of_drops)
         others = [f"{key} {shown(v)}" for key, v in best.facts.items() if v != entry.facts[key]]

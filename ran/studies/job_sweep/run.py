@@ -49,7 +49,7 @@ class JobSweep:
 @dataclass(frozen=True)
 class PartFound:
     """What became of a combination. results: of the kind; None where jobs of it are missing. drops: of combinations
-    that met the same drops the same name."""
+    with common random numbers the same name."""
 
     key: str
     title: str
