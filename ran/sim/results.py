@@ -180,7 +180,7 @@ def load_results(run_dir: Path, all_receivers: bool = False) -> RunResults:
 
 
 def merged_results(runs: Sequence[RunResults]) -> RunResults:
-    """Runs of one link with different receivers as one: their receivers have common random numbers, so gains are paired.
+    """Runs of one link with different receivers as one: their receivers have common random numbers, gains are paired.
 
     The experiment and the text about the run are the first one's, the receivers those of all. InputError unless link,
     decoder and seed are the same and no receiver is there twice.
