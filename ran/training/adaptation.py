@@ -34,8 +34,8 @@ def adaptation_recipe(data: Path, init: str, overrides: Iterable[str] = ()) -> R
     """Fine-tune weights on the decoded slots of a data set, three of four draws general slots of their own recipe.
 
     Held out are the decoded slots of the set's validation part, to be better on, and the general recipe's validation
-    links, on which no more than `guard_tolerance` of bit cross-entropy may be lost. `InputError` for what is no data set, and for weights whose recipe is not
-    shipped unless `replay.recipe` is given.
+    links, on which no more than `guard_tolerance` of bit cross-entropy may be lost. `InputError` for what is
+    no data set, and for weights whose recipe is not shipped unless `replay.recipe` is given.
     """
     if data.suffix not in SUFFIXES:
         raise bad_value("--from-recording", str(data), f"a data set, {', '.join(SUFFIXES)}, of `ran decode --data`")

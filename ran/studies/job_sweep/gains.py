@@ -40,8 +40,8 @@ def points_of(found: SweepFound) -> list[Point]:
     """All points, in the order of the combinations; none where the kind of study compares nothing.
 
     A row is compared with the first of its own combination that is no genie and has common random numbers; where it
-    is that one or there is none, with the first of the whole sweep: combinations may differ in what meets no other drops, such
-    as feedback. So differences are paired, drop by drop.
+    is that one or there is none, with the first of the whole sweep: combinations may differ in what changes no random
+    number, such as feedback. So differences are paired, drop by drop.
     """
     comparison = found.kind.comparison
     if comparison is None:
