@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ran.errors import InputError
 from ran.report.figures import Drawn, Form, data_address
 from ran.report.paper import write_files
 from ran.report.tables import latex, matlab_file, matlab_name
@@ -46,7 +47,9 @@ class StudyPaper:
 
     def write(self, out: Path) -> Path:
         """Figures as PDF, SVG and PNG, figures.tex, table.tex, values.csv and values.mat in a folder, made if need be;
-        returns it. `InputError` where it cannot be written."""
+        returns it. `InputError` where it cannot be written, or there is nothing to write."""
+        if not self.values.strip():
+            raise InputError(f"{out}: got no results for its figures and tables; allowed: a study that has some")
         files = {name: content for _, name, _, content in _files(self.table, self.values)}
         return write_files(self.draw, self.captions, files, out)
 

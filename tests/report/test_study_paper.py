@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from scipy.io import loadmat
 
+from ran.errors import InputError
 from ran.report.figures import ONE_COLUMN, PAGE, Line, lines_figure
-from ran.report.study_paper import Table, booktabs, columns_as_mat, saved_tables
+from ran.report.study_paper import StudyPaper, Table, booktabs, columns_as_mat, saved_tables
 
 VALUES = 'predictor,figure,value,low\n"a, b",top1,0.5,\nc,top1,1e-3,0.25\n'
 TABLE = Table(["predictor", "gain [dB]"], [["a_b & c", "−1.25 [−∞, 0.50]"], ["50 %", "—"]])
@@ -58,3 +59,10 @@ def test_a_figure_that_stands_alone_has_its_legend():
     (legend,) = lines_figure(lines, "x", "y", form=ONE_COLUMN).legends
     assert [text.get_text() for text in legend.get_texts()] == ["one", "two"]
     assert lines_figure(lines, "x", "y", form=PAGE).legends == []
+
+
+def test_nothing_to_write_is_one_line(tmp_path):
+    nothing = StudyPaper(lambda form: {}, {}, TABLE, "")
+    with pytest.raises(InputError, match=r"paper: got no results for its figures and tables; allowed: "):
+        nothing.write(tmp_path / "paper")
+    assert not (tmp_path / "paper").exists()
