@@ -131,10 +131,15 @@ def draw(history: Sequence[dict[str, Any]], path: Path) -> None:
     figure.savefig(path, dpi=110)
 
 
-def write(result: Result, page: Path) -> list[Path]:
-    """Add a benchmark to the history beside `page` and write the trend; returns what was written."""
-    stem = page.stem.lower()
-    file, trend, picture = (page.with_name(f"{stem}-{name}") for name in ("history.json", "trend.md", "trend.png"))
+def trend_page(page: Path, assets: Path) -> Path:
+    """Where the trend of a page of benchmarks is written."""
+    return assets / f"{page.stem.lower()}-trend.md"
+
+
+def write(result: Result, page: Path, assets: Path) -> list[Path]:
+    """Add a benchmark to the history of `page` in the folder `assets` and write the trend; returns what was written."""
+    trend = trend_page(page, assets)
+    file, picture = (assets / f"{page.stem.lower()}-{name}" for name in ("history.json", "trend.png"))
     history = joined(load(file), entry(result))
     write_text(file, json.dumps(history, indent=1) + "\n")
     draw(history, picture)

@@ -102,7 +102,7 @@ def _samples(found: Estimate) -> dict[str, float | int | None]:
 
 
 def as_markdown(result: Result, picture: str | None, trend: str | None = None) -> str:
-    """The page; `picture` is the name of the scaling picture beside it, `trend` that of the page about the commits."""
+    """The page; `picture` is the link to the scaling picture, `trend` that to the page about the commits."""
     limits = result.limits
     lines = [
         "# Benchmarks",
@@ -127,7 +127,7 @@ def as_markdown(result: Result, picture: str | None, trend: str | None = None) -
     ]
     lines += _table(result.rows)
     if trend is not None:
-        lines += ["", f"How these figures went over the commits: [{trend}]({trend})."]
+        lines += ["", f"How these figures went over the commits: [{Path(trend).name}]({trend})."]
     lines += ["", "## Same work, no more errors", ""]
     lines += _parity_lines(result.rows)
     lines += ["", "## Settings", ""]

@@ -76,10 +76,12 @@ def check_request(names: Sequence[str], peer: str | None) -> None:
     select(names, torch.cuda.is_available())
 
 
-def check_page(page: Path) -> None:
-    """`InputError` when the page cannot be written there, or what is beside it is no history."""
+def check_page(page: Path, assets: Path | None = None) -> None:
+    """`InputError` when the page or its assets cannot be written there, or what lies there is no history."""
     check_folder(page.resolve().parent)
-    history.load(page.with_name(f"{page.stem.lower()}-history.json"))
+    folder = page.parent if assets is None else assets
+    check_folder(folder)
+    history.load(folder / f"{page.stem.lower()}-history.json")
 
 
 def check_folder(folder: Path) -> None:
@@ -93,21 +95,32 @@ def check_folder(folder: Path) -> None:
         raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
-def write(result: Result, folder: Path, page: Path | None = None) -> list[Path]:
+def write(result: Result, folder: Path, page: Path | None = None, assets: Path | None = None) -> list[Path]:
     """Write bench.json, bench.md and, when scaling was measured, its picture.
 
-    page: one more place for the page, with the history by commit and its trend beside it.
+    page: one more place for the page, with the history by commit and its trend.
+    assets: where picture, history and trend of `page` lie; beside it by default.
 
     Returns what was written.
     """
     written = [folder / "bench.json"]
     write_text(written[0], json.dumps(as_json(result), indent=1) + "\n")
-    for markdown in [folder / "bench.md"] + ([] if page is None else [page]):
-        picture = markdown.with_name(f"{markdown.stem.lower()}-scaling.png") if result.scaling else None
-        if picture is not None:
-            draw_scaling(result.scaling, picture)
-            written.append(picture)
-        trend = None if page is None or markdown is not page else f"{page.stem.lower()}-trend.md"
-        write_text(markdown, as_markdown(result, None if picture is None else picture.name, trend))
-        written.append(markdown)
-    return written if page is None else [*written, *history.write(result, page)]
+    written += _write_page(result, folder / "bench.md", folder, with_trend=False)
+    if page is None:
+        return written
+    beside = page.parent if assets is None else assets
+    return [*written, *_write_page(result, page, beside, with_trend=True), *history.write(result, page, beside)]
+
+
+def _write_page(result: Result, page: Path, assets: Path, *, with_trend: bool) -> list[Path]:
+    stem = page.stem.lower()
+
+    def link(file: Path) -> str:
+        return Path(os.path.relpath(file, page.parent)).as_posix()
+
+    picture = assets / f"{stem}-scaling.png" if result.scaling else None
+    if picture is not None:
+        draw_scaling(result.scaling, picture)
+    trend = link(history.trend_page(page, assets)) if with_trend else None
+    write_text(page, as_markdown(result, None if picture is None else link(picture), trend))
+    return [page] if picture is None else [picture, page]

@@ -11,6 +11,7 @@ import typer
 
 from ran.cli.answer import answer
 from ran.cli.default_command import group_with_default
+from ran.errors import InputError
 
 if TYPE_CHECKING:
     from ran.bench.measure import Measured
@@ -42,6 +43,10 @@ def bench(
             metavar="FILE", help="Write the Markdown page here as well, with its history by commit beside it."
         ),
     ] = None,
+    assets: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Folder of the pictures and the history of --write. [default: beside it]"),
+    ] = None,
     quick: Annotated[
         bool, typer.Option("--quick", help="Short samples and few blocks, for a rough impression only.")
     ] = False,
@@ -63,9 +68,11 @@ def bench(
     from ran.bench.run import write as write_files
 
     check_request(names or [], against)
+    if assets is not None and write is None:
+        raise InputError(f"--assets {assets}: there is no page that they belong to; allowed: together with --write")
     check_folder(out)
     if write is not None:
-        check_page(write)
+        check_page(write, assets)
 
     def show(row: Measured) -> None:
         unit = f" {row.row.unit}/s"
@@ -92,7 +99,7 @@ def bench(
         print(f"   {axis.what}: {axis.finding}")
     _print_table(result.rows)
     print(steadiness(result.rows))
-    written = write_files(result, out, write)
+    written = write_files(result, out, write, assets)
     answer(files=written, result=as_json(result))
     print("written: " + ", ".join(map(str, written)))
 

@@ -16,6 +16,7 @@ from ran.bench.machine import Limits
 from ran.bench.measure import Measured
 from ran.bench.page import Result, as_json, as_markdown, quantity, spread, verdict
 from ran.bench.row import Parity
+from ran.bench.run import check_page
 from ran.bench.scaling import Axis, describe_cost, worker_axis, workers_to_try
 from ran.cli.main import main
 from ran.stats import Estimate
@@ -123,6 +124,27 @@ def test_files(tmp_path: Path) -> None:
     assert "[benchmarks-trend.md](benchmarks-trend.md)" in page.read_text(encoding="utf-8")
     assert "(benchmarks-scaling.png)" in page.read_text(encoding="utf-8")
     assert (tmp_path / "benchmarks-scaling.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_assets_in_another_folder(tmp_path: Path) -> None:
+    page, assets = tmp_path / "BENCHMARKS.md", tmp_path / "docs" / "benchmarks"
+    check_page(page, assets)
+    bench_run.write(result(), tmp_path, page, assets)
+    assert {path.name for path in assets.iterdir()} == {
+        "benchmarks-scaling.png",
+        "benchmarks-history.json",
+        "benchmarks-trend.md",
+        "benchmarks-trend.png",
+    }
+    text = page.read_text(encoding="utf-8")
+    assert "[benchmarks-trend.md](docs/benchmarks/benchmarks-trend.md)" in text
+    assert "(docs/benchmarks/benchmarks-scaling.png)" in text
+
+
+def test_assets_without_a_page_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "tb-encode", "--quick", "--out", str(tmp_path / "o"), "--assets", str(tmp_path / "a")]) == 2
+    assert "together with --write" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
 
 
 def test_line_is_called_a_line_and_other_growth_is_not() -> None:

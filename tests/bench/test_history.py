@@ -35,10 +35,10 @@ def test_an_entry_per_commit_and_processor() -> None:
 
 def test_writing_twice_keeps_both(tmp_path: Path) -> None:
     page = tmp_path / "BENCHMARKS.md"
-    history.write(result(versions={"commit": "a" * 40}), page)
+    history.write(result(versions={"commit": "a" * 40}), page, tmp_path)
     (row,) = result().rows
     faster = replace(row, ours=samples(500.0, 490.0, 510.0, 7), again=samples(300.0, 290.0, 310.0, 7))
-    history.write(result(versions={"commit": "b" * 40}, rows=(faster,)), page)
+    history.write(result(versions={"commit": "b" * 40}, rows=(faster,)), page, tmp_path)
     entries = json.loads((tmp_path / "benchmarks-history.json").read_text())
     assert [each["rows"]["ldpc-bg1-r13-i8"]["times_floor"] for each in entries] == [3.0, 1.5]
     assert [each["drift"] > STEADY for each in entries] == [False, True]
