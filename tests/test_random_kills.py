@@ -42,7 +42,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
     "robustness": (
         ("robustness", "--receiver", "blind", "--condition", "tdl-a", "--slots", "32"),
         "run",
-        ("generalisation.csv",),
+        ("robustness.csv",),
     ),
     "beams": (
         ("beams", "beams-uma-30ghz", "--set", "predictors=[sweep, last-beam]", *_FEW_DROPS),

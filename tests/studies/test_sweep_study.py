@@ -197,6 +197,28 @@ def test_files_hold_every_point_and_gain(tmp_path: Path) -> None:
     assert len(page) < 2e6
 
 
+def test_the_page_says_where_there_is_a_floor_and_why(tmp_path: Path) -> None:
+    """Only with one of two values of the swept key: that combination is named, and the genie that has none."""
+    text = """
+channel: {name: fake, slot_s: 0}
+receivers: [{name: genie, at_db: 0}, {name: one, at_db: 1}]
+esn0_db: [0, 4, 8, 12]
+stopping: {min_block_errors: null, max_slots: 600, min_bler: null}
+sweep: {grid: {receivers.1.floor: [0.0, 0.3]}}
+"""
+    found = request(tmp_path, text)
+    parts = run_sweep(found, tmp_path / "out", workers=1, build=fake_link.build)
+    write_sweep(found.name, "", parts, tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    section = page[page.index("Where there is an error floor") : page.index("Every point")]
+    assert re.findall("<summary>(.*?)</summary>", section) == ["floor 0.3"]
+    assert section.count("one has an error floor: ") == 1
+    assert "genie" in section
+    run_sweep(request(tmp_path, text.replace("0.3", "0.001")), tmp_path / "no", workers=1, build=fake_link.build)
+    write_sweep(found.name, "", load_parts(tmp_path / "no"), tmp_path / "no")
+    assert "error floor" not in (tmp_path / "no" / "report.html").read_text()
+
+
 def test_the_pictures_show_what_the_rows_say(tmp_path: Path) -> None:
     found = request(tmp_path)
     parts = run_sweep(found, tmp_path / "out", workers=1, build=fake_link.build)

@@ -120,7 +120,7 @@ class Conditions(Config):
             Experiment,
             {
                 **link,
-                "name": f"generalise-{condition.name}",
+                "name": f"robustness-{condition.name}",
                 "description": condition.title,
                 "receivers": [dict(receiver)],
                 **points,

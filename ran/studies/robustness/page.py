@@ -21,7 +21,7 @@ from ran.studies.robustness.fixed_points import lost_at
 from ran.studies.robustness.outcome import ALLOWED_DB, BASELINE, FLOOR, Outcome
 from ran.studies.robustness.picture import gains_figure
 
-CSV, JSON, PAGE = "generalisation.csv", "generalisation.json", "generalisation.html"
+CSV, JSON, PAGE = "robustness.csv", "robustness.json", "robustness.html"
 _DB, _GAIN = Notation(), Notation(signed=True)
 
 
@@ -30,7 +30,7 @@ Alarms = Mapping[tuple[str, str], str]
 
 
 def write_results(outcomes: Sequence[Outcome], out: Path, alarms: Alarms | None = None) -> Path:
-    """Write generalisation.csv, .json and .html into the folder; returns the path of the page."""
+    """Write robustness.csv, .json and .html into the folder; returns the path of the page."""
     found = alarms or {}
     write_text(out / CSV, as_csv(outcomes, found))
     write_text(out / JSON, json.dumps([as_values(outcome, found) for outcome in outcomes], indent=1) + "\n")

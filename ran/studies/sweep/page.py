@@ -12,6 +12,7 @@ from ran.errors import bad_value
 from ran.report.facts import figure_caption
 from ran.report.figures import PAGE as PAGE_FORM
 from ran.report.figures import Form, Picture, as_file
+from ran.report.floor import floors
 from ran.report.html import run_tables, write_whole
 from ran.report.paper import write_paper
 from ran.report.summary import TARGET_BLERS
@@ -124,6 +125,7 @@ def _page(
     done = sum(part.is_complete for part in parts)
     first = next((part.results for part in parts if part.results is not None), None)
     with_points = [row for row in rows if row.points]
+    lines = [_line(part, rows, receivers, keys) for part in parts]
     return page_template("ran.studies.sweep").render(
         name=name,
         description=description,
@@ -132,7 +134,8 @@ def _page(
         reference=next((row.receiver for row in rows if row.is_reference), None),
         genies={row.receiver for row in rows if row.is_genie},
         targets=[percent(target) for target in TARGET_BLERS],
-        lines=[_line(part, rows, receivers, keys) for part in parts],
+        lines=lines,
+        with_floor=[line["title"] for line in lines if line["floors"]],
         done=done,
         total=len(parts),
         findings=findings(rows),
@@ -162,6 +165,7 @@ def _line(part: PartResult, rows: Sequence[Row], receivers: Sequence[str], keys:
         "values": [shown(part.facts.get(key, "")) for key in keys],
         "title": part.title,
         "is_complete": part.is_complete,
+        "floors": [] if part.results is None else floors(part.results),
         "cells": [_cell(own[receiver]) if receiver in own else None for receiver in receivers],
         "points": [
             (row.receiver, ", ".join(_point(p.esn0_db, p.block_errors, p.blocks) for p in row.points), row.refusal)
