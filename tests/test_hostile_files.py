@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -41,6 +42,8 @@ from ran.sim.store import Store
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.weights import card_path
 
+#: MATLAB files are read in a process of their own, a third of a second each.
+_IN_A_PROCESS = ("grids .mat", "DeepMIMO mat")
 #: Tokens that mean something to some format.
 _TOKENS = (b"[", b"{", b"&a ", b"*a", b"<<: ", b"1e999", b"-1", b"\0" * 8, b"\xff" * 8, b"\n", b'"', b"null", b"9" * 30)
 
@@ -242,7 +245,9 @@ def test_a_hundred_thousand_inputs(tmp_path: Path) -> None:
     (tmp_path / "names").mkdir()
     (tmp_path / "files").mkdir()
     names = list(make(tmp_path / "names"))
-    found = met(tmp_path / "files", dict.fromkeys(names, 100_000 // len(names)), seed=2)
+    few = {name: 500 for name in names if name in _IN_A_PROCESS}
+    each = math.ceil((100_000 - sum(few.values())) / (len(names) - len(few)))
+    found = met(tmp_path / "files", dict.fromkeys(names, each) | few, seed=2)
     for name, (inputs, refused) in found.items():
         print(f"{name}: {inputs} inputs, {refused} refused")
     assert sum(inputs for inputs, _ in found.values()) >= 100_000

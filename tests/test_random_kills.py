@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import random
 import signal
@@ -79,6 +80,7 @@ VERBS: dict[str, tuple[tuple[str, ...], str, tuple[str, ...]]] = {
         "run",
         ("pusch-hybrid.safetensors",),
     ),
+    "bench": (("bench", "tb-encode", "ldpc-bg2-r15-i8", "--quick"), "run", ("bench.json",)),
 }  # fmt: skip
 
 
@@ -106,7 +108,17 @@ def finished(arguments: tuple[str, ...], out: Path) -> float:
 
 
 def digests(out: Path, files: tuple[str, ...]) -> list[str]:
+    """SHA-256 of the files; of a benchmark, whose figures are times, what was measured."""
+    if files == ("bench.json",):
+        rows = json.loads((out / "bench.json").read_text())["rows"]
+        return [f"{row['name']} {row['unit']} {row['ours'].keys()}" for row in rows]
     return [hashlib.sha256((out / name if name else out).read_bytes()).hexdigest() for name in files]
+
+
+def check_whole(out: Path) -> None:
+    """No JSON file that is there was cut by a kill."""
+    for file in out.glob("*.json"):
+        json.loads(file.read_text())
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -127,6 +139,7 @@ def test_random_kills_lose_nothing(verb: str, tmp_path: Path) -> None:
             (os.kill if draw.random() < 0.3 else os.killpg)(process.pid, signal.SIGKILL)
             process.communicate()
             kills += 1
+            check_whole(cut)
         else:
             # it was through: begin anew, so that later kills meet unfinished work
             ended += 1
@@ -137,5 +150,6 @@ def test_random_kills_lose_nothing(verb: str, tmp_path: Path) -> None:
     # three times through before a kill: the verb is too short here to be killed at all
     assert kills > 0
     again = finished(arguments, cut)
+    check_whole(cut)
     assert digests(cut, files) == digests(whole, files)
     print(f"\n{verb}: {kills} kills, {ended} times through between; {seconds:.1f} s undisturbed, {again:.1f} s at last")
