@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 
+from channels.datasets.aodt import TABLE, read_aodt
 from channels.datasets.emulator import CIRS, CONFIG, EmulatorCirs, read_cirs, write_cirs
 from channels.datasets.impulse_responses import ImpulseResponses, read_impulse_responses, write_impulse_responses
 from channels.files import read_arrays
@@ -192,13 +193,25 @@ def recordings(folder: Path) -> dict[str, tuple[Path, Callable[[Path], object]]]
     write_packets(folder / "packets.pcap", grids, [0, 1, 2], config.carrier, 9)
     pytest.importorskip("pyarrow", reason="tables of the Data Lake need the extra aodt")
     (folder / "lake").mkdir()
+    from pyarrow import Table as ArrowTable
+    from pyarrow import parquet
+
+    parquet.write_table(ArrowTable.from_pylist([aodt_row(ru, ue) for ru in (0, 1) for ue in (0, 1)]), folder / TABLE)
     write_data_lake(folder / "lake", grids, [fapi_row(config.carrier, Pusch(), (0,), frame, b"") for frame in range(3)])
     return found | {
         "fronthaul text": (folder / "dump.txt", lambda p: read_recording(p, config)),
         "fronthaul packets": (folder / "packets.pcap", lambda p: read_recording(p, config)),
+        "AODT table": (folder / TABLE, lambda p: read_aodt(p.parent)),
         "Data Lake fapi": (folder / "lake" / "fapi.parquet", lambda p: read_recording(p.parent, config)),
         "Data Lake fh": (folder / "lake" / "fh.parquet", lambda p: read_recording(p.parent, config)),
     }
+
+
+def aodt_row(ru: int, ue: int) -> dict[str, object]:
+    """A link of two elements in a table of NVIDIA's AODT, with two taps."""
+    elements = {"ru_ant_el": {"1": ru, "2": 0, "3": 0}, "ue_ant_el": {"1": ue, "2": 0, "3": 0}}
+    taps = {"cir_re": [1e-5, 2e-5], "cir_im": [0.0, 1e-5], "cir_delay": [2e-7, 3e-7]}
+    return {"time_idx": 0, "ru_id": 1, "ue_id": 0, **elements, **taps}
 
 
 def met(folder: Path, counts: dict[str, int], seed: int) -> dict[str, tuple[int, int]]:

@@ -116,6 +116,8 @@ def _rows(folder: Path) -> dict[str, list[Any]]:
                     f"{part}: got {head.num_rows} rows, {unpacked} bytes unpacked; allowed: {_MOST_ROWS}, {MOST_BYTES}"
                 )
         table = parquet.read_table(path)
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: damaged: names of columns are no UTF-8; allowed: {_ALLOWED}") from None
     except OSError as error:
         why = error.strerror or " ".join(str(error).split())
         raise ValueError(f"{path}: cannot be read: {why}; allowed: {_ALLOWED}") from None
@@ -124,7 +126,10 @@ def _rows(folder: Path) -> dict[str, list[Any]]:
     missing = [name for name in _COLUMNS if name not in table.column_names]
     if missing:
         raise ValueError(f"{path}: got no column {', '.join(missing)}; allowed: {_ALLOWED}")
-    return {name: table.column(name).to_pylist() for name in _COLUMNS}
+    try:
+        return {name: table.column(name).to_pylist() for name in _COLUMNS}
+    except UnicodeDecodeError:
+        raise ValueError(f"{path}: damaged: got text that is no UTF-8; allowed: {_ALLOWED}") from None
 
 
 def _element(folder: Path, value: Any) -> tuple[int, ...]:

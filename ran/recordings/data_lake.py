@@ -50,11 +50,14 @@ def read_data_lake(path: Path, config: DecodeConfig) -> Recording:
     by_cell = "CellId" in fapi.column_names and "CellId" in fh.column_names
     keys = ["TsTaiNs", "CellId"] if by_cell else ["TsTaiNs"]
     samples: dict[tuple[Any, ...], int] = {}
-    for index, row in enumerate(fh.select(keys).to_pylist()):
+    for index, row in enumerate(_rows(fh.select(keys), fh_path)):
         samples.setdefault(tuple(_plain(row[key]) for key in keys), index)
-    rows = fapi.to_pylist()
+    every = _rows(fapi, fapi_path)
+    rows = [row for row in every if row["TsTaiNs"] is not None]
     rows.sort(key=lambda row: _plain(row["TsTaiNs"]))
     slots, problems = [], []
+    if len(rows) < len(every):
+        problems.append(f"{fapi_path.name}: got {len(every) - len(rows)} of {len(every)} rows without TsTaiNs")
     unused = set(range(fh.num_rows))
     for row in rows:
         name = f"SFN {row['SFN']} slot {row['Slot']} RNTI {row['rnti']}"
@@ -104,6 +107,8 @@ def _table(path: Path, table: str) -> pyarrow.Table:
         if unpacked > _MOST_BYTES:
             raise InputError(f"{path}: got {unpacked} bytes unpacked; allowed: up to {_MOST_BYTES}")
         found = parquet.read_table(path)
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: got names of columns that are no UTF-8; allowed: a Parquet file") from None
     except (OSError, pyarrow.ArrowException) as error:
         why = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: cannot be read: {why}; allowed: a Parquet file") from None
@@ -119,6 +124,13 @@ def _table(path: Path, table: str) -> pyarrow.Table:
             )
         names[names.index(known)] = wanted
     return found.rename_columns(names)
+
+
+def _rows(table: pyarrow.Table, path: Path) -> list[dict[str, Any]]:
+    try:
+        return table.to_pylist()
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: got text that is no UTF-8; allowed: a Parquet file of the Data Lake") from None
 
 
 def _plain(value: Any) -> Any:

@@ -175,6 +175,21 @@ def test_files_that_are_none(file: Path, tmp_path: Path) -> None:
         Recorded(str(file)).check(8, 2)
 
 
+def test_names_and_values_that_are_no_text(table: list[dict[str, Any]], tmp_path: Path) -> None:
+    folder = folder_of(tmp_path, table)
+    path = folder / "cirs.parquet"
+    path.write_bytes(path.read_bytes().replace(b"time_idx", b"\xb0ime_idx"))
+    with pytest.raises(ValueError, match="damaged: names of columns are no UTF-8; allowed: ") as error:
+        read_aodt(folder)
+    assert not isinstance(error.value, UnicodeError)
+    read = pa.Table.from_pylist(table)
+    times = pa.array([b"\xff\xfe"] * read.num_rows).view(pa.string())
+    parquet.write_table(read.set_column(0, "time_idx", times), path)
+    with pytest.raises(ValueError, match="damaged: got text that is no UTF-8; allowed: ") as error:
+        read_aodt(folder)
+    assert not isinstance(error.value, UnicodeError)
+
+
 @pytest.mark.parametrize("partitioned", [False, True])
 def test_the_table_itself_is_no_folder_of_deepmimo(
     table: list[dict[str, Any]], tmp_path: Path, partitioned: bool, capsys: pytest.CaptureFixture[str]

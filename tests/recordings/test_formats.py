@@ -233,6 +233,30 @@ def test_data_lake(tmp_path, made):
     assert read(tmp_path / "fapi.parquet", options).slots[2].slot_number == 6
 
 
+def test_tables_of_the_lake_whose_text_is_damaged(tmp_path, made):
+    """Names and values that are no UTF-8, and a row without its time."""
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra aodt")
+    pa = pytest.importorskip("pyarrow")
+    rows = lake_rows(made, config())
+    fapi, _ = write_data_lake(tmp_path, made.grids / 256, rows)
+    whole = fapi.read_bytes()
+    fapi.write_bytes(whole.replace(b"TsTaiNs", b"\xb0sTaiNs"))
+    with pytest.raises(InputError, match="no UTF-8; allowed: a Parquet file"):
+        read(tmp_path, config())
+    fapi.write_bytes(whole)
+    table = parquet.read_table(fapi)
+    bad = pa.array([b"\xff\xfe"] * table.num_rows).view(pa.string())
+    parquet.write_table(table.append_column("remark", bad), fapi)
+    with pytest.raises(InputError, match="got text that is no UTF-8; allowed: a Parquet file"):
+        read(tmp_path, config())
+    times = table.column("TsTaiNs").combine_chunks().to_pylist()
+    without = pa.array([None, *times[1:]], table.schema.field("TsTaiNs").type)
+    parquet.write_table(table.set_column(table.column_names.index("TsTaiNs"), "TsTaiNs", without), fapi)
+    found = read(tmp_path, config())
+    assert found.problems[0] == "fapi.parquet: got 1 of 3 rows without TsTaiNs"
+    assert len(found.slots) == 2
+
+
 def test_damaged_data_lake(tmp_path, made):
     import pyarrow as pa
     from pyarrow import parquet
