@@ -25,6 +25,8 @@ from channels.files import MOST_BYTES, check_regular
 from channels.value_checks import check_delays, check_values
 
 TABLE = "cirs.parquet"
+#: Largest number of a tap: its power is finite in float32.
+_LARGEST = 1e18
 _COLUMNS = ("time_idx", "ru_id", "ue_id", "ru_ant_el", "ue_ant_el", "cir_re", "cir_im", "cir_delay")
 #: Most rows of the table: pairs of antenna elements of all links.
 _MOST_ROWS = 20_000_000
@@ -147,4 +149,4 @@ def _numbers(source: str, name: str, value: Any) -> NDArray[np.float64]:
         numbers = np.asarray([] if value is None else value, np.float64).reshape(-1)
     except (TypeError, ValueError):
         raise bad_value(f"{source}: {name}", value, "a list of finite numbers") from None
-    return check_values(source, name, numbers)
+    return check_values(source, name, numbers, -_LARGEST, _LARGEST)

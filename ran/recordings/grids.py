@@ -37,12 +37,14 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
     array = array.transpose([axes.index(axis) for axis in wanted])
     carrier = config.carrier
     slots, problems = [], []
-    for index, grid in enumerate(array):
+    for index, stored in enumerate(array):
+        with np.errstate(over="ignore"):  # numbers beyond float32 are infinite from here on
+            grid = np.ascontiguousarray(stored, np.complex64)
         number = (carrier.slot_number + index * config.slot_step) % (10 * 2**carrier.numerology)
         if not np.isfinite(grid).all():
             problems.append(f"{path.name}: slot {index}: left out, as it holds NaN or infinity")
             continue
-        slots.append(RecordedSlot(f"slot {index}", number, np.ascontiguousarray(grid, np.complex64)))
+        slots.append(RecordedSlot(f"slot {index}", number, grid))
     return Recording("grid", slots, problems, [f"array {name!r} with the axes {' '.join(wanted)}"])
 
 

@@ -143,6 +143,10 @@ def without(column: str) -> Any:
             r"row 0: cir_re\[0\]: got nan",
         ),
         (
+            lambda table: [table[0] | {"cir_re": [1e300] * len(table[0]["cir_re"])}, *table[1:]],
+            r"row 0: cir_re\[0\]: got 1e\+300.*allowed: finite numbers from -1e\+18 to 1e\+18",
+        ),
+        (
             lambda table: [table[0] | {"cir_delay": [-1e-9] * len(table[0]["cir_re"])}, *table[1:]],
             r"row 0: cir_delay\[0\]: got -1e-09.*allowed: finite delays in seconds from 0 to 0.001",
         ),

@@ -207,6 +207,10 @@ def test_arrays_of_other_programs(tmp_path, made):
     found = read(path, config(num_rx_ant=2))
     assert [slot.name for slot in found.slots] == ["slot 0", "slot 2"]
     assert found.problems == ["other.npz: slot 1: left out, as it holds NaN or infinity"]
+    far = made.grids.astype(np.complex128)
+    far[1, 0, 3, 3] = 1e300  # finite in float64 alone
+    np.savez(path, rx=far)
+    assert read(path, config(num_rx_ant=2)).problems == found.problems
 
 
 def lake_rows(made: Made, options: DecodeConfig) -> list[dict]:
