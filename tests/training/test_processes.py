@@ -8,7 +8,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+import torch
 import yaml
+from safetensors.torch import load_file
 
 RECIPE = {
     "name": "tiny",
@@ -91,3 +94,47 @@ def test_a_process_that_fails_leaves_no_other_waiting(tmp_path: Path) -> None:
     assert said[0][1] == "OSError no space left"
     assert said[1][1] == "RunStopped another process of the training failed: no space left"
     assert [path.name for path in (tmp_path / "foreign").iterdir()] == ["thesis.txt"]
+
+
+#: The process of the given rank dies by SIGKILL at a step, the first time that it gets there.
+KILLED = """\
+import os, sys
+from pathlib import Path
+from ran.training import train
+from ran.training.loop import Trainer
+
+recipe, folder, rank, step = sys.argv[1:]
+took = Trainer.one_step
+
+def one_step(self):
+    if os.environ["RANK"] == rank and self.step == int(step):
+        os.kill(os.getpid(), 9)
+    return took(self)
+
+Trainer.one_step = one_step
+train.run(recipe, Path(folder))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_killed_rank_resumes_to_the_same_weights(rank: str, tmp_path: Path) -> None:
+    """By torchrun with two processes, killed in step 13 after a checkpoint at 10, against two that nobody disturbs."""
+    recipe, program = tmp_path / "tiny.yaml", tmp_path / "killed.py"
+    schedule = {"steps": 24, "batch_slots": 4, "checkpoint_every": 5, "log_every": 2, "warmup_steps": 4}
+    recipe.write_text(yaml.safe_dump({**RECIPE, "schedule": schedule}))
+    program.write_text(KILLED)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def train(*arguments: str) -> int:
+        return subprocess.run([*launch, *arguments], env=environment, capture_output=True, timeout=600).returncode
+
+    plain = ["-m", "ran.cli.main", "train", str(recipe), "--out"]
+    assert train(*plain, str(tmp_path / "whole")) == 0
+    assert train(str(program), str(recipe), str(tmp_path / "cut"), rank, "13") != 0
+    assert not (tmp_path / "cut" / "tiny.safetensors").exists()
+    assert train(*plain, str(tmp_path / "cut")) == 0
+    ours, theirs = (load_file(tmp_path / name / "tiny.safetensors") for name in ("cut", "whole"))
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[key], theirs[key]) for key in ours)
