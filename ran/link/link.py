@@ -119,6 +119,11 @@ class Link:
         """
         return self._memory.batch_drops
 
+    @property
+    def batch_bytes(self) -> int:
+        """Upper estimate of what a batch and one classical receiver hold in memory at once, without the program."""
+        return self._memory.peak_bytes(with_channel=False)
+
     def check_receiver(self, label: str, receiver: Receiver) -> None:
         """`ReceiverRefused` for a receiver that cannot work on this link's slots, or not within the memory budget."""
         check_receiver(label, receiver, self.config.carrier, self.grid, self._empty_slot(), self._memory)

@@ -212,7 +212,7 @@ class Pool(Generic[Work, Got]):
             process = self._processes[worker]
             process.join(5)
             if self._lost is not None and worker in self._ready:
-                return Lost(_how_it_ended(process.exitcode))
+                return Lost(_how_it_ended(process.exitcode), killed=process.exitcode == -signal.SIGKILL)
             if process.exitcode == _UNGUARDED:
                 raise InputError(
                     f"workers: got {self._count} in a script that starts them at its top level, which every worker "

@@ -41,11 +41,13 @@ class Lost:
     """What is said of work whose worker has gone.
 
     reason: what happened to the process, in words that go on from its name. timed_out: it was ended, as it gave no
-    answer within the time that its work may take.
+    answer within the time that its work may take. killed: by a signal that nobody can catch, as the kernel sends it
+    where memory runs out.
     """
 
     reason: str
     timed_out: bool = False
+    killed: bool = False
 
 
 class Station(Protocol):

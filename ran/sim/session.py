@@ -66,6 +66,7 @@ class Session:
         #: and how often it was lost with one of them alone, which then gets the smallest chunks.
         self._apart: dict[str, int] = {}
         self._batch_drops = simulation.link.batch_drops
+        self._batch_bytes = simulation.link.batch_bytes
 
     @property
     def curves(self) -> tuple[Curve, ...]:
@@ -139,7 +140,13 @@ class Session:
         smallest = len(chunk.drops) <= self._batch_drops
         if alone and (lost.timed_out or (smallest and self._apart[chunk.receivers[0]] >= _LOSSES)):
             drop = chunk.drops.start if smallest else None
-            return Done({}, 0.0, {chunk.receivers[0]: Failure(f"its worker process {lost.reason}", "", drop)})
+            why = f"its worker process {lost.reason}"
+            if lost.killed:
+                why += (
+                    f", {len(chunk.drops)} drops at once, of which a classical receiver takes "
+                    f"{self._batch_bytes / 2**20:.1f} MiB for {self._batch_drops}"
+                )
+            return Done({}, 0.0, {chunk.receivers[0]: Failure(why, "", drop)})
         return Done({}, 0.0)
 
     def reason(self, chunk: Chunk, failure: NonFinite | Failure) -> ReceiverFailure:

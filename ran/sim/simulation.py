@@ -29,6 +29,10 @@ class SimulatedLink(Protocol):
     def batch_drops(self) -> int: ...
 
     @property
+    def batch_bytes(self) -> int:
+        """Upper estimate of what a batch and a classical receiver hold in memory at once."""
+
+    @property
     def receiver_seconds(self) -> Mapping[str, float]:
         """What each receiver took in the last call of `simulate`, without what all share. It decides no result."""
 
@@ -78,6 +82,7 @@ class LinkSizes:
     bits_per_block: tuple[int, ...]
     slot_duration_s: float
     batch_drops: int
+    batch_bytes: int
     receiver_seconds: Mapping[str, float] = field(default_factory=dict)
 
     def simulate(
@@ -90,7 +95,8 @@ class LinkSizes:
 def sizes_of(simulation: Simulation) -> Simulation:
     """A simulation without its link and receivers, which may hold much memory."""
     link = simulation.link
-    sizes = LinkSizes(link.blocks_per_drop, tuple(link.bits_per_block), link.slot_duration_s, link.batch_drops)
+    bits = tuple(link.bits_per_block)
+    sizes = LinkSizes(link.blocks_per_drop, bits, link.slot_duration_s, link.batch_drops, link.batch_bytes)
     return replace(simulation, link=sizes, receivers={}, warm_up=_nothing_to_warm_up)
 
 

@@ -70,6 +70,7 @@ class FakeLink:
         self.blocks_per_drop = num_users
         self.bits_per_block = (BITS_PER_BLOCK,) * num_users
         self.batch_drops = batch_drops
+        self.batch_bytes = 3 * 2**19
         self._slot_s = slot_s
 
     def simulate(self, receivers, drops, esn0_db, seed, scenario_id):  # type: ignore[no-untyped-def]

@@ -81,6 +81,7 @@ class Probe:
         self._link = fake_link.FakeLink()
         self.blocks_per_drop, self.bits_per_block = self._link.blocks_per_drop, self._link.bits_per_block
         self.slot_duration_s, self.batch_drops = self._link.slot_duration_s, self._link.batch_drops
+        self.batch_bytes = self._link.batch_bytes
 
     def simulate(self, receivers, drops, esn0_db, seed, scenario_id):  # type: ignore[no-untyped-def]
         space: dict[str, object] = {}
