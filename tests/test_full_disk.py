@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from ran.config.storage import is_storage_failure
+from ran.config.storage import is_storage_failure, refused_by_disk
 
 _SMALL = ("--set", "carrier.num_prb=2", "--set", "receivers=[ls-linear,lmmse]", "--set", "esn0_db=[0,2]")
 _SIM = ("sim", "pusch-receivers", *_SMALL, "--workers", "1")
@@ -95,3 +95,15 @@ def test_failures_of_a_disk_are_told_from_other_errors() -> None:
         with pytest.raises(sqlite3.OperationalError) as full:
             store.execute("INSERT INTO t VALUES (zeroblob(100000))")
     assert is_storage_failure(chained(full.value))
+
+
+def test_a_journal_that_cannot_be_opened_is_told_from_a_missing_folder(tmp_path: Path) -> None:
+    with pytest.raises(sqlite3.OperationalError) as failed, sqlite3.connect(tmp_path) as store:
+        store.execute("SELECT 1")
+    assert failed.value.sqlite_errorname.startswith("SQLITE_CANTOPEN")
+    assert not is_storage_failure(failed.value)
+    cause = refused_by_disk(failed.value, tmp_path / "results.sqlite")
+    assert cause is not None
+    assert is_storage_failure(cause)
+    assert refused_by_disk(failed.value, tmp_path / "nowhere" / "results.sqlite") is None
+    assert refused_by_disk(OSError(errno.EACCES, "x"), tmp_path / "results.sqlite") is None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+from pathlib import Path
 
 _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
@@ -24,3 +26,17 @@ def is_storage_failure(error: BaseException) -> bool:
             return True
         cause = cause.__cause__ or cause.__context__
     return False
+
+
+def refused_by_disk(error: Exception, path: Path) -> OSError | None:
+    """The failure of the disk behind SQLite's "unable to open", which has no number of its own; else None.
+
+    SQLite opens a journal beside `path` for every change. Where path and folder may be written, it is the disk that
+    refuses.
+    """
+    name = getattr(error, "sqlite_errorname", "") if isinstance(error, sqlite3.Error) else ""
+    if not name.startswith("SQLITE_CANTOPEN") or not os.access(path.parent, os.W_OK | os.X_OK):
+        return None
+    if path.exists() and not os.access(path, os.R_OK | os.W_OK):
+        return None
+    return OSError(errno.EIO, str(error), str(path))

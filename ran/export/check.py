@@ -18,6 +18,7 @@ from ran.export.runtime_model import ModelReceiver, RuntimeModel
 from ran.export.slots import SCENARIO, empty_slot, link_of
 from ran.link import Link
 from ran.sim.experiment import load
+from ran.stats import percent
 from receivers import SlotObservation
 from receivers.onnx.contract import Contract, PilotOrder
 from receivers.onnx.contracts import CONTRACTS
@@ -110,7 +111,7 @@ def check_file(file: Path, name: str, bits_per_symbol: int | None = None) -> lis
         )
     except ValueError as error:
         return [*clauses, Clause("it runs on a plain slot", False, str(error), runs)]
-    wrong = f"{reading.wrong[_order(contract)]:.1%} of the bits wrong"
+    wrong = f"{percent(reading.wrong[_order(contract)])} of the bits wrong"
     clauses.append(Clause("it runs on a plain slot", True, wrong, runs))
     clauses += _meaning(contract, reading, like)
     clauses += _scale(contract, fed, link, readable=reading.share <= MOST_WRONG and not reading.what)
@@ -184,7 +185,7 @@ def _meaning(contract: Contract, reading: Reading, like: SlotObservation) -> lis
     if like.num_layers > 1:
         clauses.append(clause("layers in order", "layers", REVERSED_LAYERS))
     if contract.pilot_order is not None:
-        wrong = ", ".join(f"{order}: {share:.1%} wrong" for order, share in reading.wrong.items())
+        wrong = ", ".join(f"{order}: {percent(share)} wrong" for order, share in reading.wrong.items())
         text = f"pilots taken in {contract.pilot_order} order"
         met = reading.order == contract.pilot_order if told else None
         clauses.append(Clause(text, met, wrong, contract.evidence["pilots"]))
@@ -203,7 +204,7 @@ def _odd_res(contract: Contract, reading: Reading, like: SlotObservation) -> Cla
     return Clause(
         "LLRs at odd REs of DM-RS symbols",
         met if reading.share <= MOST_WRONG else None,
-        f"{wrong:.1%} of bits wrong",
+        f"{percent(wrong)} of bits wrong",
         contract.evidence["dmrs"],
     )
 

@@ -36,6 +36,8 @@ def tally(
         return f"{sentence} ({notation.text(known[0][1])} at {known[0][0]})"
     most = max(known, key=lambda entry: entry[1].known)
     least = min(known, key=lambda entry: entry[1].known)
+    if notation.text(most[1]) == notation.text(least[1]):
+        return f"{sentence}; {notation.text(most[1])} in each"
     return (
         f"{sentence}; largest {notation.text(most[1])} at {most[0]}, smallest {notation.text(least[1])} at {least[0]}"
     )

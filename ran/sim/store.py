@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ran.config.doors import check_regular
+from ran.config.storage import refused_by_disk
 from ran.errors import InputError
 from ran.sim.segment import Content, Segment, Task
 from ran.sim.store_format_1 import read_format_1
@@ -56,7 +57,7 @@ class Store:
             # mode=rw never creates a file, and falls back to reading where writing is not allowed.
             self._db = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
         except sqlite3.Error as error:
-            raise InputError(f"{path}: cannot be opened: {error}") from None
+            raise InputError(f"{path}: cannot be opened: {error}") from refused_by_disk(error, path)
         self._db.text_factory = bytes  # damaged text need not be text
         with self._errors():
             self.format = int(self._db.execute("PRAGMA user_version").fetchone()[0])
@@ -77,7 +78,7 @@ class Store:
                 raise InputError(f"{path}: exists already; allowed: a new name")
             os.replace(new, path)
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{path}: cannot be written: {error}") from None
+            raise InputError(f"{path}: cannot be written: {error}") from refused_by_disk(error, path)
         return cls(path)
 
     @property
@@ -182,7 +183,7 @@ class Store:
             self.close()
             os.replace(new, self.path)
         except (sqlite3.Error, OSError) as error:
-            raise InputError(f"{self.path}: cannot be written: {error}") from None
+            raise InputError(f"{self.path}: cannot be written: {error}") from refused_by_disk(error, self.path)
         return Store(self.path), aside
 
     def _add_one(self, task: Task, segment: Segment) -> None:
@@ -238,7 +239,8 @@ class Store:
         try:
             yield
         except sqlite3.OperationalError as error:
-            raise InputError(f"{self.path}: cannot be read or written: {error}") from None
+            what = f"{self.path}: cannot be read or written: {error}"
+            raise InputError(what) from refused_by_disk(error, self.path)
         except sqlite3.DatabaseError as error:
             raise InputError(f"{self.path}: damaged: {error}; allowed: a results.sqlite that ran wrote") from None
         except UnicodeDecodeError:  # SQLite says which name in the schema is damaged, in its damaged letters

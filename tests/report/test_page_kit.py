@@ -157,5 +157,7 @@ def test_a_tally_counts_and_names_the_extremes():
         "a against b, throughput in 3 SNR points: 1 better, 1 worse, 1 undecided; "
         "largest +1.0 % [+0.5, +1.5] at 0 dB, smallest −1.0 % [−1.5, −0.5] at 9 dB"
     )
+    equal = [("0 dB", Estimate(1.0, 0.5, 1.5)), ("5 dB", Estimate(1.0, 0.5, 1.5))]
+    assert tally("a", "b", "x", equal, "SNR points", shown).endswith("2 better; +1.0 % [+0.5, +1.5] in each")
     assert tally("a", "b", "x", gains[1:2], "SNR points", shown).endswith("1 undecided (+0.1 % [−0.2, +0.4] at 5 dB)")
     assert tally("a", "b", "x", gains[3:], "SNR points", shown) == ""

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ran.counted import counted
 from ran.report.figures import Picture
 from ran.report.palette import swatch
 from ran.report.study_paper import Table, saved_tables
@@ -75,12 +76,14 @@ def summaries(outcomes: Sequence[Outcome]) -> list[str]:
             parts = [f"significantly worse than {FLOOR} (by more than {ALLOWED_DB:g} dB) on {', '.join(worse)}"]
         parts += [f"{counts[v]} {v}" for v in ("not worse", "undecided", "refused") if counts[v]]
         gains = [outcome.gain.value for outcome in own if outcome.gain.value is not None]
-        if gains:
+        if len(gains) == 1:
+            parts.append(f"gain over {BASELINE} {_GAIN.number(gains[0])} dB")
+        elif gains:
             parts.append(
                 f"gain over {BASELINE} {_GAIN.number(sum(gains) / len(gains))} dB on average of {len(gains)}, "
                 f"least {_GAIN.number(min(gains))}, most {_GAIN.number(max(gains))}"
             )
-        lines.append(f"{receiver}, {len(own)} conditions: " + "; ".join(parts))
+        lines.append(f"{receiver}, {counted(len(own), 'condition')}: " + "; ".join(parts))
     return lines
 
 
