@@ -114,9 +114,10 @@ def _why_no_crossing(points: Sequence[PointResult], target_bler: float, axis: tu
 
 
 def _measured(point: PointResult, unit: str) -> str:
+    at = f"{point.esn0_db:g}".replace("-", "−")
     if point.block_errors == 0:
-        return f"{point.esn0_db:g} {unit} (no error in {point.blocks} blocks)"
-    return f"{point.esn0_db:g} {unit} (BLER {percent(point.bler)})"
+        return f"{at} {unit} (no error in {point.blocks} blocks)"
+    return f"{at} {unit} (BLER {percent(point.bler)})"
 
 
 def _check_target(target_bler: float) -> None:

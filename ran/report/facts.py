@@ -33,9 +33,12 @@ def link_caption(settings: dict[str, Any]) -> str:
         "Users": "{} users",
         "Receive antennas": "{} receive antennas",
     }
+    facts = link_facts(settings)
+    if str(facts.get("Receive antennas")) == "1":
+        named["Receive antennas"] = "{} receive antenna"
     return ", ".join(
         named.get(name, "{}").format(value)
-        for name, value in link_facts(settings).items()
+        for name, value in facts.items()
         if name != "Seed" and (name, value) != ("Users", "1")
     )
 

@@ -70,8 +70,6 @@ def commands():
         indented = re.findall(r"^    (?:.*\bdo )?(ran (?:.*\\\n)*.*)$", text, re.MULTILINE)
         for line in [*indented, *re.findall(r"`(ran [^`]+)`", text)]:
             line = line.replace("\\\n", " ").split(";")[0]
-            if page.name == "commands.md":
-                line = re.split(r" {2,}", line)[0]
             yield pytest.param(line, id=f"{page.relative_to(ROOT)}: {line[:50]}")
 
 
@@ -125,7 +123,7 @@ def command_paths(node=TREE, path=()):
 
 def test_every_command_is_in_the_list_of_commands():
     text = (ROOT / "docs/commands.md").read_text()
-    lines = re.findall(r"^    ran (.*?)(?: {2,}|$)(.*)$", text, re.MULTILINE)
+    lines = re.findall(r"^\| `ran (.*?)` \| (.*) \|$", text, re.MULTILINE)
     for path in command_paths():
         # the command of a group that is called without its name, as `ran data EXPERIMENT`
         parent = TREE

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from ran.report.figures import escape_math, new_figure, style
 from ran.report.palette import LEVEL, MARK, color_of
@@ -36,4 +37,5 @@ def timeline_figure(found: Monitoring) -> Figure:
             axes.grid(True)
             axes.title.set_fontsize(9)
         rows[-1].set(xlabel="slot")
+        rows[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
         return figure
