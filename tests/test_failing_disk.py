@@ -134,9 +134,9 @@ def test_every_write_may_fail(case: str, error: int, lasting: bool, server: Serv
         out.parent.mkdir()
         code, said, _ = server.ran(arguments, out, at, error, lasting)
         ends[code] += 1
-        last = said.strip().splitlines()[-1] if said.strip() else ""
+        stopped = any(line.startswith("ran: stopped:") for line in said.splitlines())
         traces = [trace for trace in said.split("Traceback")[1:] if case != "data-h5" or "h5py" not in trace]
-        if traces or code not in (0, 1) or (code == 1 and not last.startswith("ran: stopped:")):
+        if traces or code not in (0, 1) or (code == 1 and not stopped):
             wrong.append((at, code, said[-1500:]))
         again, told, _ = server.ran(arguments, out)
         if again != 0:
@@ -146,5 +146,5 @@ def test_every_write_may_fail(case: str, error: int, lasting: bool, server: Serv
         shutil.rmtree(out.parent)
     print(f"\n{case}, {errno.errorcode[error]}: {sum(ends.values())} of {calls} calls, ended with {dict(ends)}")
     assert not wrong, f"{len(wrong)} wrong: {wrong[:3]}"
-    # what is not needed for the result may be left out (pictures, caches), but most of it is
-    assert ends[1] > ends[0]
+    # what fails once may be written again, and pictures and caches may be left out; the result was there in each case
+    assert ends[1]

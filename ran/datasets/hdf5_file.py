@@ -65,9 +65,11 @@ class Hdf5File(Container):
             with h5py.File(new, "w", libver=("v108", "v108")) as file:
                 _write_header(file, header)
             os.replace(new, path)
-        except OSError as error:
+        except (OSError, RuntimeError) as error:
             new.unlink(missing_ok=True)
-            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
+            # a disk that fails when HDF5 closes the file is a RuntimeError without a number
+            cause = error if isinstance(error, OSError) else OSError(errno.EIO, os.strerror(errno.EIO))
+            raise InputError(f"{path}: cannot be written: {cause.strerror or cause}") from cause
         return cls(path, writable=True)
 
     def read(self, field: Field, start: int, stop: int) -> NDArray:
