@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import resource
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -214,9 +216,31 @@ def aodt_row(ru: int, ue: int) -> dict[str, object]:
     return {"time_idx": 0, "ru_id": 1, "ue_id": 0, **elements, **taps}
 
 
+#: More than the largest of the stated limits (4 GiB of an archive), and far less than what a declared size may ask for.
+_MOST_ADDED_BYTES = 6 * 2**30
+
+
+@contextmanager
+def limited_memory() -> Iterator[None]:
+    """At most so much more address space than now: an input that asks for more is a MemoryError, which fails."""
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    limit = pages * resource.getpagesize() + _MOST_ADDED_BYTES
+    resource.setrlimit(resource.RLIMIT_AS, (limit, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
 def met(folder: Path, counts: dict[str, int], seed: int) -> dict[str, tuple[int, int]]:
     """Inputs and refusals per reader. Anything but a refusal in one line is raised, with the input that it was."""
     torch.set_num_threads(1)
+    with limited_memory():
+        return _met(folder, counts, seed)
+
+
+def _met(folder: Path, counts: dict[str, int], seed: int) -> dict[str, tuple[int, int]]:
     found = {}
     readers = make(folder)
     for number, (name, (path, read)) in enumerate(readers.items()):
@@ -241,6 +265,7 @@ def met(folder: Path, counts: dict[str, int], seed: int) -> dict[str, tuple[int,
                 card.write_bytes(kept)
         path.write_bytes(whole)
         found[name] = (counts[name], refused)
+        print(f"{name}: {counts[name]} inputs, {refused} refused", flush=True)
     return found
 
 
@@ -261,6 +286,4 @@ def test_a_hundred_thousand_inputs(tmp_path: Path) -> None:
     few = {name: 500 for name in names if name in _IN_A_PROCESS}
     each = math.ceil((100_000 - sum(few.values())) / (len(names) - len(few)))
     found = met(tmp_path / "files", dict.fromkeys(names, each) | few, seed=2)
-    for name, (inputs, refused) in found.items():
-        print(f"{name}: {inputs} inputs, {refused} refused")
     assert sum(inputs for inputs, _ in found.values()) >= 100_000

@@ -39,6 +39,8 @@ NEEDED = {
     "fh": ("TsTaiNs", "fhData"),
 }
 _OTHER_NAMES = {"rvIndex": ("rv", "redundancyVersion"), "SCID": ("nSCID", "scid")}
+#: Of 15 to 480 kHz.
+_NUMEROLOGIES = range(6)
 #: mcsTable of FAPI: (table as `Pusch` counts it, transform precoding).
 _MCS_TABLES = {0: (1, False), 1: (2, False), 2: (3, False), 3: (1, True), 4: (3, True)}
 
@@ -201,6 +203,8 @@ def _slot(name: str, row: Mapping[str, Any], grid: NDArray[np.complex64], config
     }
     channel |= _dmrs_layout(channel, dmrs, _symbols(int(row["ulDmrsSymbPos"]), config), config.carrier)
     spacing = row.get("SubcarrierSpacing")
+    if spacing is not None and int(spacing) not in _NUMEROLOGIES:
+        raise bad_value("SubcarrierSpacing", spacing, f"{_NUMEROLOGIES.start} to {_NUMEROLOGIES.stop - 1} (FAPI)")
     carrier = {} if spacing is None else {"subcarrier_spacing_khz": 15 * 2 ** int(spacing)}
     size = row.get("TBSize")
     payload = row.get("pduData")

@@ -237,6 +237,17 @@ def test_data_lake(tmp_path, made):
     assert read(tmp_path / "fapi.parquet", options).slots[2].slot_number == 6
 
 
+@pytest.mark.parametrize("spacing", [-1, 6, 2**40])
+def test_a_subcarrier_spacing_that_is_none(spacing, tmp_path, made):
+    """15 kHz times two to the power of 2^40 would be a number of 128 GiB."""
+    rows = [{**row, "SubcarrierSpacing": 1} for row in lake_rows(made, config())]
+    rows[1]["SubcarrierSpacing"] = spacing
+    write_data_lake(tmp_path, made.grids / 256, rows)
+    found = read(tmp_path, config())
+    assert len(found.slots) == 2
+    assert f"SubcarrierSpacing: got {spacing}; allowed: 0 to 5 (FAPI)" in found.problems[0]
+
+
 def test_tables_of_the_lake_whose_text_is_damaged(tmp_path, made):
     """Names and values that are no UTF-8, and a row without its time."""
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra aodt")
