@@ -239,6 +239,8 @@ class Store:
         try:
             yield
         except sqlite3.OperationalError as error:
+            if error.sqlite_errorname == "SQLITE_READONLY_DBMOVED" or not self.path.exists():
+                raise InputError(f"{self.path}: was moved or removed while it was in use") from None
             what = f"{self.path}: cannot be read or written: {error}"
             raise InputError(what) from refused_by_disk(error, self.path)
         except sqlite3.DatabaseError as error:

@@ -94,6 +94,17 @@ def test_a_chunk_more_costs_the_same_however_many_there_are(store: Store) -> Non
     assert steps(2000) <= early + 5
 
 
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_store_that_goes_away_while_it_is_in_use(store: Store, moved: bool) -> None:
+    store.add({TASK: segment(0)}, {})
+    if moved:
+        store.path.rename(store.path.with_name("elsewhere.sqlite"))
+    else:
+        store.path.unlink()
+    with pytest.raises(InputError, match=r"was moved or removed while it was in use$"):
+        store.add({TASK: segment(8)}, {})
+
+
 def test_a_store_never_replaces_a_file(store: Store) -> None:
     before = store.path.read_bytes()
     with pytest.raises(InputError, match="exists already"):
