@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ran.errors import ReceiverRefused
 from ran.link.memory import SlotMemory
-from ran.link.parts import cuts
+from ran.link.parts import cuts, takes_decoder
 from ran.phy.config import Carrier
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.shared_grid import SharedGrid
@@ -29,8 +29,8 @@ def check_receiver(
             raise ValueError(f"counters: got {reserved!r}; allowed: other names, this one counts users")
         parts = [empty]
         _check_allocation(receiver, carrier, grid)
-        if not grid.placement.is_contiguous:
-            parts = [own for _, own, _ in cuts(empty, grid.placement.parts)]
+        if not grid.is_contiguous:
+            parts = [own for _, own, *_ in cuts(empty, grid)]
         for part in parts:
             receiver.check_on(part)
     except ValueError as error:
@@ -39,10 +39,10 @@ def check_receiver(
 
 def _check_allocation(receiver: Receiver, carrier: Carrier, grid: SharedGrid) -> None:
     """`ValueError` for a receiver that needs the whole slot at once, where it is taken apart; and without DM-RS."""
-    if receiver.uses_decoder and not grid.placement.is_contiguous:
+    if receiver.uses_decoder and not takes_decoder(grid):
         raise ValueError(
-            f"allocation: got one with gaps or hops with {receiver.name!r}, which decodes the whole slot; allowed: "
-            "contiguous ones, or another receiver"
+            f"allocation: got one with gaps or hops, or users that overlap in part, with {receiver.name!r}, which "
+            "decodes the whole slot; allowed: contiguous ones, or another receiver"
         )
     if receiver.uses_decoder and grid.codewords[0].uci is not None:
         raise ValueError(

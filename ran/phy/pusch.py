@@ -52,7 +52,10 @@ class PuschGrid(SharedGrid):
 
     @classmethod
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> PuschGrid:
-        """Compute masks, pilots, scrambling and transport block; `InputError` for impossible combinations."""
+        """Compute masks, pilots, scrambling and transport block; `InputError` for impossible combinations, also for
+        users with resource blocks of their own: those have `ran.phy.user_grids.UserGrids`."""
+        users.check_one_allocation("on one grid")
+        pusch, users = users.with_common_allocation(pusch)
         _check_users(carrier, pusch, users)
         ports = assign_ports(pusch, users)
         data_mask = data_res(carrier, pusch)

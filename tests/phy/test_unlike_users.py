@@ -6,7 +6,7 @@ import torch
 
 from ran.bench import sionna_peer
 from ran.errors import InputError
-from ran.phy.config import Carrier, Dmrs, Pusch, Uci, Users
+from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from ran.phy.pusch import PuschGrid
 
 CARRIER = Carrier(num_prb=6, n_cell_id=17, slot_number=3)
@@ -79,7 +79,6 @@ def test_users_of_one_mcs_share_a_codeword():
 REFUSED = [
     (Pusch(mcs_index=3), (1, 2), r"pusch.mcs_index: got 3 with users.mcs_index \[1, 2\]; allowed: one of the two"),
     (Pusch(mcs_table=2), (1, 28), "users.mcs_index: got 28, which has no code rate in mcs_table 2; allowed: 0 to 27"),
-    (Pusch(uci=Uci(num_ack_bits=2)), (1, 2), "users.mcs_index: got .* with pusch.uci"),
 ]
 
 
