@@ -8,6 +8,7 @@ from ran.link.parts import cuts, takes_decoder
 from ran.phy.config import Carrier
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import UserGrids
 from ran.stats.counts import check_counter_names
 from ran.stats.user_counters import is_user_counter
 from receivers import Receiver, SlotObservation
@@ -40,9 +41,12 @@ def check_receiver(
 def _check_allocation(receiver: Receiver, carrier: Carrier, grid: SharedGrid) -> None:
     """`ValueError` for a receiver that needs the whole slot at once, where it is taken apart; and without DM-RS."""
     if receiver.uses_decoder and not takes_decoder(grid):
+        given = "allocation: got one with gaps or hops"
+        if isinstance(grid, UserGrids):
+            given = "users.allocation: got gaps, hops or users that overlap in part"
         raise ValueError(
-            f"allocation: got one with gaps or hops, or users that overlap in part, with {receiver.name!r}, which "
-            "decodes the whole slot; allowed: contiguous ones, or another receiver"
+            f"{given} with {receiver.name!r}, which decodes the whole slot; allowed: contiguous ones, or another "
+            "receiver"
         )
     if receiver.uses_decoder and grid.codewords[0].uci is not None:
         raise ValueError(

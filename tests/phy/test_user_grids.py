@@ -113,7 +113,7 @@ def test_parts_hold_every_resource_element_of_every_user_once(name):
 
 
 def test_the_slot_equals_sionna_user_by_user():
-    # Sionna's PUSCH fills its carrier: each user has one of its own, whose DM-RS begin at the carrier's first subcarrier
+    # Sionna's PUSCH fills its carrier: each user has one of its own, at whose first subcarrier its DM-RS begin
     allocations = (prbs(0, 6), prbs(6, 10), prbs(16, 8))
     pusch = Pusch(n_rnti=300, dmrs=Dmrs(additional_position=1))
     users = Users(num_users=3, mcs_index=(4, 13, 27), allocation=allocations)
@@ -193,5 +193,5 @@ def test_one_allocation_per_user():
 
 
 def test_one_grid_has_one_allocation():
-    with pytest.raises(InputError, match="users.allocation: got resource blocks of their own for 2 users; allowed on"):
+    with pytest.raises(InputError, match=r"users.allocation: got resource blocks of their own for 2 users; allowed on"):
         PuschGrid.build(CARRIER, Pusch(), Users(num_users=2, allocation=APART))
