@@ -53,6 +53,6 @@ def _check_allocation(receiver: Receiver, carrier: Carrier, grid: SharedGrid) ->
             f"pusch.uci: got some with {receiver.name!r}, whose decoder knows the transport block alone; allowed: "
             "without UCI, or another receiver"
         )
-    channel = grid.channel
-    if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
-        raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")
+    for channel in grid.channels:
+        if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
+            raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")

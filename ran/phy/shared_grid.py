@@ -41,6 +41,11 @@ class SharedGrid(ABC):
         """The allocation."""
 
     @property
+    def channels(self) -> tuple[SharedChannel, ...]:
+        """The allocations where users have their own."""
+        return (self.channel,)
+
+    @property
     @abstractmethod
     def layer_ports(self) -> tuple[int, ...]:
         """DM-RS port of every layer."""

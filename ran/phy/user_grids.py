@@ -62,9 +62,8 @@ class UserGrids(SharedGrid):
 
         pusch: of all users but for resource blocks and, where they differ, MCS.
         """
+        users.with_common_allocation(pusch)  # not both
         allocations = users.allocation or (pusch.allocation,) * users.num_users
-        if users.allocation is not None and pusch.allocation != type(pusch.allocation)():
-            users.with_common_allocation(pusch)
         indices = users.mcs_indices(pusch)
         last = pusch.n_rnti + users.num_users - 1
         if last > 65535:
@@ -118,6 +117,10 @@ class UserGrids(SharedGrid):
     @property
     def channel(self) -> Pusch:
         return self.pusch
+
+    @property
+    def channels(self) -> tuple[Pusch, ...]:
+        return tuple(grid.pusch for grid in self.grids)
 
     @property
     def layer_ports(self) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ import torch
 
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
-from ran.phy.config import Allocation, Carrier, Harq, Pusch, Uci, Users
+from ran.phy.config import Allocation, Carrier, Harq, Pusch, Reserved, Uci, Users
 from ran.phy.waveform import Waveform
 from ran.sim.experiment import Experiment
 from ran.sim.identity import scenario_id
@@ -92,6 +92,16 @@ def test_receivers_on_users_apart(receiver):
     # two users share resource blocks and the third has its own
     tested = link((prbs(0, 4), prbs(5, 3), prbs(0, 4)), (2, 12, 9), num_rx_ant=6)
     assert int(simulate(tested, RECEIVERS[receiver], 4, 30.0).block_errors.sum()) == 0
+
+
+def test_reserved_resource_elements_of_one_user():
+    reserved = {"reserved": (Reserved(symbols=(5, 6), num_prb=2),)}
+    tested = link((prbs(0, 4, **reserved), prbs(5, 3)), (2, 12))
+    assert tested.grid.grids[0].num_data_re == 4 * 144 - 48
+    assert int(simulate(tested, RECEIVERS["lmmse"], 4, 30.0).block_errors.sum()) == 0
+    over_pilots = {"reserved": (Reserved(symbols=(2,), num_prb=2),)}
+    with pytest.raises(InputError, match="reserved: got resource elements of DM-RS"):
+        link((prbs(0, 4, **over_pilots), prbs(5, 3))).check_receiver("r", RECEIVERS["lmmse"])
 
 
 def test_what_decodes_in_turns_refuses_parts_of_codewords():

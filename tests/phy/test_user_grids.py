@@ -8,6 +8,7 @@ from ran.bench import sionna_peer
 from ran.errors import InputError
 from ran.phy.config import Allocation, Carrier, Dmrs, Ptrs, Pusch, Reserved, Uci, Users
 from ran.phy.pusch import PuschGrid
+from ran.phy.sionna_pusch import pusch_configs
 from ran.phy.user_grids import UserGrids, uplink_grid
 
 CARRIER = Carrier(num_prb=24, n_cell_id=17, slot_number=3)
@@ -185,6 +186,14 @@ def test_what_cannot_be_is_refused(pusch, allocations, users, message):
     with pytest.raises(InputError, match=message) as caught:
         uplink_grid(CARRIER, pusch, Users(num_users=2, allocation=allocations, **users))
     assert "\n" not in str(caught.value)
+
+
+def test_sionna_has_one_allocation():
+    with pytest.raises(InputError, match=r"users.allocation: got resource blocks of their own .* allowed in Sionna's"):
+        pusch_configs(CARRIER, Pusch(), Users(num_users=2, allocation=APART))
+    # all the same, but not the whole carrier
+    with pytest.raises(InputError, match=r"pusch.allocation: got .* Sionna's configuration has no other"):
+        pusch_configs(CARRIER, Pusch(), Users(num_users=2, allocation=(prbs(0, 6), prbs(0, 6))))
 
 
 def test_one_allocation_per_user():
