@@ -22,8 +22,8 @@ Response = Callable[[slice, slice], Tensor]
 def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
     """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `SharedGrid.to_grid`."""
     if isinstance(grid, UserGrids):
-        parts = zip(grid.grids, grid.split_layers(coded_bits), strict=True)
-        return grid.placed([transmitted_grid(own, bits) for own, bits in parts])
+        of_users = zip(grid.grids, grid.split_layers(coded_bits), strict=True)
+        return grid.placed([transmitted_grid(own, bits) for own, bits in of_users])
     if coded_bits.device.type != "cpu" or grid.transform_precoding:
         return grid.to_grid(coded_bits)
     from ran.link.kernels import map_to_grid  # numba takes a while to import

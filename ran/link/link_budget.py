@@ -130,10 +130,10 @@ def received(
     budget: LinkBudget,
     tx_power_dbm: float,
     carrier: Carrier,
+    num_prb: Sequence[int],
     path_gain_db: np.ndarray,
     distance_2d_m: np.ndarray,
     condition: np.ndarray,
-    num_prb: Sequence[int],
 ) -> Received:
     """Es/N0 of every user; arrays [batch, num_users]. num_prb: resource blocks of each user."""
     spacing_hz = carrier.subcarrier_spacing_hz

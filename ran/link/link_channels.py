@@ -69,7 +69,7 @@ class LinkChannels:
             for name in ("path_gain_db", "distance_2d_m", "condition")
         ]
         num_prb = self._transmitter.grids[0].num_prb_of_users
-        return received(self._config.link_budget, tx_power_dbm, self._config.carrier, *arrays, num_prb)
+        return received(self._config.link_budget, tx_power_dbm, self._config.carrier, num_prb, *arrays)
 
     def response(
         self,

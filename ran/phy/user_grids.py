@@ -87,9 +87,9 @@ class UserGrids(SharedGrid):
             found = ports_of_users(pusch, len(group), ports)
             if len(group) > 1:
                 _check_overlap([each[user] for user in group], [grids[user] for user in group], group)
-            for user, own in zip(group, found, strict=True):
-                if grids[user].ports != (own,):
-                    grids[user] = _alone(carrier, each[user], user, own)
+            for user, of_user in zip(group, found, strict=True):
+                if grids[user].ports != (of_user,):
+                    grids[user] = _alone(carrier, each[user], user, of_user)
         return cls.of(carrier, pusch, grids)
 
     @classmethod
@@ -193,7 +193,7 @@ class UserGrids(SharedGrid):
         return values.chunk(self.num_users, dim=axis)
 
     @cached_property
-    def groups(self) -> tuple[tuple[tuple[int, ...], SharedGrid], ...]:  # type: ignore[override]
+    def groups(self) -> tuple[tuple[tuple[int, ...], SharedGrid], ...]:
         found: list[tuple[tuple[int, ...], SharedGrid]] = []
         for users in _groups(self.grids):
             own = [self.grids[user] for user in users]
@@ -201,7 +201,7 @@ class UserGrids(SharedGrid):
         return tuple(found)
 
     @cached_property
-    def parts(self) -> tuple[UserPart, ...]:  # type: ignore[override]
+    def parts(self) -> tuple[UserPart, ...]:
         found: list[UserPart] = []
         for users in _groups(self.grids):
             own = [self.grids[user] for user in users]

@@ -27,7 +27,7 @@ from ran.recordings.slot import RecordedSlot, Recording
 from ran.recordings.slot_result import BlockResult, Decoded, KeptSlot, SlotResult, UciResult
 from ran.recordings.symbols import interpolator, quality
 from ran.recordings.uci import has_ulsch, uci_results
-from ran.recordings.user_report import user_reports
+from ran.recordings.user_report import UserReport, user_reports
 from receivers import Receiver, SlotObservation
 
 
@@ -107,8 +107,10 @@ class Decoding:
             name = f"{slot.name} user{'s' if len(users) > 1 else ''} {', '.join(map(str, users))}"
             # what is stated of a slot is stated of its first user; several users have no HARQ process in common
             stated = options if 0 in users or options is None else options.model_copy(update={"payload": None})
-            of_file = {} if 0 in users else {"tb_size": None, "payload": None}
-            found.append(_Group(replace(slot, name=name, process=None, **of_file), own, stated, users))
+            of_group = replace(slot, name=name, process=None)
+            if 0 not in users:
+                of_group = replace(of_group, tb_size=None, payload=None)
+            found.append(_Group(of_group, own, stated, users))
         return found
 
     def _decode(self, group: _Group) -> SlotResult:
@@ -125,7 +127,7 @@ class Decoding:
         delay_s, cfo_hz = self._offsets(parts, found)
         y = self._aligned(grid, y, delay_s, cfo_hz)
         observation, gains = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
-        users = ()
+        users: tuple[UserReport, ...] = ()
         if found.has_signal:
             users = user_reports(grid, observation, gains, delay_s, cfo_hz, group.users)
         stated = self._stated_payload(grid, slot, options)

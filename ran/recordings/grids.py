@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,16 @@ SUFFIXES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 
 
 def read_grids(path: Path, config: DecodeConfig) -> Recording:
-    """Slots of an array of grids; further arrays of the file are passed over."""
-    arrays = _arrays(path)
+    """Slots of an array of grids, of a truncated .npy file the whole ones. Further arrays are passed over."""
+    cut = _whole_rows(path) if path.suffix == ".npy" else None
+    arrays = _arrays(path) if cut is None else {path.stem: cut[0]}
     name, array = _chosen(path, arrays, config)
     axes = _axes(f"{path}: {name}", array, config)
+    problems = []
+    if cut is not None:
+        if axes[0] != "slot":
+            raise InputError(f"{path}: cannot be read: {cut[1]}; allowed: whole files, or slots along the first axis")
+        problems.append(f"{path.name}: {cut[1]}")
     array = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
     if "iq" in axes:
         array = np.moveaxis(array, axes.index("iq"), -1)
@@ -36,7 +43,7 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
             array, axes = array[None], [axis, *axes]
     array = array.transpose([axes.index(axis) for axis in wanted])
     carrier = config.carrier
-    slots, problems = [], []
+    slots = []
     for index, grid in enumerate(array):
         number = (carrier.slot_number + index * config.slot_step) % (10 * 2**carrier.numerology)
         if not np.isfinite(grid).all():
@@ -44,6 +51,26 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
             continue
         slots.append(RecordedSlot(f"slot {index}", number, np.ascontiguousarray(grid, np.complex64)))
     return Recording("grid", slots, problems, [f"array {name!r} with the axes {' '.join(wanted)}"])
+
+
+def _whole_rows(path: Path) -> tuple[NDArray[Any], str] | None:
+    """What a .npy file that is cut off holds along its first axis, and how much that is; None where all is there, or
+    where no such file begins."""
+    check_regular(path, MOST_BYTES)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        with path.open("rb") as file:
+            shape, is_fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+            if is_fortran or dtype.hasobject or len(shape) < 2 or not min(shape) or not dtype.itemsize:
+                return None
+            row = dtype.itemsize * math.prod(shape[1:])
+            there = (path.stat().st_size - file.tell()) // row
+            if not 0 < there < shape[0]:
+                return None
+            values = np.frombuffer(file.read(there * row), dtype).reshape(there, *shape[1:])
+    except (OSError, ValueError, KeyError):
+        return None  # reading it as a whole says why
+    return values, f"truncated, holds {there} of {shape[0]} along its first axis"
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

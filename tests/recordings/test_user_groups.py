@@ -4,17 +4,21 @@ import csv
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 import yaml
+from pyarrow import parquet
 from recorded_slots import make
 
 from ran.cli.main import main
 from ran.phy.numerology import symbol_times_s
 from ran.recordings.config import DecodeConfig
+from ran.recordings.data_lake import fapi_row, write_data_lake
 from ran.recordings.decode import Decoding
 from ran.recordings.grid_of_slot import grid_of
 from ran.recordings.grids import write_grids
+from ran.recordings.read import read
 from ran.recordings.slot import RecordedSlot, Recording
 from receivers import RECEIVERS
 
@@ -104,6 +108,27 @@ def test_a_user_that_is_silent_leaves_the_others():
     assert found.results[0].blocks[0].received
     wanted = "slot 0 user 1: grid: got nothing but zeros in the allocation; allowed: a received signal"
     assert found.problems == [wanted]
+
+
+def test_data_lake_rows_of_one_slot(tmp_path):
+    """Two users of one slot are two rows of the same time: nothing of the PUSCH is configured."""
+    users = {"num_users": 2, "allocation": [prbs(0, 10), prbs(12, 10)], "mcs_index": [4, 9]}
+    config = DecodeConfig(carrier=CARRIER, users=users)
+    grid, blocks = sent(config, (0.0, 3e-7), (0.0, 0.0))
+    rows = []
+    for user, own in enumerate(grid_of(config, 4).grids):
+        octets = np.packbits(blocks[0, user, : own.block_sizes[0]]).tobytes()
+        rows.append(fapi_row(own.carrier, own.pusch, own.ports[0], 100, octets))
+    fapi, fh = write_data_lake(tmp_path, grid[None], rows[:1])
+    stamps = parquet.read_table(fh)["TsTaiNs"].to_pylist() * 2
+    columns = {name: [row[name] for row in rows] for name in rows[0]}
+    stamp = parquet.read_table(fh).schema.field("TsTaiNs").type
+    parquet.write_table(pa.table({"TsTaiNs": pa.array(stamps, stamp), "CellId": [0, 0], **columns}), fapi)
+    plain = DecodeConfig(carrier=CARRIER)
+    found = Decoding(plain, lmmse()).run(read(tmp_path, plain))
+    assert found.problems == []
+    assert [result.name for result in found.results] == ["SFN 100 slot 4 RNTI 1", "SFN 100 slot 4 RNTI 2"]
+    assert all(result.blocks[0].received and result.blocks[0].matches for result in found.results)
 
 
 def test_the_command_tells_users_apart(tmp_path, capsys):
