@@ -17,6 +17,8 @@ from ran.errors import InputError, bad_value, unknown_name
 from ran.recordings.config import DecodeConfig
 from ran.recordings.slot import RecordedSlot, Recording
 
+#: What .npy files begin with.
+_NUMPY = b"\x93NUMPY"
 #: Endings of such files.
 SUFFIXES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 
@@ -78,6 +80,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     check_regular(path, MOST_BYTES)
     try:
         if path.suffix == ".npy":
+            if _first_bytes(path, len(_NUMPY)) != _NUMPY:
+                raise ValueError("no NumPy file")
             # mapped first: a size that the file does not hold is refused before there is memory for it
             return {path.stem: np.array(np.load(path, mmap_mode="r", allow_pickle=False))}
         if path.suffix == ".npz":
@@ -88,6 +92,11 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # scipy and h5py tell damage by errors of every kind
         why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read: {why}; allowed: {', '.join(SUFFIXES)}") from None
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def _matlab(path: Path) -> dict[str, NDArray[Any]]:

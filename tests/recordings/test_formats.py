@@ -222,6 +222,9 @@ def test_truncated_arrays(tmp_path, made):
     path.write_bytes(raw[: len(raw) // 4])
     with pytest.raises(InputError, match=r"cut.npy: cannot be read: .*; allowed: .npy"):
         read(path, config(num_rx_ant=2))
+    path.write_bytes(np.random.default_rng(1).bytes(5000))
+    with pytest.raises(InputError, match=r"cut.npy: cannot be read: no NumPy file; allowed: .npy"):
+        read(path, config(num_rx_ant=2))
     np.save(path, made.grids[0])
     path.write_bytes(path.read_bytes()[:-100])
     with pytest.raises(

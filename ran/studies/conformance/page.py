@@ -248,7 +248,7 @@ def _share(line: ShareLine) -> dict[str, Any]:
 
 def conclusion(outcomes: Sequence[RowOutcome], shares: Sequence[ShareLine] = ()) -> str:
     """Whether the requirements are met, in one sentence."""
-    counts = Counter(outcome.verdict for outcome in (*outcomes, *shares))
+    counts = Counter([outcome.verdict for outcome in outcomes] + [line.verdict for line in shares])
     total = len(outcomes) + len(shares)
     if counts["pass"] == total:
         return f"Requirements met: {total} of {total} rows pass."

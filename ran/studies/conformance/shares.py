@@ -72,7 +72,8 @@ class Shares:
     @property
     def receivers(self) -> tuple[str, ...]:
         """Receivers of the rows of PUSCH; PUCCH and PRACH have detectors of their own."""
-        return tuple(dict.fromkeys(outcome.receiver for outcome in (*self.uci, *self.urllc)))
+        names = [outcome.receiver for outcome in self.uci] + [outcome.receiver for outcome in self.urllc]
+        return tuple(dict.fromkeys(names))
 
     @property
     def groups(self) -> list[tuple[str, str, str, list[ShareLine]]]:
