@@ -28,12 +28,14 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
     cut = _whole_rows(path) if path.suffix == ".npy" else None
     arrays = _arrays(path) if cut is None else {path.stem: cut[0]}
     name, array = _chosen(path, arrays, config)
-    axes = _axes(f"{path}: {name}", array, config)
+    whole = array if cut is None else np.broadcast_to(np.zeros((), array.dtype), (cut[1], *array.shape[1:]))
+    axes = _axes(f"{path}: {name}", whole, config)
     problems = []
     if cut is not None:
+        what = f"truncated, holds {len(array)} of {cut[1]} along its first axis"
         if axes[0] != "slot":
-            raise InputError(f"{path}: cannot be read: {cut[1]}; allowed: whole files, or slots along the first axis")
-        problems.append(f"{path.name}: {cut[1]}")
+            raise InputError(f"{path}: cannot be read: {what}; allowed: whole files, or slots along the first axis")
+        problems.append(f"{path.name}: {what}")
     array = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
     if "iq" in axes:
         array = np.moveaxis(array, axes.index("iq"), -1)
@@ -55,9 +57,9 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
     return Recording("grid", slots, problems, [f"array {name!r} with the axes {' '.join(wanted)}"])
 
 
-def _whole_rows(path: Path) -> tuple[NDArray[Any], str] | None:
-    """What a .npy file that is cut off holds along its first axis, and how much that is; None where all is there, or
-    where no such file begins."""
+def _whole_rows(path: Path) -> tuple[NDArray[Any], int] | None:
+    """What a .npy file that is cut off holds along its first axis, and how much that should be; None where all is
+    there, or where no such file begins."""
     check_regular(path, MOST_BYTES)
     read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
     try:
@@ -72,7 +74,7 @@ def _whole_rows(path: Path) -> tuple[NDArray[Any], str] | None:
             values = np.frombuffer(file.read(there * row), dtype).reshape(there, *shape[1:])
     except (OSError, ValueError, KeyError):
         return None  # reading it as a whole says why
-    return values, f"truncated, holds {there} of {shape[0]} along its first axis"
+    return values, shape[0]
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:

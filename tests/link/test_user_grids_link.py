@@ -17,6 +17,25 @@ from receivers import Blind, Lmmse, LsLinear, PerfectCsi
 TDL = {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 10}
 
 
+#: A channel to one receive antenna alone, of random phase.
+OWN_ANTENNA = """
+import numpy as np, torch
+from channels import Channel
+
+class OwnAntenna(Channel):
+    name = "own-antenna"
+
+    def __init__(self, antenna: int = 0):
+        self.antenna = antenna
+
+    def response(self, generators, num_rx_ant, num_tx_ant, symbol_times_s, subcarrier_frequencies_hz, device="cpu"):
+        h = np.zeros((len(generators), num_rx_ant, num_tx_ant), np.complex64)
+        h[:, self.antenna, 0] = [np.exp(2j * np.pi * g.random()) for g in generators]
+        shape = (len(symbol_times_s), len(subcarrier_frequencies_hz))
+        return torch.from_numpy(h).to(device)[..., None, None].expand(*h.shape, *shape).contiguous()
+"""
+
+
 def prbs(first, count, **more):
     return Allocation(first_prb=first, num_prb=count, **more)
 
@@ -109,7 +128,7 @@ def test_what_decodes_in_turns_refuses_parts_of_codewords():
         link(IN_PART).check_receiver("r", RECEIVERS["turbo"])
 
 
-@pytest.mark.parametrize("receiver", ["lmmse", "genie"])
+@pytest.mark.parametrize("receiver", ["genie", pytest.param("lmmse", marks=pytest.mark.slow)])
 def test_the_bler_of_users_apart_is_that_of_each_alone(receiver):
     drops, mcs = 512, (4, 11)
     together = link(APART, mcs, 2)
@@ -126,6 +145,22 @@ def test_the_bler_of_users_apart_is_that_of_each_alone(receiver):
         wanted = simulate(alone, RECEIVERS[receiver], drops, esn0_db).block_errors.mean()
         assert 0.05 < wanted < 0.95
         # both shares are of independent drops: four standard deviations of their difference
+        assert abs(found - wanted) < 4 * np.sqrt(2 * wanted * (1 - wanted) / drops)
+
+
+@pytest.mark.slow
+def test_the_bler_of_users_that_overlap_on_antennas_of_their_own_is_that_of_each_alone(tmp_path):
+    file = tmp_path / "own.py"
+    file.write_text(OWN_ANTENNA)
+    channels = tuple({"name": f"{file}:OwnAntenna", "antenna": antenna} for antenna in range(2))
+    drops, mcs = 512, (4, 11)
+    together = link(IN_PART, mcs, 2, channels)
+    for user, esn0_db in ((0, -1.3), (1, 4.0)):
+        found = simulate(together, PerfectCsi(), drops, esn0_db).counters[f"block_errors_user_{user + 1}"].mean()
+        pusch = Pusch(mcs_index=mcs[user], allocation=IN_PART[user], n_rnti=1 + user)
+        alone = Link(LinkConfig(carrier=Carrier(num_prb=8), pusch=pusch, num_rx_ant=2, channel=channels[user]))
+        wanted = simulate(alone, PerfectCsi(), drops, esn0_db).block_errors.mean()
+        assert 0.05 < wanted < 0.95
         assert abs(found - wanted) < 4 * np.sqrt(2 * wanted * (1 - wanted) / drops)
 
 

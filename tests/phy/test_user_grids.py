@@ -113,6 +113,7 @@ def test_parts_hold_every_resource_element_of_every_user_once(name):
         assert sorted(places) == list(range(grid.grids[layer // n].num_data_re))
 
 
+@pytest.mark.slow
 def test_the_slot_equals_sionna_user_by_user():
     # Sionna's PUSCH fills its carrier: each user has one of its own, at whose first subcarrier its DM-RS begin
     allocations = (prbs(0, 6), prbs(6, 10), prbs(16, 8))

@@ -230,7 +230,7 @@ def test_truncated_arrays(tmp_path, made):
     with pytest.raises(
         InputError, match="cannot be read: truncated, holds 1 of 2 along its first axis; allowed: whole"
     ):
-        read(path, config(num_rx_ant=1, grid={"axes": "antenna symbol subcarrier"}))
+        read(path, config(num_rx_ant=2, grid={"axes": "antenna symbol subcarrier"}))
 
 
 def lake_rows(made: Made, options: DecodeConfig) -> list[dict]:
