@@ -139,7 +139,7 @@ class SharedGrid(ABC):
 
     @property
     def has_unlike_users(self) -> bool:
-        """Whether users differ in MCS or resource blocks."""
+        """Whether users differ in MCS, resource blocks, or RNTIs that do not count up: they are counted one by one."""
         return self.num_users > 1 and len(self.codewords) > 1
 
     @property

@@ -60,23 +60,19 @@ class UserGrids(SharedGrid):
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> UserGrids:
         """Grids of all users; `InputError` for impossible combinations.
 
-        pusch: of all users but for resource blocks and, where they differ, MCS.
+        pusch: of all users but for resource blocks and, where they differ, MCS and RNTI.
         """
         users.with_common_allocation(pusch)  # not both
         allocations = users.allocation or (pusch.allocation,) * users.num_users
         indices = users.mcs_indices(pusch)
-        last = pusch.n_rnti + users.num_users - 1
-        if last > 65535:
-            raise InputError(
-                f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65535"
-            )
+        rntis = users.rntis(pusch)
         if users.dmrs_ports is not None and len(users.dmrs_ports) != users.num_users:
             raise InputError(
                 f"users.dmrs_ports: got {len(users.dmrs_ports)} lists of ports; allowed: {users.num_users}, one a user"
             )
         each: list[Pusch] = []
         for user, (index, allocation) in enumerate(zip(indices, allocations, strict=True)):
-            own = {"mcs_index": index, "n_rnti": pusch.n_rnti + user, "allocation": allocation.model_dump()}
+            own = {"mcs_index": index, "n_rnti": rntis[user], "allocation": allocation.model_dump()}
             try:
                 each.append(Pusch.model_validate({**pusch.model_dump(), **own}))
             except ValueError as error:

@@ -79,10 +79,13 @@ def physics(experiment: Experiment) -> dict[str, Any]:
 
 
 def _of_users_alike(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Users whose MCS index or resource blocks are written out for each but the same for all, as if they were those of
-    the PUSCH."""
+    """Users whose MCS index or resource blocks are written out for each but the same for all, or RNTIs that count up,
+    as if they were those of the PUSCH."""
     users, pusch = dict(found.get("users") or {}), dict(found.get("pusch") or {})
     alike = [name for name in ("mcs_index", "allocation") if len(set(map(repr, users.get(name) or ()))) == 1]
+    rntis = users.get("n_rnti")
+    if rntis and list(rntis) == list(range(rntis[0], rntis[0] + len(rntis))):
+        alike.append("n_rnti")
     if not alike:
         return {}
     for name in alike:

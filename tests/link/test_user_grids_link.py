@@ -243,6 +243,15 @@ def test_equal_blocks_written_out_are_the_same_scenario():
     assert scenario_id(experiment({}, own({}, {})), 3.0) == scenario_id(experiment({}, {"num_users": 2}), 3.0)
 
 
+def test_rntis_that_count_up_are_the_same_scenario():
+    plain = scenario_id(experiment({"n_rnti": 7}, {"num_users": 2}), 3.0)
+    assert scenario_id(experiment({}, {"num_users": 2, "n_rnti": [7, 8]}), 3.0) == plain
+    assert scenario_id(experiment({}, {"num_users": 2, "n_rnti": [7, 9]}), 3.0) != plain
+    assert scenario_id(experiment({}, {"num_users": 2, "n_rnti": [1, 2]}), 3.0) == scenario_id(
+        experiment({}, {"num_users": 2}), 3.0
+    )
+
+
 def test_both_keys_together_are_refused_when_the_experiment_is_read():
     with pytest.raises(ValueError, match=r"pusch.allocation: got one with users.allocation of 2 users; allowed: one"):
         experiment({"allocation": {"num_prb": 4}}, {"num_users": 2, "allocation": [{"num_prb": 2}, {"first_prb": 2}]})

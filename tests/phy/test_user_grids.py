@@ -41,6 +41,7 @@ CASES = {
     "parts of a bandwidth": ((Allocation(bwp_start=4, bwp_num_prb=6), Allocation(bwp_start=8, first_prb=1)), {}, {}),
     "PT-RS": (APART, {"ptrs": Ptrs()}, {}),
     "UCI": (APART, {"uci": Uci(num_ack_bits=2, num_csi1_bits=20)}, {"mcs_index": (4, 12)}),
+    "RNTIs": (IN_PART, {}, {"n_rnti": (40000, 17)}),
     "ports": (IN_PART, {}, {"dmrs_ports": ((3,), (1,))}),
 }
 
@@ -75,7 +76,8 @@ def test_every_user_sends_what_it_would_send_alone(name):
     n, base = grid.pusch.num_layers, Pusch(**options)
     for user, allocation in enumerate(allocations):
         index = of_users.get("mcs_index", (base.mcs_index,) * len(allocations))[user]
-        alone = {**options, "mcs_index": index, "n_rnti": base.n_rnti + user, "allocation": allocation}
+        rnti = of_users["n_rnti"][user] if "n_rnti" in of_users else base.n_rnti + user
+        alone = {**options, "mcs_index": index, "n_rnti": rnti, "allocation": allocation}
         ports = grid.layer_ports[user * n : (user + 1) * n]
         own = PuschGrid.build(CARRIER, Pusch(**alone), Users(dmrs_ports=(ports,)))
         assert grid.block_sizes[user] == own.block_sizes[0]
@@ -178,6 +180,12 @@ REFUSED = [
     (Pusch(), IN_PART, {"dmrs_ports": ((1,), (1,))}, "users.dmrs_ports: got .*; allowed: each port at most once"),
     (Pusch(), IN_PART, {"dmrs_ports": ((1,),)}, "users.dmrs_ports: got 1 lists of ports; allowed: 2"),
     (Pusch(n_rnti=65535), APART, {}, "pusch.n_rnti: got 65535 for 2 users"),
+    (
+        Pusch(n_rnti=5),
+        APART,
+        {"n_rnti": (7, 9)},
+        r"pusch.n_rnti: got 5 with users.n_rnti \[7, 9\]; allowed: one of the",
+    ),
     (Pusch(num_layers=4), IN_PART, {}, "got 8 DM-RS ports; allowed: at most 4"),
 ]
 

@@ -54,7 +54,7 @@ def sent(config, delays_s, cfos_hz, seed=1):
     "options",
     [
         {"users": {"allocation": [prbs(0, 10), prbs(12, 8)], "mcs_index": [16, 5]}},
-        {"users": {"allocation": [prbs(0, 12), prbs(8, 12)]}, "pusch": {"mcs_index": 6}},
+        {"users": {"allocation": [prbs(0, 12), prbs(8, 12)], "n_rnti": [17000, 23]}, "pusch": {"mcs_index": 6}},
         {"users": {"allocation": [prbs(0, 10), prbs(12, 8)]}, "pusch": {"transform_precoding": True, "mcs_index": 6}},
         {"users": {"allocation": [prbs(0, 8), prbs(9, 5), prbs(0, 8)], "mcs_index": [3, 9, 6]}},
         {

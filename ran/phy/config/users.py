@@ -24,16 +24,18 @@ class Users(Config):
         that of all. Each user then has a transport block size and a modulation of its own.
     allocation: resource blocks of every user, where they differ; by default `pusch.allocation` is that of all. They may
         lie apart, be the same, or overlap. Each user then has a transport block size and DM-RS of its own.
+    n_rnti: RNTI of every user, where they do not count up from `pusch.n_rnti`, as those of recorded users do not.
     """
 
-    younger_fields = ("mcs_index", "allocation")
+    younger_fields = ("mcs_index", "allocation", "n_rnti")
 
     num_users: Annotated[int, Field(ge=1, le=12)] = 1
     dmrs_ports: tuple[tuple[Annotated[int, Field(ge=0, le=11)], ...], ...] | None = None
     mcs_index: tuple[Annotated[int, Field(ge=0, le=28)], ...] | None = None
     allocation: tuple[Allocation, ...] | None = None
+    n_rnti: tuple[Annotated[int, Field(ge=0, le=65535)], ...] | None = None
 
-    @field_validator("mcs_index", "allocation", mode="before")
+    @field_validator("mcs_index", "allocation", "n_rnti", mode="before")
     @classmethod
     def _list_is_a_tuple(cls, value: Any) -> Any:
         # strict validation takes lists only straight from JSON
@@ -41,12 +43,15 @@ class Users(Config):
 
     @model_validator(mode="after")
     def _one_per_user(self) -> Users:
-        for name, given in (("mcs_index", self.mcs_index), ("allocation", self.allocation)):
+        for name in ("mcs_index", "allocation", "n_rnti"):
+            given = getattr(self, name)
             if given is not None and len(given) != self.num_users:
                 raise ValueError(
                     f"{name}: got {len(given)} for {self.num_users} users; allowed: a list of {self.num_users}, one "
                     "per user"
                 )
+        if self.n_rnti is not None and len(set(self.n_rnti)) < self.num_users:
+            raise ValueError(f"n_rnti: got {list(self.n_rnti)}; allowed: each RNTI at most once")
         return self
 
     @property
@@ -77,6 +82,21 @@ class Users(Config):
             return pusch, self
         same = {**pusch.model_dump(), "allocation": self.allocation[0].model_dump()}
         return Pusch.model_validate(same), self.model_copy(update={"allocation": None})
+
+    def rntis(self, pusch: Pusch) -> tuple[int, ...]:
+        """RNTI of every user. `InputError` for RNTIs in both, and for more than there are."""
+        if self.n_rnti is None:
+            last = pusch.n_rnti + self.num_users - 1
+            if last > 65535:
+                raise InputError(
+                    f"pusch.n_rnti: got {pusch.n_rnti} for {self.num_users} users; allowed: the last at most 65535"
+                )
+            return tuple(range(pusch.n_rnti, last + 1))
+        if pusch.n_rnti != Pusch.model_fields["n_rnti"].default:
+            raise InputError(
+                f"pusch.n_rnti: got {pusch.n_rnti} with users.n_rnti {list(self.n_rnti)}; allowed: one of the two"
+            )
+        return self.n_rnti
 
     def mcs_indices(self, pusch: Pusch) -> tuple[int, ...]:
         """MCS index of every user. `InputError` for indices that go neither with the table nor with the PUSCH."""
