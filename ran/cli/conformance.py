@@ -91,6 +91,7 @@ def conformance(
     from ran.sim.simulation import build_simulation
     from ran.studies.conformance.page import CSV, conclusion, write_results
     from ran.studies.conformance.run import Request, passed, run_rows
+    from ran.studies.conformance.shares import Shares
     from ran.studies.conformance.uci_run import run_uci_rows
 
     blocks = receiver_blocks(receivers or ["blind"])
@@ -130,13 +131,15 @@ def conformance(
 
         of_control = control.run_control_rows(control_rows, slots, folder, say)
         of_urllc = urllc.run_urllc(blocks if has_urllc else [], slots, folder, say)
+    shares = Shares(of_uci, of_control, of_urllc)
     if outcomes:
-        page = write_results(outcomes, folder)
         print_results(outcomes)
-        report(page, page.with_name(CSV), conclusion=conclusion(outcomes))
     if of_uci:
         print_uci(of_uci, folder / uci.CSV)
     print_control(of_control, of_urllc, folder)
+    if outcomes or shares.lines:
+        page = write_results(outcomes, folder, shares)
+        report(page, page.with_name(CSV) if outcomes else None, conclusion=conclusion(outcomes, shares.lines))
     if not passed(outcomes) or any(
         verdict != "pass" for verdict in [*(o.verdict for o in of_uci), *(o.verdict for o in [*of_control, *of_urllc])]
     ):

@@ -144,17 +144,19 @@ def _conformance(folder: Path, out: Path) -> None:
     from ran.studies.conformance import control, stored_rows, urllc
     from ran.studies.conformance.page import CSV, write_results
     from ran.studies.conformance.run import outcomes_in
+    from ran.studies.conformance.shares import Shares
     from ran.studies.conformance.uci import uci_outcomes_in, write_uci
 
     outcomes, of_uci = outcomes_in(folder), uci_outcomes_in(folder)
     tables = {name: stored_rows.outcomes_in(folder, name) for name in (control.CSV, urllc.CSV)}
-    if outcomes or not (of_uci or any(tables.values())):
-        page = write_results(outcomes, out)
+    shares = Shares(of_uci, tables[control.CSV], tables[urllc.CSV])
+    if outcomes or not shares.lines:
         print_results(outcomes)
-        answer_report(page, page.with_name(CSV))
     if of_uci:
         print_uci(of_uci, write_uci(of_uci, out))
     for name, found in tables.items():
         if found:
             write_text(out / name, control.as_csv(found))
     print_control(tables[control.CSV], tables[urllc.CSV], out)
+    page = write_results(outcomes, out, shares)
+    answer_report(page, page.with_name(CSV) if outcomes or not shares.lines else None)

@@ -135,6 +135,8 @@ def write(
     InputError, with nothing written, for a file that anything else wrote.
     """
     check_suffix(path)
+    if request.kind == "slots":
+        experiment.users.check_one_allocation("in data sets of slots, which hold one layout")
     link = link_of(experiment)
     with _claim(path, experiment, request, link) as container:
         say("compiling kernels where needed")

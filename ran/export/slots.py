@@ -34,6 +34,12 @@ def experiment_of(name: str, of_target: Sequence[str], changes: Sequence[str]) -
     """
     experiment = load(name, [*of_target, *changes])
     refuse_link_budget(experiment, "ran export")
+    experiment.users.check_one_allocation("with `ran export`")
+    if experiment.users.n_rnti is not None:
+        raise InputError(
+            f"users.n_rnti: got {list(experiment.users.n_rnti)} with `ran export`; allowed: pusch.n_rnti, from which "
+            "the others count up"
+        )
     for key, allowed in _NOT_TAKEN.items():
         if getattr(experiment, key) is not None:
             raise InputError(f"{key}: got one in {experiment.name!r} with `ran export`; allowed: {allowed}")

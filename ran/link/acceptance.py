@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from ran.errors import ReceiverRefused
 from ran.link.memory import SlotMemory
-from ran.link.parts import cuts
+from ran.link.parts import cuts, takes_decoder
 from ran.phy.config import Carrier
 from ran.phy.dmrs import left_to_others, reserved_mask
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import UserGrids
 from ran.stats.counts import check_counter_names
 from ran.stats.user_counters import is_user_counter
 from receivers import Receiver, SlotObservation
@@ -29,8 +30,8 @@ def check_receiver(
             raise ValueError(f"counters: got {reserved!r}; allowed: other names, this one counts users")
         parts = [empty]
         _check_allocation(receiver, carrier, grid)
-        if not grid.placement.is_contiguous:
-            parts = [own for _, own, _ in cuts(empty, grid.placement.parts)]
+        if not grid.is_contiguous:
+            parts = [own for _, own, *_ in cuts(empty, grid)]
         for part in parts:
             receiver.check_on(part)
     except ValueError as error:
@@ -39,16 +40,19 @@ def check_receiver(
 
 def _check_allocation(receiver: Receiver, carrier: Carrier, grid: SharedGrid) -> None:
     """`ValueError` for a receiver that needs the whole slot at once, where it is taken apart; and without DM-RS."""
-    if receiver.uses_decoder and not grid.placement.is_contiguous:
+    if receiver.uses_decoder and not takes_decoder(grid):
+        given = "allocation: got one with gaps or hops"
+        if isinstance(grid, UserGrids):
+            given = "users.allocation: got gaps, hops or users that overlap in part"
         raise ValueError(
-            f"allocation: got one with gaps or hops with {receiver.name!r}, which decodes the whole slot; allowed: "
-            "contiguous ones, or another receiver"
+            f"{given} with {receiver.name!r}, which decodes the whole slot; allowed: contiguous ones, or another "
+            "receiver"
         )
     if receiver.uses_decoder and grid.codewords[0].uci is not None:
         raise ValueError(
             f"pusch.uci: got some with {receiver.name!r}, whose decoder knows the transport block alone; allowed: "
             "without UCI, or another receiver"
         )
-    channel = grid.channel
-    if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
-        raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")
+    for channel in grid.channels:
+        if channel.allocation.reserved and (left_to_others(carrier, channel) & reserved_mask(carrier, channel)).any():
+            raise ValueError("allocation.reserved: got resource elements of DM-RS; allowed: others, to receive")

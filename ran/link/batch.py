@@ -93,11 +93,14 @@ def check_finite(values: Tensor, stage: str, drops: Sequence[int]) -> None:
             raise NonFiniteError(stage, drops[int(bad.nonzero()[0, 0])])
 
 
-def random_uci(generators: Sequence[np.random.Generator], codeword: Codeword) -> dict[str, np.ndarray]:
-    """Independent UCI payloads by kind, uint8 [batch, num_users, bits], every drop's from its own generator."""
-    found = codeword.uci
+def random_uci(generators: Sequence[np.random.Generator], codewords: Sequence[Codeword]) -> dict[str, np.ndarray]:
+    """Independent UCI payloads by kind, uint8 [batch, num_users, bits], every drop's from its own generator.
+
+    codewords: of all users, whose UCI is of the same sizes.
+    """
+    found = codewords[0].uci
     codes = {} if found is None else found.codes
-    users = codeword.num_users
+    users = sum(codeword.num_users for codeword in codewords)
     drawn: dict[str, list[np.ndarray]] = {kind: [] for kind in codes}
     for generator in generators:
         for kind, code in codes.items():

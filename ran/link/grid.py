@@ -13,6 +13,7 @@ from ran.link.memory import SlotMemory
 from ran.link.noise import complex_normals
 from ran.phy.modulation import constellation
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import UserGrids
 
 #: Channel response of the drops and the subcarriers given: [drops, num_rx_ant, num_layers, 14, subcarriers] complex64.
 Response = Callable[[slice, slice], Tensor]
@@ -20,6 +21,9 @@ Response = Callable[[slice, slice], Tensor]
 
 def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
     """Modulated data and pilots, complex64 [batch, num_layers, 14, num_subcarriers]; see `SharedGrid.to_grid`."""
+    if isinstance(grid, UserGrids):
+        of_users = zip(grid.grids, grid.split_layers(coded_bits), strict=True)
+        return grid.placed([transmitted_grid(own, bits) for own, bits in of_users])
     if coded_bits.device.type != "cpu" or grid.transform_precoding:
         return grid.to_grid(coded_bits)
     from ran.link.kernels import map_to_grid  # numba takes a while to import

@@ -216,8 +216,8 @@ class Link:
         bits = "bits" if self.config.harq is not None else of_attempt("bits")
         transport_blocks = random_blocks(streams(bits), self.bits_per_block)
         with_uci = grid.codewords[0].uci is not None
-        uci = random_uci(streams(of_attempt("uci")), self.grid.codewords[0]) if with_uci else {}
-        coded = grid.codewords[0].encode(transport_blocks, uci) if uci else grid.code(transport_blocks)
+        uci = random_uci(streams(of_attempt("uci")), grid.codewords) if with_uci else {}
+        coded = grid.code(transport_blocks, uci)
         coded_bits = torch.from_numpy(coded).to(self.device)
         x = transmitted_grid(grid, coded_bits)
         noise_keys = np.stack([stream_key(seed, scenario_id, drop, of_attempt("noise")) for drop in drops])
@@ -267,8 +267,8 @@ class Link:
         truth = batch.truth if receiver.needs_truth else None
         name = label or type(receiver).__name__
         with untouched(name, receiver, batch.observation, truth):
-            if not self.grid.placement.is_contiguous:
-                llr = receive_in_parts(receiver, batch.observation, truth, self.grid.placement.parts, after)
+            if not self.grid.is_contiguous:
+                llr = receive_in_parts(receiver, batch.observation, truth, self.grid, after)
             else:
                 llr = receiver(batch.observation, truth)
                 after()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -107,28 +108,38 @@ def noise_dbm(budget: LinkBudget, subcarrier_spacing_hz: float) -> float:
     return density + 10 * math.log10(subcarrier_spacing_hz) + budget.noise_figure_db
 
 
-def tx_powers_dbm(budget: LinkBudget, tx_power_dbm: float, path_gain_db: np.ndarray, carrier: Carrier) -> np.ndarray:
-    """What users send, dBm, of the shape of `path_gain_db`."""
+def tx_powers_dbm(
+    budget: LinkBudget,
+    tx_power_dbm: float,
+    path_gain_db: np.ndarray,
+    carrier: Carrier,
+    num_prb: Sequence[int] | None = None,
+) -> np.ndarray:
+    """What users send, dBm, of the shape of `path_gain_db`, whose last axis is users.
+
+    num_prb: resource blocks of each user; by default all have the carrier's.
+    """
     control = budget.power_control
     if control is None:
         return np.full_like(path_gain_db, tx_power_dbm)
-    blocks_db = 10 * math.log10(2**carrier.numerology * carrier.num_prb)
-    return np.minimum(tx_power_dbm, control.p0_dbm + blocks_db - control.alpha * path_gain_db)
+    blocks_db = [10 * math.log10(2**carrier.numerology * n) for n in num_prb or (carrier.num_prb,)]
+    return np.minimum(tx_power_dbm, control.p0_dbm + np.array(blocks_db) - control.alpha * path_gain_db)
 
 
 def received(
     budget: LinkBudget,
     tx_power_dbm: float,
     carrier: Carrier,
+    num_prb: Sequence[int],
     path_gain_db: np.ndarray,
     distance_2d_m: np.ndarray,
     condition: np.ndarray,
 ) -> Received:
-    """Es/N0 of every user; arrays [batch, num_users]."""
+    """Es/N0 of every user; arrays [batch, num_users]. num_prb: resource blocks of each user."""
     spacing_hz = carrier.subcarrier_spacing_hz
-    sent = tx_powers_dbm(budget, tx_power_dbm, path_gain_db, carrier)
-    bandwidth_hz = budget.bandwidth_hz or carrier.num_subcarriers * spacing_hz
-    per_re = sent - 10 * math.log10(bandwidth_hz / spacing_hz)
+    sent = tx_powers_dbm(budget, tx_power_dbm, path_gain_db, carrier, num_prb)
+    bandwidths_hz = [budget.bandwidth_hz or 12 * n * spacing_hz for n in num_prb]
+    per_re = sent - [10 * math.log10(bandwidth_hz / spacing_hz) for bandwidth_hz in bandwidths_hz]
     esn0_db = per_re + path_gain_db - noise_dbm(budget, spacing_hz)
     return Received(esn0_db, path_gain_db, distance_2d_m, condition, sent)
 

@@ -68,8 +68,8 @@ class LinkChannels:
             np.stack([getattr(part, name) for part in parts], 1)
             for name in ("path_gain_db", "distance_2d_m", "condition")
         ]
-        allocated = self._config.carrier.model_copy(update={"num_prb": self._transmitter.grids[0].num_prb})
-        return received(self._config.link_budget, tx_power_dbm, allocated, *arrays)
+        num_prb = self._transmitter.grids[0].num_prb_of_users
+        return received(self._config.link_budget, tx_power_dbm, self._config.carrier, num_prb, *arrays)
 
     def response(
         self,

@@ -26,7 +26,7 @@ class SoundedChannel:
 
     def __init__(self, sounding: Sounding, grid: SharedGrid, num_ports: int) -> None:
         num_prb = grid.num_subcarriers // 12
-        if not grid.placement.is_contiguous:
+        if not grid.is_contiguous:
             raise InputError(
                 "precoding.srs: got an allocation of PRBs with gaps or hops; allowed: PRBs side by side in every symbol"
             )

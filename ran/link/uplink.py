@@ -10,6 +10,7 @@ from ran.link.config import LinkConfig
 from ran.link.transmitter import Transmitter
 from ran.phy.config import Carrier, Pusch, SharedChannel
 from ran.phy.pusch import PuschGrid
+from ran.phy.user_grids import UserGrids, uplink_grid
 
 
 class Uplink(Transmitter):
@@ -20,12 +21,12 @@ class Uplink(Transmitter):
         super().__init__(config, slot_numbers)
 
     @property
-    def grid(self) -> PuschGrid:
+    def grid(self) -> PuschGrid | UserGrids:
         """Grid of the first transmission."""
-        return cast(PuschGrid, self.grids[0])
+        return cast(PuschGrid | UserGrids, self.grids[0])
 
-    def build_grid(self, carrier: Carrier, channel: SharedChannel) -> PuschGrid:
-        return PuschGrid.build(carrier, cast(Pusch, channel), self._users)
+    def build_grid(self, carrier: Carrier, channel: SharedChannel) -> PuschGrid | UserGrids:
+        return uplink_grid(carrier, cast(Pusch, channel), self._users)
 
     @property
     def antennas_per_user(self) -> int:

@@ -211,6 +211,8 @@ def check_shared_channel(
             raise ValueError(f"precoding: got {precoding.name!r} with pusch; allowed: only with pdsch (see pusch.tpmi)")
         if pusch is not None:
             users.mcs_indices(pusch)
+            users.rntis(pusch)
+            users.with_common_allocation(pusch)
         return
     if pusch is not None:
         raise ValueError("pdsch: got both pusch and pdsch; allowed: exactly one of them")

@@ -37,7 +37,7 @@ class PuschGrid(SharedGrid):
     data_mask [14, num_subcarriers] bool; pilots [num_layers, 14, num_subcarriers] complex64, DM-RS and PT-RS;
     layers are ordered user by user. precoder complex64 [num_antenna_ports, layers of a user] takes symbols of amplitude
     `layer_amplitude` to the antenna ports of a user; None where every layer has its own antenna.
-    codewords: one for every run of neighbouring users of equal MCS, so one where all are alike.
+    codewords: one for every run of neighbouring users of equal MCS whose RNTIs count up, so one where all are alike.
     """
 
     carrier: Carrier
@@ -52,8 +52,12 @@ class PuschGrid(SharedGrid):
 
     @classmethod
     def build(cls, carrier: Carrier, pusch: Pusch, users: Users) -> PuschGrid:
-        """Compute masks, pilots, scrambling and transport block; `InputError` for impossible combinations."""
+        """Compute masks, pilots, scrambling and transport block; `InputError` for impossible combinations, also for
+        users with resource blocks of their own: those have `ran.phy.user_grids.UserGrids`."""
+        users.check_one_allocation("on one grid")
+        pusch, users = users.with_common_allocation(pusch)
         _check_users(carrier, pusch, users)
+        rntis = users.rntis(pusch)
         ports = assign_ports(pusch, users)
         data_mask = data_res(carrier, pusch)
         amplitude = 1 / np.sqrt(pusch.num_layers)
@@ -62,17 +66,21 @@ class PuschGrid(SharedGrid):
             _check_pilots(carrier, pusch, pilots, [port for user in ports for port in user])
         if pusch.ptrs is not None:
             layer = pusch.ptrs.layer
-            pilots[layer] += amplitude * ptrs_grid(carrier, pusch, pusch.n_rnti, ports[0][layer])
-            subcarriers = ptrs_subcarriers(carrier, pusch, pusch.n_rnti, ports[0][layer])
+            pilots[layer] += amplitude * ptrs_grid(carrier, pusch, rntis[0], ports[0][layer])
+            subcarriers = ptrs_subcarriers(carrier, pusch, rntis[0], ports[0][layer])
             data_mask[np.ix_(np.array(ptrs_symbols(pusch), int), subcarriers)] = False
         precoder = None
         if pusch.num_antenna_ports is not None:
             w = precoding_matrix(pusch.num_layers, pusch.num_antenna_ports, pusch.tpmi, pusch.transform_precoding)
             precoder = torch.from_numpy((w * np.sqrt(pusch.num_layers)).astype(np.complex64))
         codewords: list[Codeword] = []
-        for index, alike in groupby(users.mcs_indices(pusch)):
+        # of neighbours of equal MCS whose RNTIs count up
+        each = [
+            (index, rnti - user) for user, (index, rnti) in enumerate(zip(users.mcs_indices(pusch), rntis, strict=True))
+        ]
+        for (index, _), alike in groupby(each):
             first, count = sum(codeword.num_users for codeword in codewords), len(list(alike))
-            codewords.append(_codeword(carrier, pusch, index, first, count, data_mask))
+            codewords.append(_codeword(carrier, pusch, index, rntis[first], count, data_mask))
         return cls(
             carrier=carrier,
             pusch=pusch,
@@ -91,7 +99,9 @@ class PuschGrid(SharedGrid):
 
     @property
     def codeword(self) -> Codeword:
-        """The one codeword of all users; `InputError` where their MCS differ."""
+        """The one codeword of all users; `InputError` where their MCS differ, or RNTIs do not count up."""
+        if len(self.codewords) > 1 and len(set(self.block_sizes)) == 1:
+            raise InputError(f"users.n_rnti: got {len(self.codewords)} codewords; allowed: RNTIs that count up")
         if len(self.codewords) > 1:
             sizes = ", ".join(map(str, self.block_sizes))
             raise InputError(f"users.mcs_index: got transport blocks of {sizes} bits; allowed: one MCS for all users")
@@ -195,9 +205,9 @@ class PuschGrid(SharedGrid):
 
 
 def _codeword(
-    carrier: Carrier, pusch: Pusch, mcs_index: int, first_user: int, num_users: int, data_mask: np.ndarray
+    carrier: Carrier, pusch: Pusch, mcs_index: int, n_rnti: int, num_users: int, data_mask: np.ndarray
 ) -> Codeword:
-    """The codeword of neighbouring users of equal MCS."""
+    """The codeword of neighbouring users of equal MCS. n_rnti: of the first, the others count up."""
     entry = mcs(pusch.mcs_table, mcs_index, pusch.transform_precoding, pusch.pi2_bpsk)
     uci_places = None
     if pusch.uci is not None:
@@ -212,7 +222,7 @@ def _codeword(
         )
     return Codeword.build(
         carrier,
-        pusch.model_copy(update={"n_rnti": pusch.n_rnti + first_user}),
+        pusch.model_copy(update={"n_rnti": n_rnti}),
         entry,
         num_layers=pusch.num_layers,
         num_data_re=int(data_mask.sum()),
@@ -243,11 +253,6 @@ def _check_users(carrier: Carrier, pusch: Pusch, users: Users) -> None:
         raise InputError(
             f"users.num_users: got {users.num_users} with pusch.ptrs; allowed: 1, since a user's PT-RS lie in the data "
             "of the others (TS 38.211 §6.3.1.6)"
-        )
-    last = pusch.n_rnti + users.num_users - 1
-    if last > 65535:
-        raise InputError(
-            f"pusch.n_rnti: got {pusch.n_rnti} for {users.num_users} users; allowed: the last at most 65535"
         )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
 
-from ran.phy.allocation import Placement
+from ran.phy.allocation import Part, Placement
 from ran.phy.codeword import Codeword, Values
 from ran.phy.config import Carrier, Precision, SharedChannel
 from ran.phy.harq import SoftBuffer
@@ -20,7 +20,8 @@ class SharedGrid(ABC):
 
     Codewords may differ in size and modulation. Arrays over all of them are as large as the largest needs, and zero
     beyond what a codeword fills: transport blocks [batch, num_blocks, largest size], bits and LLRs [batch, num_layers,
-    num_data_re, most bits per symbol]. Blocks and layers of the first codeword come first.
+    num_data_re, most bits per symbol]. Blocks and layers of the first codeword come first. num_data_re is the most of a
+    codeword, too.
 
     codewords: one per run of users alike, or up to two of one user.
     data_mask [num_symbols, num_subcarriers] bool; pilots [num_layers, num_symbols, num_subcarriers] complex64: on the
@@ -38,6 +39,11 @@ class SharedGrid(ABC):
     @abstractmethod
     def channel(self) -> SharedChannel:
         """The allocation."""
+
+    @property
+    def channels(self) -> tuple[SharedChannel, ...]:
+        """The allocations where users have their own."""
+        return (self.channel,)
 
     @property
     @abstractmethod
@@ -72,6 +78,21 @@ class SharedGrid(ABC):
         return None
 
     @property
+    def parts(self) -> Sequence[Part]:
+        """Rectangles without gaps that cover the grid."""
+        return self.placement.parts
+
+    @property
+    def is_contiguous(self) -> bool:
+        """Whether the whole grid is one such rectangle, in order, and has all layers everywhere."""
+        return self.placement.is_contiguous
+
+    @property
+    def groups(self) -> tuple[tuple[tuple[int, ...], SharedGrid], ...]:
+        """Users that share resource blocks with one another, by their numbers from 0, and the grid of them alone."""
+        return ((tuple(range(self.num_users)), self),)
+
+    @property
     def num_layers(self) -> int:
         """Layers of all users together."""
         return self.pilots.shape[0]
@@ -85,6 +106,11 @@ class SharedGrid(ABC):
     def num_prb(self) -> int:
         """Allocated PRBs."""
         return self.num_subcarriers // 12
+
+    @property
+    def num_prb_of_users(self) -> tuple[int, ...]:
+        """PRBs of each user."""
+        return (self.num_prb,) * self.num_users
 
     @property
     def num_data_re(self) -> int:
@@ -113,7 +139,7 @@ class SharedGrid(ABC):
 
     @property
     def has_unlike_users(self) -> bool:
-        """Whether users differ in MCS."""
+        """Whether users differ in MCS, resource blocks, or RNTIs that do not count up: they are counted one by one."""
         return self.num_users > 1 and len(self.codewords) > 1
 
     @property
@@ -142,29 +168,33 @@ class SharedGrid(ABC):
         return _slices([c.num_users for c in self.codewords])
 
     def split_layers(self, values: Values) -> list[Values]:
-        """Bits or LLRs of all layers as those of each codeword [batch, its layers, num_data_re, its bits]."""
+        """Bits or LLRs of all layers as those of each codeword [batch, its layers, its data REs, its bits]."""
         if len(self.codewords) == 1:
             return [values]
         pairs = zip(self.layers_of_codewords, self.codewords, strict=True)
-        return [values[:, layers, :, : c.bits_per_symbol] for layers, c in pairs]
+        return [values[:, layers, : c.num_data_re, : c.bits_per_symbol] for layers, c in pairs]
 
     def split_blocks(self, blocks: np.ndarray) -> list[np.ndarray]:
         """Transport blocks [batch, num_blocks, largest size] as those of each codeword."""
         pairs = zip(self.blocks_of_codewords, self.codewords, strict=True)
         return [blocks[:, part, : c.transport_block.tb_size] for part, c in pairs]
 
-    def code(self, transport_blocks: np.ndarray) -> np.ndarray:
+    def code(self, transport_blocks: np.ndarray, uci_bits: Mapping[str, np.ndarray] | None = None) -> np.ndarray:
         """Encode and scramble uint8 [batch, num_blocks, largest size].
 
+        uci_bits: payloads of UCI of all users by kind, uint8 [batch, num_users, bits].
         Returns uint8 [batch, num_layers, num_data_re, most bits per symbol].
         """
-        parts = zip(self.codewords, self.split_blocks(transport_blocks), strict=True)
-        coded = [codeword.encode(blocks) for codeword, blocks in parts]
+        coded = []
+        parts = zip(self.codewords, self.split_blocks(transport_blocks), self.blocks_of_codewords, strict=True)
+        for codeword, blocks, users in parts:
+            uci = {kind: np.ascontiguousarray(bits[:, users]) for kind, bits in (uci_bits or {}).items()}
+            coded.append(codeword.encode(blocks, uci))
         if len(coded) == 1:
             return coded[0]
         out = np.zeros((len(coded[0]), self.num_layers, self.num_data_re, self.bits_per_symbol), np.uint8)
         for bits, layers in zip(coded, self.layers_of_codewords, strict=True):
-            out[:, layers, :, : bits.shape[-1]] = bits
+            out[:, layers, : bits.shape[2], : bits.shape[-1]] = bits
         return out
 
     def decode_blocks(

@@ -35,10 +35,13 @@ def pusch_configs(carrier: Carrier, pusch: Pusch, users: Users | None = None) ->
 
     `InputError` for what Sionna's configuration does not have: a link of Sionna would send another signal.
     """
+    users = users or Users()
+    users.check_one_allocation("in Sionna's configuration")
+    pusch, users = users.with_common_allocation(pusch)
     _check(carrier, pusch)
     from sionna.phy.nr import CarrierConfig, PUSCHConfig
 
-    configs, users = [], users or Users()
+    configs, rntis = [], users.rntis(pusch)
     for user, (ports, mcs_index) in enumerate(zip(assign_ports(pusch, users), users.mcs_indices(pusch), strict=True)):
         of_carrier = CarrierConfig(
             n_cell_id=carrier.n_cell_id,
@@ -54,7 +57,7 @@ def pusch_configs(carrier: Carrier, pusch: Pusch, users: Users | None = None) ->
         config.tpmi = pusch.tpmi
         config.mapping_type = pusch.mapping_type
         config.symbol_allocation = [pusch.start_symbol, pusch.num_symbols]
-        config.n_rnti = pusch.n_rnti + user
+        config.n_rnti = rntis[user]
         config.tb.n_id = pusch.n_id
         config.tb.mcs_table = pusch.mcs_table
         config.tb.mcs_index = mcs_index

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ran.errors import InputError
-from ran.link.parts import cut, receive_in_parts
+from ran.link.parts import cut, receive_in_parts, takes_decoder
 from ran.link.transmitter import pilot_layout
 from ran.link.turbo import TurboDecoder
 from ran.phy.codeword import Codeword
@@ -27,8 +27,24 @@ from ran.recordings.slot import RecordedSlot, Recording
 from ran.recordings.slot_result import BlockResult, Decoded, KeptSlot, SlotResult, UciResult
 from ran.recordings.symbols import interpolator, quality
 from ran.recordings.uci import has_ulsch, uci_results
-from ran.recordings.user_report import user_reports
+from ran.recordings.user_report import UserReport, user_reports
 from receivers import Receiver, SlotObservation
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Users of a slot that are received together, by their numbers among all, and their grid."""
+
+    slot: RecordedSlot
+    grid: SharedGrid
+    options: SlotOptions | None
+    users: tuple[int, ...]
+
+    @property
+    def blocks(self) -> Sequence[int]:
+        """Numbers of the transport blocks: those of the users, or of the codewords of one."""
+        count = len(self.grid.block_sizes)
+        return self.users if len(self.users) == count else range(count)
 
 
 class Decoding:
@@ -52,18 +68,26 @@ class Decoding:
         results: list[SlotResult] = []
         problems: list[str] = []
         self._kept = []
-        skipped = 0
+        skipped = num_slots = 0
         for index, slot in enumerate(recording.slots):
             options = self._options(index, slot)
             if (options is None and self.config.only_listed_slots) or (options is not None and options.skip):
                 skipped += 1
                 continue
             try:
-                with torch.inference_mode():
-                    results.append(self._decode(slot, options))
+                groups = self._groups(slot, options)
             except (InputError, ValueError) as error:
-                problems.append(f"{slot.name}: {' '.join(str(error).split())}")
-        return Decoded(results, problems, skipped, self._kept)
+                problems.append(_problem(slot, error))
+                continue
+            before = len(results)
+            for group in groups:
+                try:
+                    with torch.inference_mode():
+                        results.append(self._decode(group))
+                except (InputError, ValueError) as error:
+                    problems.append(_problem(group.slot, error))
+            num_slots += len(results) > before
+        return Decoded(results, problems, skipped, self._kept, num_slots)
 
     def _options(self, index: int, slot: RecordedSlot) -> SlotOptions | None:
         for options in self.config.slots:
@@ -71,12 +95,29 @@ class Decoding:
                 return options
         return None
 
-    def _decode(self, slot: RecordedSlot, options: SlotOptions | None) -> SlotResult:
+    def _groups(self, slot: RecordedSlot, options: SlotOptions | None) -> list[_Group]:
+        """Users that share resource blocks with one another are received together, and others by themselves: each with
+        its own timing, frequency offset and noise."""
         grid = grid_of(self.config, slot.slot_number, options, slot.channel, slot.carrier)
-        grid = self._with_stated_size(grid, slot)
+        groups = grid.groups
+        if len(groups) == 1:
+            return [_Group(slot, self._with_stated_size(grid, slot), options, groups[0][0])]
+        found = []
+        for users, own in groups:
+            name = f"{slot.name} user{'s' if len(users) > 1 else ''} {', '.join(map(str, users))}"
+            # what is stated of a slot is stated of its first user; several users have no HARQ process in common
+            stated = options if 0 in users or options is None else options.model_copy(update={"payload": None})
+            of_group = replace(slot, name=name, process=None)
+            if 0 not in users:
+                of_group = replace(of_group, tb_size=None, payload=None)
+            found.append(_Group(of_group, own, stated, users))
+        return found
+
+    def _decode(self, group: _Group) -> SlotResult:
+        slot, grid, options = group.slot, group.grid, group.options
         y = self._received(grid, slot)
         observation = self._observation(grid, y, 1.0)
-        parts = [cut(observation, part) for part in grid.placement.parts]
+        parts = [cut(observation, part) for part in grid.parts]
         parts = [part for part in parts if part.layout.symbols]
         if not parts:
             raise InputError("dmrs: got a slot without DM-RS; allowed: one with")
@@ -86,20 +127,22 @@ class Decoding:
         delay_s, cfo_hz = self._offsets(parts, found)
         y = self._aligned(grid, y, delay_s, cfo_hz)
         observation, gains = at_equal_noise(self._observation(grid, y, 1.0), found, self.config.noise_var)
-        users = user_reports(grid, observation, gains, delay_s, cfo_hz) if found.has_signal else ()
+        users: tuple[UserReport, ...] = ()
+        if found.has_signal:
+            users = user_reports(grid, observation, gains, delay_s, cfo_hz, group.users)
         stated = self._stated_payload(grid, slot, options)
         blocks: list[BlockResult] = []
         uci: list[UciResult] = []
         sent: Tensor | None = None
         for label, receiver in self.receivers.items():
             llr = self._llr(label, receiver, grid, observation)
-            of_receiver = uci_results(label, grid.codewords[0], llr, found.has_signal)
+            of_receiver = uci_results(label, grid, llr, found.has_signal, group.users)
             uci += of_receiver
-            found_blocks, coded = self._blocks(label, llr, grid, slot, found.has_signal, stated, of_receiver)
+            found_blocks, coded = self._blocks(label, llr, group, found.has_signal, stated, of_receiver)
             blocks += found_blocks
             sent = coded if sent is None else sent
         symbols, evm, sinr = quality(grid, observation, sent, self._interpolate)
-        channel = self._interpolate(cut(observation, grid.placement.parts[0]))[0]
+        channel = self._interpolate(cut(observation, grid.parts[0]))[0]
         row = parts[0].layout.symbols[0]
         power = (np.abs(slot.grid.astype(complex)) ** 2).mean(0)
         # twelve decades below the strongest is nothing at all
@@ -249,10 +292,10 @@ class Decoding:
     ) -> NDArray[np.float32]:
         """LLRs of a receiver; `InputError` where it cannot take the slot."""
         self._check(label, receiver, grid, observation)
-        if grid.placement.is_contiguous:
+        if grid.is_contiguous:
             llr = receiver(observation, None)
         else:
-            llr = receive_in_parts(receiver, observation, None, grid.placement.parts)
+            llr = receive_in_parts(receiver, observation, None, grid)
         values = llr.numpy()
         if not np.isfinite(values).all():
             raise InputError(f"{label}: got LLRs that are not finite; allowed: finite ones")
@@ -262,16 +305,16 @@ class Decoding:
         self,
         label: str,
         values: NDArray[np.float32],
-        grid: SharedGrid,
-        slot: RecordedSlot,
+        group: _Group,
         has_signal: bool,
         stated: NDArray[np.uint8] | None,
         uci: list[UciResult],
     ) -> tuple[list[BlockResult], Tensor | None]:
         """Results of a receiver, and the coded bits of all blocks and UCI where it decoded all of them."""
+        grid, blocks = group.grid, group.blocks
         if not has_ulsch(grid):
             return [], None
-        buffers, combined = self._soft_buffers(label, grid, slot)
+        buffers, combined = self._soft_buffers(label, grid, group.slot)
         how = self.config.decoder
         decisions = grid.decode_blocks(values, how.num_iterations, how.precision, buffers)
         found: list[BlockResult] = []
@@ -284,17 +327,22 @@ class Decoding:
                 received = bool(ok) and has_signal and bool(bits.any())
                 found.append(
                     BlockResult(
-                        label, number, received, bool(ok), float(iterations.mean()), bits.copy(), matches, combined
+                        label,
+                        blocks[number],
+                        received,
+                        bool(ok),
+                        float(iterations.mean()),
+                        bits.copy(),
+                        matches,
+                        combined,
                     )
                 )
                 number += 1
         if not all(block.received for block in found) or not all(part.ok for part in uci):
             return found, None
-        if grid.codewords[0].uci is None:
-            return found, torch.from_numpy(grid.code(payloads))
         kinds = dict.fromkeys(part.kind for part in uci)
         bits = {kind: np.stack([part.bits for part in uci if part.kind == kind])[None] for kind in kinds}
-        return found, torch.from_numpy(grid.codewords[0].encode(payloads, bits))
+        return found, torch.from_numpy(grid.code(payloads, bits))
 
     def _soft_buffers(self, label: str, grid: SharedGrid, slot: RecordedSlot) -> tuple[list[SoftBuffer] | None, int]:
         """Soft buffer of the slot's HARQ process, a new one for a new block; and the transmissions in it with this."""
@@ -312,17 +360,19 @@ class Decoding:
     def _check(self, label: str, receiver: Receiver, grid: SharedGrid, observation: SlotObservation) -> None:
         if receiver.needs_truth:
             raise InputError(f"{label}: got a genie, which needs the channel; allowed: receivers without the truth")
-        if receiver.uses_decoder and not grid.placement.is_contiguous:
-            raise InputError(f"{label}: got an allocation with gaps or hops; allowed: contiguous ones")
+        if receiver.uses_decoder and not takes_decoder(grid):
+            raise InputError(
+                f"{label}: got an allocation with gaps or hops, or users that overlap in part; allowed: contiguous ones"
+            )
         if receiver.uses_decoder and grid.codewords[0].uci is not None:
             raise InputError(f"{label}: got UCI, which its decoder does not know; allowed: another receiver")
-        parts = grid.placement.parts
-        for own in [observation] if grid.placement.is_contiguous else [cut(observation, part) for part in parts]:
+        for own in [observation] if grid.is_contiguous else [cut(observation, part) for part in grid.parts]:
             receiver.check_on(own)
 
     def _remember(self, result: SlotResult, slot: RecordedSlot) -> None:
         """A block that arrives labels the earlier attempts of its process."""
-        received = next((block.payload for block in result.blocks if block.received and block.block == 0), None)
+        first = result.blocks[0].block if result.blocks else 0
+        received = next((block.payload for block in result.blocks if block.received and block.block == first), None)
         result.label = received
         self._transmissions += 1
         result.transmission = self._transmissions
@@ -338,6 +388,10 @@ class Decoding:
             for attempt in attempts:
                 if attempt.tb_sizes == result.tb_sizes and attempt.label is None:
                     attempt.label = received
+
+
+def _problem(slot: RecordedSlot, error: Exception) -> str:
+    return f"{slot.name}: {' '.join(str(error).split())}"
 
 
 def _modulation(bits_per_symbol: int) -> str:

@@ -8,8 +8,8 @@ from typing import Any
 from ran.config.validation import validate
 from ran.phy.config import Carrier, Pdsch, Pusch, Users
 from ran.phy.pdsch import PdschGrid
-from ran.phy.pusch import PuschGrid
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import uplink_grid
 from ran.recordings.config import DecodeConfig, SlotOptions
 
 
@@ -36,7 +36,7 @@ def grid_of(
     merged = _merged(_merged(base, of_file), given)
     if is_downlink:
         return PdschGrid.build(own, validate(Pdsch, merged, "pdsch"))
-    return PuschGrid.build(own, validate(Pusch, merged, "pusch"), validate(Users, users, "users"))
+    return uplink_grid(own, validate(Pusch, merged, "pusch"), validate(Users, users, "users"))
 
 
 def _merged(base: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import permutations
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,25 @@ from ran.errors import InputError, bad_value, unknown_name
 from ran.recordings.config import DecodeConfig
 from ran.recordings.slot import RecordedSlot, Recording
 
+#: What .npy files begin with.
+_NUMPY = b"\x93NUMPY"
 #: Endings of such files.
 SUFFIXES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 
 
 def read_grids(path: Path, config: DecodeConfig) -> Recording:
-    """Slots of an array of grids; further arrays of the file are passed over."""
-    arrays = _arrays(path)
+    """Slots of an array of grids, of a truncated .npy file the whole ones. Further arrays are passed over."""
+    cut = _whole_rows(path) if path.suffix == ".npy" else None
+    arrays = _arrays(path) if cut is None else {path.stem: cut[0]}
     name, array = _chosen(path, arrays, config)
-    axes = _axes(f"{path}: {name}", array, config)
+    whole = array if cut is None else np.broadcast_to(np.zeros((), array.dtype), (cut[1], *array.shape[1:]))
+    axes = _axes(f"{path}: {name}", whole, config)
+    problems = []
+    if cut is not None:
+        what = f"truncated, holds {len(array)} of {cut[1]} along its first axis"
+        if axes[0] != "slot":
+            raise InputError(f"{path}: cannot be read: {what}; allowed: whole files, or slots along the first axis")
+        problems.append(f"{path.name}: {what}")
     array = array.astype(np.complex128 if np.iscomplexobj(array) else np.float64)
     if "iq" in axes:
         array = np.moveaxis(array, axes.index("iq"), -1)
@@ -36,7 +47,7 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
             array, axes = array[None], [axis, *axes]
     array = array.transpose([axes.index(axis) for axis in wanted])
     carrier = config.carrier
-    slots, problems = [], []
+    slots = []
     for index, stored in enumerate(array):
         with np.errstate(over="ignore"):  # numbers beyond float32 are infinite from here on
             grid = np.ascontiguousarray(stored, np.complex64)
@@ -48,11 +59,33 @@ def read_grids(path: Path, config: DecodeConfig) -> Recording:
     return Recording("grid", slots, problems, [f"array {name!r} with the axes {' '.join(wanted)}"])
 
 
+def _whole_rows(path: Path) -> tuple[NDArray[Any], int] | None:
+    """What a .npy file that is cut off holds along its first axis, and how much that should be; None where all is
+    there, or where no such file begins."""
+    check_regular(path, MOST_BYTES)
+    read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    try:
+        with path.open("rb") as file:
+            shape, is_fortran, dtype = read_header[np.lib.format.read_magic(file)](file)
+            if is_fortran or dtype.hasobject or len(shape) < 2 or not min(shape) or not dtype.itemsize:
+                return None
+            row = dtype.itemsize * math.prod(shape[1:])
+            there = (path.stat().st_size - file.tell()) // row
+            if not 0 < there < shape[0]:
+                return None
+            values = np.frombuffer(file.read(there * row), dtype).reshape(there, *shape[1:])
+    except (OSError, ValueError, KeyError):
+        return None  # reading it as a whole says why
+    return values, shape[0]
+
+
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays of a file by name."""
     check_regular(path, MOST_BYTES)
     try:
         if path.suffix == ".npy":
+            if _first_bytes(path, len(_NUMPY)) != _NUMPY:
+                raise ValueError("no NumPy file")
             # mapped first: a size that the file does not hold is refused before there is memory for it
             return {path.stem: np.array(np.load(path, mmap_mode="r", allow_pickle=False))}
         if path.suffix == ".npz":
@@ -63,6 +96,11 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
     except Exception as error:  # scipy and h5py tell damage by errors of every kind
         why = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"{path}: cannot be read: {why}; allowed: {', '.join(SUFFIXES)}") from None
+
+
+def _first_bytes(path: Path, count: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(count)
 
 
 def _matlab(path: Path) -> dict[str, NDArray[Any]]:

@@ -99,10 +99,12 @@ class KeptSlot:
 
 @dataclass
 class Decoded:
-    """All of a recording: results of slots, and a line for each that could not be decoded. kept: the slots themselves,
-    where they were asked for."""
+    """All of a recording: results of slots, and a line for each that could not be decoded. Users of a slot that share
+    no resource block have a result each. kept: the slots themselves, where they were asked for. num_slots: slots with a
+    result."""
 
     results: list[SlotResult]
     problems: list[str]
     skipped: int
     kept: list[KeptSlot] = field(default_factory=list)
+    num_slots: int = 0

@@ -10,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ran.link.parts import cut
+from ran.link.parts import cuts
 from ran.phy.modulation import constellation
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import UserGrids
 from receivers import SlotObservation
 from receivers.classical.equalizer import lmmse_equalize
 from receivers.classical.lmmse import WienerInterpolator
@@ -45,12 +46,7 @@ def _equalised(
 ) -> Iterator[tuple[NDArray[np.complex64], NDArray[np.complex64]]]:
     """Equalised symbols of each layer, and what was sent, or the nearest point where that is not known."""
     x_hat = torch.zeros((grid.num_layers, grid.num_data_re), dtype=torch.complex64)
-    mask = grid.data_mask
-    rank = (mask.flatten().cumsum(0) - 1).view(mask.shape)
-    for part in grid.placement.parts:
-        own = cut(observation, part)
-        if not own.data_mask.any():
-            continue
+    for _, own, layers, places in cuts(observation, grid):
         h, error = estimate(own)
         data = own.data_mask.flatten()
         y = own.y.flatten(2)[..., data]
@@ -59,15 +55,13 @@ def _equalised(
         found, variance = lmmse_equalize(y, at_data, noise)
         if grid.transform_precoding:
             found, _ = despread(found, variance, own.data_mask.shape[1])
-        places = rank[part.symbols][:, torch.from_numpy(part.columns)][own.data_mask]
-        x_hat[:, places] = found[0]
-    truth = None if sent is None else grid.to_grid(sent)[0][:, mask] / grid.layer_amplitude
-    if truth is not None and grid.transform_precoding:
-        truth = torch.fft.ifft(truth.unflatten(-1, (-1, grid.num_subcarriers)), norm="ortho").flatten(-2)
+        x_hat[layers, places] = found[0]
+    truth = None if sent is None else _sent_symbols(grid, sent)
+    sizes = [c.num_data_re for c in grid.codewords for _ in range(c.num_users * c.num_layers)]
     for layer, bits in enumerate(grid.bits_per_layer):
-        mine = x_hat[layer].numpy()
+        mine = x_hat[layer, : sizes[layer]].numpy()
         if truth is not None:
-            yield mine, truth[layer].numpy()
+            yield mine, truth[layer]
             continue
         points = constellation(bits) if grid.constellation is None else grid.constellation
         turned = mine.copy()
@@ -77,3 +71,14 @@ def _equalised(
         if bits == 1:
             nearest[1::2] *= 1j
         yield mine, nearest
+
+
+def _sent_symbols(grid: SharedGrid, sent: Tensor) -> list[NDArray[np.complex64]]:
+    """Data symbols of every layer from the coded bits of one slot, of unit mean power, before transform precoding."""
+    if isinstance(grid, UserGrids):
+        pairs = zip(grid.grids, grid.split_layers(sent), strict=True)
+        return [symbols for own, bits in pairs for symbols in _sent_symbols(own, bits)]
+    found = grid.to_grid(sent)[0][:, grid.data_mask] / grid.layer_amplitude
+    if grid.transform_precoding:
+        found = torch.fft.ifft(found.unflatten(-1, (-1, grid.num_subcarriers)), norm="ortho").flatten(-2)
+    return list(found.numpy())

@@ -120,7 +120,7 @@ def _labelled(kept: Sequence[KeptSlot]) -> tuple[list[_Labelled], list[str]]:
     unknown = gaps = 0
     for slot in kept:
         grid = slot.grid
-        if not grid.placement.is_contiguous:
+        if not grid.is_contiguous:
             gaps += 1
         elif (known := _bits(slot)) is None:
             unknown += 1
@@ -140,9 +140,10 @@ def _bits(slot: KeptSlot) -> tuple[NDArray[np.uint8], NDArray[np.uint8]] | None:
     sizes = grid.block_sizes
     blocks = np.zeros((len(sizes), max(sizes, default=0)), np.uint8)
     if slot.coded_bits is not None:
-        for number, size in enumerate(sizes):
-            payload = next(block.payload for block in result.blocks if block.block == number and block.received)
-            blocks[number, :size] = payload
+        names = sorted({block.block for block in result.blocks})
+        for place, (name, size) in enumerate(zip(names, sizes, strict=True)):
+            payload = next(block.payload for block in result.blocks if block.block == name and block.received)
+            blocks[place, :size] = payload
         return slot.coded_bits[0].numpy(), blocks
     if result.label is None or len(sizes) != 1 or grid.codewords[0].uci is not None:
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,18 +25,30 @@ def has_ulsch(grid: SharedGrid) -> bool:
     return uci is None or uci.uci.has_ulsch
 
 
-def uci_results(label: str, codeword: Codeword, llr: NDArray[np.float32], has_signal: bool) -> list[UciResult]:
-    """UCI of all users of one slot from LLRs [1, num_layers, num_data_re, bits_per_symbol]."""
+def uci_results(
+    label: str, grid: SharedGrid, llr: NDArray[np.float32], has_signal: bool, users: Sequence[int]
+) -> list[UciResult]:
+    """UCI of all users of one slot from LLRs [1, num_layers, num_data_re, bits_per_symbol]. users: their numbers."""
+    found: list[UciResult] = []
+    parts = zip(grid.codewords, grid.split_layers(llr), grid.blocks_of_codewords, strict=True)
+    for codeword, own, blocks in parts:
+        found += _of_codeword(label, codeword, own, has_signal, users[blocks])
+    return found
+
+
+def _of_codeword(
+    label: str, codeword: Codeword, llr: NDArray[np.float32], has_signal: bool, users: Sequence[int]
+) -> list[UciResult]:
     found = []
     for kind, decision in codeword.decode_uci(llr).items():
         code = codeword.uci.codes[kind] if codeword.uci is not None else None
-        for user in range(codeword.num_users):
+        for user, number in enumerate(users):
             ok, metric = bool(decision.ok[user]), float(decision.metric[user])
             if code is not None and code.num_bits <= 11:
                 # the best of 2^A sums of signs over E coded bits, each Gaussian of variance 1 / E in noise
                 words, used = 2**code.num_bits, max(code.num_coded_bits - _unused(code), 1)
                 ok = metric > float(norm.isf(_UCI_FALSE_ALARM / words)) / math.sqrt(used)
-            found.append(UciResult(label, user, kind, decision.bits[user], ok and has_signal, metric))
+            found.append(UciResult(label, number, kind, decision.bits[user], ok and has_signal, metric))
     return found
 
 

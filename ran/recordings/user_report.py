@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ran.link.parts import cut
 from ran.phy.shared_grid import SharedGrid
+from ran.phy.user_grids import UserPart
 from receivers import SlotObservation
 from receivers.classical.user_measurements import measure_users
 
@@ -36,28 +38,43 @@ class UserReport:
 
 
 def user_reports(
-    grid: SharedGrid, observation: SlotObservation, gains: NDArray[np.float32], delay_s: float, cfo_hz: float
+    grid: SharedGrid,
+    observation: SlotObservation,
+    gains: NDArray[np.float32],
+    delay_s: float,
+    cfo_hz: float,
+    numbers: Sequence[int],
 ) -> tuple[UserReport, ...]:
-    """Reports of the users of one slot, from the widest of its rectangles that has DM-RS.
+    """Reports of the users of one slot, each from the widest rectangle in which it has DM-RS.
 
     observation: batch 1, from which a delay and a CFO have been taken off, with antennas multiplied by `gains`.
+    numbers: of the users among all of the slot.
     """
-    parts = [cut(observation, part) for part in grid.placement.parts]
-    widest = max((part for part in parts if part.layout.symbols), key=lambda part: part.data_mask.shape[1])
-    found = measure_users(widest)
-    power = (found.rsrp[0] / gains.astype(float) ** 2).mean(1)
+    widest: dict[int, tuple[SlotObservation, int]] = {}
+    for part in grid.parts:
+        own = cut(observation, part)
+        layers = part.layers if isinstance(part, UserPart) else range(observation.num_layers)
+        users = sorted({observation.layer_to_user[layer] for layer in layers})
+        for place, user in enumerate(users if own.layout.symbols else ()):
+            if user not in widest or own.data_mask.shape[1] > widest[user][0].data_mask.shape[1]:
+                widest[user] = own, place
+    measured = {id(own): measure_users(own) for own, _ in widest.values()}
     step_s = 16 * 64 / 2**grid.carrier.numerology * _T_C
-    late = found.first_path_s[0] + delay_s
-    return tuple(
-        UserReport(
-            user=user,
-            sinr_db=float(found.sinr_db[0, user]),
-            rsrp_db=float(10 * np.log10(power[user])),
-            timing_advance_s=float(late[user]),
-            timing_advance_steps=round(float(late[user]) / step_s),
-            cfo_hz=float(found.cfo_hz[0, user] + cfo_hz),
-            delay_spread_s=float(found.delay_spread_s[0, user]),
-            doppler_spread_hz=float(found.doppler_spread_hz[0, user]),
+    reports = []
+    for user, (own, place) in sorted(widest.items()):
+        found = measured[id(own)]
+        power = (found.rsrp[0, place] / gains.astype(float) ** 2).mean()
+        late = float(found.first_path_s[0, place]) + delay_s
+        reports.append(
+            UserReport(
+                user=numbers[user],
+                sinr_db=float(found.sinr_db[0, place]),
+                rsrp_db=float(10 * np.log10(power)),
+                timing_advance_s=late,
+                timing_advance_steps=round(late / step_s),
+                cfo_hz=float(found.cfo_hz[0, place] + cfo_hz),
+                delay_spread_s=float(found.delay_spread_s[0, place]),
+                doppler_spread_hz=float(found.doppler_spread_hz[0, place]),
+            )
         )
-        for user in range(len(power))
-    )
+    return tuple(reports)

@@ -72,6 +72,7 @@ def link_facts(settings: dict[str, Any]) -> dict[str, str]:
         "Channel": ", ".join(dict.fromkeys(_channel(c) for c in channels)),
         "Link budget": _budget(settings.get("link_budget")),
         "Users": settings.get("users", {}).get("num_users"),
+        "Resource blocks": _resource_blocks(settings),
         "Receive antennas": settings.get("num_rx_ant"),
         "Seed": settings.get("seed"),
     }
@@ -95,6 +96,25 @@ def _mcs(channel: dict[str, Any], settings: dict[str, Any]) -> str:
         return ", ".join(map(str, of_users))
     second = channel.get("mcs_index_2")
     return f"{channel.get('mcs_index')}" if second is None else f"{channel.get('mcs_index')} and {second}"
+
+
+def _resource_blocks(settings: dict[str, Any]) -> str | None:
+    """PRBs of users that have their own."""
+    of_users = (settings.get("users") or {}).get("allocation")
+    return "; ".join(map(_prbs, of_users)) if of_users else None
+
+
+def _prbs(allocation: dict[str, Any]) -> str:
+    """An allocation in a few words."""
+    if allocation.get("rbg_bitmap"):
+        return f"RBGs {allocation['rbg_bitmap']}"
+    if allocation.get("prbs"):
+        return f"PRBs {', '.join(map(str, allocation['prbs']))}"
+    first, count = allocation["first_prb"], allocation["num_prb"]
+    text = f"PRBs from {first}" if count is None else f"PRBs {first} to {first + count - 1}"
+    text += f" of the part from PRB {allocation['bwp_start']}" if allocation["bwp_start"] else ""
+    hop = allocation["second_hop_prb"]
+    return text if hop is None else f"{text}, {allocation['hopping']} hop to {hop}"
 
 
 def _precoding(settings: dict[str, Any]) -> str | None:

@@ -151,7 +151,10 @@ def _of_channels(settings: Mapping[str, Any]) -> Iterator[str]:
 
 def _of_layers(settings: Mapping[str, Any]) -> Iterator[str]:
     shared = settings.get("pdsch") or settings.get("pusch") or {}
-    layers = int(shared.get("num_layers") or 1) * int((settings.get("users") or {}).get("num_users") or 1)
+    users = settings.get("users") or {}
+    # users with resource blocks of their own need not meet
+    meeting = 1 if users.get("allocation") else int(users.get("num_users") or 1)
+    layers = int(shared.get("num_layers") or 1) * meeting
     if layers > 1:
         yield f"{layers} layers on {settings.get('num_rx_ant')} receive antennas"
 

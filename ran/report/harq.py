@@ -75,7 +75,8 @@ def harq_plot(runs: Sequence[RunResults], form: Form = PAGE) -> Figure:
                     label=escape_math(f"{label}, after {count + 1}"),
                 )
         first = runs[0]
-        alike = first.experiment.users.mcs_index is None  # the bound is of one code rate
+        users = first.experiment.users
+        alike = users.mcs_index is None and not users.has_own_allocations  # the bound is of one code rate
         if alike and isinstance(first.experiment.channel, Block) and first.experiment.channel.name == "awgn":
             lowest, highest = first.points[0].esn0_db, first.points[-1].esn0_db
             grid = [lowest + (highest - lowest) * i / 400 for i in range(401)]

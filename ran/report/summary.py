@@ -85,16 +85,17 @@ def summary_table(
 
 def ebn0_offset_db(results: RunResults) -> float | None:
     """Es/N0 less Eb/N0 in dB, of an uplink; None of a downlink, whose power is counted at the base station,
-    with a link budget, whose points are transmit powers, and of users whose MCS differ."""
+    with a link budget, whose points are transmit powers, and of users whose MCS or resource blocks differ."""
     experiment = results.experiment
     if experiment.pusch is None or experiment.link_budget is not None:
         return None
     # torch takes a while to import, and only grids need it
     from ran.link.snr import ebn0_db
     from ran.phy.pusch import PuschGrid
+    from ran.phy.user_grids import uplink_grid
 
-    grid = PuschGrid.build(experiment.carrier, experiment.pusch, experiment.users)
-    return None if grid.has_unlike_users else -ebn0_db(0.0, grid)
+    grid = uplink_grid(experiment.carrier, experiment.pusch, experiment.users)
+    return -ebn0_db(0.0, grid) if isinstance(grid, PuschGrid) and not grid.has_unlike_users else None
 
 
 def has_crossings(rows: Sequence[SummaryRow]) -> bool:

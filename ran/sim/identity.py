@@ -10,6 +10,7 @@ from typing import Any
 
 from ran.errors import InputError
 from ran.link.catalogue import channel_fingerprint, impairment_fingerprint, with_defaults, without_defaults
+from ran.phy.config import Allocation
 from ran.sim.device import device_kind
 from ran.sim.experiment import Experiment, ReceiverBlock
 from ran.sim.loading import FILE_SUFFIXES
@@ -74,16 +75,24 @@ def physics(experiment: Experiment) -> dict[str, Any]:
         found["channel"] = named if len(blocks) > 1 else named[0]
         found["channel_data"] = contents
     found |= _of_users_impairments(resolved.get("waveform") or {})
-    return found | _of_equal_mcs(found)
+    return found | _of_users_alike(found)
 
 
-def _of_equal_mcs(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Users whose MCS index is written out for each but the same for all, as if it were that of the PUSCH."""
-    users = dict(found.get("users") or {})
-    given = users.pop("mcs_index", None)
-    if given is None or len(set(given)) > 1:
+def _of_users_alike(found: Mapping[str, Any]) -> dict[str, Any]:
+    """Users whose MCS index or resource blocks are written out for each but the same for all, or RNTIs that count up,
+    as if they were those of the PUSCH."""
+    users, pusch = dict(found.get("users") or {}), dict(found.get("pusch") or {})
+    alike = [name for name in ("mcs_index", "allocation") if len(set(map(repr, users.get(name) or ()))) == 1]
+    rntis = users.get("n_rnti")
+    if rntis and list(rntis) == list(range(rntis[0], rntis[0] + len(rntis))):
+        alike.append("n_rnti")
+    if not alike:
         return {}
-    return {"users": users, "pusch": {**found["pusch"], "mcs_index": given[0]}}
+    for name in alike:
+        pusch[name] = users.pop(name)[0]
+    if pusch.get("allocation") == Allocation().model_dump(mode="json"):
+        del pusch["allocation"]  # as where it is not written out
+    return {"users": users, "pusch": pusch}
 
 
 def _of_users_impairments(waveform: Mapping[str, Any]) -> dict[str, Any]:

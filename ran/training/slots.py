@@ -36,7 +36,8 @@ class SimulatedSlots:
         """This process's slots of a draw; they depend on the recipe and its number alone."""
         config, esn0_db = self.recipe.slot_config(draw)
         link = Link(config, device=str(self.device))
-        if not link.grid.placement.is_contiguous:
+        config.users.check_one_allocation("to train")
+        if not link.grid.is_contiguous:
             channel = link.grid.channel
             raise InputError(
                 f"{channel.name_of_channel}.allocation: got one with gaps or hops; allowed to train: PRBs in a row"

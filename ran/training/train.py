@@ -247,6 +247,7 @@ def _check_slots(recipe: Recipe, trained: Recipe) -> None:
     for step in range(32):
         with _of_slots():
             config, _ = recipe.slot_config(step)
+            config.users.check_one_allocation("to train")
             link = Link(config)
             _check_memory(link, recipe.schedule.batch_slots)
         if config.link_budget is not None:

@@ -64,7 +64,7 @@ def test_interleaved_pdsch_is_received_in_the_order_of_frequency():
     # the same received carrier gives the same LLRs, in the order of the virtual blocks
     batch = plain.batch(range(1), 10.0, 1, "x")
     observation = made._observation(made._slots[0], made.grid.placement.take(batch.observation.y), 0.1)
-    ours = receive_in_parts(receiver, observation, None, made.grid.placement.parts)[0, 0]
+    ours = receive_in_parts(receiver, observation, None, made.grid)[0, 0]
     theirs = receiver(plain._observation(plain._slots[0], batch.observation.y, 0.1))[0, 0]
     by_place = np.argsort(made.grid.placement.subcarriers[made.grid.data_mask.numpy()].reshape(12, -1), axis=1)
     ordered = torch.stack([rows[order] for rows, order in zip(ours.view(12, 288, -1), by_place, strict=True)])

@@ -6,7 +6,7 @@ import torch
 
 from ran.bench import sionna_peer
 from ran.errors import InputError
-from ran.phy.config import Carrier, Dmrs, Pusch, Uci, Users
+from ran.phy.config import Carrier, Dmrs, Pusch, Users
 from ran.phy.pusch import PuschGrid
 
 CARRIER = Carrier(num_prb=6, n_cell_id=17, slot_number=3)
@@ -79,7 +79,6 @@ def test_users_of_one_mcs_share_a_codeword():
 REFUSED = [
     (Pusch(mcs_index=3), (1, 2), r"pusch.mcs_index: got 3 with users.mcs_index \[1, 2\]; allowed: one of the two"),
     (Pusch(mcs_table=2), (1, 28), "users.mcs_index: got 28, which has no code rate in mcs_table 2; allowed: 0 to 27"),
-    (Pusch(uci=Uci(num_ack_bits=2)), (1, 2), "users.mcs_index: got .* with pusch.uci"),
 ]
 
 
@@ -98,3 +97,15 @@ def test_what_is_of_one_codeword_is_refused_for_several():
     grid = PuschGrid.build(CARRIER, Pusch(), Users(num_users=2, mcs_index=(4, 16)))
     with pytest.raises(InputError, match=r"users.mcs_index: got transport blocks of .* bits; allowed: one MCS"):
         _ = grid.transport_block
+
+
+def test_rntis_of_their_own():
+    grid = PuschGrid.build(CARRIER, Pusch(), Users(num_users=3, n_rnti=(9, 10, 4000)))
+    plain = [PuschGrid.build(CARRIER, Pusch(n_rnti=rnti), Users()) for rnti in (9, 10, 4000)]
+    assert [codeword.num_users for codeword in grid.codewords] == [2, 1]
+    scrambling = np.concatenate([codeword.scrambling for codeword in grid.codewords])
+    np.testing.assert_array_equal(scrambling, np.concatenate([own.scrambling for own in plain]))
+    with pytest.raises(InputError, match=r"users.n_rnti: got 2 codewords; allowed: RNTIs that count up"):
+        _ = grid.codeword
+    with pytest.raises(ValueError, match=r"n_rnti: got \[3, 3\]; allowed: each RNTI at most once"):
+        Users(num_users=2, n_rnti=(3, 3))

@@ -213,6 +213,30 @@ def test_arrays_of_other_programs(tmp_path, made):
     assert read(path, config(num_rx_ant=2)).problems == found.problems
 
 
+def test_truncated_arrays(tmp_path, made):
+    """Whole slots are decoded; where the first axis is no slot, nothing is guessed."""
+    path = tmp_path / "cut.npy"
+    write_grids(path, made.grids)
+    raw = path.read_bytes()
+    path.write_bytes(raw[:-1001])
+    found = read(path, config(num_rx_ant=2))
+    assert found.problems == ["cut.npy: truncated, holds 2 of 3 along its first axis"]
+    result = decoded(found, config())
+    assert [r.blocks[0].received for r in result.results] == [True, True]
+    path.write_bytes(raw[: len(raw) // 4])
+    with pytest.raises(InputError, match=r"cut.npy: cannot be read: .*; allowed: .npy"):
+        read(path, config(num_rx_ant=2))
+    path.write_bytes(np.random.default_rng(1).bytes(5000))
+    with pytest.raises(InputError, match=r"cut.npy: cannot be read: no NumPy file; allowed: .npy"):
+        read(path, config(num_rx_ant=2))
+    np.save(path, made.grids[0])
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(
+        InputError, match="cannot be read: truncated, holds 1 of 2 along its first axis; allowed: whole"
+    ):
+        read(path, config(num_rx_ant=2, grid={"axes": "antenna symbol subcarrier"}))
+
+
 def lake_rows(made: Made, options: DecodeConfig) -> list[dict]:
     rows = []
     for layout, payload in zip(made.layouts, made.payloads, strict=True):

@@ -26,8 +26,8 @@ from ran.stats import wilson
 CSV = "conformance-control.csv"
 #: Clauses whose rows these are.
 CLAUSES = ("8.3", "8.4")
-# of an interval that holds at every look at once
-_LEVEL = float(2 * ndtr(Z_ALL_LOOKS) - 1)
+#: Of an interval that holds at every look at once.
+LEVEL = float(2 * ndtr(Z_ALL_LOOKS) - 1)
 _DROPS_PER_BATCH = 64
 SEED = 1
 Verdict = Literal["pass", "fail", "undecided"]
@@ -82,7 +82,7 @@ class ControlOutcome:
 
     @property
     def interval(self) -> tuple[float, float]:
-        share = wilson(self.errors / self.trials, self.trials, level=_LEVEL)
+        share = wilson(self.errors / self.trials, self.trials, level=LEVEL)
         return share.low or 0.0, 1.0 if share.high is None else share.high
 
     @property

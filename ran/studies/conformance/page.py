@@ -6,7 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,15 @@ from ran.sim.files import write_text
 from ran.stats import MISSING, Estimate, Notation, percent
 from ran.studies.conformance.curve import curve_figure
 from ran.studies.conformance.outcome import RowOutcome, RowVerdict
-from ran.studies.conformance.picture import margins_figure
-from ran.studies.conformance.requirements import THRESHOLD, Variant
+from ran.studies.conformance.picture import margins_figure, shares_figure
+from ran.studies.conformance.requirements import THRESHOLD, Requirement, Variant
+from ran.studies.conformance.shares import ShareLine, Shares
 from ran.studies.conformance.side_by_side import by_row, common_margins
 
 CSV, PAGE = "conformance.csv", "conformance.html"
 _REQUIRED, _SNR, _MARGIN = Notation(1), Notation(2), Notation(2, signed=True)
 _FRACTION, _PERCENT = Notation(3), Notation(1, scale=100, suffix=" %")
+_SHARE, _ALLOWED = Notation(2, "significant", scale=100, suffix=" %"), Notation(2, "significant", scale=100)
 
 _WORDS: dict[RowVerdict, str] = {"fail": "fail", "undecided": "undecided", "refused": "refused by the receiver"}
 
@@ -46,10 +48,13 @@ _COLUMNS = (
 )
 
 
-def write_results(outcomes: Sequence[RowOutcome], out: Path) -> Path:
-    """Write conformance.csv and conformance.html into the folder; returns the path of the page."""
-    write_text(out / CSV, as_csv(outcomes))
-    write_text(out / PAGE, _as_page(outcomes))
+def write_results(outcomes: Sequence[RowOutcome], out: Path, shares: Shares | None = None) -> Path:
+    """Write conformance.csv, where there are such rows, and conformance.html into the folder; returns the path of the
+    page. shares: rows whose limit is a share of errors, which have tables of their own."""
+    found = shares or Shares()
+    if outcomes or not found.lines:
+        write_text(out / CSV, as_csv(outcomes))
+    write_text(out / PAGE, _as_page(outcomes, found))
     return out / PAGE
 
 
@@ -70,10 +75,9 @@ def as_csv(outcomes: Sequence[RowOutcome]) -> str:
     """A line per row and receiver."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    for number, outcome in enumerate(outcomes):
+    writer.writerow([*(field.name for field in fields(Requirement)), *_COLUMNS])
+    for outcome in outcomes:
         row = asdict(outcome.row)
-        if number == 0:
-            writer.writerow([*row, *_COLUMNS])
         fraction, point, found = outcome.fraction, outcome.required_point, outcome.crossing
         values = [
             outcome.receiver,
@@ -91,14 +95,25 @@ def as_csv(outcomes: Sequence[RowOutcome]) -> str:
     return text.getvalue()
 
 
-def _as_page(outcomes: Sequence[RowOutcome]) -> str:
+def _as_page(outcomes: Sequence[RowOutcome], shares: Shares) -> str:
     variant: Variant = outcomes[0].variant if outcomes else "38.104"
+    receivers = dict.fromkeys([*(outcome.receiver for outcome in outcomes), *shares.receivers])
+    kinds = dict.fromkeys([*(["PUSCH"] if outcomes or not shares.lines else []), *(line.kind for line in shares.lines)])
+    lines = [f"PUSCH, {line}" if shares.lines else line for line in (summaries(outcomes) if outcomes else [])]
     return page_template("ran.studies.conformance").render(
-        receiver=", ".join(dict.fromkeys(outcome.receiver for outcome in outcomes)) or "—",
+        subject=_and(list(kinds)),
+        receiver=", ".join(receivers) or ("" if shares.lines else "—"),
         variant=variant,
         threshold=percent(THRESHOLD),
-        conclusion=conclusion(outcomes),
-        summaries=summaries(outcomes),
+        conclusion=conclusion(outcomes, shares.lines),
+        summaries=[*lines, *(f"{kind}, {text}" for kind, text, *_ in shares.groups)],
+        shares=[
+            {"kind": kind, "summary": text, "file": file, "rows": [_share(line) for line in of_kind]}
+            for kind, text, file, of_kind in shares.groups
+        ],
+        shares_figure=Picture.of(shares_figure(shares.lines), "shares", "Shares of errors over what is allowed")
+        if len(shares.lines) > 1
+        else None,
         side_by_side=_side_by_side(outcomes),
         files=saved_tables(table(outcomes), as_csv(outcomes)),
         margins=Picture.of(margins_figure(outcomes), "margins", "Margin to the requirement per row"),
@@ -207,10 +222,35 @@ def summary(outcomes: Sequence[RowOutcome]) -> str:
     return f"{counted(len(outcomes), 'row')}: " + ", ".join(parts)
 
 
-def conclusion(outcomes: Sequence[RowOutcome]) -> str:
+def _and(names: Sequence[str]) -> str:
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _share(line: ShareLine) -> dict[str, Any]:
+    """What the page shows of a row whose limit is a share."""
+    return {
+        "receiver": line.receiver,
+        "table": line.table,
+        "name": line.name,
+        "signal": line.signal,
+        "num_rx": line.num_rx,
+        "channel": line.channel,
+        "metric": line.metric,
+        "snr": MISSING if line.snr_db is None else _REQUIRED.number(line.snr_db),
+        "limit": _ALLOWED.number(line.limit) + " %",
+        "share": _SHARE.value(line.share),
+        "interval": _SHARE.interval(line.share),
+        "trials": f"{line.errors} of {line.trials}",
+        "verdict": line.verdict,
+        "reason": line.reason,
+    }
+
+
+def conclusion(outcomes: Sequence[RowOutcome], shares: Sequence[ShareLine] = ()) -> str:
     """Whether the requirements are met, in one sentence."""
-    counts = Counter(outcome.verdict for outcome in outcomes)
-    if counts["pass"] == len(outcomes):
-        return f"Requirements met: {len(outcomes)} of {len(outcomes)} rows pass."
+    counts = Counter([outcome.verdict for outcome in outcomes] + [line.verdict for line in shares])
+    total = len(outcomes) + len(shares)
+    if counts["pass"] == total:
+        return f"Requirements met: {total} of {total} rows pass."
     others = ", ".join(f"{counts[v]} {_WORDS[v]}" for v in ("fail", "undecided", "refused") if counts[v])
-    return f"Requirements not met: {counts['pass']} of {len(outcomes)} rows pass, {others}. Only a pass is a pass."
+    return f"Requirements not met: {counts['pass']} of {total} rows pass, {others}. Only a pass is a pass."

@@ -1,4 +1,5 @@
-"""Margins to the requirements as a picture: a line per row of the standard, a point with its interval per receiver."""
+"""Margins to the requirements as a picture: a line per row of the standard, a point with its interval per receiver; and
+shares of errors over what is allowed."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ from ran.report.figures import PAGE, Form, add_legend, escape_math, new_figure, 
 from ran.report.palette import CARD, LEVEL, color_of
 from ran.studies.conformance.outcome import RowOutcome
 from ran.studies.conformance.requirements import Requirement
+from ran.studies.conformance.shares import ShareLine
 from ran.studies.conformance.side_by_side import by_row
 
 
@@ -48,6 +50,31 @@ def margins_figure(outcomes: Sequence[RowOutcome], form: Form = PAGE) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
         add_legend(figure, form)
+        return figure
+
+
+def shares_figure(lines: Sequence[ShareLine], form: Form = PAGE) -> Figure:
+    """Upper end of the interval of every row's share over what is allowed: a point per row, a line per table. A row
+    that did not pass has a hollow point; refused ones have none."""
+    tables = list(dict.fromkeys(line.table for line in lines))
+    with style(form):
+        figure = new_figure(*form.size(9.6, 0.9 + 0.27 * len(tables)))
+        axes = figure.add_subplot()
+        axes.axvline(1, color=LEVEL, linewidth=1)
+        for line in lines:
+            if line.share.high is not None:
+                hollow = CARD if line.verdict != "pass" else color_of(0)
+                ratio = line.share.high / line.limit
+                axes.plot(ratio, tables.index(line.table), "o", markersize=5, color=color_of(0), mfc=hollow)
+        kinds = {line.table: line.kind for line in lines}
+        names = [kinds[name] if name == "urllc" else f"{kinds[name]} {name}" for name in tables]
+        axes.set_yticks(range(len(tables)), [escape_math(name) for name in names])
+        axes.set(
+            ylim=(len(tables) - 0.4, -0.6), xscale="log", xlabel="Upper end of the interval over the share allowed"
+        )
+        axes.grid(True, axis="x")
+        axes.tick_params(axis="y", length=0)
+        axes.spines["left"].set_visible(False)
         return figure
 
 

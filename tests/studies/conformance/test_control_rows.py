@@ -109,7 +109,10 @@ def test_rows_at_other_snrs(tmp_path, monkeypatch, capsys):
     table = (tmp_path / CSV).read_bytes()
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / CSV).read_bytes() == table
-    assert not (tmp_path / "again" / "conformance.html").exists()  # there are no rows of throughput
+    page = (tmp_path / "again" / "conformance.html").read_text(encoding="utf-8")
+    assert "2 of 4 rows pass" in page
+    assert all(f'id="{row.name}"' in page for row in rows)
+    assert not (tmp_path / "again" / "conformance.csv").exists()  # there are no rows of throughput
     assert "PUCCH and PRACH: 2 of 4 rows pass" in capsys.readouterr().out
 
     # interrupted in a row: those before it are kept, and the same call goes on

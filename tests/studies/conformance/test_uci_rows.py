@@ -49,7 +49,9 @@ def test_a_row_at_other_snrs(tmp_path, monkeypatch, capsys):
     table = (tmp_path / "conformance-uci.csv").read_bytes()
     assert main(["report", str(tmp_path), "--out", str(tmp_path / "again")]) == 0
     assert (tmp_path / "again" / "conformance-uci.csv").read_bytes() == table
-    assert not (tmp_path / "again" / "conformance.html").exists()  # there are no rows of throughput
+    page = (tmp_path / "again" / "conformance.html").read_text(encoding="utf-8")
+    assert "UCI on PUSCH, 2 rows: 1 pass, 1 fail" in page
+    assert not (tmp_path / "again" / "conformance.csv").exists()  # there are no rows of throughput
     assert "UCI on PUSCH: 1 of 2 rows pass" in capsys.readouterr().out
     monkeypatch.setattr(uci_run, "run_row", None)
     assert run_uci_rows([easy, hard], [{"name": "lmmse"}], "38.104", 256, tmp_path) == found
