@@ -47,7 +47,9 @@ def inner_models(annotation: Any, *, with_blocks: bool = False) -> Iterator[type
 
 
 def _is_list(node: Mapping[str, Any]) -> bool:
-    return node.get("type") == "array"
+    """Whether a value is a list, where it is not null."""
+    forms = [form for form in node.get("anyOf", [node]) if form.get("type") != "null"]
+    return bool(forms) and all(form.get("type") == "array" for form in forms)
 
 
 def _variant(model: type[BaseModel]) -> str:
