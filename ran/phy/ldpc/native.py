@@ -30,7 +30,8 @@ _SOURCES = (
     "plan.py",
     "arithmetic.py",
     "native.py",
-    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode", "transmit")),
+    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode")),
+    *(f"kernel/{name}.py" for name in ("transmit", "matching")),
 )
 
 
