@@ -1,4 +1,7 @@
-"""Loops of levels and channel estimation on a CPU, compiled. Complex numbers are pairs of float32 along the last axis."""
+"""Loops of levels and channel estimation on a CPU, compiled.
+
+Complex numbers are pairs of float32 along the last axis.
+"""
 
 from __future__ import annotations
 

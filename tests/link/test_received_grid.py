@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from channels.interface import GridModes
 from ran.link.grid import received_grid
 from ran.link.memory import SlotMemory
 
@@ -18,6 +19,8 @@ def test_the_channel_is_kept_only_where_it_is_asked_for(with_channel: bool) -> N
     )  # fmt: skip
     x = torch.zeros(3, 1, 14, 12, dtype=torch.complex64, device="meta")
     h = torch.zeros(3, 2, 1, 14, 12, dtype=torch.complex64, device="meta")
-    y, kept = received_grid(x, lambda drops, subcarriers: h, np.zeros((3, 4), np.uint32), 1.0, memory, with_channel)
+    y, kept = received_grid(
+        x, lambda drops, subcarriers: [GridModes(h)], np.zeros((3, 4), np.uint32), 1.0, memory, with_channel
+    )
     assert y.shape == (3, 2, 14, 12)
     assert (kept is not None) == with_channel
