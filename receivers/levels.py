@@ -27,21 +27,15 @@ def level_exponent(observation: SlotObservation) -> Tensor:
         numbers = floats(y).reshape(len(y), -1)
         sums = np.empty(len(y), np.float32)
         square_sums(numbers, sums)
-        exponent = _half_log(torch.from_numpy(sums) / (numbers.shape[1] / 2))
+        with np.errstate(divide="ignore"):
+            exponents = np.log2(sums / np.float32(numbers.shape[1] / 2)) * np.float32(0.5)
+        exponents[~np.isfinite(exponents)] = 0
+        nearest = np.rint(exponents)
         # where the order of a sum could decide, the sum of torch does
-        unclear = (exponent.frac().abs() - 0.5).abs() < _UNCLEAR
-        if not bool(unclear.any()):
-            return _rounded(exponent)
+        if (np.abs(exponents - nearest) < 0.5 - _UNCLEAR).all():
+            return torch.from_numpy(nearest.astype(np.int32))
     power = (y.real**2 + y.imag**2).mean((1, 2, 3))
-    return _rounded(_half_log(power))
-
-
-def _half_log(power: Tensor) -> Tensor:
-    return torch.log2(power).mul(0.5)
-
-
-def _rounded(exponent: Tensor) -> Tensor:
-    exponent = exponent.round()
+    exponent = torch.log2(power).mul(0.5).round()
     return torch.where(torch.isfinite(exponent), exponent, 0.0).int()
 
 
