@@ -132,29 +132,28 @@ def decode(
     message_bytes = _MESSAGE_BYTES[precision]
     lanes = vector_bytes // message_bytes
     library = native.load_library(precision, vector_bytes)
+    arrays = (received, bits, parity_ok, iterations, scales, counts)
+    places = [(array.ctypes.data, array.strides[0]) for array in arrays]
 
     def decode_part(start: int, end: int) -> int:
         """Decode some of the blocks. Returns the first whose LLRs are not finite, or -1."""
         frames = frames_per_group(code, lanes, end - start, FRAME_COUNTS[precision])
         plan = make_plan(code, lanes, message_bytes, frames)
+        llr_at, bits_at, ok_at, iterations_at, scales_at, counts_at = (
+            address + start * stride for address, stride in places
+        )
         bad_frame = library.function(f"decode_{frames}", *_KERNEL_ARGUMENTS)(
-            received[start:].ctypes.data,
-            bits[start:].ctypes.data,
-            parity_ok[start:].ctypes.data,
-            iterations[start:].ctypes.data,
+            llr_at,
+            bits_at,
+            ok_at,
+            iterations_at,
             end - start,
             num_iterations,
             int(early_stop),
-            plan.header.ctypes.data,
-            plan.rows.ctypes.data,
-            plan.reads.ctypes.data,
-            plan.writes.ctypes.data,
-            plan.checks.ctypes.data,
-            plan.columns.ctypes.data,
-            plan.runs.ctypes.data,
+            *plan.addresses,
             _workspace(plan.workspace_bytes),
-            scales[start:].ctypes.data,
-            counts[start:].ctypes.data,
+            scales_at,
+            counts_at,
             posterior[start:].ctypes.data if posterior is not None else None,
             length + INPUT_LANES,
             None if crc_table is None else crc_table.ctypes.data,
