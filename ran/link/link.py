@@ -19,7 +19,6 @@ from ran.link.config import LinkConfig
 from ran.link.downlink import Downlink
 from ran.link.grid import received_grid, transmitted_grid
 from ran.link.harq import run_processes
-from ran.link.heap import keep_freed_memory
 from ran.link.link_budget import Received
 from ran.link.link_channels import LinkChannels
 from ran.link.memory import SlotMemory
@@ -307,7 +306,6 @@ class Link:
         drops: must start at a multiple of `batch_drops`. `NonFiniteError` when a NaN or an infinity appears.
         """
         self.check_memory(receivers)
-        keep_freed_memory()
         self.receiver_seconds = dict.fromkeys(receivers, 0.0)
         size = self.batch_drops
         if drops.step != 1 or drops.start % size:
