@@ -118,18 +118,15 @@ def modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
 
 
 def many_pairs_over_frequency(modes: Tensor, num_times: int, phases: Tensor) -> Tensor | None:
-    """`modes_over_frequency` for arrays, as `many_pairs_to_grid` does it."""
+    """`modes_over_frequency` for arrays, drop by drop."""
     batch, num_pairs, num_modes, num_taps = modes.shape
     num_subcarriers = phases.shape[-1]
     if _times_first(num_modes, num_taps, num_times):
         return None
     phases = phases.expand(batch, num_taps, num_subcarriers)
     out = torch.empty(batch, num_pairs, num_modes, num_subcarriers, dtype=torch.complex64)
-    step = max(1, _PAIR_STEP_BYTES // (8 * num_modes * num_subcarriers))
     for drop in range(batch):
-        for first in range(0, num_pairs, step):
-            part = modes[drop, first : first + step].flatten(0, 1)
-            torch.mm(part, phases[drop], out=out[drop, first : first + step].flatten(0, 1))
+        torch.mm(modes[drop].flatten(0, 1), phases[drop], out=out[drop].flatten(0, 1))
     return out
 
 
