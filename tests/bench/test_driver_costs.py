@@ -9,8 +9,8 @@ from ran.sim.schedule import target_s
 
 def test_every_drop_is_stored_once_by_few_chunks() -> None:
     cost = driver_cost(load("pusch-receivers", ["esn0_db=[0]", "receivers=[ls-linear]"]), 20, chunks_per_worker=2)
-    # two chunks a worker and one more each, of a single batch, before the speed is known
-    assert 40 <= cost.chunks <= 60
+    # two chunks a worker, and those of a single batch before the speed is known
+    assert 40 <= cost.chunks < 400
     assert cost.seconds > 0
     assert 0 < cost.message_bytes < 20_000
 

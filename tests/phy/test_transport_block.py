@@ -162,7 +162,8 @@ def test_silence_in_a_soft_buffer_is_not_received_and_a_transmission_after_it_is
 
 
 @pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
-def test_scrambling_on_the_way_is_that_before_and_after(bits_per_symbol):
+def test_scrambling_on_the_way_is_that_before_and_after(bits_per_symbol, monkeypatch):
+    monkeypatch.setattr("ran.phy.transport_block._STEP_BYTES", 2**18)
     # several code blocks, more transport blocks than are decoded at once, of two users
     block = TransportBlock(20496, 30024, 0.68, bits_per_symbol)
     rng = np.random.default_rng(1)
@@ -193,7 +194,8 @@ def test_scrambling_of_another_length_is_refused(shape):
         block.encode(np.zeros((1, 20496), np.uint8), scrambling=np.zeros(shape, np.uint8))
 
 
-def test_an_llr_that_is_not_finite_is_named_by_its_own_number():
+def test_an_llr_that_is_not_finite_is_named_by_its_own_number(monkeypatch):
+    monkeypatch.setattr("ran.phy.transport_block._STEP_BYTES", 2**18)
     block = TransportBlock(20496, 30000, 0.68, 6)
     llr = np.ones((12, 30000), np.float32)
     llr[9, 15000] = np.nan
