@@ -92,9 +92,8 @@ class Session:
         """
         # a chunk is translated once: there may be thousands, looked at for every chunk that is handed out
         before, self._translated = self._translated, {}
-        for chunk, tasks in in_flight:
-            known = before.get(id(chunk)) or (chunk, self._as_own(chunk, tasks))
-            self._translated[id(chunk)] = known
+        for each, tasks in in_flight:
+            self._translated[id(each)] = before.get(id(each)) or (each, self._as_own(each, tasks))
         flying = [own for _, own in self._translated.values()]
         needs = self._different(self.needs)
         together = [need for need in needs if need.receiver not in self._apart]
