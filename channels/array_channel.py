@@ -14,8 +14,8 @@ from torch import Tensor
 
 from channels.arrays import AntennaArray, antenna_array
 from channels.errors import bad_value, non_negative, unknown_name
-from channels.interface import Channel
-from channels.path_grid import delay_phases, many_pairs_to_grid, time_nodes
+from channels.interface import Channel, GridModes
+from channels.path_grid import delay_phases, many_pairs_over_frequency, many_pairs_to_grid, time_nodes
 from channels.paths import BUDGET_BYTES, GridPart, Paths, path_phases
 from channels.request import checked_axis
 from channels.waves import SPEED_OF_LIGHT_MPS
@@ -123,11 +123,7 @@ class ArrayChannel(Channel):
 
         def at(generators: Sequence[np.random.Generator], array_wavelength_m: float | None) -> Tensor:
             modes, drawn = self._modes(generators, num_rx_ant, num_tx_ant, nodes, device, array_wavelength_m)
-            delays = self._delays_s(drawn)
-            if self.shared_delays:
-                phases = delay_phases(delays.tobytes(), frequencies.tobytes(), str(device))
-            else:
-                phases = path_phases(torch.from_numpy(delays).to(device), torch.from_numpy(frequencies).to(device))
+            phases = self._phases(self._delays_s(drawn), frequencies, device)
             return many_pairs_to_grid(modes, _on(basis, device), phases)
 
         band = self._band(num_rx_ant, num_tx_ant, frequencies)
@@ -156,6 +152,43 @@ class ArrayChannel(Channel):
         """As in the base class: rays turn on by themselves, so other times need not be looked at."""
         times = checked_axis("symbol_times_s", process_times_s)[part]
         return self.response(generators, num_rx_ant, num_tx_ant, times, subcarrier_frequencies_hz, device)
+
+    def grid_modes(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        process_times_s: np.ndarray,
+        part: slice,
+        subcarrier_frequencies_hz: np.ndarray,
+    ) -> GridModes:
+        """As in the base class."""
+        times, frequencies = self._axes(process_times_s, subcarrier_frequencies_hz)
+        times = times[part]
+        nodes, basis = time_nodes(times, self.doppler_hz)
+        arguments = (generators, num_rx_ant, num_tx_ant)
+        over_time = _on(basis, "cpu")
+        wide = self._band(num_rx_ant, num_tx_ant, frequencies) is not None
+        if over_time is None or wide or not self._is_sum_of_paths:
+            return super().grid_modes(*arguments, process_times_s, part, subcarrier_frequencies_hz)
+        modes, drawn = self._modes(*arguments, nodes, "cpu")
+        phases = self._phases(self._delays_s(drawn), frequencies, "cpu")
+        on_grid = many_pairs_over_frequency(modes, times.size, phases)
+        if on_grid is None:
+            on_grid, over_time = many_pairs_to_grid(modes, over_time, phases), None
+        return GridModes(on_grid.unflatten(1, (num_rx_ant, num_tx_ant)), over_time)
+
+    @property
+    def _is_sum_of_paths(self) -> bool:
+        """Whether the response is that of this class and not one that a model makes otherwise."""
+        made = type(self)
+        return (made.response, made.response_within) == (ArrayChannel.response, ArrayChannel.response_within)
+
+    def _phases(self, delays_s: np.ndarray, frequencies_hz: np.ndarray, device: torch.device | str) -> Tensor:
+        """Of paths over frequency: kept where every draw has the same."""
+        if self.shared_delays:
+            return delay_phases(delays_s.tobytes(), frequencies_hz.tobytes(), str(device))
+        return path_phases(torch.from_numpy(delays_s).to(device), torch.from_numpy(frequencies_hz).to(device))
 
     def paths(
         self,

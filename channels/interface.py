@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -14,6 +15,18 @@ from channels.errors import bad_value
 from channels.link_state import PathGains
 from channels.paths import BUDGET_BYTES, GridPart, Paths
 from channels.request import checked_axis
+
+
+@dataclass(frozen=True)
+class GridModes:
+    """A response as few functions over frequency: h(t, k) = sum over modes m of over_time(t, m) modes(m, k).
+
+    modes [batch, num_rx_ant, num_tx_ant, num_modes, num_subcarriers] complex64.
+    over_time [num_times, num_modes] float32; None: the modes are the times themselves.
+    """
+
+    modes: Tensor
+    over_time: Tensor | None = None
 
 
 class Channel(ABC):
@@ -78,6 +91,23 @@ class Channel(ABC):
         """
         whole = self.response(generators, num_rx_ant, num_tx_ant, process_times_s, subcarrier_frequencies_hz, device)
         return whole[..., part, :].contiguous()
+
+    def grid_modes(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        process_times_s: np.ndarray,
+        part: slice,
+        subcarrier_frequencies_hz: np.ndarray,
+    ) -> GridModes:
+        """`response_within` on a CPU before its last product, the one over time, for those who look at one row of the
+        grid after the other and need not hold all of it.
+
+        The product is a sum of fused multiply-adds in the order of the modes, which is also how `response` takes it.
+        """
+        arguments = (generators, num_rx_ant, num_tx_ant, process_times_s, part, subcarrier_frequencies_hz)
+        return GridModes(self.response_within(*arguments))
 
     def paths(
         self,

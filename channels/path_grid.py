@@ -67,6 +67,26 @@ def _time_nodes(times: bytes, max_doppler_hz: float) -> tuple[np.ndarray, np.nda
     return nodes, at_times @ at_nodes.T / count
 
 
+def modes_over_frequency(modes: Tensor, num_times: int, phases: Tensor) -> Tensor | None:
+    """The first of the two products of `modes_to_grid`, complex64 [batch, num_pairs, num_modes, num_subcarriers];
+    None where the other order is cheaper. What is left is the product with `basis` over the modes."""
+    batch, num_pairs, num_modes, num_taps = modes.shape
+    num_subcarriers = phases.shape[1]
+    if _times_first(num_modes, num_taps, num_times):
+        return None
+    out = torch.empty(batch, num_pairs * num_modes, num_subcarriers, dtype=modes.dtype)
+    step = max(1, _STEP_BYTES // (8 * num_pairs * num_modes * num_subcarriers))
+    for first in range(0, batch, step):
+        drops = modes[first : first + step].reshape(-1, num_pairs * num_modes, num_taps)
+        torch.bmm(drops, phases.expand(len(drops), -1, -1), out=out[first : first + step])
+    return out.view(batch, num_pairs, num_modes, num_subcarriers)
+
+
+def _times_first(num_modes: int, num_taps: int, num_times: int) -> bool:
+    """Whether going over to all times before all subcarriers takes fewer operations."""
+    return num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps
+
+
 def modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
     """Sum over modes and taps, complex64 [batch, num_pairs, num_times, num_subcarriers].
 
@@ -80,7 +100,7 @@ def modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
     """
     batch, num_pairs, num_modes, num_taps = modes.shape
     num_times, num_subcarriers = basis.shape[0], phases.shape[1]
-    if num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps:
+    if _times_first(num_modes, num_taps, num_times):
         of_pair = modes.view(batch * num_pairs, num_modes, num_taps)
         taps = torch.bmm(basis.to(modes.dtype).expand(len(of_pair), -1, -1), of_pair)
         taps = taps.view(batch, num_pairs * num_times, num_taps)
@@ -97,6 +117,19 @@ def modes_to_grid(modes: Tensor, basis: Tensor, phases: Tensor) -> Tensor:
     return torch.view_as_complex(grid.view(batch, num_pairs, num_times, num_subcarriers, 2))
 
 
+def many_pairs_over_frequency(modes: Tensor, num_times: int, phases: Tensor) -> Tensor | None:
+    """`modes_over_frequency` for arrays, drop by drop."""
+    batch, num_pairs, num_modes, num_taps = modes.shape
+    num_subcarriers = phases.shape[-1]
+    if _times_first(num_modes, num_taps, num_times):
+        return None
+    phases = phases.expand(batch, num_taps, num_subcarriers)
+    out = torch.empty(batch, num_pairs, num_modes, num_subcarriers, dtype=torch.complex64)
+    for drop in range(batch):
+        torch.mm(modes[drop].flatten(0, 1), phases[drop], out=out[drop].flatten(0, 1))
+    return out
+
+
 def many_pairs_to_grid(modes: Tensor, basis: Tensor | None, phases: Tensor) -> Tensor:
     """`modes_to_grid` for arrays: antenna pairs are taken in steps as well, so that little is held beside the grid.
 
@@ -106,7 +139,7 @@ def many_pairs_to_grid(modes: Tensor, basis: Tensor | None, phases: Tensor) -> T
     batch, num_pairs, num_modes, num_taps = modes.shape
     num_times = num_modes if basis is None else len(basis)
     num_subcarriers = phases.shape[-1]
-    if basis is not None and num_modes * (2 * num_taps + num_times) >= 2 * num_times * num_taps:
+    if basis is not None and _times_first(num_modes, num_taps, num_times):
         modes, basis = basis.to(modes.dtype) @ modes, None
         num_modes = num_times
     phases = phases.expand(batch, num_taps, num_subcarriers)

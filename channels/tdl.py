@@ -12,8 +12,8 @@ from torch import Tensor
 
 from channels.errors import bad_value, non_negative, unknown_name
 from channels.fading import fading_basis
-from channels.interface import Channel
-from channels.path_grid import delay_phases, modes_to_grid
+from channels.interface import Channel, GridModes
+from channels.path_grid import delay_phases, modes_over_frequency, modes_to_grid
 from channels.paths import Paths
 from channels.profiles import is_scalable, power_delay_profile
 from channels.request import checked_axis, normals
@@ -117,6 +117,30 @@ class Tdl(Channel):
         modes = torch.from_numpy(self._modes(generators, num_rx_ant, num_tx_ant, basis.shape[1])).to(device)
         grid = modes_to_grid(modes, torch.from_numpy(basis).to(device), phases)
         return grid.view(len(generators), num_rx_ant, num_tx_ant, len(basis), frequencies.size)
+
+    def grid_modes(
+        self,
+        generators: Sequence[np.random.Generator],
+        num_rx_ant: int,
+        num_tx_ant: int,
+        process_times_s: np.ndarray,
+        part: slice,
+        subcarrier_frequencies_hz: np.ndarray,
+    ) -> GridModes:
+        """As in the base class."""
+        arguments = (generators, num_rx_ant, num_tx_ant, process_times_s, part, subcarrier_frequencies_hz)
+        if (type(self).response, type(self).response_within) != (Tdl.response, Tdl.response_within):
+            return super().grid_modes(*arguments)  # a model that makes something else of the taps
+        self.check(num_rx_ant, num_tx_ant)
+        frequencies = checked_axis("subcarrier_frequencies_hz", subcarrier_frequencies_hz)
+        basis = self._time_basis(checked_axis("symbol_times_s", process_times_s))[part]
+        phases = delay_phases(self.power_delay_profile.delays_s.tobytes(), frequencies.tobytes(), "cpu")
+        modes = torch.from_numpy(self._modes(generators, num_rx_ant, num_tx_ant, basis.shape[1]))
+        on_grid = modes_over_frequency(modes, len(basis), phases)
+        over_time: Tensor | None = torch.from_numpy(basis)
+        if on_grid is None:
+            on_grid, over_time = modes_to_grid(modes, torch.from_numpy(basis), phases), None
+        return GridModes(on_grid.unflatten(1, (num_rx_ant, num_tx_ant)), over_time)
 
     def paths(
         self,

@@ -215,6 +215,12 @@ class ScenarioChannel(ArrayChannel):
         else:
             yield from super().grid_parts(*arguments)
 
+    @property
+    def _is_sum_of_paths(self) -> bool:
+        made = type(self)
+        own = (made.response, made.response_within) == (ScenarioChannel.response, ArrayChannel.response_within)
+        return own and (not self.mobility or self.speed_mps == 0)
+
     def _snapshots(
         self,
         generators: Sequence[np.random.Generator],

@@ -47,6 +47,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     ),
     "channel": (
         "ran.link.link_channels:LinkChannels.response",
+        "ran.link.link_channels:LinkChannels.grid_modes",
         "ran.link.link_channels:LinkChannels.received",
         "ran.link.uplink:Uplink.layer_channel",
         "ran.link.downlink:Downlink.layer_channel",
@@ -75,6 +76,7 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "rate recovery": (
         "ran.phy.codeword:Codeword.decode",
         "ran.phy.transport_block:TransportBlock._combine",
+        "ran.phy.transport_block:TransportBlock._recover",
         "ran.phy.transport_block:TransportBlock._combine_into",
     ),
     "decode": ("ran.phy.transport_block:TransportBlock.decode", "ran.link.turbo:TurboDecoder.__call__"),

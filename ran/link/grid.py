@@ -9,14 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from channels.interface import GridModes
 from ran.link.memory import SlotMemory
 from ran.link.noise import complex_normals
 from ran.phy.modulation import constellation
 from ran.phy.shared_grid import SharedGrid
 from ran.phy.user_grids import UserGrids
 
-#: Channel response of the drops and the subcarriers given: [drops, num_rx_ant, num_layers, 14, subcarriers] complex64.
-Response = Callable[[slice, slice], Tensor]
+#: Channel responses of the drops and the subcarriers given, each of some of the layers, one after the other.
+Response = Callable[[slice, slice], list[GridModes]]
+
+_NOTHING, _NO_TIMES = np.empty((0, 0, 0, 0, 0), np.float32), np.empty((0, 0), np.float32)
 
 
 def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
@@ -28,17 +31,18 @@ def transmitted_grid(grid: SharedGrid, coded_bits: Tensor) -> Tensor:
         return grid.to_grid(coded_bits)
     from ran.link.kernels import map_to_grid  # numba takes a while to import
 
-    data = np.flatnonzero(grid.data_mask.numpy())
+    mask = grid.data_mask.numpy()
     parts, first = [], 0
     for codeword, bits in zip(grid.codewords, grid.split_layers(coded_bits), strict=True):
         batch, num_layers = bits.shape[:2]
         own = grid.constellation if grid.constellation is not None else constellation(codeword.bits_per_symbol)
         points = (grid.layer_amplitude * own).astype(np.complex64)
         part = torch.empty(batch, num_layers, *grid.data_mask.shape, dtype=torch.complex64)
-        pilots = _floats(grid.pilots[first : first + num_layers]).reshape(num_layers, -1)
-        points_as_pairs = points.view(np.float32).reshape(-1, 2)
-        out = _floats(part).reshape(batch, num_layers, -1)
-        map_to_grid(bits.contiguous().numpy(), points_as_pairs, data, pilots, out)
+        pilots = grid.pilots[first : first + num_layers].contiguous().numpy().view(np.uint64)
+        of_re = bits.contiguous().numpy()
+        if of_re.shape[3] in (2, 4, 6, 8):
+            of_re = of_re.view(np.uint16)
+        map_to_grid(of_re, points.view(np.uint64), mask, pilots, part.numpy().view(np.uint64))
         parts.append(part)
         first += num_layers
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=1)
@@ -56,12 +60,15 @@ def received_grid(
 
     x [batch, num_layers, 14, num_subcarriers] complex64; noise_keys uint32 [batch, 4]; noise_var linear per RE.
     Returns y [batch, num_rx_ant, 14, num_subcarriers] complex64 and, where asked for, the channel h [batch, num_rx_ant,
-    num_layers, 14, num_subcarriers]: without it no more than a few drops' channel is ever stored, or a part of one's.
+    num_layers, 14, num_subcarriers]: without it no more than a few drops' channel is ever stored, or a part of one's,
+    and where it comes as modes over time, not even that.
     """
     batch, num_layers, num_symbols, num_subcarriers = x.shape
     amplitude = noise_var**0.5
     if x.device.type != "cpu":
-        h = response(slice(0, batch), slice(0, num_subcarriers))
+        # a GPU has no use for rows: the channel is whole there
+        (whole,) = response(slice(0, batch), slice(0, num_subcarriers))
+        h = whole.modes
         noise = complex_normals(noise_keys, memory.num_rx_ant * num_symbols * num_subcarriers, x.device)
         y = (h * x[:, None]).sum(2)
         return y + amplitude * noise.view(y.shape), h if with_channel else None
@@ -75,10 +82,21 @@ def received_grid(
         drops = slice(first_drop, min(first_drop + memory.step_drops, batch))
         for first in range(0, num_subcarriers, memory.step_subcarriers):
             subcarriers = slice(first, min(first + memory.step_subcarriers, num_subcarriers))
-            h = response(drops, subcarriers)
-            if h_whole is not None:
-                h_whole[drops, ..., subcarriers] = h
-            receive(_floats(h), _floats(x[drops]), noise_keys[drops], first, np.float32(amplitude), _floats(y[drops]))
+            kept = _NOTHING if h_whole is None else _floats(h_whole[drops])
+            first_layer = 0
+            for part in response(drops, subcarriers):
+                receive(
+                    _floats(part.modes),
+                    _NO_TIMES if part.over_time is None else part.over_time.contiguous().numpy(),
+                    _floats(x[drops]),
+                    first_layer,
+                    noise_keys[drops],
+                    first,
+                    np.float32(amplitude),
+                    _floats(y[drops]),
+                    kept,
+                )
+                first_layer += part.modes.shape[2]
     return y, h_whole
 
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from channels import Channel
+from channels.interface import GridModes
 from channels.paths import Paths
 from ran.errors import InputError
 from ran.link.acceptance import check_receiver
@@ -195,8 +196,15 @@ class Link:
             frequencies = self._frequencies[subcarriers]
             return self._channels.response(streams("channel"), frequencies, slot.csi, amplitudes)[..., 0, :]
 
-        def response(of: slice, subcarriers: slice) -> Tensor:
+        # nothing has to be done to the channel as a whole: then it is never written out
+        as_modes = self.device.type == "cpu" and amplitudes is None and len(slot.frequencies_hz) == 1
+        as_modes = as_modes and sender.layers_are_antennas
+
+        def response(of: slice, subcarriers: slice) -> list[GridModes]:
             # drawn from the start for every part of the band: a draw does not depend on where it is looked at
+            if as_modes:
+                drawn = streams("channel", of)
+                return self._channels.grid_modes(drawn, slot.frequencies_hz[0][subcarriers], slot.part_of_drop)
             scale = None if amplitudes is None else amplitudes[of]
             parts = [
                 self._channels.response(streams("channel", of), frequencies[subcarriers], slot.part_of_drop, scale)
@@ -206,7 +214,8 @@ class Link:
             if len(parts) == 2:
                 second = grid.placement.first_symbol_of_second
                 h = torch.cat([h[..., :second, :], parts[1][..., second:, :]], dim=-2)
-            return sender.layer_channel(h, None if precoder is None else precoder[of], subcarriers.start)
+            h = sender.layer_channel(h, None if precoder is None else precoder[of], subcarriers.start)
+            return [GridModes(h)]
 
         def paths(of: slice, times_s: np.ndarray) -> list[Paths]:
             return self._channels.paths(streams("channel", of), times_s)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from channels import Awgn, Channel
+from channels.interface import GridModes
 from channels.paths import Paths
 from ran.errors import InputError
 from ran.link.catalogue import build_channel
@@ -89,6 +90,15 @@ class LinkChannels:
         if amplitudes is not None:
             parts = [h * amplitudes[:, i].view(-1, 1, 1, 1, 1) for i, h in enumerate(parts)]
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
+
+    def grid_modes(
+        self, generators: list[np.random.Generator], frequencies_hz: np.ndarray, part: slice
+    ) -> list[GridModes]:
+        """What `response` without amplitudes is made of on a CPU, channel by channel."""
+        return [
+            channel.grid_modes(generators, *self._antennas, self.times_s, part, frequencies_hz)
+            for channel in self.channels
+        ]
 
     def paths(self, generators: list[np.random.Generator], times_s: np.ndarray) -> list[Paths]:
         """Paths of every channel at some times of the drop."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -92,8 +93,15 @@ class SlotMemory:
         soft = 2 * 4 * self.num_soft_bits * num_receivers
         return drops * (grids + coded + modes + soft) + on_grid + known + 2 * step + channel
 
+    @cached_property
+    def _fits(self) -> set[tuple[bool, int]]:
+        """What has been found to fit: the same is asked with every batch."""
+        return set()
+
     def check(self, with_channel: bool, num_receivers: int = 1) -> None:
         """`InputError` when a batch does not fit into the budget; says what to change."""
+        if (with_channel, num_receivers) in self._fits:
+            return
         needed = self.peak_bytes(with_channel, num_receivers)
         if needed > BUDGET_BYTES:
             why = ", whole channel included," if with_channel else ""
@@ -104,3 +112,4 @@ class SlotMemory:
                 + (", or leave out receivers that are told the channel" if with_channel else "")
                 + (", or simulate the receivers apart" if self.num_soft_bits and num_receivers > 1 else "")
             )
+        self._fits.add((with_channel, num_receivers))

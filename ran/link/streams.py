@@ -12,11 +12,13 @@ from numpy.typing import DTypeLike, NDArray
 class _Key(ISeedSequence):
     """Seeds a bit generator with a given key; numpy's own seeding asks the system for entropy first, which is slow."""
 
+    __slots__ = ("_key",)
+
     def __init__(self, key: bytes) -> None:
         self._key = key
 
     def generate_state(self, n_words: int, dtype: DTypeLike = np.uint32) -> NDArray:
-        return np.frombuffer(self._key, dtype)[:n_words]
+        return np.frombuffer(self._key, dtype, n_words)
 
 
 def stream_digest(seed: int, scenario_id: str, drop_index: int, purpose: str) -> bytes:

@@ -84,6 +84,11 @@ class Transmitter(ABC):
         precoder: of `precoder` for the same drops. Returns [batch, num_rx_ant, num_layers, 14, n].
         """
 
+    @property
+    def layers_are_antennas(self) -> bool:
+        """Whether `layer_channel` returns the channel as it is: every layer is sent from an antenna of its own."""
+        return False
+
     @abstractmethod
     def antenna_grid(self, x: Tensor, precoder: Tensor | None) -> Tensor:
         """Layers to antennas: x [batch, num_layers, 14, num_subcarriers] -> [batch, num_tx_ant, ...] complex64."""

@@ -35,5 +35,9 @@ class Uplink(Transmitter):
     def layer_channel(self, h: Tensor, precoder: Tensor | None, first_subcarrier: int = 0) -> Tensor:
         return self.grid.layer_channel(h)
 
+    @property
+    def layers_are_antennas(self) -> bool:
+        return self.grid.precoder is None
+
     def antenna_grid(self, x: Tensor, precoder: Tensor | None) -> Tensor:
         return self.grid.precode(x)

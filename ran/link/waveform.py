@@ -294,13 +294,12 @@ class TimeDomain:
         amplitude = noise_var**0.5
         if like.device.type != "cpu":
             return amplitude * complex_normals(keys, like[0].numel(), like.device).view(like.shape)
-        from ran.link.kernels import receive  # numba takes a while to import
+        from ran.link.kernels import white_noise  # numba takes a while to import
 
         batch, num_rx_ant, num_samples = like.shape
-        noise = np.empty((batch, num_rx_ant, 1, 2 * num_samples), np.float32)
-        nothing = np.empty((batch, num_rx_ant, 0, 1, 2 * num_samples), np.float32)
-        receive(nothing, nothing[:, 0], keys, 0, np.float32(amplitude), noise)
-        return torch.from_numpy(noise.view(np.complex64)[:, :, 0])
+        noise = np.empty((batch, num_rx_ant, 2 * num_samples), np.float32)
+        white_noise(keys, np.float32(amplitude), noise)
+        return torch.from_numpy(noise.view(np.complex64))
 
     def _response(self, users: list[Paths], cfo_hz: NDArray[np.float64], slot: _Slot) -> Tensor:
         """What a genie sees, complex64 [batch, num_rx_ant, antennas of all users, 14, num_subcarriers]."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -154,8 +154,9 @@ class Codeword:
         if transport_blocks is None:
             raise InputError("transport_blocks: got none without UCI; allowed: [batch, num_users, tb_size]")
         batch = transport_blocks.shape[0]
-        coded = self.transport_block.encode(transport_blocks.reshape(batch * users, transport_blocks.shape[-1]))
-        return self.to_layers(coded.reshape(batch, users, coded.shape[-1]) ^ self.scrambling)
+        flat = transport_blocks.reshape(batch * users, transport_blocks.shape[-1])
+        coded = self.transport_block.encode(flat, scrambling=self.scrambling)
+        return self.to_layers(coded.reshape(batch, users, coded.shape[-1]))
 
     def _encode_with_uci(self, transport_blocks: np.ndarray | None, uci_bits: Mapping[str, np.ndarray]) -> np.ndarray:
         uci, users = self.uci, self.num_users
@@ -218,9 +219,15 @@ class Codeword:
                 self.uci.ulsch_llr(descrambled), num_iterations, precision=precision, soft_buffer=soft_buffer
             )
         if isinstance(llr, np.ndarray):
-            codeword: Any = self.from_layers(llr) * self.signs
-        else:
-            codeword = self.from_layers(llr) * torch.from_numpy(self.signs).to(llr.device)
+            received = self.from_layers(llr).astype(np.float32, copy=False)
+            return self.transport_block.decode(
+                received.reshape(-1, received.shape[-1]),
+                num_iterations,
+                precision=precision,
+                soft_buffer=soft_buffer,
+                scrambling=self.scrambling,
+            )
+        codeword = self.from_layers(llr) * torch.from_numpy(self.signs).to(llr.device)
         return self.transport_block.decode(
             codeword.reshape(-1, codeword.shape[-1]), num_iterations, precision=precision, soft_buffer=soft_buffer
         )

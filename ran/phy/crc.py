@@ -1,7 +1,7 @@
 """Cyclic redundancy checks of TS 38.212 §5.1, Rel-18, for whole batches at once.
 
-A CRC with zero start value is linear over GF(2): every byte of the message adds its own remainder, whatever the other
-bytes are. So the remainders of eight bytes are looked up at once and XORed.
+A CRC with zero start value is linear over GF(2): every eight bits of the message add their own remainder, whatever the
+others are. So the remainders of eight times eight bits are looked up at once and XORed.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ _GENERATORS: dict[str, tuple[int, int]] = {
 _OCTETS_AT_ONCE = 8
 _KERNEL_ARGUMENTS = (
     ctypes.c_void_p,
+    ctypes.c_int64,
     ctypes.c_int64,
     ctypes.c_int64,
     ctypes.c_void_p,
@@ -76,20 +77,24 @@ def _generator(polynomial: str) -> tuple[int, int]:
 
 
 def _remainder(message: npt.NDArray[np.uint8], polynomial: Polynomial) -> npt.NDArray[np.uint32]:
-    """message(x) x^L mod g(x) as integers [batch]. Zeros in front of a message change nothing: so we pad there."""
+    """message(x) x^L mod g(x) as integers [batch]."""
     batch, num_bits = message.shape
-    pad_bits = -num_bits % 8
-    if pad_bits:
-        message = np.concatenate([np.zeros((batch, pad_bits), np.uint8), message], axis=1)
     # The compiled kernels belong to the LDPC package, whose decoder in turn can stop by a CRC.
     from ran.phy.ldpc.native import transmit_function
 
-    # the kernel reads rows one after the other, whatever the order of the message's axes in memory was
-    octets = np.ascontiguousarray(np.packbits(message, axis=1))
+    # the kernel reads the bits of a message one after the other, whatever the order of its axes in memory was
+    if message.strides[1] != 1 and message.size:
+        message = np.ascontiguousarray(message)
     table = octet_table(polynomial)
     remainders = np.empty(batch, np.uint32)
     transmit_function("crc", *_KERNEL_ARGUMENTS)(
-        octets.ctypes.data, batch, octets.shape[1], table.ctypes.data, crc_length(polynomial), remainders.ctypes.data
+        message.ctypes.data,
+        batch,
+        num_bits,
+        message.strides[0],
+        table.ctypes.data,
+        crc_length(polynomial),
+        remainders.ctypes.data,
     )
     return remainders
 

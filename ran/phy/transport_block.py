@@ -26,6 +26,8 @@ from ran.phy.ldpc import (
 )
 from ran.phy.ldpc.base_graph import BaseGraph
 
+# LLRs after rate recovery that are held at once; more would be no faster.
+_STEP_BYTES = 2**22
 # TS 38.212 §5.2.2: largest code block of each base graph.
 _MAX_BLOCK_BITS: dict[int, int] = {1: 8448, 2: 3840}
 
@@ -163,13 +165,22 @@ class TransportBlock:
         llr = np.zeros((batch, self.num_code_blocks, mother.num_mother_bits), np.float32)
         return SoftBuffer(self.tb_size, mother, llr)
 
-    def encode(self, bits: npt.ArrayLike, *, rv: RedundancyVersion | None = None) -> npt.NDArray[np.uint8]:
-        """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8, not scrambled.
+    def encode(
+        self,
+        bits: npt.ArrayLike,
+        *,
+        rv: RedundancyVersion | None = None,
+        scrambling: npt.NDArray[np.uint8] | None = None,
+    ) -> npt.NDArray[np.uint8]:
+        """Transport blocks [batch, tb_size] of 0 and 1 -> coded bits [batch, num_coded_bits] uint8.
 
         rv: redundancy version in place of the block's own.
+        scrambling [num_users, num_coded_bits] uint8 of 0 and 1: added to the coded bits, to those of transport block i
+            that of user i % num_users; by default none.
         """
         if rv is not None and rv != self.rv:
-            return self.with_rv(rv).encode(bits)
+            return self.with_rv(rv).encode(bits, scrambling=scrambling)
+        self._check_scrambling(scrambling)
         payload = np.asarray(bits, dtype=np.uint8)
         if payload.ndim != 2 or payload.shape[1] != self.tb_size:
             raise bad_value("shape of bits", payload.shape, f"[batch, {self.tb_size}]")
@@ -179,7 +190,7 @@ class TransportBlock:
         if c > 1:
             blocks = np.concatenate([blocks, crc_module.crc(blocks, "24B")], axis=1)
         coded = encode(blocks, self.code)
-        return self._select(coded.reshape(batch, c, coded.shape[1]))
+        return self._select(coded.reshape(batch, c, coded.shape[1]), scrambling)
 
     def decode(
         self,
@@ -193,8 +204,9 @@ class TransportBlock:
         stop_crc: bool = False,
         soft_buffer: SoftBuffer | None = None,
         rv: RedundancyVersion | None = None,
+        scrambling: npt.NDArray[np.uint8] | None = None,
     ) -> TransportBlockDecision:
-        """LLRs [batch, num_coded_bits] float32, descrambled, positive for bit 0 -> decision.
+        """LLRs [batch, num_coded_bits] float32, positive for bit 0 -> decision.
 
         A torch tensor on a CUDA device is combined and decoded there; the decision lies on the host.
         num_iterations: at most this many per code block. early_stop: stop a code block when its parity checks hold.
@@ -204,6 +216,8 @@ class TransportBlock:
             decoded. A retransmission may have another allocation, modulation, number of layers and redundancy version:
             a TransportBlock of the same tb_size and target_rate. Another tb_size is refused.
         rv: redundancy version of this transmission in place of the block's own.
+        scrambling [num_users, num_coded_bits] uint8 of 0 and 1: of the LLRs that come in, as in `encode`; on the host
+            alone. Soft output is not scrambled.
         """
         if rv is not None and rv != self.rv:
             return self.with_rv(rv).decode(
@@ -215,29 +229,52 @@ class TransportBlock:
                 num_threads=num_threads,
                 stop_crc=stop_crc,
                 soft_buffer=soft_buffer,
+                scrambling=scrambling,
             )
+        self._check_scrambling(scrambling)
         on_device = getattr(llr, "is_cuda", False)
         received: Any = cast(Any, llr).float() if on_device else np.asarray(llr, dtype=np.float32)
         if on_device and soft_buffer is not None:
             raise bad_value("llr with a soft buffer", "a tensor on a GPU", "arrays on the host")
+        if on_device and scrambling is not None:
+            raise bad_value("llr with scrambling", "a tensor on a GPU", "arrays on the host")
         if received.ndim != 2 or received.shape[1] != self.num_coded_bits:
             raise bad_value("shape of llr", tuple(received.shape), f"[batch, {self.num_coded_bits}]")
-        c, batch = self.num_code_blocks, received.shape[0]
-        if soft_buffer is None:
-            code, combined = self.code, self._combine(received)
-        else:
-            code, combined = self._combine_into(soft_buffer, received)
-        decision = decode(
-            combined.reshape(batch * c, combined.shape[-1]),
-            code,
-            num_iterations,
-            early_stop=early_stop,
-            precision=precision,
-            soft=soft,
-            num_threads=num_threads,
-            stop_crc=("24B" if c > 1 else self.crc_polynomial) if stop_crc else None,
-        )
-        if on_device:
+        how: dict[str, Any] = {
+            "num_iterations": num_iterations,
+            "early_stop": early_stop,
+            "precision": precision,
+            "soft": soft,
+            "num_threads": num_threads,
+            "stop_crc": ("24B" if self.num_code_blocks > 1 else self.crc_polynomial) if stop_crc else None,
+        }
+        if soft_buffer is not None:
+            code, combined = self._combine_into(soft_buffer, received, scrambling)
+            return self._decided(combined, code, 0, how)
+        step = len(received) if on_device or soft or num_threads > 1 else self._step(scrambling)
+        if step >= len(received):
+            return self._decided(self._combine(received, scrambling), self.code, 0, how)
+        combined = np.empty((step, self.num_code_blocks, self.code.num_coded_bits), np.float32)
+        parts = []
+        for first in range(0, len(received), step):
+            part = received[first : first + step]
+            self._recover(part, combined, scrambling, fresh=True)
+            parts.append(self._decided(combined[: len(part)], self.code, first, how))
+        return _joined(parts)
+
+    def _step(self, scrambling: npt.NDArray[np.uint8] | None) -> int:
+        """Transport blocks that are decoded together so that their LLRs stay in the caches, all users of a slot each
+        time."""
+        users = 1 if scrambling is None else len(scrambling)
+        num_bytes = 4 * self.num_code_blocks * self.code.num_coded_bits * users
+        return users * max(1, _STEP_BYTES // num_bytes)
+
+    def _decided(self, combined: Any, code: LdpcCode, first: int, how: dict[str, Any]) -> TransportBlockDecision:
+        """Decode LLRs [batch, C, coded bits] of transport blocks from number `first` on."""
+        batch, c = combined.shape[:2]
+        llr = combined.reshape(batch * c, combined.shape[-1])
+        decision = decode(llr, code, **how, first_block=first * c)
+        if getattr(llr, "is_cuda", False):
             decision = _on_host(decision)
         blocks, block_ok = decision.bits, decision.parity_ok
         if c > 1:
@@ -255,18 +292,35 @@ class TransportBlock:
             coded_llr=None if after is None else self._select(after.reshape(batch, c, after.shape[-1])),
         )
 
-    def _select(self, coded: npt.NDArray[Any]) -> npt.NDArray[Any]:
-        """[batch, C, coded bits] -> [batch, num_coded_bits]: rate matching and concatenation."""
+    def _check_scrambling(self, scrambling: npt.NDArray[np.uint8] | None) -> None:
+        if scrambling is None:
+            return
+        fits = scrambling.ndim == 2 and len(scrambling) and scrambling.shape[1] == self.num_coded_bits
+        if not fits or scrambling.dtype != np.uint8 or not scrambling.flags.c_contiguous:
+            given = f"{scrambling.dtype} {scrambling.shape}"
+            raise bad_value("scrambling", given, f"uint8 [num_users, {self.num_coded_bits}], contiguous")
+
+    def _select(self, coded: npt.NDArray[Any], scrambling: npt.NDArray[np.uint8] | None = None) -> npt.NDArray[Any]:
+        """[batch, C, coded bits] -> [batch, num_coded_bits]: rate matching, concatenation and scrambling of bits."""
         batch = coded.shape[0]
         out = np.empty((batch, self.num_coded_bits), coded.dtype)
         for matching, first, count, start in self._groups():
             wanted = coded[:, first : first + count, : matching.code.num_coded_bits]
+            if coded.dtype == np.uint8:
+                end = start + count * matching.num_output_bits
+                own = None if scrambling is None else scrambling[:, start:end]
+                matching.select_blocks(wanted, out[:, start:end], own)
+                continue
             part = matching.select(wanted).reshape(batch, count * matching.num_output_bits)
             out[:, start : start + part.shape[1]] = part
         return out
 
-    def _combine(self, received: Any) -> Any:
-        """Inverse of `_select` for LLRs, an array or a tensor."""
+    def _combine(self, received: Any, scrambling: npt.NDArray[np.uint8] | None = None) -> Any:
+        """Inverse of `_select` for LLRs, an array or a tensor (which is not scrambled)."""
+        if isinstance(received, np.ndarray):
+            out = np.empty((len(received), self.num_code_blocks, self.code.num_coded_bits), np.float32)
+            self._recover(received, out, scrambling, fresh=True)
+            return out
         parts: list[Any] = []
         for matching, _, count, start in self._groups():
             size = matching.num_output_bits
@@ -274,14 +328,31 @@ class TransportBlock:
             parts.append(matching.combine(part))
         if len(parts) == 1:
             return parts[0]
-        if isinstance(received, np.ndarray):
-            return np.concatenate(parts, axis=1)
         import torch
 
         return torch.cat(parts, dim=1)
 
+    def _recover(
+        self,
+        received: npt.NDArray[np.float32],
+        out: npt.NDArray[np.float32],
+        scrambling: npt.NDArray[np.uint8] | None,
+        *,
+        fresh: bool,
+    ) -> None:
+        """LLRs [batch, num_coded_bits] descrambled into `out` [batch, C, coded bits], or added to what it holds."""
+        received = np.ascontiguousarray(received)
+        for matching, first, count, start in self._groups():
+            end = start + count * matching.num_output_bits
+            own = None if scrambling is None else scrambling[:, start:end]
+            place = out[: len(received), first : first + count, : matching.code.num_coded_bits]
+            matching.recover_blocks(received[:, start:end], place, own, fresh=fresh)
+
     def _combine_into(
-        self, soft_buffer: SoftBuffer, received: npt.NDArray[np.float32]
+        self,
+        soft_buffer: SoftBuffer,
+        received: npt.NDArray[np.float32],
+        scrambling: npt.NDArray[np.uint8] | None = None,
     ) -> tuple[LdpcCode, npt.NDArray[np.float32]]:
         """Add a transmission to a soft buffer. Returns the code to decode now, and its LLRs [batch, C, coded bits]."""
         soft_buffer.check_fits(self.tb_size, self.code, len(received))
@@ -289,11 +360,7 @@ class TransportBlock:
             # Refused before it can spoil what was received earlier.
             bad = int(np.flatnonzero(~np.isfinite(received).all(axis=1))[0])
             raise bad_value(f"llr of transport block {bad}", "NaN or infinity", "finite numbers")
-        for matching, first, count, start in self._groups():
-            size = matching.num_output_bits
-            part = received[:, start : start + count * size].reshape(len(received), count, size)
-            place = soft_buffer.llr[:, first : first + count, : matching.code.num_coded_bits]
-            matching.combine(part, out=place)
+        self._recover(received, soft_buffer.llr, scrambling, fresh=False)
         soft_buffer.sent_columns |= frozenset(self._sent_columns(soft_buffer.code).tolist())
         soft_buffer.num_transmissions += 1
         code = soft_buffer.code_in_use()
@@ -307,6 +374,12 @@ class TransportBlock:
             groups.append((matching, first, count, start))
             first, start = first + count, start + count * matching.num_output_bits
         return groups
+
+
+def _joined(parts: list[TransportBlockDecision]) -> TransportBlockDecision:
+    """Decisions of consecutive transport blocks, without soft output."""
+    names = ("bits", "crc_ok", "code_block_ok", "iterations", "own_crc_ok")
+    return TransportBlockDecision(*(np.concatenate([getattr(part, name) for part in parts]) for name in names))
 
 
 def _on_host(decision: LdpcDecision) -> LdpcDecision:

@@ -153,6 +153,7 @@ class _Drive:
         if again:
             store.set_meta(again)
         self._latest: Session | None = None
+        self._flying: dict[int, tuple[Chunk, frozenset[str]]] = {}
 
     def run(self) -> None:
         while True:
@@ -160,8 +161,7 @@ class _Drive:
             if not self._open:
                 return
             self._hand_out()
-            for chunk, answer in self._executor.wait(timeout_s=0.25):
-                self._take(chunk, answer)
+            self._take(self._executor.wait(timeout_s=0.25))
             self._close()
             if self._open:
                 self._listener.update(self._status())
@@ -176,21 +176,58 @@ class _Drive:
         waiting = list(self._open)
         while self._executor.idle and waiting:
             session = self._order(waiting)
-            flying = [(chunk, own.tasks_of(chunk)) for chunk in self._executor.in_flight if (own := self._of(chunk))]
-            chunk = session.next_chunk(flying)
+            chunk = session.next_chunk(self._in_flight())
             if chunk is None:
                 waiting.remove(session)
                 continue
             self._latest = session
             self._executor.submit(chunk)
 
-    def _take(self, chunk: Chunk, answer: Done | NonFinite | Lost) -> None:
-        """Store the outcomes of a chunk, then count them."""
-        session = self._of(chunk)
-        if session is None:
-            return  # of a run before this one, with the same workers
+    def _in_flight(self) -> list[tuple[Chunk, frozenset[str]]]:
+        """Chunks that are being simulated, with their tasks; worked out once for each, as there may be thousands."""
+        before, self._flying = self._flying, {}
+        for chunk in self._executor.in_flight:
+            known = before.get(id(chunk))
+            if known is None and (own := self._of(chunk)) is not None:
+                known = chunk, own.tasks_of(chunk)
+            if known is not None:
+                self._flying[id(chunk)] = known
+        return list(self._flying.values())
+
+    def _take(self, answers: Sequence[tuple[Chunk, Done | NonFinite | Lost]]) -> None:
+        """Store the outcomes of the chunks that arrived, all at once, then count them."""
+        taken: list[tuple[Session, Chunk, Done, dict[Task, Segment]]] = []
+        failures: dict[str, str] = {}
+        for chunk, answer in answers:
+            session = self._of(chunk)
+            if session is None:
+                continue  # of a run before this one, with the same workers
+            done = self._understood(session, chunk, answer)
+            segments = session.stored_as(chunk, done)
+            reasons = {title: session.reason(chunk, failure) for title, failure in done.failures.items()}
+            for title, reason in reasons.items():
+                self._listener.say(f"warning: receiver {title!r} failed, the others go on: {reason.line}")
+            for segment in segments.values():
+                self._meet(segment.processor)
+            failures |= stored_failures(reasons, session.key)
+            taken.append((session, chunk, done, segments))
+        if not taken:
+            return
+        self._store.add_chunks([segments for *_, segments in taken], {**self._times(), **failures})
+        for session, chunk, done, segments in taken:
+            session.take(chunk, done)
+            if done.failures:
+                session.news()
+            for task in segments:
+                for sharing in self._by_task[task.task_id]:
+                    sharing.news()
+            simulated = max((segment.counts.drops for segment in segments.values()), default=0)
+            self._recent.append((time.monotonic(), simulated))
+
+    def _understood(self, session: Session, chunk: Chunk, answer: Done | NonFinite | Lost) -> Done:
+        """An answer as what was simulated and which receivers failed."""
         if isinstance(answer, NonFinite):
-            answer = Done({}, 0.0, {chunk.receivers[0]: answer})
+            return Done({}, 0.0, {chunk.receivers[0]: answer})
         if isinstance(answer, Lost):
             lost = answer.reason
             answer = session.without_worker(chunk, answer)
@@ -200,21 +237,7 @@ class _Drive:
                     f"warning: a worker process {lost}; what it was simulating ({titles}) is tried again, one receiver "
                     "at a time"
                 )
-        segments: dict[Task, Segment] = session.stored_as(chunk, answer)
-        failures = {title: session.reason(chunk, failure) for title, failure in answer.failures.items()}
-        for title, failure in failures.items():
-            self._listener.say(f"warning: receiver {title!r} failed, the others go on: {failure.line}")
-        for segment in segments.values():
-            self._meet(segment.processor)
-        self._store.add(segments, {**self._times(), **stored_failures(failures, session.key)})
-        session.take(chunk, answer)
-        if failures:
-            session.news()
-        for task in segments:
-            for sharing in self._by_task[task.task_id]:
-                sharing.news()
-        simulated = max((segment.counts.drops for segment in segments.values()), default=0)
-        self._recent.append((time.monotonic(), simulated))
+        return answer
 
     def _meet(self, processor: str) -> None:
         """Warn once of a kind of processor that the store has no outcomes of, while it has some of others."""

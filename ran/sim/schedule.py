@@ -12,6 +12,13 @@ from ran.sim.worker import Chunk, Done, Enough
 
 #: Wall time that a chunk should take.
 _TARGET_S = 1.5
+#: Workers for whom chunks of that length are handed out in a fraction of it; for more workers chunks are longer.
+_FEW_WORKERS = 250
+
+
+def target_s(workers: int) -> float:
+    """Wall time that a chunk should take: one process hands out the chunks of all workers, some milliseconds each."""
+    return _TARGET_S * max(1.0, workers / _FEW_WORKERS)
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,11 @@ class Schedule:
         former. At equal rank fast receivers come first, so that they do not wait for those that are many times slower,
         and then the lowest SNR, where errors are quick to collect.
         """
-        gaps = [self._gap(need, outcomes, in_flight) for need in needs]
+        taken: dict[tuple[str, float], list[range]] = {}
+        for chunk in in_flight:
+            for receiver in chunk.receivers:
+                taken.setdefault((receiver, chunk.esn0_db), []).append(chunk.drops)
+        gaps = [self._gap(need, outcomes, taken.get((need.receiver, need.esn0_db), [])) for need in needs]
         gaps = [gap for gap in gaps if gap.start < gap.limit]
         for group in (
             [gap for gap in gaps if gap.need.certain and gap.missing > 0],
@@ -94,17 +105,18 @@ class Schedule:
         seconds = self._costs.seconds([gap.need.receiver for gap in gaps])
         if not seconds:
             return self._batch
-        in_time = int(_TARGET_S / seconds)
+        in_time = int(target_s(self._workers) / seconds)
         share = -(-max(gap.missing for gap in gaps) // self._workers)
         return max(self._batch, min(in_time // self._batch * self._batch, self._whole_batches(share)))
 
     def _whole_batches(self, drops: int) -> int:
         return max(1, -(-drops // self._batch)) * self._batch
 
-    def _gap(self, need: Need, outcomes: Outcomes, in_flight: Sequence[Chunk]) -> _Gap:
+    def _gap(self, need: Need, outcomes: Outcomes, in_flight: Sequence[range]) -> _Gap:
+        """in_flight: drops of the need that are being simulated."""
         known = outcomes.get((need.receiver, need.esn0_db)) or TaskOutcomes()
         taken = [range(known.prefix), *known.ranges_beyond]
-        taken += [c.drops for c in in_flight if c.esn0_db == need.esn0_db and need.receiver in c.receivers]
+        taken += in_flight
         start = 0
         limit = self._whole_batches(need.most)
         for drops in sorted(taken, key=lambda drops: drops.start):

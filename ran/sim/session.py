@@ -62,6 +62,7 @@ class Session:
         self._schedule = Schedule(simulation.link.batch_drops, workers, scenarios.__getitem__, chunk_drops=chunk_drops)
         self._curves: tuple[Curve, ...] | None = None
         self._failed: set[str] = set()
+        self._translated: dict[int, tuple[Chunk, Chunk]] = {}
         #: Receivers that were being simulated when a worker was lost, each is tried apart from the others from then on;
         #: and how often it was lost with one of them alone, which then gets the smallest chunks.
         self._apart: dict[str, int] = {}
@@ -90,7 +91,11 @@ class Session:
 
         in_flight: chunks of any experiment that are being simulated, each with its tasks.
         """
-        flying = [self._as_own(*each) for each in in_flight]
+        # a chunk is translated once: there may be thousands, looked at for every chunk that is handed out
+        before, self._translated = self._translated, {}
+        for each, tasks in in_flight:
+            self._translated[id(each)] = before.get(id(each)) or (each, self._as_own(each, tasks))
+        flying = [own for _, own in self._translated.values()]
         needs = self._different(self.needs)
         together = [need for need in needs if need.receiver not in self._apart]
         apart = [([n for n in needs if n.receiver == title], losses > 0) for title, losses in self._apart.items()]

@@ -1,4 +1,4 @@
-"""`results.sqlite`: the outcome of every drop, written one chunk per transaction."""
+"""`results.sqlite`: the outcome of every drop, written chunk by chunk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -44,8 +44,8 @@ _MOST_LINES = 20
 class Store:
     """The outcomes of a run on disk.
 
-    A chunk is one transaction of SQLite's rollback journal, so a process that is killed at any moment leaves whole
-    chunks. A range of drops enters a task once: ranges that overlap are refused. Every row holds a hash of itself
+    Chunks are written in transactions of SQLite's rollback journal, so a process that is killed at any moment leaves
+    whole chunks. A range of drops enters a task once: ranges that overlap are refused. Every row holds a hash of itself
     (`ran.sim.store_rows`), so damage is found when the store is read; `rebuild` keeps what is intact.
     """
 
@@ -158,9 +158,14 @@ class Store:
 
     def add(self, segments: Mapping[Task, Segment], meta: Mapping[str, str]) -> None:
         """Store what one chunk brought for its tasks, and some key-value pairs, in one transaction."""
+        self.add_chunks([segments], meta)
+
+    def add_chunks(self, chunks: Sequence[Mapping[Task, Segment]], meta: Mapping[str, str]) -> None:
+        """Store what several chunks brought in one transaction: the disk is waited for once."""
         with self._errors(), self._transaction():
-            for task, segment in segments.items():
-                self._add_one(task, segment)
+            for segments in chunks:
+                for task, segment in segments.items():
+                    self._add_one(task, segment)
             self._set_meta(meta)
 
     def add_jobs(self, results: Mapping[str, bytes], meta: Mapping[str, str]) -> None:

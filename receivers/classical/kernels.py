@@ -1,4 +1,7 @@
-"""Loops of channel estimation on a CPU, compiled. Complex numbers are pairs of float32 along the last axis."""
+"""Loops of levels and channel estimation on a CPU, compiled.
+
+Complex numbers are pairs of float32 along the last axis.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,27 @@ from numpy.typing import NDArray
 from receivers.jit import compiled
 
 Floats = NDArray[np.float32]
+
+_LANES = 64
+
+
+@compiled
+def square_sums(rows: Floats, sums: Floats) -> None:
+    """Sum of the squares of every row [n, length], in so many partial sums that registers are filled; sums [n]."""
+    partial = np.empty(_LANES, np.float32)
+    whole = rows.shape[1] // _LANES * _LANES
+    for i in range(rows.shape[0]):
+        partial[:] = 0
+        for first in range(0, whole, _LANES):
+            part = rows[i, first : first + _LANES]
+            for k in range(_LANES):
+                partial[k] += part[k] * part[k]
+        for k in range(rows.shape[1] - whole):
+            partial[k] += rows[i, whole + k] * rows[i, whole + k]
+        total = np.float64(0)
+        for k in range(_LANES):
+            total += partial[k]
+        sums[i] = np.float32(total)
 
 
 @compiled

@@ -80,7 +80,7 @@ def _interpolation(known: list[int], length: int, device: torch.device) -> Tenso
 
 def tracked(observation: SlotObservation, estimate: ChannelEstimate) -> ChannelEstimate:
     """A channel estimate with the common phases of its symbols; the same one for slots without PT-RS."""
-    if bool((observation.pilots.abs().amax((0, 2)) > 0).sum() == len(observation.layout.symbols)):
+    if bool((observation.pilots != 0).any(2).any(0).sum() == len(observation.layout.symbols)):
         return estimate
     h, error = estimate.on_grid()
     phase = common_phase(observation, h, observation.noise_var)

@@ -187,3 +187,40 @@ def test_a_gpu_gives_the_same_channel(model: Channel) -> None:
         return model.response(generators(range(3)), 4, 1, TIMES, FREQUENCIES, device).cpu()
 
     torch.testing.assert_close(response("cuda"), response("cpu"), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("part", [slice(None), slice(3, 9)])
+def test_modes_on_the_grid_sum_up_to_the_response(model: Channel, part: slice) -> None:
+    num_tx_ant = num_tx_ant_of(model)
+    arguments = (4, num_tx_ant, TIMES, part, FREQUENCIES)
+    ours, others = generators(range(3)), generators(range(3))
+    expected = model.response_within(others, *arguments)
+    found = model.grid_modes(ours, *arguments)
+    assert found.modes.dtype == torch.complex64
+    h = found.modes
+    if found.over_time is not None:
+        assert found.over_time.shape[1] == found.modes.shape[3] < len(TIMES[part])
+        h = torch.einsum("tm,brcmk->brctk", found.over_time.to(h.dtype), h)
+    assert h.shape == expected.shape
+    assert (h - expected).abs().max() < 1e-5
+    # both draw the same numbers
+    assert all(a.random() == b.random() for a, b in zip(ours, others, strict=True))
+
+
+def test_slow_fading_is_a_few_modes() -> None:
+    for model in (Tdl("C", 300, 50), Cdl("C", 300, 3.5e9, speed_mps=3), Umi(3.5e9, speed_mps=3)):
+        found = model.grid_modes(generators(range(1)), 4, 1, TIMES, slice(None), FREQUENCIES)
+        assert found.modes.shape[3] <= 4
+
+
+def test_a_model_with_a_response_of_its_own_keeps_it() -> None:
+    class Halved(Tdl):
+        name = "halved"
+
+        def response_within(self, *arguments: object, **named: object) -> torch.Tensor:
+            return super().response_within(*arguments, **named) / 2  # type: ignore[arg-type]
+
+    found = Halved("C", 300, 50).grid_modes(generators(range(2)), 2, 1, TIMES, slice(None), FREQUENCIES)
+    whole = Tdl("C", 300, 50).response(generators(range(2)), 2, 1, TIMES, FREQUENCIES)
+    assert found.over_time is None
+    assert torch.equal(found.modes, whole / 2)

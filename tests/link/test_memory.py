@@ -116,7 +116,8 @@ tdl = Tdl("C", 300.0, 100.0)
 
 def response(drops, subcarriers):
     generators = [stream(1, "large", 0, "channel")]
-    return tdl.response(generators, num_rx_ant, num_layers, link._times, link._frequencies[subcarriers])
+    band = link._frequencies[subcarriers]
+    return [tdl.grid_modes(generators, num_rx_ant, num_layers, link._times, slice(None), band)]
 
 with torch.inference_mode():
     y, h = received_grid(x, response, stream_key(1, "large", 0, "noise")[None], 0.01, memory, False)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from ran.link.kernels import _philox, receive
+from ran.link.kernels import _philox, receive, white_noise
 from ran.link.noise import complex_normals, philox, stream_key
 
 # known answers of Philox4x32-10 published with Random123 1.14 (kat_vectors): counter, key, words
@@ -44,6 +44,9 @@ def test_kernel_and_reference_draw_the_same_words():
     np.testing.assert_array_equal(words, reference[0].numpy().T)
 
 
+NO_TIMES = np.empty((0, 0), np.float32)
+
+
 def noise(keys, num_rx_ant=1, num_symbols=14, num_subcarriers=24, offset=0, width=None):
     """What the kernel adds to a silent grid, complex64 [batch, rx, symbol, subcarrier]."""
     width = num_subcarriers if width is None else width
@@ -51,7 +54,7 @@ def noise(keys, num_rx_ant=1, num_symbols=14, num_subcarriers=24, offset=0, widt
     h = np.zeros((batch, num_rx_ant, 1, num_symbols, 2 * width), np.float32)
     x = np.zeros((batch, 1, num_symbols, 2 * num_subcarriers), np.float32)
     y = np.zeros((batch, num_rx_ant, num_symbols, 2 * num_subcarriers), np.float32)
-    receive(h, x, keys, offset, np.float32(1), y)
+    receive(h, NO_TIMES, x, 0, keys, offset, np.float32(1), y, np.empty((0, 0, 0, 0, 0), np.float32))
     return y.view(np.complex64)
 
 
@@ -142,3 +145,11 @@ def test_keys_differ_in_every_part():
     base = np.array([5, 6, 7, 8], np.uint32)
     words = [noise((base + np.eye(4, dtype=np.uint32)[i])[None]).tobytes() for i in range(4)]
     assert len({*words, noise(base[None]).tobytes()}) == 5
+
+
+def test_rows_of_white_noise_are_those_of_the_grid():
+    keys = keys_of([0, 1])
+    rows = np.empty((2, 3, 2 * 14 * 24), np.float32)
+    white_noise(keys, np.float32(1), rows)
+    grid = noise(keys, num_rx_ant=3)
+    assert np.array_equal(rows.view(np.complex64).reshape(grid.shape), grid)

@@ -159,3 +159,45 @@ def test_silence_in_a_soft_buffer_is_not_received_and_a_transmission_after_it_is
     decision = block.decode(llr, 8, soft_buffer=buffer)
     assert decision.crc_ok.all()
     assert np.array_equal(decision.bits, sent)
+
+
+@pytest.mark.parametrize("bits_per_symbol", [2, 4, 6, 8])
+def test_scrambling_on_the_way_is_that_before_and_after(bits_per_symbol, monkeypatch):
+    monkeypatch.setattr("ran.phy.transport_block._STEP_BYTES", 2**18)
+    # several code blocks, more transport blocks than are decoded at once, of two users
+    block = TransportBlock(20496, 30024, 0.68, bits_per_symbol)
+    rng = np.random.default_rng(1)
+    scrambling = rng.integers(0, 2, (2, block.num_coded_bits), dtype=np.uint8)
+    bits = rng.integers(0, 2, (14, block.tb_size), dtype=np.uint8)
+    sent = block.encode(bits, scrambling=scrambling)
+    assert np.array_equal(sent, block.encode(bits) ^ np.tile(scrambling, (7, 1)))
+    llr = (1 - 2.0 * sent + 0.4 * rng.standard_normal(sent.shape)).astype(np.float32)
+    found = block.decode(llr, 8, scrambling=scrambling)
+    signs = 1 - 2 * np.tile(scrambling, (7, 1)).astype(np.float32)
+    one_by_one = [block.decode(row[None], 8) for row in llr * signs]
+    assert np.array_equal(found.bits, np.concatenate([one.bits for one in one_by_one]))
+    assert np.array_equal(found.iterations, np.concatenate([one.iterations for one in one_by_one]))
+    assert np.array_equal(found.crc_ok, np.concatenate([one.crc_ok for one in one_by_one]))
+    assert found.crc_ok.sum() > 7
+    buffer, other = block.new_soft_buffer(14), block.new_soft_buffer(14)
+    block.decode(llr, 8, scrambling=scrambling, soft_buffer=buffer)
+    block.decode(llr * signs, 8, soft_buffer=other)
+    assert np.array_equal(buffer.llr, other.llr)
+
+
+@pytest.mark.parametrize("shape", [(1, 29999), (30000,), (0, 30000)])
+def test_scrambling_of_another_length_is_refused(shape):
+    block = TransportBlock(20496, 30000, 0.68, 6)
+    with pytest.raises(
+        InputError, match=r"^scrambling: got 'uint8 .*; allowed: uint8 \[num_users, 30000\], contiguous"
+    ):
+        block.encode(np.zeros((1, 20496), np.uint8), scrambling=np.zeros(shape, np.uint8))
+
+
+def test_an_llr_that_is_not_finite_is_named_by_its_own_number(monkeypatch):
+    monkeypatch.setattr("ran.phy.transport_block._STEP_BYTES", 2**18)
+    block = TransportBlock(20496, 30000, 0.68, 6)
+    llr = np.ones((12, 30000), np.float32)
+    llr[9, 15000] = np.nan
+    with pytest.raises(InputError, match=r"^llr of code block 28: "):
+        block.decode(llr, 2)

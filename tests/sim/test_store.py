@@ -210,3 +210,15 @@ def test_kill_leaves_whole_chunks(store: Store) -> None:
             assert again.meta()["last"] == str(counts["a"][-1])
         again.close()
     assert len(counts["a"]) > 5
+
+
+def test_chunks_that_arrive_together_are_stored_together_or_not_at_all(tmp_path: Path) -> None:
+    store = Store.create(tmp_path / "results.sqlite", {})
+    task = Task("a" * 64, "scenario", "lmmse", 0.0)
+    first, second = (Segment(start, Counts.of([1, 0], [3, 0])) for start in (0, 2))
+    store.add_chunks([{task: first}, {task: second}], {"finished": "now"})
+    assert [segment.first_drop for segment in store.load(task.task_id)] == [0, 2]
+    with pytest.raises(ValueError, match="stored already"):
+        store.add_chunks([{task: Segment(4, Counts.of([1], [3]))}, {task: first}], {})
+    assert [segment.first_drop for segment in store.load(task.task_id)] == [0, 2]
+    store.close()

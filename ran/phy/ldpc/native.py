@@ -30,7 +30,8 @@ _SOURCES = (
     "plan.py",
     "arithmetic.py",
     "native.py",
-    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode", "transmit")),
+    *(f"kernel/{name}.py" for name in ("context", "check", "crc", "intake", "posterior", "decode")),
+    *(f"kernel/{name}.py" for name in ("transmit", "matching")),
 )
 
 
@@ -76,7 +77,7 @@ class Library:
         # Needed before anything is loaded, also from the cache.
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine())
+        self._engine = llvm.create_mcjit_compiler(llvm.parse_assembly(""), _target_machine(*_host()))
         self._engine.add_object_file(llvm.ObjectFileRef.from_data(object_code))
         self._engine.finalize_object()
         self._functions: dict[str, Callable[..., int]] = {}
@@ -119,26 +120,33 @@ def is_compiled(kind: str, vector_bytes: int) -> bool:
     return (kind, vector_bytes) in _loaded or _read(_path(kind, vector_bytes)) is not None
 
 
-def _target_machine() -> llvm.TargetMachine:
+def _host() -> tuple[str, str, str]:
+    """Triple, processor and features of this machine, as LLVM names them."""
+    return llvm.get_default_triple(), llvm.get_host_cpu_name(), llvm.get_host_cpu_features().flatten()
+
+
+def _target_machine(triple: str, cpu: str, features: str) -> llvm.TargetMachine:
     """A new one each time: an execution engine owns the one it is given."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    target = llvm.Target.from_default_triple()
-    return target.create_target_machine(
-        cpu=llvm.get_host_cpu_name(),
-        features=llvm.get_host_cpu_features().flatten(),
-        opt=3,
-        reloc="pic",
-        codemodel="jitdefault",
-    )
+    # code for another kind of processor is for its linker
+    model = "jitdefault" if triple == llvm.get_default_triple() else "small"
+    target = llvm.Target.from_triple(triple)
+    return target.create_target_machine(cpu=cpu, features=features, opt=3, reloc="pic", codemodel=model)
 
 
 def _compile(kind: str, vector_bytes: int) -> bytes:
     # Building IR takes a while to import and run; a cached kernel needs none of it.
     from ran.phy.ldpc.kernel import decode, transmit
 
-    machine = _target_machine()
     text = transmit.build_module() if kind == TRANSMIT else decode.build_module(kind, vector_bytes)
+    return compiled_object(text, *_host())
+
+
+def compiled_object(text: str, triple: str, cpu: str, features: str) -> bytes:
+    """Object code of a module of LLVM IR for a processor, by LLVM's names for it; of other kinds than this machine's
+    once they are initialised in LLVM."""
+    machine = _target_machine(triple, cpu, features)
     module = llvm.parse_assembly(text)
     module.triple = machine.triple
     module.verify()
@@ -164,9 +172,7 @@ def _fingerprint() -> str:
     parts = (
         llvmlite.__version__,
         str(llvm.llvm_version_info),
-        llvm.get_default_triple(),
-        llvm.get_host_cpu_name(),
-        llvm.get_host_cpu_features().flatten(),
+        *_host(),
     )
     digest.update("\0".join(parts).encode())
     return digest.hexdigest()

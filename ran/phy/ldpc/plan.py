@@ -18,7 +18,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from enum import IntEnum, auto
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import numpy.typing as npt
@@ -91,6 +91,12 @@ class Plan:
     columns: npt.NDArray[np.int32]
     runs: npt.NDArray[np.int64]
     workspace_bytes: int
+
+    @cached_property
+    def addresses(self) -> tuple[int, ...]:
+        """Of the tables, in the order in which the kernel takes them."""
+        tables = (self.header, self.rows, self.reads, self.writes, self.checks, self.columns, self.runs)
+        return tuple(table.ctypes.data for table in tables)
 
 
 def frames_per_group(code: LdpcCode, lanes: int, batch: int, allowed: tuple[int, ...]) -> int:

@@ -16,9 +16,9 @@ from ran.phy.ldpc.native import transmit_function
 
 RedundancyVersion = Literal[0, 1, 2, 3]
 
-# With a kernel of their own, in `kernel.transmit`.
-_INTERLEAVED_BITS = (2, 4, 6, 8)
-_INTERLEAVE_ARGUMENTS = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64)
+_POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
+_SELECT_ARGUMENTS = (*[_POINTER] * 4, *[_INTEGER] * 9, _POINTER, _INTEGER)
+_RECOVER_ARGUMENTS = (*_SELECT_ARGUMENTS, _INTEGER, _POINTER, _INTEGER)
 # TS 38.212 table 5.4.2.1-2: start of each redundancy version in columns of a full circular buffer.
 _START_COLUMN = {1: (0, 17, 33, 56), 2: (0, 13, 25, 43)}
 
@@ -92,17 +92,17 @@ class RateMatching:
     def select(self, coded_bits: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         """Bit selection and interleaving, [..., `code.num_coded_bits`] -> [..., E]."""
         self._check_last_axis("coded_bits", coded_bits, self.code.num_coded_bits)
+        if coded_bits.dtype == np.uint8:
+            blocks = coded_bits.reshape(-1, 1, coded_bits.shape[-1])
+            out = np.empty((len(blocks), self.num_output_bits), np.uint8)
+            self.select_blocks(blocks, out)
+            return out.reshape(*coded_bits.shape[:-1], self.num_output_bits)
         selected = np.empty((*coded_bits.shape[:-1], self.num_output_bits), coded_bits.dtype)
         for start, position, length in self.segments:
             selected[..., start : start + length] = coded_bits[..., position : position + length]
         q = self.bits_per_symbol
         # [..., Q_m, E / Q_m] -> [..., E / Q_m, Q_m]: written row by row, read column by column (TS 38.212 §5.4.2.2).
         run = self.num_output_bits // q
-        if selected.dtype == np.uint8 and q in _INTERLEAVED_BITS:
-            interleaved = np.empty_like(selected)
-            function = transmit_function(f"interleave_{q}", *_INTERLEAVE_ARGUMENTS)
-            function(selected.ctypes.data, interleaved.ctypes.data, selected.size // self.num_output_bits, run)
-            return interleaved
         by_row = selected.reshape(*selected.shape[:-1], q, run)
         return np.ascontiguousarray(np.swapaxes(by_row, -1, -2)).reshape(selected.shape)
 
@@ -116,6 +116,8 @@ class RateMatching:
         `out`, of the shape that is returned, holds LLRs of earlier transmissions to add to, in place.
         """
         self._check_last_axis("llr", llr, self.num_output_bits)
+        if isinstance(llr, np.ndarray) and llr.dtype == np.float32:
+            return self._combine_array(llr, out)
         q, run = self.bits_per_symbol, self.num_output_bits // self.bits_per_symbol
         by_symbol = llr.reshape(*llr.shape[:-1], run, q)
         selected = _new((*llr.shape[:-1], q, run), llr)
@@ -137,6 +139,110 @@ class RateMatching:
             else:
                 out[..., position : position + length] += part
         return out
+
+    def _combine_array(
+        self, llr: npt.NDArray[np.float32], out: npt.NDArray[np.float32] | None
+    ) -> npt.NDArray[np.float32]:
+        shape, fresh = (*llr.shape[:-1], self.code.num_coded_bits), out is None
+        if out is None:
+            out = np.empty(shape, np.float32)
+        else:
+            self._check_last_axis("out", out, self.code.num_coded_bits)
+        blocks = out.reshape(-1, 1, shape[-1])
+        self.recover_blocks(np.ascontiguousarray(llr).reshape(-1, self.num_output_bits), blocks, fresh=fresh)
+        if not np.shares_memory(blocks, out):
+            out[...] = blocks.reshape(shape)
+        return out
+
+    def select_blocks(
+        self,
+        coded_bits: npt.NDArray[np.uint8],
+        out: npt.NDArray[np.uint8],
+        scrambling: npt.NDArray[np.uint8] | None = None,
+    ) -> None:
+        """`select` for all code blocks of transport blocks, scrambled on the way, into place.
+
+        coded_bits [batch, count, `code.num_coded_bits`] of 0 and 1, contiguous along the last axis; out [batch,
+        count * E], likewise; scrambling [num_users, count * E] of 0 and 1, of transport block i that of user
+        i % num_users, by default none.
+        """
+        q, segments = self.bits_per_symbol, self._segment_table
+        turns, user_stride, block_stride = self._turns(scrambling)
+        scratch = np.empty(self.num_output_bits, np.uint8)
+        transmit_function(f"select_{q}", *_SELECT_ARGUMENTS)(
+            coded_bits.ctypes.data,
+            turns.ctypes.data,
+            out.ctypes.data,
+            scratch.ctypes.data,
+            *coded_bits.shape[:2],
+            *coded_bits.strides[:2],
+            out.strides[0],
+            self.num_output_bits,
+            len(turns),
+            user_stride,
+            block_stride,
+            segments.ctypes.data,
+            len(segments),
+        )
+
+    def recover_blocks(
+        self,
+        llr: npt.NDArray[np.float32],
+        out: npt.NDArray[np.float32],
+        scrambling: npt.NDArray[np.uint8] | None = None,
+        *,
+        fresh: bool = True,
+    ) -> None:
+        """`combine` for all code blocks of transport blocks, descrambled on the way, into place.
+
+        llr [batch, count * E] and out [batch, count, `code.num_coded_bits`], both contiguous along the last axis;
+        scrambling as in `select_blocks`. fresh: whether `out` holds nothing yet; else LLRs are added to it.
+        """
+        q, segments, gaps = self.bits_per_symbol, self._segment_table, self._gaps
+        turns, user_stride, block_stride = self._turns(scrambling)
+        scratch = np.empty(self.num_output_bits, np.float32)
+        transmit_function(f"recover_{q}", *_RECOVER_ARGUMENTS)(
+            llr.ctypes.data,
+            turns.ctypes.data,
+            out.ctypes.data,
+            scratch.ctypes.data,
+            *out.shape[:2],
+            llr.strides[0] // 4,
+            *(stride // 4 for stride in out.strides[:2]),
+            self.num_output_bits,
+            len(turns),
+            user_stride,
+            block_stride,
+            segments.ctypes.data,
+            len(segments),
+            self._num_first_visits if fresh else 0,
+            gaps.ctypes.data,
+            len(gaps) if fresh else 0,
+        )
+
+    def _turns(self, scrambling: npt.NDArray[np.uint8] | None) -> tuple[npt.NDArray[np.uint8], int, int]:
+        """Scrambling sequences, and bytes from one user and one code block to the next."""
+        if scrambling is None:
+            return self._no_scrambling, 0, 0
+        return scrambling, scrambling.strides[0], self.num_output_bits
+
+    @cached_property
+    def _no_scrambling(self) -> npt.NDArray[np.uint8]:
+        return np.zeros((1, self.num_output_bits), np.uint8)
+
+    @cached_property
+    def _segment_table(self) -> npt.NDArray[np.int64]:
+        return np.array(self.segments, np.int64)
+
+    @cached_property
+    def _gaps(self) -> npt.NDArray[np.int64]:
+        """Runs (start, length) of coded bits that none of the first segments touches."""
+        gaps, end = [], 0
+        for _, position, length in sorted(self.segments[: self._num_first_visits], key=lambda segment: segment[1]):
+            gaps.append((end, position - end))
+            end = position + length
+        gaps.append((end, self.code.num_coded_bits - end))
+        return np.array([gap for gap in gaps if gap[1]] or np.empty((0, 2)), np.int64)
 
     @cached_property
     def _num_first_visits(self) -> int:

@@ -68,7 +68,8 @@ def input_scale(context: Context) -> ir.Function:
 
     # An even sample of whole vectors is enough here.
     sampled, clipped, unclipped = _Sum(b), _Sum(b), _Sum(b)
-    with counted_loop(b, i64(NUM_SCALE_STEPS)):
+    settled = function.append_basic_block("settled")
+    with counted_loop(b, i64(NUM_SCALE_STEPS), leave=settled):
         threshold = broadcast(b, b.fdiv(F32(INT8_LIMIT), b.load(factor, typ=F32)), INPUT_LANES)
         for total in (sampled, clipped, unclipped):
             total.clear()
@@ -85,8 +86,13 @@ def input_scale(context: Context) -> ir.Function:
         missing = b.fsub(b.fmul(target, sampled.total()), b.fmul(F32(INT8_LIMIT), clipped.total()))
         rest = unclipped.total()
         possible = b.and_(b.fcmp_ordered(">", missing, F32(0.0)), b.fcmp_ordered(">", rest, F32(0.0)))
-        with b.if_then(possible):
-            b.store(b.fdiv(missing, rest), factor)
+        before = b.load(factor, typ=F32)
+        now = b.select(possible, b.fdiv(missing, rest), before)
+        b.store(now, factor)
+        # a step that changes nothing is followed by steps that change nothing
+        moves = b.append_basic_block("moves")
+        b.cbranch(b.fcmp_ordered("==", now, before), settled, moves)
+        b.position_at_end(moves)
     b.ret(intrinsic(b, "llvm.minnum.f32", F32, b.load(factor, typ=F32), F32(MAX_SCALE)))
     return function
 

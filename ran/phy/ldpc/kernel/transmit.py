@@ -1,27 +1,24 @@
-"""Encoding, interleaving and CRC as LLVM IR: loops over bytes that numpy would need many passes for."""
+"""Encoding, rate matching and CRC as LLVM IR: loops over bytes that numpy would need many passes for."""
 
 from __future__ import annotations
 
 from llvmlite import ir
 
-from ran.phy.ldpc.kernel.crc import octets_crc
-from ran.phy.ldpc.simd import I1, I8, I32, I64, POINTER, counted_loop, element, i64, intrinsic, load_element, splat
+from ran.phy.ldpc.kernel.crc import bits_crc
+from ran.phy.ldpc.kernel.matching import matching_functions
+from ran.phy.ldpc.simd import I1, I8, I32, I64, POINTER, counted_loop, element, i64, intrinsic, load_element
 
 #: Width of the vectors; LLVM splits them where registers are narrower.
 VECTOR_BYTES = 64
-#: Bits per symbol that `interleave_Q` exists for.
-INTERLEAVED_BITS = (2, 4, 6, 8)
 _VECTOR = ir.VectorType(I8, VECTOR_BYTES)
-_SYMBOLS = 16
 
 
 def build_module() -> str:
-    """LLVM IR with `encode`, `interleave_Q` for each Q of `INTERLEAVED_BITS`, and `crc`; see the functions here."""
+    """LLVM IR with `encode`, `crc`, and `select_Q` and `recover_Q` of `kernel.matching`; see the functions."""
     module = ir.Module("transmit")
     _encode(module)
-    for q in INTERLEAVED_BITS:
-        _interleave(module, q)
-    octets_crc(module)
+    matching_functions(module)
+    bits_crc(module)
     return str(module)
 
 
@@ -93,37 +90,3 @@ def _repeat(b: ir.IRBuilder, column: ir.Value, z: ir.Value) -> None:
     with counted_loop(b, z, step=VECTOR_BYTES) as i:
         value = b.load(element(b, column, i, I8), align=1, typ=_VECTOR)
         b.store(value, element(b, column, b.add(z, i), I8), align=1)
-
-
-def _interleave(module: ir.Module, q: int) -> None:
-    """int64 interleave_Q(source, target, batch, run): [batch, Q, run] bytes -> [batch, run, Q] bytes."""
-    function, b = _function(module, f"interleave_{q}", POINTER, POINTER, I64, I64)
-    source, target, batch, run = function.args
-    word = {2: ir.IntType(16), 4: I32, 6: I64, 8: I64}[q]
-    words = ir.VectorType(word, _SYMBOLS)
-    size = b.mul(run, i64(q))
-    # Where a word is wider than a symbol it writes into the next one, so that the last symbols go one by one.
-    whole = b.select(b.icmp_signed(">", run, i64(0)), b.sub(run, i64(1)), i64(0))
-    whole = b.and_(whole, i64(-_SYMBOLS))
-    with counted_loop(b, batch) as block:
-        rows = element(b, source, b.mul(block, size), I8)
-        out = element(b, target, b.mul(block, size), I8)
-        with counted_loop(b, whole, step=_SYMBOLS) as i:
-            joined = None
-            for bit in range(q):
-                at = element(b, rows, b.add(b.mul(run, i64(bit)), i), I8)
-                value = b.zext(b.load(at, align=1, typ=ir.VectorType(I8, _SYMBOLS)), words)
-                value = b.shl(value, splat(words, 8 * bit)) if bit else value
-                joined = value if joined is None else b.or_(joined, value)
-            place = element(b, out, b.mul(i, i64(q)), I8)
-            if q == 6:
-                for symbol in range(_SYMBOLS):
-                    single = b.extract_element(joined, I32(symbol))
-                    b.store(single, element(b, place, i64(q * symbol), I8), align=1)
-            else:
-                b.store(joined, place, align=1)
-        with counted_loop(b, run, start=whole) as i:
-            for bit in range(q):
-                value = load_element(b, rows, b.add(b.mul(run, i64(bit)), i), I8)
-                b.store(value, element(b, out, b.add(b.mul(i, i64(q)), i64(bit)), I8))
-    b.ret(i64(0))
