@@ -1,4 +1,4 @@
-"""Export of a classical receiver as a C library: source, shared objects, model file, vectors and programs."""
+"""Export of a receiver as a C library: source, shared objects, model file, vectors and programs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,12 @@ from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from ran.phy.codeword import scrambling_c_init
 from ran.phy.sequences import gold_sequence
-from receivers import Blind, Lmmse
+from receivers import Blind, Lmmse, NeuralReceiver
 from receivers.c_library import build, model_file
 from receivers.c_library.library import Handle
 from receivers.c_library.receiver import CLibrary
 from receivers.c_library.work import Work, work_of
+from receivers.neural.weights import shipped_weights
 
 TARGET = "c-library"
 #: Version of what the folder holds and of the contract below; that of the interface is in the header.
@@ -43,6 +44,7 @@ _NUM_VECTORS, _SEED, _INT8_SCALE = 4, 1, 8.0
 #: Where block errors are compared.
 _ESN0_DB = 4.0
 _FILES = ("harness.c", "gnb_example.cpp", "library.mk")
+_ALLOWED = "lmmse or blind, weights of the architecture soft-pilots, or {name: ..., and its options}"
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ class LibraryOutcome:
 
 
 class CLibraryTarget(ExportTarget):
-    """C library with lmmse or blind for one allocation: header, source, shared objects, harness and gNB example"""
+    """C library with lmmse, blind or a small network for one allocation: source, shared objects, harness, gNB example"""
 
     name = TARGET
     options = frozenset({"num_prb", "esn0_db", "num_slots"})
@@ -117,7 +119,8 @@ def export_c_library(
     """Export into a folder that appears when all is done; beside it, with `.rejected`, where LLRs are not those of the
     receiver.
 
-    name: lmmse or blind, or a block of options in braces. `InputError` for what cannot be exported.
+    name: lmmse, blind, weights of the architecture soft-pilots, or a block of options in braces. `InputError` for what
+    cannot be exported.
     """
     if out.exists():
         raise bad_value("--out", str(out), "a folder that is not there yet")
@@ -125,8 +128,8 @@ def export_c_library(
         raise bad_value("--out", str(out), "a new folder in one that is there")
     block = _block(name)
     receiver = build_receiver(block, path="MODEL")
-    if not isinstance(receiver, Lmmse | Blind):
-        raise bad_value("MODEL of c-library", name, "lmmse or blind, or {name: ..., and its options}")
+    if not isinstance(receiver, Lmmse | Blind | NeuralReceiver):
+        raise bad_value("MODEL of c-library", name, _ALLOWED)
     if build.compiler() is None:
         raise InputError(
             "--target: got 'c-library' without a C++ compiler; allowed: with g++, clang++ or $CXX installed"
@@ -151,16 +154,21 @@ def export_c_library(
 
 
 def _block(name: str) -> dict[str, Any]:
+    """The receiver that is meant, as a block of an experiment. Weights by their name alone are without the rejection of
+    bursts, which the library has not."""
     from ran.config.yaml_file import parse
 
-    block = parse(name, "MODEL") if name.lstrip().startswith("{") else {"name": name}
+    if not name.lstrip().startswith("{"):
+        is_weights = name in shipped_weights("receiver") or name.endswith(".safetensors")
+        return {"name": "neural", "weights": name, "reject_bursts": False} if is_weights else {"name": name}
+    block = parse(name, "MODEL")
     if not isinstance(block, dict):
-        raise bad_value("MODEL of c-library", name, "lmmse or blind, or {name: ..., and its options}")
+        raise bad_value("MODEL of c-library", name, _ALLOWED)
     return block
 
 
 def _write(
-    receiver: Lmmse | Blind,
+    receiver: model_file.Readable,
     block: dict[str, Any],
     link: Link,
     esn0_db: float,
@@ -208,7 +216,7 @@ def _write(
     return outcome
 
 
-def _compare(link: Link, receiver: Lmmse | Blind, compiled: CLibrary, esn0_db: float) -> list[LlrParity]:
+def _compare(link: Link, receiver: model_file.Readable, compiled: CLibrary, esn0_db: float) -> list[LlrParity]:
     """LLRs on simulated slots at three levels of the grid, and on one of noise alone."""
     slots = link.batch(range(2), esn0_db, _SEED, SCENARIO, False).observation
     generator = torch.Generator().manual_seed(_SEED)
@@ -226,7 +234,7 @@ def _compare(link: Link, receiver: Lmmse | Blind, compiled: CLibrary, esn0_db: f
 
 
 def _vectors(
-    receiver: Lmmse | Blind, model: bytes, link: Link, esn0_db: float
+    receiver: model_file.Readable, model: bytes, link: Link, esn0_db: float
 ) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
     """Slots, and what the readable receiver makes of them; beside them what the example is to put out."""
     observation = link.batch(range(_NUM_VECTORS), esn0_db, _SEED, SCENARIO, False).observation
@@ -307,7 +315,7 @@ def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float) -
 
 def _report(block: dict[str, Any], outcome: LibraryOutcome, link: Link) -> str:
     config = link.config
-    lines = [f"# {block['name']} as {TARGET}", ""]
+    lines = [f"# {block.get('weights', block['name'])} as {TARGET}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [

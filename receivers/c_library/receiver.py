@@ -16,18 +16,21 @@ from receivers.c_library.library import Handle, LlrFormat, StatusError
 from receivers.classical.blind import Blind
 from receivers.classical.lmmse import Lmmse
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.neural.receiver import NeuralReceiver
 
 # Code of the library for a grid that is not finite.
 _NOT_FINITE = 7
 
 
 class CLibrary(Receiver):
-    """`lmmse` or `blind` as compiled C++: the library that `ran export --target c-library` writes.
+    """`lmmse`, `blind` or a small network as compiled C++: the library that `ran export --target c-library` writes.
 
-    Needs a C++ compiler, once: what it builds is kept. LLRs are those of the receiver of that name up to rounding.
+    Needs a C++ compiler, once: what it builds is kept. LLRs are those of the receiver of that name up to rounding, of
+    `neural` with `reject_bursts: false`.
 
     algorithm: the receiver. detector: of several layers, "lmmse" or "ep"; None for the receiver's default.
-    prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`.
+    prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`; weights have their
+    own. weights: of `neural`, of the architecture soft-pilots; for slots of one layer.
     num_threads: that share a slot. llr_format: numbers that LLRs pass through.
     llr_scale: of int8 LLRs, which are LLRs times this, rounded and held between -127 and 127.
     """
@@ -36,7 +39,7 @@ class CLibrary(Receiver):
 
     def __init__(
         self,
-        algorithm: Literal["lmmse", "blind"] = "lmmse",
+        algorithm: Literal["lmmse", "blind", "neural"] = "lmmse",
         detector: Literal["lmmse", "ep"] | None = None,
         prior_delay_spread_ns: float = 300.0,
         prior_max_doppler_hz: float = 300.0,
@@ -45,9 +48,10 @@ class CLibrary(Receiver):
         num_threads: int = 1,
         llr_format: LlrFormat = "float32",
         llr_scale: float = 8.0,
+        weights: str = "pusch-small",
     ) -> None:
-        if algorithm not in ("lmmse", "blind"):
-            raise ValueError(f"algorithm: got {algorithm!r}; allowed: lmmse, blind")
+        if algorithm not in ("lmmse", "blind", "neural"):
+            raise ValueError(f"algorithm: got {algorithm!r}; allowed: lmmse, blind, neural")
         if not 1 <= num_threads <= 16:
             raise ValueError(f"num_threads: got {num_threads}; allowed: 1 to 16")
         if llr_format not in ("float32", "float16", "int8"):
@@ -63,20 +67,23 @@ class CLibrary(Receiver):
         self.num_threads = num_threads
         self.llr_format: LlrFormat = llr_format
         self.llr_scale = llr_scale
+        self.weights = weights
         chosen: dict[str, Any] = {} if detector is None else {"detector": detector}
         #: The readable receiver whose model file the library works by.
-        self.reference: Lmmse | Blind = (
-            Lmmse(prior_delay_spread_ns, prior_max_doppler_hz, **chosen)
-            if algorithm == "lmmse"
-            else Blind(max_cfo_hz, num_iterations, **chosen)
-        )
+        self.reference: model_file.Readable
+        if algorithm == "lmmse":
+            self.reference = Lmmse(prior_delay_spread_ns, prior_max_doppler_hz, **chosen)
+        elif algorithm == "blind":
+            self.reference = Blind(max_cfo_hz, num_iterations, **chosen)
+        else:
+            self.reference = NeuralReceiver(weights, reject_bursts=False)
         self._handles: dict[tuple, Handle] = {}
         self._dmrs: tuple[Tensor, NDArray[np.float32]] | None = None
 
     @classmethod
-    def of(cls, receiver: Lmmse | Blind) -> CLibrary:
+    def of(cls, receiver: model_file.Readable) -> CLibrary:
         """The library in the place of a readable receiver with whatever options."""
-        made = cls("lmmse" if isinstance(receiver, Lmmse) else "blind")
+        made = cls("lmmse")
         made.reference = receiver
         return made
 
@@ -87,9 +94,15 @@ class CLibrary(Receiver):
         digest = hashlib.sha256()
         for path in sources():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        if isinstance(self.reference, NeuralReceiver):
+            digest.update(self.reference.fingerprint().encode())
         return digest.hexdigest()
 
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
+        self.reference.check(bits_per_symbol, num_layers, num_rx_ant)
+
     def check_slot(self, observation: SlotObservation) -> None:
+        self.reference.check_slot(observation)
         model_file.check(self.reference, observation)
 
     def handle(self, observation: SlotObservation) -> Handle:
