@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincinv
 
-from receivers.c_library.network_arrays import first_receiver, network_arrays, soft_pilots_of
+from receivers.c_library.network_arrays import Precision, first_receiver, network_arrays, soft_pilots_of
 from receivers.classical.blind import Blind
 from receivers.classical.delay_grid import LOBE, CombGrid, grid_of
 from receivers.classical.delay_statistics import layer_sets
@@ -83,8 +83,11 @@ def check(receiver: Readable, slot: SlotObservation) -> None:
         _require("subbands", subbands, subbands <= MAX_SUBBANDS, f"1 to {MAX_SUBBANDS}")
 
 
-def model_bytes(receiver: Readable, slot: SlotObservation) -> bytes:
-    """The model file of a receiver for slots like this one, whose received grid is not looked at."""
+def model_bytes(receiver: Readable, slot: SlotObservation, precision: Precision = "float32") -> bytes:
+    """The model file of a receiver for slots like this one, whose received grid is not looked at.
+
+    precision: of a network, "bfloat16" where what it multiplies may be rounded; of other receivers nothing.
+    """
     check(receiver, slot)
     if isinstance(receiver, Lmmse):
         return pack(_common(receiver, slot, _LMMSE) | _lmmse(receiver, slot))
@@ -92,7 +95,7 @@ def model_bytes(receiver: Readable, slot: SlotObservation) -> bytes:
         return pack(_common(receiver, slot, _BLIND) | _blind(receiver, slot))
     model = soft_pilots_of(receiver)
     first = first_receiver(model)
-    networks = network_arrays(model, slot.num_dmrs_positions, slot.bits_per_symbol)
+    networks = network_arrays(model, slot.num_dmrs_positions, slot.bits_per_symbol, precision)
     return pack(_common(first, slot, _SOFT_PILOTS) | _blind(first, slot) | networks)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.refined_blind import SharingBlock
 from receivers.neural.soft_pilots import NODE_SYMBOLS, CoarseCorrection, SoftPilotReceiver
 
+Precision = Literal["float32", "bfloat16"]
 #: What the library takes at most.
 MAX_CHANNELS, MAX_BLOCKS, MAX_DILATION, MAX_PASSES = 64, 8, 8, 4
 #: Outputs of a convolution are computed in groups of so many.
@@ -53,8 +56,13 @@ def first_receiver(model: SoftPilotReceiver) -> Blind:
     return Blind(estimator.max_cfo_hz, estimator.num_iterations, demapper=model.detection.demapper)
 
 
-def network_arrays(model: SoftPilotReceiver, num_dmrs_positions: int, bits_per_symbol: int) -> dict[str, NDArray]:
-    """Weights, sizes and the range of the training, for slots with so many DM-RS symbols (or pairs of them)."""
+def network_arrays(
+    model: SoftPilotReceiver, num_dmrs_positions: int, bits_per_symbol: int, precision: Precision
+) -> dict[str, NDArray]:
+    """Weights, sizes and the range of the training, for slots with so many DM-RS symbols (or pairs of them).
+
+    precision: of what the residual blocks multiply.
+    """
     shown = model.shown_range
     passes = _passes(model)
     config = [
@@ -63,6 +71,7 @@ def network_arrays(model: SoftPilotReceiver, num_dmrs_positions: int, bits_per_s
         len(passes),
         model.node_subcarriers,
         int(num_dmrs_positions >= shown.fewest_dmrs_positions),
+        int(precision == "bfloat16"),
     ]
     arrays: dict[str, NDArray] = {
         "network": np.array(config, np.int32),

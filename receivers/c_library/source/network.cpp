@@ -3,56 +3,13 @@
 namespace ran6g {
 namespace {
 
-// Vectors of nodes that a tile of a pointwise convolution has: with four outputs, its sums stay in registers.
-constexpr int TILE = LANES == 16 ? 7 : 3;
-constexpr int OUTPUTS = 4;
-
-// Four outputs at V vectors of nodes, from `bias`, or from `base` [output][base_stride] where it is given.
-template <int V, bool RELU>
-inline void tile(const float *weights, const float *bias, int inputs, const float *in, size_t in_stride,
-                 const float *base, size_t base_stride, float *out, size_t out_stride) {
-    vf sums[OUTPUTS][V];
-    for (int o = 0; o < OUTPUTS; o++)
-        for (int v = 0; v < V; v++) {
-            sums[o][v] = bias ? splat(bias[o]) : vf{};
-            if (base) sums[o][v] += load(base + o * base_stride + v * LANES);
-        }
-    for (int i = 0; i < inputs; i++) {
-        const float *w = weights + i * OUTPUTS, *x = in + i * in_stride;
-        vf columns[V];
-        for (int v = 0; v < V; v++) columns[v] = load(x + v * LANES);
-        for (int o = 0; o < OUTPUTS; o++)
-            for (int v = 0; v < V; v++) sums[o][v] += w[o] * columns[v];
-    }
-    for (int o = 0; o < OUTPUTS; o++)
-        for (int v = 0; v < V; v++) {
-            vf x = sums[o][v];
-            store(out + o * out_stride + v * LANES, RELU ? max(x, vf{}) : x);
-        }
-}
-
-template <bool RELU>
-void pointwise_rows(const float *weights, const float *bias, int inputs, int outputs, const float *in,
-                    size_t in_stride, const float *base, size_t base_stride, float *out, size_t out_stride,
-                    int vectors) {
-    for (int v = 0; v < vectors; v += TILE) {
-        const int at = v * LANES;
-        for (int o = 0; o < outputs; o += OUTPUTS) {
-            const float *w = weights + static_cast<size_t>(o) * inputs, *b = bias ? bias + o : nullptr;
-            const float *start = base ? base + o * base_stride + at : nullptr;
-            float *to = out + o * out_stride + at;
-            switch (vectors - v) {
-                case 1: tile<1, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-                case 2: tile<2, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-#if defined(__AVX512F__)
-                case 3: tile<3, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-                case 4: tile<4, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-                case 5: tile<5, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-                case 6: tile<6, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride); break;
-#endif
-                default: tile<TILE, RELU>(w, b, inputs, in + at, in_stride, start, base_stride, to, out_stride);
-            }
-        }
+// Two rows of values as inputs of a pointwise convolution.
+template <class In> void put(float *to, size_t stride, vf first, vf second) {
+    if constexpr (In::PER_STEP == 2) {
+        store_pairs(reinterpret_cast<uint32_t *>(to), first, second);
+    } else {
+        store(to, first);
+        store(to + stride, second);
     }
 }
 
@@ -74,12 +31,18 @@ size_t Network::num_weights(int c, int num_blocks) {
     return enter + num_blocks * block + NUM_OUTPUTS * (c + 1);
 }
 
-Network::Pointwise Network::pointwise(const float *&weights, int inputs, int outputs, Arena &arena) const {
-    Pointwise out = {arena.array<float>(static_cast<size_t>(inputs) * outputs), arena.array<float>(outputs), inputs,
+Pointwise Network::pointwise(const float *&weights, int inputs, int outputs, Arena &arena) const {
+    const size_t size = static_cast<size_t>(inputs) * outputs;
+    Pointwise out = {arena.array<float>(size), arena.array<float>(outputs), arena.array<uint32_t>(size / 2 + 1), inputs,
                      outputs};
     for (int o = 0; o < outputs && !arena.counting(); o++) {
+        const size_t group = static_cast<size_t>(o / TILE_OUTPUTS);
+        const float *of_output = weights + o * inputs;
         for (int i = 0; i < inputs; i++)
-            out.weights[(static_cast<size_t>(o / OUTPUTS) * inputs + i) * OUTPUTS + o % OUTPUTS] = weights[o * inputs + i];
+            out.weights[(group * inputs + i) * TILE_OUTPUTS + o % TILE_OUTPUTS] = of_output[i];
+        for (int i = 0; inputs % 2 == 0 && i < inputs; i += 2)
+            out.pairs[(group * inputs + i) / 2 * TILE_OUTPUTS + o % TILE_OUTPUTS] =
+                as_bfloat16(of_output[i]) >> 16 | as_bfloat16(of_output[i + 1]);
         out.bias[o] = weights[outputs * inputs + o];
     }
     weights += (inputs + 1) * outputs;
@@ -96,8 +59,10 @@ Network::Depthwise Network::depthwise(const float *&weights, int channels, int d
     return out;
 }
 
-void Network::open(const float *weights, int c, int num_blocks, const int32_t *dilations, Arena &arena) {
+void Network::open(const float *weights, int c, int num_blocks, const int32_t *dilations, bool bfloat16,
+                   Arena &arena) {
     num_channels_ = c;
+    bfloat16_ = bfloat16 && HAS_BFLOAT16;
     num_blocks_ = num_blocks;
     enter_depthwise_ = depthwise(weights, NUM_FEATURES, 1, arena);
     enter_ = pointwise(weights, NUM_FEATURES, c, arena);
@@ -114,81 +79,92 @@ void Network::open(const float *weights, int c, int num_blocks, const int32_t *d
 }
 
 RowScratch Network::scratch_of(Arena &arena, const NodeShape &shape, int num_channels) {
-    const size_t width = shape.width, most = num_channels > NUM_FEATURES ? num_channels : NUM_FEATURES;
+    const size_t width = shape.width, most = num_channels > NUM_FEATURES ? num_channels : NUM_FEATURES + 1;
     return {arena.array<float>(num_channels * width), arena.array<float>(most * width),
-            arena.array<float>(2 * num_channels * width), arena.array<float>(2 * num_channels * width),
-            arena.array<float>(SHARED_FEATURES * width)};
+            arena.array<float>(2 * num_channels * width), arena.array<float>(2 * num_channels * width)};
 }
 
-// Channels `first` on of the weights, from all channels of the planes.
+// Channels `first` on of the weights, from all channels of the planes, as inputs of a pointwise convolution.
+template <class In>
 void Network::convolve(const Depthwise &d, const Planes &from, int row, int first, int channels, int width,
                        float *out) {
-    for (int c = 0; c < channels; c++) {
-        const float *w = d.weights + (first + c) * TAPS, bias = d.bias[first + c];
-        const float *above = from.at(row - 1, c) - 2 * d.dilation, *own = from.at(row, c) - 2 * d.dilation;
-        const float *below = from.at(row + 1, c) - 2 * d.dilation;
-        float *to = out + static_cast<size_t>(c) * width;
-        for (int n = 0; n < width; n += LANES) {
-            vf one = splat(bias), two = {}, three = {};
-            for (int i = 0; i < 5; i++) {
-                const int at = n + i * d.dilation;
-                one += w[i] * load(above + at);
-                two += w[5 + i] * load(own + at);
-                three += w[10 + i] * load(below + at);
-            }
-            store(to + n, one + (two + three));
+    const int reach = 2 * d.dilation;
+    auto value = [&](int c, int n) {
+        const float *w = d.weights + (first + c) * TAPS;
+        const float *above = from.at(row - 1, c) - reach + n, *own = from.at(row, c) - reach + n;
+        const float *below = from.at(row + 1, c) - reach + n;
+        vf one = splat(d.bias[first + c]), two = {}, three = {};
+        for (int i = 0; i < 5; i++) {
+            one += w[i] * load(above + i * d.dilation);
+            two += w[5 + i] * load(own + i * d.dilation);
+            three += w[10 + i] * load(below + i * d.dilation);
         }
-    }
+        return one + (two + three);
+    };
+    int c = 0;
+    for (; c + 2 <= channels; c += 2)
+        for (int n = 0; n < width; n += LANES)
+            put<In>(out + static_cast<size_t>(c / In::PER_STEP) * width + n, width, value(c, n), value(c + 1, n));
+    for (; c < channels; c++)
+        for (int n = 0; n < width; n += LANES) store(out + static_cast<size_t>(c) * width + n, value(c, n));
 }
 
 void Network::enter(int row, const NodeShape &shape, const Activations &a, const RowScratch &scratch) const {
     const int width = shape.width;
     const Depthwise &d = enter_depthwise_;
     float *shared = scratch.depthwise + OWN_FEATURES * static_cast<size_t>(width);
-    convolve(d, a.shared, row, OWN_FEATURES, SHARED_FEATURES, width, shared);
+    convolve<Float32Inputs>(d, a.shared, row, OWN_FEATURES, SHARED_FEATURES, width, shared);
     for (int r = 0; r < shape.num_rx; r++) {
-        convolve(d, a.own[r], row, 0, OWN_FEATURES, width, scratch.depthwise);
+        convolve<Float32Inputs>(d, a.own[r], row, 0, OWN_FEATURES, width, scratch.depthwise);
         const Planes &to = a.now[r];
-        pointwise_rows<false>(enter_.weights, enter_.bias, NUM_FEATURES, num_channels_, scratch.depthwise, width,
-                              nullptr, 0, to.at(row, 0), to.stride, shape.vectors());
+        pointwise_row<Float32Inputs, false, false>(enter_, false, scratch.depthwise, width, {}, to.at(row, 0), to.stride,
+                                                   shape.vectors());
         for (int c = 0; c < num_channels_; c++) clear_rest(to.at(row, c), shape);
+    }
+}
+
+template <class In>
+void Network::run_block(int stage, int row, const NodeShape &shape, const Activations &a,
+                        const RowScratch &scratch) const {
+    typedef const typename In::Value *Inputs;
+    constexpr bool PAIRS = In::PER_STEP == 2;
+    const ResidualBlock &block = blocks_[stage - 1];
+    const int width = shape.width, c = num_channels_, vectors = shape.vectors();
+    // the planes change places from block to block
+    const Planes *from = stage % 2 ? a.now : a.next, *to = stage % 2 ? a.next : a.now;
+    const float share = 1.0f / static_cast<float>(shape.num_rx);
+    auto mean = [&](int channel, int n) {
+        vf total = load(from[0].at(row, channel) + n);
+        for (int r = 1; r < shape.num_rx; r++) total += load(from[r].at(row, channel) + n);
+        return total * share;
+    };
+    for (int i = 0; i < c; i += 2)
+        for (int n = 0; n < width; n += LANES)
+            put<In>(scratch.mean + static_cast<size_t>(i / In::PER_STEP) * width + n, width, mean(i, n), mean(i + 1, n));
+    pointwise_row<In, false, false>(block.over_antennas, false, reinterpret_cast<Inputs>(scratch.mean), width, {},
+                                    scratch.common, width, vectors);
+    for (int r = 0; r < shape.num_rx; r++) {
+        convolve<In>(block.depthwise, from[r], row, 0, c, width, scratch.depthwise);
+        pointwise_row<In, true, PAIRS>(block.spread, true, reinterpret_cast<Inputs>(scratch.depthwise), width,
+                                       {scratch.common, static_cast<size_t>(width)}, scratch.hidden, width, vectors);
+        float *out = to[r].at(row, 0);
+        pointwise_row<In, false, false>(block.merge, false, reinterpret_cast<Inputs>(scratch.hidden), width,
+                                        {from[r].at(row, 0), static_cast<size_t>(from[r].stride)}, out, to[r].stride,
+                                        vectors);
+        if (stage == num_blocks_)
+            pointwise_row<Float32Inputs, false, false>(
+                leave_, false, out, to[r].stride, {},
+                a.out + (static_cast<size_t>(r) * shape.num_rows + row) * NUM_OUTPUTS * width, width, vectors);
+        for (int i = 0; i < c; i++) clear_rest(to[r].at(row, i), shape);
     }
 }
 
 void Network::run(int stage, int row, const NodeShape &shape, const Activations &a, const RowScratch &scratch) const {
     if (stage == 0) return enter(row, shape, a, scratch);
-    const ResidualBlock &block = blocks_[stage - 1];
-    const int width = shape.width, c = num_channels_, vectors = shape.vectors();
-    // the planes change places from block to block
-    const Planes *from = stage % 2 ? a.now : a.next, *to = stage % 2 ? a.next : a.now;
-    const float *mean = from[0].at(row, 0);
-    size_t mean_stride = from[0].stride;
-    if (shape.num_rx > 1) {
-        const float share = 1.0f / static_cast<float>(shape.num_rx);
-        for (int i = 0; i < c; i++)
-            for (int n = 0; n < width; n += LANES) {
-                vf total = load(from[0].at(row, i) + n);
-                for (int r = 1; r < shape.num_rx; r++) total += load(from[r].at(row, i) + n);
-                store(scratch.mean + static_cast<size_t>(i) * width + n, total * share);
-            }
-        mean = scratch.mean;
-        mean_stride = width;
-    }
-    pointwise_rows<false>(block.over_antennas.weights, block.over_antennas.bias, c, 2 * c, mean, mean_stride, nullptr,
-                          0, scratch.common, width, vectors);
-    for (int r = 0; r < shape.num_rx; r++) {
-        convolve(block.depthwise, from[r], row, 0, c, width, scratch.depthwise);
-        pointwise_rows<true>(block.spread.weights, nullptr, c, 2 * c, scratch.depthwise, width, scratch.common, width,
-                             scratch.hidden, width, vectors);
-        float *out = to[r].at(row, 0);
-        pointwise_rows<false>(block.merge.weights, block.merge.bias, 2 * c, c, scratch.hidden, width,
-                              from[r].at(row, 0), from[r].stride, out, to[r].stride, vectors);
-        if (stage == num_blocks_)
-            pointwise_rows<false>(leave_.weights, leave_.bias, c, NUM_OUTPUTS, out, to[r].stride, nullptr, 0,
-                                  a.out + (static_cast<size_t>(r) * shape.num_rows + row) * NUM_OUTPUTS * width, width,
-                                  vectors);
-        for (int i = 0; i < c; i++) clear_rest(to[r].at(row, i), shape);
-    }
+#if defined(__AVX512BF16__)
+    if (bfloat16_) return run_block<Bfloat16Inputs>(stage, row, shape, a, scratch);
+#endif
+    run_block<Float32Inputs>(stage, row, shape, a, scratch);
 }
 
 }  // namespace ran6g

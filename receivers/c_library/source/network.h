@@ -3,7 +3,7 @@
 #pragma once
 
 #include "arena.h"
-#include "vector.h"
+#include "pointwise.h"
 
 namespace ran6g {
 
@@ -39,16 +39,18 @@ struct Activations {
     float *out;                        // [antenna][row][NUM_OUTPUTS][width]
 };
 
-// What one thread writes to while it works on a row.
+// What one thread writes to while it works on a row: inputs of pointwise convolutions, as floats or pairs.
 struct RowScratch {
-    float *mean, *depthwise, *hidden, *common, *shared;
+    float *mean, *depthwise, *hidden, *common;
 };
 
 class Network {
   public:
-    // weights: those of a pass in the order of model_file.py. False where their number is not right.
     static size_t num_weights(int num_channels, int num_blocks);
-    void open(const float *weights, int num_channels, int num_blocks, const int32_t *dilations, Arena &arena);
+    // weights: those of a pass in the order of network_arrays.py. bfloat16: whether the residual blocks may round what
+    // they multiply; they do where the processor gains by it.
+    void open(const float *weights, int num_channels, int num_blocks, const int32_t *dilations, bool bfloat16,
+              Arena &arena);
 
     static RowScratch scratch_of(Arena &arena, const NodeShape &shape, int num_channels);
     int num_stages() const { return num_blocks_ + 1; }
@@ -56,11 +58,6 @@ class Network {
     void run(int stage, int row, const NodeShape &shape, const Activations &a, const RowScratch &scratch) const;
 
   private:
-    // Pointwise weights as [output / 4][input][4].
-    struct Pointwise {
-        float *weights, *bias;
-        int inputs, outputs;
-    };
     struct Depthwise {
         float *weights, *bias;  // [channel][TAPS]
         int dilation;
@@ -71,11 +68,15 @@ class Network {
     };
     Pointwise pointwise(const float *&weights, int inputs, int outputs, Arena &arena) const;
     Depthwise depthwise(const float *&weights, int channels, int dilation, Arena &arena) const;
+    template <class In>
     static void convolve(const Depthwise &d, const Planes &from, int row, int first, int channels, int width,
                          float *out);
     void enter(int row, const NodeShape &shape, const Activations &a, const RowScratch &scratch) const;
+    template <class In>
+    void run_block(int stage, int row, const NodeShape &shape, const Activations &a, const RowScratch &scratch) const;
 
     int num_channels_ = 0, num_blocks_ = 0;
+    bool bfloat16_ = false;
     Depthwise enter_depthwise_ = {};
     Pointwise enter_ = {}, leave_ = {};
     ResidualBlock blocks_[MAX_NET_BLOCKS] = {};

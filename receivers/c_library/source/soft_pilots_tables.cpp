@@ -12,13 +12,13 @@ bool within(int value, int least, int most) { return least <= value && value <= 
 
 ran6g_status SoftPilots::load_network(const ModelFile &file, Arena &arena) {
     const Layout &s = *layout_;
-    const int32_t *config = file.integers("network", 5);
+    const int32_t *config = file.integers("network", 6);
     const double *range = file.doubles("network_range", 1);
     if (!config || !range || !(range[0] >= 0 && range[0] <= 1e12)) return RAN6G_BAD_FILE;
     const int blocks = config[1];
     if (!within(config[0], 4, MAX_CHANNELS) || config[0] % 4 || !within(blocks, 1, MAX_NET_BLOCKS) ||
         !within(config[2], 1, MAX_PASSES) || !within(config[3], 2, MAX_NODE_SUBCARRIERS) || 12 % config[3] ||
-        !within(config[4], 0, 1) || s.num_layers != 1 || s.num_symbols % NODE_SYMBOLS)
+        !within(config[4], 0, 1) || !within(config[5], 0, 1) || s.num_layers != 1 || s.num_symbols % NODE_SYMBOLS)
         return RAN6G_BAD_FILE;
     num_channels_ = config[0];
     num_passes_ = config[2];
@@ -35,7 +35,7 @@ ran6g_status SoftPilots::load_network(const ModelFile &file, Arena &arena) {
         std::snprintf(name, sizeof(name), "pass_%d", p);
         const float *weights = file.floats(name, Network::num_weights(num_channels_, blocks));
         if (!weights) return RAN6G_BAD_FILE;
-        passes_[p].open(weights, num_channels_, blocks, dilations, arena);
+        passes_[p].open(weights, num_channels_, blocks, dilations, config[5] == 1, arena);
     }
     return RAN6G_OK;
 }
