@@ -179,9 +179,11 @@ void SoftPilots::look_at_levels() {
 }
 
 // Features of one row of nodes: soft symbols from the channel as it is known now, and what they say of it.
-template <int BITS> void SoftPilots::observe(int row) {
+template <int BITS, int RX> void SoftPilots::observe(int row) {
     const Layout &s = *layout_;
-    const int width = shape_.width, size = node_subcarriers_, length = static_cast<int>(of_symbol_), rx = s.num_rx;
+    const int width = shape_.width, size = node_subcarriers_, length = static_cast<int>(of_symbol_);
+    const int rx = RX ? RX : s.num_rx;
+    constexpr int MOST = RX ? RX : MAX_RX_ANT;
     const float amplitude = s.layer_amplitude, amplitude_2 = amplitude * amplitude, noise_var = noise_;
     const float mean_square = 2.0f * ((1 << BITS) - 1) / 3.0f, unit = std::sqrt(mean_square);
     const float share = 1.0f / static_cast<float>(NODE_SYMBOLS * size), per_node = NODE_SYMBOLS * size / shown_noise_;
@@ -189,10 +191,10 @@ template <int BITS> void SoftPilots::observe(int row) {
     const float noise_to_power = std::log10(shown_noise_ / power + 1e-6f);
     const size_t of_antenna = 2 * of_symbol_ * s.num_symbols;
     for (int n = 0; n < width; n += LANES) {
-        vf turned[MAX_RX_ANT][2] = {}, matched[MAX_RX_ANT][2] = {}, missed[MAX_RX_ANT][2] = {};
+        vf turned[MOST][2] = {}, matched[MOST][2] = {}, missed[MOST][2] = {};
         vf energy = {}, unknown = {}, known = {}, error = {};
         for (int i = 0; i < size; i++) {
-            vf hh[MAX_RX_ANT][2], mm[MAX_RX_ANT][2], hm[MAX_RX_ANT][2];
+            vf hh[MOST][2], mm[MOST][2], hm[MOST][2];
             for (int t = 0; t < NODE_SYMBOLS; t++) {
                 const int symbol = NODE_SYMBOLS * row + t, at = i * width + n;
                 const float *h = plane(h_, 2 * symbol) + at, *y = plane(y_, 2 * symbol) + at;
@@ -289,13 +291,23 @@ template <int BITS> void SoftPilots::observe(int row) {
     }
 }
 
+template <int BITS> void SoftPilots::observe_bits(int row) {
+    // as many antennas as receivers mostly have, and any number of them
+    switch (layout_->num_rx) {
+        case 1: return observe<BITS, 1>(row);
+        case 2: return observe<BITS, 2>(row);
+        case 4: return observe<BITS, 4>(row);
+        default: return observe<BITS, 0>(row);
+    }
+}
+
 void SoftPilots::observe_row(void *self, int row, int) {
     SoftPilots &p = *static_cast<SoftPilots *>(self);
     switch (p.layout_->bits) {
-        case 2: return p.observe<2>(row);
-        case 4: return p.observe<4>(row);
-        case 6: return p.observe<6>(row);
-        default: return p.observe<8>(row);
+        case 2: return p.observe_bits<2>(row);
+        case 4: return p.observe_bits<4>(row);
+        case 6: return p.observe_bits<6>(row);
+        default: return p.observe_bits<8>(row);
     }
 }
 

@@ -39,7 +39,9 @@ class SoftPilots final : public Estimator {
 
     void take_pilots(const Grid &grid);
     void look_at_levels();
-    template <int BITS> void observe(int row);
+    // RX: number of antennas, 0 for any.
+    template <int BITS, int RX> void observe(int row);
+    template <int BITS> void observe_bits(int row);
     float *plane(float *base, int row) const { return base + static_cast<size_t>(row) * of_symbol_; }
 
     const Layout *layout_ = nullptr;
