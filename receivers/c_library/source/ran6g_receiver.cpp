@@ -66,6 +66,7 @@ ran6g_status build(ran6g_receiver &r, size_t size) {
         case Kind::blind: r.estimator = &r.blind; break;
         case Kind::soft_pilots: r.estimator = &r.soft_pilots; break;
     }
+    r.blind.set_threads(static_cast<int>(r.options.num_threads));
     r.soft_pilots.set_threads(static_cast<int>(r.options.num_threads));
     for (int pass = 0; pass < 2; pass++) {
         if (pass && !r.arena.allocate()) return RAN6G_OUT_OF_MEMORY;
@@ -295,7 +296,7 @@ ran6g_status ran6g_process(ran6g_receiver *receiver, const ran6g_slot *slot, ran
         return status;
     }
     r.threads.wake();
-    r.estimator->prepare(r.grid, r.estimate);
+    r.estimator->prepare(r.grid, r.estimate, r.threads);
     const Layout &s = r.layout;
     const Wanted &w = r.wanted;
     r.detects = w.symbols || w.symbol_noise || w.llr;

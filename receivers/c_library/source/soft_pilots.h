@@ -5,7 +5,6 @@
 #include "blind.h"
 #include "detect.h"
 #include "network.h"
-#include "threads.h"
 
 namespace ran6g {
 
@@ -13,9 +12,14 @@ constexpr int NODE_SYMBOLS = 2, MAX_NODE_SUBCARRIERS = 12, MAX_PASSES = 4, MAX_N
 
 class SoftPilots final : public Estimator {
   public:
-    void set_threads(int num_threads) { num_threads_ = num_threads; }
+    void set_threads(int num_threads) {
+        num_threads_ = num_threads;
+        blind_.set_threads(num_threads);
+    }
     ran6g_status open(const ModelFile &file, const Layout &layout, Arena &arena) override;
-    void prepare(const Grid &grid, Estimate &estimate) override { blind_.prepare(grid, estimate); }
+    void prepare(const Grid &grid, Estimate &estimate, Threads &threads) override {
+        blind_.prepare(grid, estimate, threads);
+    }
     int num_blocks() const override { return num_blocks_; }
     Block block(int index) const override;
     // Where threads begin to share the slot: everything after `prepare`. detects: whether symbols are wanted.

@@ -58,10 +58,9 @@ class Threads {
         }
         job_.store(job, std::memory_order_relaxed);
         context_.store(context, std::memory_order_relaxed);
-        num_items_.store(num_items, std::memory_order_relaxed);
         num_done_.store(0, std::memory_order_relaxed);
         round_++;
-        next_.store(static_cast<uint64_t>(round_) << 32, std::memory_order_release);
+        left_.store(static_cast<uint64_t>(round_) << 32 | static_cast<uint32_t>(num_items), std::memory_order_release);
         work(round_, 0);
         for (int spins = 0; num_done_.load(std::memory_order_acquire) != num_items; spins++) pause(spins);
     }
@@ -83,20 +82,22 @@ class Threads {
             sched_yield();
     }
 
-    // Items of a round as long as there are some. An item is taken by exchanging the round and its number at once: who
-    // comes when the round is over gets none of the next by mistake, and sees no half of its job.
+    // Items of a round as long as there are some. The thread that shares takes them from the first on, others from the
+    // last: from round to round neighbouring items stay with a core and its caches. An item is taken by exchanging the
+    // round and what is left of it at once: who comes when the round is over gets none of the next by mistake, and sees
+    // no half of its job.
     void work(uint32_t round, int thread) {
-        uint64_t next = next_.load(std::memory_order_acquire);
-        while (next >> 32 == round) {
-            const int item = static_cast<int>(next & 0xffffffffu);
+        uint64_t left = left_.load(std::memory_order_acquire);
+        while (left >> 32 == round) {
+            const int first = static_cast<int>(left >> 16 & 0xffffu), end = static_cast<int>(left & 0xffffu);
             const Job job = job_.load(std::memory_order_relaxed);
             void *context = context_.load(std::memory_order_relaxed);
-            if (item >= num_items_.load(std::memory_order_relaxed)) return;
-            if (!next_.compare_exchange_weak(next, next + 1, std::memory_order_acq_rel, std::memory_order_acquire))
-                continue;
-            job(context, item, thread);
+            if (first >= end) return;
+            const uint64_t rest = thread ? left - 1 : left + 0x10000u;
+            if (!left_.compare_exchange_weak(left, rest, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+            job(context, thread ? end - 1 : first, thread);
             num_done_.fetch_add(1, std::memory_order_release);
-            next = next_.load(std::memory_order_acquire);
+            left = left_.load(std::memory_order_acquire);
         }
     }
 
@@ -110,7 +111,7 @@ class Threads {
             pthread_mutex_unlock(&t.mutex_);
             if (stopping) return nullptr;
             for (int spins = 0; t.awake_.load(std::memory_order_relaxed);) {
-                uint32_t round = static_cast<uint32_t>(t.next_.load(std::memory_order_acquire) >> 32);
+                uint32_t round = static_cast<uint32_t>(t.left_.load(std::memory_order_acquire) >> 32);
                 if (round == seen) {
                     pause(spins++);
                     continue;
@@ -132,8 +133,8 @@ class Threads {
     uint32_t round_ = 0;  // of the thread that shares
     std::atomic<Job> job_{nullptr};
     std::atomic<void *> context_{nullptr};
-    std::atomic<int> num_items_{0}, num_done_{0};
-    std::atomic<uint64_t> next_{0};  // round, and in the lower half the item that is next
+    std::atomic<int> num_done_{0};
+    std::atomic<uint64_t> left_{0};  // round (32 bits), first item that is left, and the one after the last
 };
 
 }  // namespace ran6g
