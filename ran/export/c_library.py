@@ -57,8 +57,8 @@ class LibraryOutcome:
     """folder: the export, or where it went when it was rejected.
 
     latency: of a slot, the readable receiver and the library called from Python. built: names of the shared objects.
-    harness: what the programs printed, "" where they could not be built here. work: the floor of a slot. dtype: "f32" or
-        "bf16".
+    harness: what the programs printed, "" where they could not be built here. work: the floor of a slot.
+    dtype: "f32" or "bf16".
     """
 
     folder: Path
@@ -91,7 +91,7 @@ class LibraryOutcome:
 
 
 class CLibraryTarget(ExportTarget):
-    """C library with lmmse, blind or a small network for one allocation: source, shared objects, harness, gNB example"""
+    """C library with lmmse, blind or a small network for one allocation: source, shared objects, gNB example"""
 
     name = TARGET
     options = frozenset({"num_prb", "esn0_db", "num_slots", "dtype"})
@@ -129,8 +129,8 @@ def export_c_library(
     """Export into a folder that appears when all is done; beside it, with `.rejected`, where LLRs are not those of the
     receiver.
 
-    name: lmmse, blind, weights of the architecture soft-pilots, or a block of options in braces. dtype: "f32", or "bf16"
-    where a network may round what it multiplies. `InputError` for what cannot be exported.
+    name: lmmse, blind, weights of the architecture soft-pilots, or a block of options in braces.
+    dtype: "f32", or "bf16" where a network may round what it multiplies. `InputError` for what cannot be exported.
     """
     if out.exists():
         raise bad_value("--out", str(out), "a folder that is not there yet")
@@ -299,9 +299,7 @@ def _run_harness(folder: Path) -> str:
     return "".join(lines)
 
 
-def _contract(
-    block: dict[str, Any], link: Link, model: bytes, esn0_db: float, precision: Precision
-) -> dict[str, Any]:
+def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float, precision: Precision) -> dict[str, Any]:
     config = link.config
     return {
         "name": TARGET,

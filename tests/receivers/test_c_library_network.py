@@ -135,7 +135,9 @@ def test_depths_agree_and_channel_is_that_of_the_last_pass(write):
     library = Handle(build.built_library(), model_bytes(receiver, observation))
     y = observation.y[0].numpy()
     whole = library(y, depth="channel symbols llr")
-    assert whole.channel is not None and whole.llr is not None and whole.symbols is not None
+    assert whole.channel is not None
+    assert whole.llr is not None
+    assert whole.symbols is not None
     assert whole.symbol_noise is not None
     with torch.no_grad():
         h = receiver.model(observation)[-1][1][0].numpy()
@@ -148,9 +150,7 @@ def test_depths_agree_and_channel_is_that_of_the_last_pass(write):
     # the first bit of 16QAM near the axis: 4 x / (sqrt(10) noise), of a real part within the innermost levels
     x, noise = whole.symbols[:, 0].real, whole.symbol_noise[:, 0]
     inner = np.abs(x) < 2 / np.sqrt(10)
-    np.testing.assert_allclose(
-        whole.llr[inner, 0, 0], 4 * x[inner] / np.sqrt(10) / noise[inner], rtol=1e-4, atol=1e-3
-    )
+    np.testing.assert_allclose(whole.llr[inner, 0, 0], 4 * x[inner] / np.sqrt(10) / noise[inner], rtol=1e-4, atol=1e-3)
 
 
 @pytest.mark.parametrize("threads", [2, 3])
