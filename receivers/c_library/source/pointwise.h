@@ -6,7 +6,7 @@
 
 namespace ran6g {
 
-// Outputs of a tile; weights are kept as [output / 4][input][4].
+// Outputs of a tile, which has up to TILE vectors of nodes; weights are kept as [output / 4][input][4].
 constexpr int TILE_OUTPUTS = 4;
 
 struct Pointwise {
@@ -40,7 +40,7 @@ inline void store_pairs(uint32_t *to, vf first, vf second) {
 }
 
 struct Bfloat16Inputs {
-    static constexpr int PER_STEP = 2;
+    static constexpr int PER_STEP = 2, TILE = 4;
     typedef uint32_t Value;
     typedef __m512bh Column;
     static const uint32_t *weights(const Pointwise &p) { return p.pairs; }
@@ -54,7 +54,7 @@ inline void store_pairs(uint32_t *, vf, vf) {}
 #endif
 
 struct Float32Inputs {
-    static constexpr int PER_STEP = 1;
+    static constexpr int PER_STEP = 1, TILE = LANES == 16 ? 7 : 3;
     typedef float Value;
     typedef vf Column;
     static const float *weights(const Pointwise &p) { return p.weights; }
@@ -62,9 +62,6 @@ struct Float32Inputs {
     static Column spread(float weight) { return splat(weight); }
     static vf multiply_add(vf sum, Column x, Column w) { return sum + x * w; }
 };
-
-// Vectors of nodes of a tile.
-constexpr int TILE_VECTORS = LANES == 16 ? 4 : 3;
 
 // Four outputs at V vectors of nodes. Out: float rows, or with PAIRS rows of pairs of outputs.
 template <class In, int V, bool RELU, bool PAIRS>
@@ -101,7 +98,7 @@ template <class In, bool RELU, bool PAIRS>
 void pointwise_row(const Pointwise &p, bool without_bias, const typename In::Value *in, size_t in_stride, Base base,
                    void *out, size_t out_stride, int vectors) {
     const int steps = p.inputs / In::PER_STEP;
-    for (int v = 0; v < vectors; v += TILE_VECTORS) {
+    for (int v = 0; v < vectors; v += In::TILE) {
         const int at = v * LANES;
         for (int o = 0; o < p.outputs; o += TILE_OUTPUTS) {
             const typename In::Value *w = In::weights(p) + static_cast<size_t>(o) * steps, *x = in + at;
@@ -109,13 +106,16 @@ void pointwise_row(const Pointwise &p, bool without_bias, const typename In::Val
             const Base start = {base.rows ? base.rows + o * base.stride + at : nullptr, base.stride};
             // pairs of outputs and floats take the same room
             void *to = static_cast<float *>(out) + (PAIRS ? o / 2 : o) * out_stride + at;
-            switch (vectors - v) {
+            switch (vectors - v < In::TILE ? vectors - v : In::TILE) {
                 case 1: tile<In, 1, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
                 case 2: tile<In, 2, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
-#if defined(__AVX512F__)
                 case 3: tile<In, 3, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
+#if defined(__AVX512F__)
+                case 4: tile<In, 4, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
+                case 5: tile<In, 5, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
+                case 6: tile<In, 6, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride); break;
+                default: tile<In, 7, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride);
 #endif
-                default: tile<In, TILE_VECTORS, RELU, PAIRS>(w, b, steps, x, in_stride, start, to, out_stride);
             }
         }
     }
