@@ -95,7 +95,7 @@ def model_bytes(receiver: Readable, slot: SlotObservation, precision: Precision 
         return pack(_common(receiver, slot, _BLIND) | _blind(receiver, slot))
     model = soft_pilots_of(receiver)
     first = first_receiver(model)
-    networks = network_arrays(model, slot.num_dmrs_positions, slot.bits_per_symbol, precision)
+    networks = network_arrays(model, int(slot.num_dmrs_positions), slot.bits_per_symbol, precision)
     return pack(_common(first, slot, _SOFT_PILOTS) | _blind(first, slot) | networks)
 
 

@@ -96,7 +96,7 @@ def network_flops(model: SoftPilotReceiver, num_rx_ant: int, num_symbols: int, n
     enter = nodes * (taps * (num_rx_ant * own + features - own) + num_rx_ant * features * channels)
     each = channels * taps + 4 * channels * channels
     block = nodes * (num_rx_ant * each + 2 * channels * channels)
-    leave = nodes * num_rx_ant * channels * model.passes[0].leave.out_channels  # type: ignore[union-attr,operator]
+    leave = nodes * num_rx_ant * channels * _passes(model)[0].leave.out_channels
     return 2.0 * len(model.passes) * (enter + len(_dilations(model)) * block + leave)
 
 
