@@ -48,7 +48,7 @@ def model(
         list[int] | None,
         typer.Option(min=1, max=275, help="PRBs of a file; repeat it for several files. [default: the experiment's]"),
     ] = None,
-    dtype: Annotated[str, typer.Option(help="Numbers that the networks compute in: f32, f16 or int8.")] = "f32",
+    dtype: Annotated[str, typer.Option(help="Numbers that the networks compute in: f32, f16, bf16 or int8.")] = "f32",
     experiment: Annotated[
         str | None,
         typer.Option(

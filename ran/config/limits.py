@@ -140,6 +140,7 @@ LIMITS: dict[str, Limit] = {
     # Networks
     **_limits(1, 8192, "the memory grows with its square", "num_channels", "num_states", "width", "num_hidden"),
     **_limits(1, 3300, "no slot is wider", "dilations"),
+    **_limits(2, 12, "a PRB is whole nodes", "node_subcarriers"),
     **_limits(1, 64, "each layer is computed", "num_layers"),
     **_limits(0, 10, "bits of 1024QAM", "constellation_bits"),
     **_limits(1, 65_536, "beams of the largest codebook", "num_set_a", "num_rx_beams", "num_tx_beams"),

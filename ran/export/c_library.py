@@ -1,4 +1,4 @@
-"""Export of a classical receiver as a C library: source, shared objects, model file, vectors and programs."""
+"""Export of a receiver as a C library: source, shared objects, model file, vectors and programs."""
 
 from __future__ import annotations
 
@@ -30,11 +30,13 @@ from ran.link.catalogue import build_receiver
 from ran.link.latency import Latency, slot_latency
 from ran.phy.codeword import scrambling_c_init
 from ran.phy.sequences import gold_sequence
-from receivers import Blind, Lmmse
+from receivers import Blind, Lmmse, NeuralReceiver
 from receivers.c_library import build, model_file
 from receivers.c_library.library import Handle
+from receivers.c_library.network_arrays import Precision
 from receivers.c_library.receiver import CLibrary
 from receivers.c_library.work import Work, work_of
+from receivers.neural.weights import shipped_weights
 
 TARGET = "c-library"
 #: Version of what the folder holds and of the contract below; that of the interface is in the header.
@@ -43,6 +45,11 @@ _NUM_VECTORS, _SEED, _INT8_SCALE = 4, 1, 8.0
 #: Where block errors are compared.
 _ESN0_DB = 4.0
 _FILES = ("harness.c", "gnb_example.cpp", "library.mk")
+_PRECISIONS: dict[str, Precision] = {"f32": "float32", "bf16": "bfloat16"}
+#: Of int8 soft bits between the readable receiver and the library, on any processor: rounding to the next step; with a
+#: network in bfloat16 an LLR of 1.
+_MOST_STEPS = {"f32": 1, "bf16": 8}
+_ALLOWED = "lmmse or blind, weights of the architecture soft-pilots, or {name: ..., and its options}"
 
 
 @dataclass(frozen=True)
@@ -51,6 +58,7 @@ class LibraryOutcome:
 
     latency: of a slot, the readable receiver and the library called from Python. built: names of the shared objects.
     harness: what the programs printed, "" where they could not be built here. work: the floor of a slot.
+    dtype: "f32" or "bf16".
     """
 
     folder: Path
@@ -61,13 +69,14 @@ class LibraryOutcome:
     built: tuple[str, ...]
     harness: str
     work: Work
+    dtype: str
 
     @property
     def problems(self) -> list[str]:
         found = [
             f"LLRs differ by up to {llr.max_difference:.3g} of {llr.max_llr:.3g} ({llr.slots})"
             for llr in self.llrs
-            if not llr.ok("f32")
+            if not llr.ok(self.dtype)
         ]
         if not self.bler.ok:
             found.append(f"{self.bler.other_decisions} of {self.bler.num_slots} slots decode otherwise")
@@ -82,10 +91,11 @@ class LibraryOutcome:
 
 
 class CLibraryTarget(ExportTarget):
-    """C library with lmmse or blind for one allocation: header, source, shared objects, harness and gNB example"""
+    """C library with lmmse, blind or a small network for one allocation: source, shared objects, gNB example"""
 
     name = TARGET
-    options = frozenset({"num_prb", "esn0_db", "num_slots"})
+    options = frozenset({"num_prb", "esn0_db", "num_slots", "dtype"})
+    dtypes = ("f32", "bf16")
 
     def export(self, request: Request, say: Say) -> LibraryOutcome:
         request.check()
@@ -101,6 +111,7 @@ class CLibraryTarget(ExportTarget):
             request.esn0_db,
             request.num_slots,
             say,
+            request.dtype,
         )
 
 
@@ -113,11 +124,13 @@ def export_c_library(
     esn0_db: float | None = None,
     num_slots: int = 256,
     say: Say = lambda text: None,
+    dtype: str = "f32",
 ) -> LibraryOutcome:
     """Export into a folder that appears when all is done; beside it, with `.rejected`, where LLRs are not those of the
     receiver.
 
-    name: lmmse or blind, or a block of options in braces. `InputError` for what cannot be exported.
+    name: lmmse, blind, weights of the architecture soft-pilots, or a block of options in braces.
+    dtype: "f32", or "bf16" where a network may round what it multiplies. `InputError` for what cannot be exported.
     """
     if out.exists():
         raise bad_value("--out", str(out), "a folder that is not there yet")
@@ -125,8 +138,10 @@ def export_c_library(
         raise bad_value("--out", str(out), "a new folder in one that is there")
     block = _block(name)
     receiver = build_receiver(block, path="MODEL")
-    if not isinstance(receiver, Lmmse | Blind):
-        raise bad_value("MODEL of c-library", name, "lmmse or blind, or {name: ..., and its options}")
+    if not isinstance(receiver, Lmmse | Blind | NeuralReceiver):
+        raise bad_value("MODEL of c-library", name, _ALLOWED)
+    if dtype != "f32" and not isinstance(receiver, NeuralReceiver):
+        raise bad_value(f"--dtype of {TARGET}", dtype, "f32; bf16 for a network")
     if build.compiler() is None:
         raise InputError(
             "--target: got 'c-library' without a C++ compiler; allowed: with g++, clang++ or $CXX installed"
@@ -137,7 +152,7 @@ def export_c_library(
     try:
         temporary.mkdir()
         snr = _ESN0_DB if esn0_db is None else esn0_db
-        outcome = _write(receiver, block, link, snr, num_slots, temporary, out, say)
+        outcome = _write(receiver, block, link, snr, num_slots, temporary, out, say, dtype)
         if outcome.folder.exists():
             shutil.rmtree(outcome.folder)  # rejected before
         os.replace(temporary, outcome.folder)
@@ -151,16 +166,21 @@ def export_c_library(
 
 
 def _block(name: str) -> dict[str, Any]:
+    """The receiver that is meant, as a block of an experiment. Weights by their name alone are without the rejection of
+    bursts, which the library has not."""
     from ran.config.yaml_file import parse
 
-    block = parse(name, "MODEL") if name.lstrip().startswith("{") else {"name": name}
+    if not name.lstrip().startswith("{"):
+        is_weights = name in shipped_weights("receiver") or name.endswith(".safetensors")
+        return {"name": "neural", "weights": name, "reject_bursts": False} if is_weights else {"name": name}
+    block = parse(name, "MODEL")
     if not isinstance(block, dict):
-        raise bad_value("MODEL of c-library", name, "lmmse or blind, or {name: ..., and its options}")
+        raise bad_value("MODEL of c-library", name, _ALLOWED)
     return block
 
 
 def _write(
-    receiver: Lmmse | Blind,
+    receiver: model_file.Readable,
     block: dict[str, Any],
     link: Link,
     esn0_db: float,
@@ -168,10 +188,12 @@ def _write(
     folder: Path,
     out: Path,
     say: Say,
+    dtype: str,
 ) -> LibraryOutcome:
+    precision = _PRECISIONS[dtype]
     observation = link.batch(range(_NUM_VECTORS), esn0_db, _SEED, SCENARIO, False).observation
     try:
-        model = model_file.model_bytes(receiver, observation)
+        model = model_file.model_bytes(receiver, observation, precision)
     except ValueError as error:
         raise InputError(f"{TARGET}: {error}") from None
     say("compiling the library")
@@ -188,27 +210,26 @@ def _write(
     for kind, file in built.items():
         shutil.copy(build.built_library(kind), folder / file)
     say("running it against the receiver")
-    compiled = CLibrary.of(receiver)
+    compiled = CLibrary.of(receiver, precision)
     llrs = _compare(link, receiver, compiled, esn0_db)
     bler = compare_bler(link, receiver, receiver, compiled, esn0_db, num_slots, _SEED)
     before, after = slot_latency(receiver, observation, 50), slot_latency(compiled, observation, 200)
-    feeds, outputs = _vectors(receiver, model, link, esn0_db)
+    feeds, outputs = _vectors(receiver, model, link, esn0_db, _MOST_STEPS[dtype])
     write_vectors(folder / "vectors", feeds, outputs)
     say("building and running the harness")
     harness = _run_harness(folder)
-    outcome = LibraryOutcome(
-        out, tuple(llrs), bler, before, after, tuple(built.values()), harness, work_of(receiver, observation)
-    )
+    floor = work_of(receiver, observation)
+    outcome = LibraryOutcome(out, tuple(llrs), bler, before, after, tuple(built.values()), harness, floor, dtype)
     if outcome.problems:
         outcome = replace(outcome, folder=out.with_name(out.name + ".rejected"))
     (folder / "contract.json").write_text(
-        json.dumps(_contract(block, link, model, esn0_db), indent=1) + "\n", encoding="utf-8"
+        json.dumps(_contract(block, link, model, esn0_db, precision), indent=1) + "\n", encoding="utf-8"
     )
     (folder / "REPORT.md").write_text(_report(block, outcome, link), encoding="utf-8")
     return outcome
 
 
-def _compare(link: Link, receiver: Lmmse | Blind, compiled: CLibrary, esn0_db: float) -> list[LlrParity]:
+def _compare(link: Link, receiver: model_file.Readable, compiled: CLibrary, esn0_db: float) -> list[LlrParity]:
     """LLRs on simulated slots at three levels of the grid, and on one of noise alone."""
     slots = link.batch(range(2), esn0_db, _SEED, SCENARIO, False).observation
     generator = torch.Generator().manual_seed(_SEED)
@@ -226,9 +247,10 @@ def _compare(link: Link, receiver: Lmmse | Blind, compiled: CLibrary, esn0_db: f
 
 
 def _vectors(
-    receiver: Lmmse | Blind, model: bytes, link: Link, esn0_db: float
+    receiver: model_file.Readable, model: bytes, link: Link, esn0_db: float, most_steps: int
 ) -> tuple[dict[str, NDArray], dict[str, NDArray]]:
-    """Slots, and what the readable receiver makes of them; beside them what the example is to put out."""
+    """Slots, and what the readable receiver makes of them; beside them what the example is to put out, and how far int8
+    soft bits may be from either."""
     observation = link.batch(range(_NUM_VECTORS), esn0_db, _SEED, SCENARIO, False).observation
     llr = torch.cat([receiver(observation.part(i, i + 1)) for i in range(_NUM_VECTORS)])
     brain = torch.view_as_real(observation.y).to(torch.bfloat16).contiguous().view(torch.uint16).numpy()
@@ -245,6 +267,7 @@ def _vectors(
         "dmrs": model_file.dmrs_values(observation),
         "c_init": np.array(c_init, np.uint32),
         "layer_to_user": np.array(users, np.uint32),
+        "most_steps": np.array([most_steps], np.uint32),
     }
     results = [library(grid, float(v)) for grid, v in zip(brain, feeds["noise_var"], strict=True)]
     soft = np.stack([result.llr for result in results if result.llr is not None])
@@ -276,7 +299,7 @@ def _run_harness(folder: Path) -> str:
     return "".join(lines)
 
 
-def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float) -> dict[str, Any]:
+def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float, precision: Precision) -> dict[str, Any]:
     config = link.config
     return {
         "name": TARGET,
@@ -293,6 +316,7 @@ def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float) -
             "bits_per_symbol": link.grid.bits_per_symbol,
             "dmrs_symbols": list(link.grid.dmrs_symbols),
         },
+        "networks_multiply": precision,
         "vectors": {"esn0_db": esn0_db, "num_slots": _NUM_VECTORS},
         "llr": "positive means bit 0, natural logarithm, [data RE, layer, bit], before descrambling; int8 is 8 LLR",
         "depths": ["channel and noise", "equalised symbols and noise", "soft bits with SINR, timing and CFO"],
@@ -307,7 +331,7 @@ def _contract(block: dict[str, Any], link: Link, model: bytes, esn0_db: float) -
 
 def _report(block: dict[str, Any], outcome: LibraryOutcome, link: Link) -> str:
     config = link.config
-    lines = [f"# {block['name']} as {TARGET}", ""]
+    lines = [f"# {block.get('weights', block['name'])} as {TARGET}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
     lines += [

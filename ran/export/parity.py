@@ -17,7 +17,7 @@ from receivers import Receiver
 #: Largest difference of LLRs between runtimes that add up float32 in other orders, and its part of the largest LLR.
 LLR_TOLERANCE, LLR_RELATIVE = 2e-3, 1e-4
 #: Least correlation of LLRs by the numbers that a file is kept in.
-LEAST_CORRELATION = {"f32": 0.99999, "f16": 0.99, "int8": 0.95}
+LEAST_CORRELATION = {"f32": 0.99999, "bf16": 0.9999, "f16": 0.99, "int8": 0.95}
 #: Share of slots whose decoding may come out otherwise because of differences within the tolerance.
 MOST_OTHER_DECISIONS = 0.01
 _SLOTS_AT_ONCE = 16

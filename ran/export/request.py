@@ -10,6 +10,8 @@ from ran.export.interface import ExportTarget
 
 #: Numbers that a model file may be kept in.
 DTYPES = ("f32", "f16", "int8")
+#: Numbers that some target takes.
+_ALL_DTYPES = (*DTYPES, "bf16")
 #: What every target takes.
 _ALWAYS = ("weights", "target", "out", "experiment", "changes", "dtype")
 #: Options whose names on the command line are others.
@@ -44,8 +46,8 @@ class Request:
 
     def check(self) -> None:
         """`InputError` for what does not fit together."""
-        if self.dtype not in DTYPES:
-            raise bad_value("--dtype", self.dtype, ", ".join(DTYPES))
+        if self.dtype not in _ALL_DTYPES:
+            raise bad_value("--dtype", self.dtype, ", ".join(_ALL_DTYPES))
         if self.dtype not in self.target.dtypes:
             raise bad_value(f"--dtype of {self.target.name}", self.dtype, ", ".join(self.target.dtypes))
         for field in fields(self):

@@ -32,6 +32,18 @@ def convolution_flops(model: nn.Module, num_layers: tuple[int, ...]) -> dict[str
         counter = FlopCounterMode(display=False)
         with counter, torch.no_grad():
             model(observation)
-        of_convolutions = counter.get_flop_counts().get("Global", {}).get(torch.ops.aten.convolution, 0)
-        found[str(layers)] = of_convolutions * STATED // _COUNTED
+        found[str(layers)] = _of_networks(model, counter) * STATED // _COUNTED
     return found
+
+
+def _of_networks(model: nn.Module, counter: FlopCounterMode) -> int:
+    """Operations of convolutions, and of the matrix products that take the place of those of kernel size 1 on a
+    processor. Outside of the networks, where a model tells which of its parts they are, products are not theirs."""
+    counts = counter.get_flop_counts()
+    of_convolutions = counts.get("Global", {}).get(torch.ops.aten.convolution, 0)
+    if not hasattr(model, "networks"):
+        return int(of_convolutions)
+    networks = {id(network) for network in model.networks()}  # type: ignore[operator]
+    names = [f"{type(model).__name__}.{name}" for name, part in model.named_modules() if id(part) in networks]
+    products = (torch.ops.aten.mm, torch.ops.aten.addmm, torch.ops.aten.bmm)
+    return int(of_convolutions + sum(counts.get(name, {}).get(product, 0) for name in names for product in products))

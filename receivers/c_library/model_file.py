@@ -1,4 +1,4 @@
-"""Model files of the C library: what a classical receiver computes once per kind of slot, as named arrays.
+"""Model files of the C library: what a receiver computes once per kind of slot, and weights, as named arrays.
 
 A file is for one allocation. Layout, all little-endian: magic "RAN6GRX\\0", version and number of arrays (uint32), size
 of the file (uint64), checksum of all that follows (uint64, CRC-32 as zlib has it); per array 64 bytes: name (40), type
@@ -15,20 +15,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammainc, gammaincinv
 
+from receivers.c_library.network_arrays import Precision, first_receiver, network_arrays, soft_pilots_of
 from receivers.classical.blind import Blind
 from receivers.classical.delay_grid import LOBE, CombGrid, grid_of
 from receivers.classical.delay_statistics import layer_sets
 from receivers.classical.lmmse import _LEAST_POWER, Lmmse
 from receivers.classical.time_statistics import _time_hypotheses
 from receivers.interface import SlotObservation
+from receivers.neural.receiver import NeuralReceiver
+from receivers.neural.soft_pilots import NODE_SYMBOLS
 
 MAGIC, VERSION = b"RAN6GRX\0", 1
 _TYPES = {"float32": 0, "int32": 1, "float64": 2}
 #: What the library takes at most.
 MAX_LAYERS, MAX_RX_ANT, MAX_PRB, MAX_GROUPS, MAX_SUBBANDS = 4, 16, 275, 4, 8
 DETECTORS = ("lmmse", "ep")
+_LMMSE, _BLIND, _SOFT_PILOTS = 0, 1, 2
 
 Arrays = dict[str, NDArray]
+#: Readable receivers that the library has.
+Readable = Lmmse | Blind | NeuralReceiver
 
 
 def _require(what: str, value: object, met: bool, allowed: str) -> None:
@@ -36,8 +42,13 @@ def _require(what: str, value: object, met: bool, allowed: str) -> None:
         raise ValueError(f"{what}: got {value} for the C library; allowed: {allowed}")
 
 
-def check(receiver: Lmmse | Blind, slot: SlotObservation) -> None:
+def check(receiver: Readable, slot: SlotObservation) -> None:
     """`ValueError` with one line where the library has no such receiver, or cannot work on such slots."""
+    if isinstance(receiver, NeuralReceiver):
+        _require("layers", slot.num_layers, slot.num_layers == 1, "1 with a network")
+        symbols = slot.data_mask.shape[0]
+        _require("OFDM symbols", symbols, symbols % NODE_SYMBOLS == 0, f"multiples of {NODE_SYMBOLS} with a network")
+        receiver = first_receiver(soft_pilots_of(receiver))
     detector = receiver.detector if slot.num_layers > 1 else "lmmse"
     _require("detector", detector, detector in DETECTORS, "lmmse, ep")
     _require("demapper", receiver.demapper, receiver.demapper == "maxlog", "maxlog")
@@ -72,12 +83,20 @@ def check(receiver: Lmmse | Blind, slot: SlotObservation) -> None:
         _require("subbands", subbands, subbands <= MAX_SUBBANDS, f"1 to {MAX_SUBBANDS}")
 
 
-def model_bytes(receiver: Lmmse | Blind, slot: SlotObservation) -> bytes:
-    """The model file of a receiver for slots like this one, whose received grid is not looked at."""
+def model_bytes(receiver: Readable, slot: SlotObservation, precision: Precision = "float32") -> bytes:
+    """The model file of a receiver for slots like this one, whose received grid is not looked at.
+
+    precision: of a network, "bfloat16" where what it multiplies may be rounded; of other receivers nothing.
+    """
     check(receiver, slot)
-    arrays = _common(receiver, slot)
-    arrays |= _lmmse(receiver, slot) if isinstance(receiver, Lmmse) else _blind(receiver, slot)
-    return pack(arrays)
+    if isinstance(receiver, Lmmse):
+        return pack(_common(receiver, slot, _LMMSE) | _lmmse(receiver, slot))
+    if isinstance(receiver, Blind):
+        return pack(_common(receiver, slot, _BLIND) | _blind(receiver, slot))
+    model = soft_pilots_of(receiver)
+    first = first_receiver(model)
+    networks = network_arrays(model, int(slot.num_dmrs_positions), slot.bits_per_symbol, precision)
+    return pack(_common(first, slot, _SOFT_PILOTS) | _blind(first, slot) | networks)
 
 
 def pack(arrays: Arrays) -> bytes:
@@ -112,14 +131,13 @@ def dmrs_values(slot: SlotObservation) -> NDArray[np.float32]:
     return np.ascontiguousarray(values.astype(np.complex64)).view(np.float32).reshape(*values.shape, 2)
 
 
-def _common(receiver: Lmmse | Blind, slot: SlotObservation) -> Arrays:
+def _common(receiver: Lmmse | Blind, slot: SlotObservation, kind: int) -> Arrays:
     layout, (num_symbols, num_subcarriers) = slot.layout, slot.data_mask.shape
     combs = _combs(slot)
-    is_blind = isinstance(receiver, Blind)
     detector = receiver.detector if slot.num_layers > 1 else "lmmse"
     step = layout.pair_spacing or 2 * layout.spacing
     config = [
-        int(is_blind),
+        kind,
         num_subcarriers // 12,
         slot.y.shape[1],
         slot.num_layers,

@@ -13,21 +13,26 @@ from torch import Tensor
 from receivers.c_library import model_file
 from receivers.c_library.build import built_library, sources
 from receivers.c_library.library import Handle, LlrFormat, StatusError
+from receivers.c_library.network_arrays import Precision
 from receivers.classical.blind import Blind
 from receivers.classical.lmmse import Lmmse
 from receivers.interface import Receiver, SlotObservation, Truth
+from receivers.neural.receiver import NeuralReceiver
 
 # Code of the library for a grid that is not finite.
 _NOT_FINITE = 7
 
 
 class CLibrary(Receiver):
-    """`lmmse` or `blind` as compiled C++: the library that `ran export --target c-library` writes.
+    """`lmmse`, `blind` or a small network as compiled C++: the library that `ran export --target c-library` writes.
 
-    Needs a C++ compiler, once: what it builds is kept. LLRs are those of the receiver of that name up to rounding.
+    Needs a C++ compiler, once: what it builds is kept. LLRs are those of the receiver of that name up to rounding, of
+    `neural` with `reject_bursts: false`.
 
     algorithm: the receiver. detector: of several layers, "lmmse" or "ep"; None for the receiver's default.
-    prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`.
+    prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`; weights have their
+    own. weights: of `neural`, of the architecture soft-pilots; for slots of one layer. precision: of what its network
+    multiplies; "bfloat16" is faster where the processor has AVX-512 BF16, and float32 elsewhere.
     num_threads: that share a slot. llr_format: numbers that LLRs pass through.
     llr_scale: of int8 LLRs, which are LLRs times this, rounded and held between -127 and 127.
     """
@@ -36,7 +41,7 @@ class CLibrary(Receiver):
 
     def __init__(
         self,
-        algorithm: Literal["lmmse", "blind"] = "lmmse",
+        algorithm: Literal["lmmse", "blind", "neural"] = "lmmse",
         detector: Literal["lmmse", "ep"] | None = None,
         prior_delay_spread_ns: float = 300.0,
         prior_max_doppler_hz: float = 300.0,
@@ -45,9 +50,11 @@ class CLibrary(Receiver):
         num_threads: int = 1,
         llr_format: LlrFormat = "float32",
         llr_scale: float = 8.0,
+        weights: str = "pusch-small",
+        precision: Precision = "float32",
     ) -> None:
-        if algorithm not in ("lmmse", "blind"):
-            raise ValueError(f"algorithm: got {algorithm!r}; allowed: lmmse, blind")
+        if algorithm not in ("lmmse", "blind", "neural"):
+            raise ValueError(f"algorithm: got {algorithm!r}; allowed: lmmse, blind, neural")
         if not 1 <= num_threads <= 16:
             raise ValueError(f"num_threads: got {num_threads}; allowed: 1 to 16")
         if llr_format not in ("float32", "float16", "int8"):
@@ -63,20 +70,26 @@ class CLibrary(Receiver):
         self.num_threads = num_threads
         self.llr_format: LlrFormat = llr_format
         self.llr_scale = llr_scale
+        if precision not in ("float32", "bfloat16"):
+            raise ValueError(f"precision: got {precision!r}; allowed: float32, bfloat16")
+        self.weights = weights
+        self.precision: Precision = precision
         chosen: dict[str, Any] = {} if detector is None else {"detector": detector}
         #: The readable receiver whose model file the library works by.
-        self.reference: Lmmse | Blind = (
-            Lmmse(prior_delay_spread_ns, prior_max_doppler_hz, **chosen)
-            if algorithm == "lmmse"
-            else Blind(max_cfo_hz, num_iterations, **chosen)
-        )
+        self.reference: model_file.Readable
+        if algorithm == "lmmse":
+            self.reference = Lmmse(prior_delay_spread_ns, prior_max_doppler_hz, **chosen)
+        elif algorithm == "blind":
+            self.reference = Blind(max_cfo_hz, num_iterations, **chosen)
+        else:
+            self.reference = NeuralReceiver(weights, reject_bursts=False)
         self._handles: dict[tuple, Handle] = {}
         self._dmrs: tuple[Tensor, NDArray[np.float32]] | None = None
 
     @classmethod
-    def of(cls, receiver: Lmmse | Blind) -> CLibrary:
+    def of(cls, receiver: model_file.Readable, precision: Precision = "float32") -> CLibrary:
         """The library in the place of a readable receiver with whatever options."""
-        made = cls("lmmse" if isinstance(receiver, Lmmse) else "blind")
+        made = cls("lmmse", precision=precision)
         made.reference = receiver
         return made
 
@@ -87,9 +100,15 @@ class CLibrary(Receiver):
         digest = hashlib.sha256()
         for path in sources():
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
+        if isinstance(self.reference, NeuralReceiver):
+            digest.update(self.reference.fingerprint().encode())
         return digest.hexdigest()
 
+    def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
+        self.reference.check(bits_per_symbol, num_layers, num_rx_ant)
+
     def check_slot(self, observation: SlotObservation) -> None:
+        self.reference.check_slot(observation)
         model_file.check(self.reference, observation)
 
     def handle(self, observation: SlotObservation) -> Handle:
@@ -101,7 +120,7 @@ class CLibrary(Receiver):
         if key not in self._handles:
             if len(self._handles) >= 16:
                 self._handles.clear()
-            model = model_file.model_bytes(self.reference, o)
+            model = model_file.model_bytes(self.reference, o, self.precision)
             self._handles[key] = Handle(built_library(), model, self.num_threads, self.llr_format, self.llr_scale)
         return self._handles[key]
 

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 
 import torch
 
+from receivers.c_library.model_file import Readable
+from receivers.c_library.network_arrays import first_receiver, network_flops, soft_pilots_of
 from receivers.classical.blind import Blind
 from receivers.classical.delay_grid import grid_of
 from receivers.classical.lmmse import Lmmse
 from receivers.interface import SlotObservation
+from receivers.neural.receiver import NeuralReceiver
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,10 @@ class Work:
         return max(self.flops / flops_per_s, self.num_bytes / bytes_per_s)
 
 
-def work_of(receiver: Lmmse | Blind, slot: SlotObservation) -> Work:
+def work_of(receiver: Readable, slot: SlotObservation) -> Work:
     """The floor for one slot, batch 1. Of `Blind` it depends on how many delays are in use in this slot."""
+    if isinstance(receiver, NeuralReceiver):
+        return _network(receiver, slot)
     (_, rx, symbols, subcarriers), layers = slot.y.shape, slot.num_layers
     groups, data = len(slot.layout.symbol_groups), slot.num_data_re
     flops, tables = _blind(receiver, slot) if isinstance(receiver, Blind) else _lmmse(receiver, slot)
@@ -44,6 +49,20 @@ def work_of(receiver: Lmmse | Blind, slot: SlotObservation) -> Work:
     flops += data * (channel + gram + error + solve + moments + demap)
     grid = 8 * rx * symbols * subcarriers
     return Work(flops, grid + tables + data * layers * slot.bits_per_symbol)
+
+
+def _network(receiver: NeuralReceiver, slot: SlotObservation) -> Work:
+    """The first receiver, the networks, and per pass and RE: detection, soft symbol, residual and correction."""
+    model = soft_pilots_of(receiver)
+    first = work_of(first_receiver(model), slot)
+    _, rx, symbols, subcarriers = slot.y.shape
+    # at every antenna the Gram matrix and matched filter, the residual and its product with the symbol, the sums over
+    # the node, the correction between nodes; and the soft bits with their means
+    each = rx * (16 + 8 + 6 + 8 + 14) + slot.bits_per_symbol * (6 + 16) + 40
+    networks = network_flops(model, rx, symbols, subcarriers)
+    weights = 4.0 * sum(parameter.numel() for parameter in model.parameters())
+    flops = first.flops + networks + len(model.passes) * float(symbols * subcarriers * each)
+    return Work(flops, first.num_bytes + weights)
 
 
 def _lmmse(receiver: Lmmse, slot: SlotObservation) -> tuple[float, float]:

@@ -114,6 +114,11 @@ class BlindEstimator:
         self.max_cfo_hz = max_cfo_hz
         self._delays = DelayEstimator(num_iterations)
 
+    @property
+    def num_iterations(self) -> int:
+        """Refinements of the power delay profile and the noise power."""
+        return self._delays.num_iterations
+
     def __call__(self, observation: SlotObservation) -> SlotEstimate:
         factor = factor_to_unit(observation)
         if factor is None:

@@ -15,8 +15,10 @@ from receivers.neural.convolutions import Separable, mean_of_neighbours, zeroed
 from receivers.neural.refined_blind import RefinedBlindReceiver, SharingBlock, State, shown_snr
 from receivers.neural.shown_range import LARGEST_FEATURE, Shown, where_known, within_training
 
-#: A node of the networks: neighbouring OFDM symbols and subcarriers.
-NODE_SYMBOLS, NODE_SUBCARRIERS = 2, 4
+#: Neighbouring OFDM symbols of a node of the networks.
+NODE_SYMBOLS = 2
+#: How many subcarriers a node may have: with these, PRBs are made of whole nodes.
+NODE_SIZES = (2, 3, 4, 6, 12)
 #: Least error variance beside a re-estimation, as a share of the channel's power.
 LEAST_ERROR = 1e-12
 #: Features of a pass, and further ones after a re-estimation.
@@ -49,7 +51,7 @@ class CoarseCorrection(nn.Module):
 
 
 class SoftPilotReceiver(RefinedBlindReceiver):
-    """Unrolled receiver: the `blind` receiver, then passes of a network on nodes of 2 symbols by 4 subcarriers.
+    """Unrolled receiver: the `blind` receiver, then passes of a network on nodes of 2 symbols by a few subcarriers.
 
     A pass takes the soft symbols of the last detection as pilots. What they say about the channel is summed over the
     REs of a node, the delay of the layer turned back first, so that little is lost: with n nodes, n/8 of the work of
@@ -67,6 +69,7 @@ class SoftPilotReceiver(RefinedBlindReceiver):
     num_channels: width of the networks. dilations: frequency dilation of each residual block, in nodes. num_passes:
     passes. num_reestimations: rounds of expectation maximisation before the passes. reestimate: passes that begin with
     another, counted from 0. max_cfo_hz: largest frequency offset that is looked for. demapper: "maxlog" or "exact".
+    node_subcarriers: of a node, one of `NODE_SIZES`; the work of the networks falls with it.
     """
 
     def __init__(
@@ -78,8 +81,12 @@ class SoftPilotReceiver(RefinedBlindReceiver):
         reestimate: Sequence[int] = (),
         max_cfo_hz: float = 200.0,
         demapper: DemapperName = "maxlog",
+        node_subcarriers: int = 4,
     ) -> None:
         super().__init__(num_channels, dilations, 0, num_reestimations, max_cfo_hz, demapper)
+        if node_subcarriers not in NODE_SIZES:
+            raise ValueError(f"node_subcarriers: got {node_subcarriers!r}; allowed: {', '.join(map(str, NODE_SIZES))}")
+        self.node_subcarriers = node_subcarriers
         if any(not 0 <= number < num_passes for number in reestimate):
             raise ValueError(f"reestimate: got {list(reestimate)}; allowed: from 0 to {num_passes - 1}")
         passes = [CoarseCorrection(num_channels, tuple(dilations), i in reestimate) for i in range(num_passes)]
@@ -89,10 +96,10 @@ class SoftPilotReceiver(RefinedBlindReceiver):
         """`ValueError` for slots in bundles, over whose ends the networks would smooth, and for odd grids."""
         super().check_slot(observation)
         num_symbols, num_subcarriers = observation.data_mask.shape
-        if num_symbols % NODE_SYMBOLS or num_subcarriers % NODE_SUBCARRIERS:
+        if num_symbols % NODE_SYMBOLS or num_subcarriers % self.node_subcarriers:
             raise ValueError(
                 f"got {num_symbols} symbols and {num_subcarriers} subcarriers; "
-                f"allowed: multiples of {NODE_SYMBOLS} and {NODE_SUBCARRIERS}"
+                f"allowed: multiples of {NODE_SYMBOLS} and {self.node_subcarriers}"
             )
 
     def first_state(self, observation: SlotObservation, h: Tensor, err_var: Tensor) -> State:
@@ -111,7 +118,7 @@ class SoftPilotReceiver(RefinedBlindReceiver):
                 h, err_var = self._suggestion(state, x, rest, from_decoder=prior_llr is not None, trains_all=False)
                 state = replace(state, h=h, err_var=err_var)
             shown = shown_snr(state, self.shown_range)
-            features, turn = _features(state, x, known, rest, before, shown)
+            features, turn = _features(state, x, known, rest, before, shown, self.node_subcarriers)
             # depthwise convolutions run several times faster on a CPU with channels last
             # (and LiteRT knows maximum and minimum of five axes at most)
             flat = features.flatten(0, 2).clamp(-LARGEST_FEATURE, LARGEST_FEATURE)
@@ -120,23 +127,36 @@ class SoftPilotReceiver(RefinedBlindReceiver):
         out = where_known(out, self.shown_range.has(observation))
         out = out.unflatten(0, (batch, num_layers, num_rx_ant))
         # [batch, layer, rx, 2, symbol, subcarrier]
-        own = _on_grid(out[:, :, :, :2])
+        own = self._on_grid(out[:, :, :, :2])
         change = torch.complex(own[:, :, :, 0], own[:, :, :, 1]) * (turn * state.err_var.sqrt()).unsqueeze(2)
         if before is not None:
-            back = _on_grid(out[:, :, :, 3:])[:, :, :, 0]
+            back = self._on_grid(out[:, :, :, 3:])[:, :, :, 0]
             change = change + back * (before[0] - state.h).transpose(1, 2)
         h = state.h + change.transpose(1, 2)
         # [batch, layer, 2, symbol, subcarrier]
-        common = _on_grid(out[:, :, :, 2:].mean(2))
+        common = self._on_grid(out[:, :, :, 2:].mean(2))
         err_var = state.err_var * torch.exp(common[:, :, 0].clamp(-4, 4))
         llr = self.detection(observation, h, err_var, prior_llr)
         if prior_llr is None and before is None:
             llr = llr * self._llr_scale(observation, common[:, :, 1])
         return replace(state, h=h, err_var=err_var, llr=llr)
 
+    def _on_grid(self, values: Tensor) -> Tensor:
+        """Linear interpolation from nodes [..., channel, symbol node, frequency node] to symbols and subcarriers."""
+        flat = values.flatten(0, -4)
+        scale = (float(NODE_SYMBOLS), float(self.node_subcarriers))
+        out = nn.functional.interpolate(flat, scale_factor=scale, mode="bilinear", align_corners=False)
+        return out.unflatten(0, values.shape[:-3])
+
 
 def _features(
-    state: State, x: Tensor, known: Tensor, rest: Tensor, before: tuple[Tensor, Tensor] | None, shown: Shown
+    state: State,
+    x: Tensor,
+    known: Tensor,
+    rest: Tensor,
+    before: tuple[Tensor, Tensor] | None,
+    shown: Shown,
+    node_subcarriers: int,
 ) -> tuple[Tensor, Tensor]:
     """What the networks see, [batch, layer, rx, feature, symbol node, frequency node], and the rotation [batch, layer,
     symbol, subcarrier] that was taken off the channel.
@@ -144,7 +164,7 @@ def _features(
     before: channel and error variance before a re-estimation. All features are ratios: a common factor on the received
     grid changes nothing.
     """
-    observation, turn = state.observation, _rotation(state)
+    observation, turn = state.observation, _rotation(state, node_subcarriers)
     noise, power, err_var = shown.noise, shown.power, state.err_var + shown.added_error
     h = state.h.transpose(1, 2)
     num_rx_ant = h.shape[2]
@@ -159,19 +179,19 @@ def _features(
     energy = x.real**2 + x.imag**2
     at_pilots = (observation.pilots.abs() > 0).to(noise).expand_as(known)
     times = (observation.symbol_times_s.to(noise) * 1e3 - 0.25)[:, None].expand_as(err_var)
-    means = _to_nodes(torch.stack([energy, energy + rest, known, at_pilots, err_var, others, times], dim=2))
-    energy, expected, known, at_pilots, err, others, times = means.unbind(2)
+    means = torch.stack([energy, energy + rest, known, at_pilots, err_var, others, times], dim=2)
+    energy, expected, known, at_pilots, err, others, times = _to_nodes(means, node_subcarriers).unbind(2)
     # node by node: the LMMSE estimate of the error that is left, over its deviation
-    per_node = NODE_SYMBOLS * NODE_SUBCARRIERS / noise
+    per_node = NODE_SYMBOLS * node_subcarriers / noise
     deviation = err.sqrt()
     plain_gain = per_node * deviation / (1 + per_node * energy * err)
     slope_gain = per_node * deviation / (1 + per_node * expected * err)
     own = [
-        _parts(turned) / power.sqrt()[:, :, None, None],
-        _parts(matched) * plain_gain[:, :, None, None],
-        _parts(slope) * slope_gain[:, :, None, None],
+        _parts(turned, node_subcarriers) / power.sqrt()[:, :, None, None],
+        _parts(matched, node_subcarriers) * plain_gain[:, :, None, None],
+        _parts(slope, node_subcarriers) * slope_gain[:, :, None, None],
     ]
-    smooth_f, smooth_t = _smoothness(turned)
+    smooth_f, smooth_t = _smoothness(turned, node_subcarriers)
     common = [
         torch.log10(per_node * expected * err + 1e-3),
         known,
@@ -185,18 +205,18 @@ def _features(
     ]
     if before is not None:
         moved = (h - before[0].transpose(1, 2)) * turn.conj().unsqueeze(2)
-        err_before = _to_nodes(before[1] + shown.added_error)
+        err_before = _to_nodes(before[1] + shown.added_error, node_subcarriers)
         least = LEAST_ERROR * power
-        own.append(_parts(moved) / (err + err_before + least).sqrt()[:, :, None, None])
+        own.append(_parts(moved, node_subcarriers) / (err + err_before + least).sqrt()[:, :, None, None])
         common.append(torch.log10((err_before + least) / (err + least)))
     shared = torch.stack(common, dim=2).unsqueeze(2).expand(-1, -1, num_rx_ant, -1, -1, -1)
     return torch.cat([*own, shared], dim=3), turn
 
 
-def _rotation(state: State) -> Tensor:
+def _rotation(state: State, step: int) -> Tensor:
     """Phase of a layer's mean delay over the subcarriers, and of PT-RS over the symbols [batch, layer, symbol,
-    subcarrier] complex64: without it, neighbouring REs are alike."""
-    h, step = state.h, NODE_SUBCARRIERS
+    subcarrier] complex64: without it, neighbouring REs are alike. step: subcarriers between which the delay shows."""
+    h = state.h
     if state.phase is not None:
         h = h * state.phase.conj()[:, None, :, :, None]
     angle = (h[..., step:] * h[..., :-step].conj()).sum((1, 3, 4)).angle() / step
@@ -208,9 +228,8 @@ def _rotation(state: State) -> Tensor:
     return turn.expand(-1, -1, h.shape[3], -1)
 
 
-def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
+def _smoothness(turned: Tensor, step: int) -> tuple[Tensor, Tensor]:
     """How much the channel changes over a node's width and over the slot, logarithms [batch, layer, 1, 1]."""
-    step = NODE_SUBCARRIERS
     squares = turned.real**2 + turned.imag**2
     tiny = torch.finfo(squares.dtype).tiny
     over_f = (turned[..., step:] * turned[..., :-step].conj()).mean((2, 3, 4)).abs()
@@ -222,19 +241,11 @@ def _smoothness(turned: Tensor) -> tuple[Tensor, Tensor]:
     return both[0], both[1]
 
 
-def _to_nodes(values: Tensor) -> Tensor:
+def _to_nodes(values: Tensor, node_subcarriers: int) -> Tensor:
     """Means over nodes: [..., symbol, subcarrier] -> [..., symbol node, frequency node]."""
-    return mean_of_neighbours(mean_of_neighbours(values, NODE_SUBCARRIERS), NODE_SYMBOLS, -2)
+    return mean_of_neighbours(mean_of_neighbours(values, node_subcarriers), NODE_SYMBOLS, -2)
 
 
-def _parts(values: Tensor) -> Tensor:
+def _parts(values: Tensor, node_subcarriers: int) -> Tensor:
     """Means over nodes of complex [batch, layer, rx, symbol, subcarrier]: [batch, layer, rx, 2, node, node] float32."""
-    return _to_nodes(torch.stack([values.real, values.imag], dim=3))
-
-
-def _on_grid(values: Tensor) -> Tensor:
-    """Linear interpolation from nodes [..., channel, symbol node, frequency node] to symbols and subcarriers."""
-    flat = values.flatten(0, -4)
-    scale = (float(NODE_SYMBOLS), float(NODE_SUBCARRIERS))
-    out = nn.functional.interpolate(flat, scale_factor=scale, mode="bilinear", align_corners=False)
-    return out.unflatten(0, values.shape[:-3])
+    return _to_nodes(torch.stack([values.real, values.imag], dim=3), node_subcarriers)

@@ -107,6 +107,27 @@ def test_the_library_builds_anew_from_the_folder_alone(made, tmp_path):
     assert names <= {"linux-vdso", "libm", "libc", "libpthread", "/lib64/ld-linux-x86-64"}
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["f32", "bf16"])
+def test_a_network_is_exported_and_its_folder_checks_itself(dtype, tmp_path):
+    changes = ("num_rx_ant=2", "pusch.dmrs.additional_position=0")
+    made = export_c_library("pusch-small", tmp_path / "net", changes=changes, num_prb=6, num_slots=16, dtype=dtype)
+    assert not made.problems
+    assert made.bler.other_decisions == 0
+    contract = json.loads((made.folder / "contract.json").read_text())
+    assert contract["receiver"] == {"name": "neural", "weights": "pusch-small", "reject_bursts": False}
+    assert contract["networks_multiply"] == {"f32": "float32", "bf16": "bfloat16"}[dtype]
+    allowed = int(vectors(made.folder)["in_most_steps"][0])
+    assert allowed == {"f32": 1, "bf16": 8}[dtype]
+    # wrong by more than is allowed
+    expected = np.fromfile(made.folder / "vectors" / "output_llr.bin", "<f4")
+    (expected + (allowed + 1) / 8 * np.where(expected > 0, -1, 1)).astype("<f4").tofile(
+        made.folder / "vectors" / "output_llr.bin"
+    )
+    command = ["./harness", "model.bin", "vectors", "1"]
+    assert subprocess.run(command, cwd=made.folder, capture_output=True, check=False).returncode == 1
+
+
 def test_llrs_that_are_not_the_receivers_are_put_aside(tmp_path, monkeypatch):
     monkeypatch.setattr(c_library, "_run_harness", lambda folder: "")
     monkeypatch.setattr(c_library, "_compare", lambda *given: [c_library.LlrParity("made up", 3.0, 10.0, 0.5)])
@@ -125,6 +146,9 @@ def test_llrs_that_are_not_the_receivers_are_put_aside(tmp_path, monkeypatch):
         (["{name: blind, noise: irc}"], "c-library: noise: got irc for the C library; allowed: white"),
         (["{name: lmmse, detector: ml}", "--set", "pusch.num_layers=2"], "detector: got ml"),
         (["blind", "--set", "pusch.dmrs.config_type=2"], "DM-RS: got type 2 for the C library; allowed: type 1"),
+        (["pusch-hybrid"], "weights: got 'pusch-hybrid', hybrid; allowed for the C library: soft-pilots"),
+        (["blind", "--dtype", "bf16"], "--dtype of c-library: got 'bf16'; allowed: f32; bf16 for a network"),
+        (["{name: neural, weights: pusch-small}"], "reject_bursts: got true for the C library; allowed: false"),
         (["blind", "--dtype", "int8"], "--dtype of c-library: got 'int8'; allowed: f32"),
         (["[1, 2"], "MODEL"),
         (["blind", "--experiment", "pdsch-svd"], "allowed: an experiment with a PUSCH"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_networks import small_network
 
 from ran.link import Link, LinkConfig
 from ran.phy.config import Carrier, Dmrs, Pusch
@@ -33,7 +34,8 @@ def slots(batch=1, num_prb=1, layers=1, rx=2, mcs=14, **dmrs) -> SlotObservation
     return Link(config).batch(range(batch), 10.0, seed=4, scenario_id="safety").observation
 
 
-def models() -> list[bytes]:
+def models(folder: Path) -> list[bytes]:
+    network = small_network(folder)
     return [
         model_bytes(Lmmse(), slots(num_prb=2)),
         model_bytes(Blind(), slots(num_prb=2)),
@@ -41,6 +43,8 @@ def models() -> list[bytes]:
         model_bytes(Lmmse(detector="ep"), slots(layers=2, mcs=20)),
         model_bytes(Lmmse(), slots(num_cdm_groups_without_data=1, config_type=2)),
         model_bytes(Blind(), slots(layers=3, length=2)),
+        model_bytes(network, slots(num_prb=2)),
+        model_bytes(network, slots(rx=1, mcs=20, num_cdm_groups_without_data=1), "bfloat16"),
     ]
 
 
@@ -62,9 +66,9 @@ def test_memory_is_allocated_at_creation_alone(tmp_path):
     cxx, library = build.compiler(), build.built_library()
     assert cxx is not None
     source = Path(__file__).parent / "c_programs" / "no_allocation.c"
-    program, files = tmp_path / "no_allocation", [tmp_path / "lmmse.bin", tmp_path / "blind.bin"]
-    for path, receiver in zip(files, (Lmmse(), Blind()), strict=True):
-        path.write_bytes(model_bytes(receiver, slots(num_prb=4, layers=2)))
+    program, files = tmp_path / "no_allocation", [tmp_path / f"{name}.bin" for name in ("lmmse", "blind", "network")]
+    for path, receiver, layers in zip(files, (Lmmse(), Blind(), small_network(tmp_path)), (2, 2, 1), strict=True):
+        path.write_bytes(model_bytes(receiver, slots(num_prb=4, layers=layers)))
     link = [f"-L{library.parent}", f"-l:{library.name}", f"-Wl,-rpath,{library.parent}"]
     object_file = str(tmp_path / "program.o")
     subprocess.run([cxx, "-x", "c", f"-I{build.SOURCE}", "-c", str(source), "-o", object_file], check=True)
@@ -73,15 +77,16 @@ def test_memory_is_allocated_at_creation_alone(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     counts = dict(line.split() for line in done.stdout.splitlines())
     # the counter sees the library: a receiver, its file and its memory
-    assert int(counts["created"]) >= 6
+    assert int(counts["created"]) >= 9
     assert counts["processed"] == "0"
 
 
 @pytest.mark.slow
 def test_malformed_calls_do_no_harm(tmp_path):
     program = sanitized_program("malformed_calls.c", tmp_path)
-    files = [tmp_path / f"{i}.bin" for i in range(len(models()))]
-    for path, model in zip(files, models(), strict=True):
+    made = models(tmp_path)
+    files = [tmp_path / f"{i}.bin" for i in range(len(made))]
+    for path, model in zip(files, made, strict=True):
         path.write_bytes(model)
     command = [str(program), str(NUM_MALFORMED), "1", *map(str, files)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -94,8 +99,9 @@ def test_malformed_calls_do_no_harm(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("receiver", [Lmmse(), Blind()], ids=["lmmse", "blind"])
-def test_ten_thousand_slots_in_two_threads(receiver):
+@pytest.mark.parametrize("algorithm", ["lmmse", "blind", "network"])
+def test_ten_thousand_slots_in_two_threads(algorithm, tmp_path):
+    receiver = {"lmmse": Lmmse, "blind": Blind, "network": lambda: small_network(tmp_path)}[algorithm]()
     observation = slots(batch=20, num_prb=24)
     grids, noise = observation.y.numpy(), observation.noise_var.numpy()
     model, library = model_bytes(receiver, observation), build.built_library()

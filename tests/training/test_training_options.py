@@ -295,6 +295,12 @@ def test_operations_of_convolutions_are_counted():
     assert convolution_flops(OneConvolution(), (1, 2)) == dict.fromkeys("12", 2 * 2 * 3 * 14 * 132 * 12 * 4)
 
 
+def test_flops_count_convolutions_that_are_matrix_products():
+    """Those of kernel size 1 are products on a processor; the card is from before they were, of the same model."""
+    receiver = NeuralReceiver("pusch-realtime")
+    assert convolution_flops(receiver.model, (1,))["1"] == receiver.card["convolution_flops"]["1"]
+
+
 @pytest.mark.parametrize(
     ("override", "message"),
     [

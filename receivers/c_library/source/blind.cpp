@@ -55,8 +55,8 @@ double Blind::empty_power(const Grid &grid) {
     return total;
 }
 
-// Pilots of a set with the DM-RS taken off, cut into subbands, and their spectra: lanes of the transforms are the
-// snapshots, then the same snapshots under the taper.
+// Pilots of a set with the DM-RS taken off, cut into subbands: lanes of the transforms are the snapshots, then the same
+// snapshots under the taper.
 void Blind::take_pilots(const Grid &grid, PilotSet &set) {
     const Layout &s = *layout_;
     const DelayTables &t = delays_;
@@ -119,26 +119,48 @@ void Blind::take_pilots(const Grid &grid, PilotSet &set) {
     }
     set.amplitude = static_cast<float>(amplitude / (static_cast<double>(s.num_dmrs_symbols) * n) *
                                        std::sqrt(static_cast<double>(s.num_adjacent)));
-    set.energy = 0;
-    for (int i = 0; i < padded(t.num_bins); i++) set.power[i] = 0;
-    const float scale = 1.0f / (static_cast<float>(t.num_pilots) * static_cast<float>(snapshots_));
-    for (int g = 0; g < groups; g++) {
-        // 1 for lanes of the kind that is summed
-        alignas(64) float plain[ROW], tapered[ROW];
-        for (int j = 0; j < ROW; j++) {
-            int lane = g * ROW + j;
-            plain[j] = lane < snapshots_ ? 1 : 0;
-            tapered[j] = lane >= snapshots_ && lane < 2 * snapshots_ ? scale : 0;
-        }
-        float *x = set.spectrum + g * of_group;
-        for (int i = 0; i < t.num_pilots; i++)
-            set.energy += energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, plain);
-        const float *result = fourier_(x, buffer_);
-        if (result != x) std::memcpy(x, result, sizeof(float) * of_group);
-        for (int i = 0; i < t.num_bins; i++)
-            set.power[i] += energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, tapered);
+}
+
+// One group of lanes of one set: energies, and the transform.
+void Blind::transform_group(void *self, int item, int thread) {
+    Blind &b = *static_cast<Blind *>(self);
+    const DelayTables &t = b.delays_;
+    const int groups = padded(2 * b.snapshots_) / ROW, g = item % groups;
+    const size_t of_group = static_cast<size_t>(t.num_bins) * Fourier::VALUE;
+    const float scale = 1.0f / (static_cast<float>(t.num_pilots) * static_cast<float>(b.snapshots_));
+    // 1 for lanes of the kind that is summed
+    alignas(64) float plain[ROW], tapered[ROW];
+    for (int j = 0; j < ROW; j++) {
+        int lane = g * ROW + j;
+        plain[j] = lane < b.snapshots_ ? 1 : 0;
+        tapered[j] = lane >= b.snapshots_ && lane < 2 * b.snapshots_ ? scale : 0;
     }
-    set.total = set.energy / (static_cast<double>(snapshots_) * t.num_pilots);
+    float *x = b.sets_[item / groups].spectrum + g * of_group, *power = b.group_power_ + item * padded(t.num_bins);
+    double energy = 0;
+    for (int i = 0; i < t.num_pilots; i++) energy += energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, plain);
+    b.group_energy_[item] = energy;
+    const float *result = b.fourier_(x, b.buffer_ + thread * of_group);
+    if (result != x) std::memcpy(x, result, sizeof(float) * of_group);
+    for (int i = 0; i < t.num_bins; i++)
+        power[i] = energy_of_lanes(x + static_cast<size_t>(i) * Fourier::VALUE, tapered);
+}
+
+// Spectra of the pilots of all sets, their power and energy; threads share the groups of lanes.
+void Blind::transform(Threads &threads) {
+    const DelayTables &t = delays_;
+    const int groups = padded(2 * snapshots_) / ROW;
+    threads.share(transform_group, this, num_sets_ * groups);
+    for (int c = 0; c < num_sets_; c++) {
+        PilotSet &set = sets_[c];
+        set.energy = 0;
+        for (int i = 0; i < padded(t.num_bins); i++) set.power[i] = 0;
+        for (int g = 0; g < groups; g++) {
+            const float *power = group_power_ + static_cast<size_t>(c * groups + g) * padded(t.num_bins);
+            for (int i = 0; i < t.num_bins; i++) set.power[i] += power[i];
+            set.energy += group_energy_[c * groups + g];
+        }
+        set.total = set.energy / (static_cast<double>(snapshots_) * t.num_pilots);
+    }
 }
 
 // From the delays that no layer can have, and the empty REs.
@@ -552,7 +574,7 @@ void Blind::interpolate(PilotSet &set, const float *posterior, OverTime &time) {
     }
 }
 
-void Blind::prepare(const Grid &grid, Estimate &out) {
+void Blind::prepare(const Grid &grid, Estimate &out, Threads &threads) {
     const Layout &s = *layout_;
     const DelayTables &t = delays_;
     // slots that are far too early or too late are moved to where the window of delays is
@@ -568,6 +590,7 @@ void Blind::prepare(const Grid &grid, Estimate &out) {
         }
     }
     for (int c = 0; c < num_sets_; c++) take_pilots(grid, sets_[c]);
+    transform(threads);
     double empty_energy = empty_power(grid);
     double noise = first_noise(empty_energy);
     first_profile(noise);

@@ -51,8 +51,9 @@ struct PilotSet {
 
 class Blind final : public Estimator {
   public:
+    void set_threads(int num_threads) { num_threads_ = num_threads; }
     ran6g_status open(const ModelFile &file, const Layout &layout, Arena &arena) override;
-    void prepare(const Grid &grid, Estimate &estimate) override;
+    void prepare(const Grid &grid, Estimate &estimate, Threads &threads) override;
     int num_blocks() const override { return num_blocks_; }
     Block block(int index) const override { return blocks_[index]; }
     void channel(const Block &block, BlockChannel &out) const override;
@@ -62,6 +63,8 @@ class Blind final : public Estimator {
     ran6g_status load_times(const ModelFile &file, Arena &arena);
     ran6g_status load_blocks(Arena &arena);
     void take_pilots(const Grid &grid, PilotSet &set);
+    static void transform_group(void *self, int item, int thread);
+    void transform(Threads &threads);
     double first_noise(double empty_energy);
     void first_profile(double noise);
     void collect(PilotSet &set);
@@ -72,6 +75,7 @@ class Blind final : public Estimator {
     double empty_power(const Grid &grid);
 
     const Layout *layout_ = nullptr;
+    int num_threads_ = 1;
     DelayTables delays_ = {};
     TimeTables times_ = {};
     Fourier fourier_;
@@ -96,7 +100,9 @@ class Blind final : public Estimator {
     float *turn_ = nullptr;  // [re, im][padded subcarriers + BLOCK]: the coarse delay put back
     double delay_ = 0;       // in useful symbol durations
     float *row_ = nullptr, *scratch_ = nullptr, *square_ = nullptr, *lower_ = nullptr, *profile_ = nullptr;
-    float *buffer_ = nullptr;
+    float *buffer_ = nullptr;        // [thread]: of the transforms
+    float *group_power_ = nullptr;   // [set][group of lanes][padded bins]
+    double *group_energy_ = nullptr;  // [set][group of lanes]
     double *doubles_ = nullptr;
 };
 

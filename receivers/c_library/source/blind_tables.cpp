@@ -214,7 +214,9 @@ ran6g_status Blind::open(const ModelFile &file, const Layout &s, Arena &arena) {
     square_ = arena.array<float>(static_cast<size_t>(most) * stride_);
     lower_ = arena.array<float>(static_cast<size_t>(most) * stride_);
     profile_ = arena.array<float>(static_cast<size_t>(num_users_) * std::max(padded(t.num_window), MAX_ACTIVE));
-    buffer_ = arena.array<float>(of_group);
+    buffer_ = arena.array<float>(num_threads_ * of_group);
+    group_power_ = arena.array<float>(num_sets_ * groups * padded(t.num_bins));
+    group_energy_ = arena.array<double>(num_sets_ * groups);
     doubles_ = arena.array<double>(2 * static_cast<size_t>(stride_));
     return RAN6G_OK;
 }

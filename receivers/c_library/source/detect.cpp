@@ -139,6 +139,25 @@ void soft_bits_row(const Layout &s, const Block &block, const DataRow &row, int 
                           wanted.llr_max, wanted.llr);
 }
 
+}  // namespace
+
+void write_detected(const Layout &s, const Block &block, const DataRow &row, const Wanted &wanted, Work &work) {
+    const int32_t *mask = row.before ? row.mask + block.first : nullptr;
+    const int num_layers = s.num_layers;
+    for (int i = 0; i < num_layers; i++)
+        work.sums.of_layer[i] += sinr_sum(work.symbols[i][2], block.low, block.high, mask);
+    if (wanted.symbols || wanted.symbol_noise)
+        write_symbols(work, num_layers, block.low, block.high, row, block.first, wanted);
+    for (int i = 0; wanted.llr && i < num_layers; i++) switch (s.bits) {
+            case 2: soft_bits_row<2>(s, block, row, i, wanted, work); break;
+            case 4: soft_bits_row<4>(s, block, row, i, wanted, work); break;
+            case 6: soft_bits_row<6>(s, block, row, i, wanted, work); break;
+            default: soft_bits_row<8>(s, block, row, i, wanted, work);
+        }
+}
+
+namespace {
+
 template <int L>
 void detect_symbols(const Layout &s, const Grid &grid, const Estimate &estimate, const Block &block,
                     const DataRow *rows, const Wanted &wanted, Work &work) {
@@ -154,17 +173,7 @@ void detect_symbols(const Layout &s, const Grid &grid, const Estimate &estimate,
             equalise_row<L, true>(s, time, work, symbol, block.columns);
         else
             equalise_row<L, false>(s, time, work, symbol, block.columns);
-        const int32_t *mask = row.before ? row.mask + block.first : nullptr;
-        for (int i = 0; i < L; i++)
-            work.sums.of_layer[i] += sinr_sum(work.symbols[i][2], block.low, block.high, mask);
-        if (wanted.symbols || wanted.symbol_noise)
-            write_symbols(work, L, block.low, block.high, row, block.first, wanted);
-        for (int i = 0; wanted.llr && i < L; i++) switch (s.bits) {
-                case 2: soft_bits_row<2>(s, block, row, i, wanted, work); break;
-                case 4: soft_bits_row<4>(s, block, row, i, wanted, work); break;
-                case 6: soft_bits_row<6>(s, block, row, i, wanted, work); break;
-                default: soft_bits_row<8>(s, block, row, i, wanted, work);
-            }
+        write_detected(s, block, row, wanted, work);
     }
 }
 

@@ -34,6 +34,9 @@ struct Work {
 void detect_block(const Layout &layout, const Grid &grid, const Estimate &estimate, const Block &block,
                   const DataRow *rows, const Wanted &wanted, Work &work);
 
+// What is asked for of one symbol of a block whose symbols are in `work`.
+void write_detected(const Layout &layout, const Block &block, const DataRow &row, const Wanted &wanted, Work &work);
+
 // The channel of a block written to the grid, at the level of the slot as it was handed over.
 void write_channel(const Layout &layout, const Grid &grid, const Estimate &estimate, const Block &block,
                    const Wanted &wanted, Work &work);

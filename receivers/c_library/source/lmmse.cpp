@@ -111,7 +111,7 @@ void Lmmse::estimate_pairs(const Grid &grid, double *seen, double *pair_var, dou
     }
 }
 
-void Lmmse::prepare(const Grid &grid, Estimate &out) {
+void Lmmse::prepare(const Grid &grid, Estimate &out, Threads &) {
     const Layout &s = *layout_;
     const int rows = s.num_rx * s.num_groups, modes = num_time_modes_;
     double seen, pair_var[MAX_LAYERS], cfo_re, cfo_im, mean_var = 0;

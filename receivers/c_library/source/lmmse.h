@@ -8,7 +8,7 @@ namespace ran6g {
 class Lmmse final : public Estimator {
   public:
     ran6g_status open(const ModelFile &file, const Layout &layout, Arena &arena) override;
-    void prepare(const Grid &grid, Estimate &estimate) override;
+    void prepare(const Grid &grid, Estimate &estimate, Threads &threads) override;
     int num_blocks() const override { return (layout_->num_subcarriers + BLOCK - 1) / BLOCK; }
     Block block(int index) const override;
     void channel(const Block &block, BlockChannel &out) const override;

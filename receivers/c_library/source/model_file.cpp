@@ -98,7 +98,7 @@ ran6g_status read_layout(const ModelFile &file, Layout &s) {
     const double *scalars = file.doubles("scalars", 5);
     if (!config || !scalars) return RAN6G_BAD_FILE;
     const int spacing = config[9], pair_spacing = config[10];
-    if (!within(config[0], 0, 1) || !within(config[1], 1, MAX_PRB) || !within(config[2], 1, MAX_RX_ANT) ||
+    if (!within(config[0], 0, 2) || !within(config[1], 1, MAX_PRB) || !within(config[2], 1, MAX_RX_ANT) ||
         !within(config[3], 1, MAX_LAYERS) || !within(config[4], 1, MAX_SYMBOLS) || !within(config[5], 2, 8) ||
         config[5] % 2 || !within(config[6], 0, 1) || !within(config[7], 1, MAX_DMRS_SYMBOLS) ||
         !within(config[8], 1, 2) || !within(spacing, 1, 2) || !within(pair_spacing, 4, 6) ||

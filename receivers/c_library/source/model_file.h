@@ -30,7 +30,7 @@ class ModelFile {
     uint32_t num_arrays_ = 0;
 };
 
-enum class Kind : int { lmmse = 0, blind = 1 };
+enum class Kind : int { lmmse = 0, blind = 1, soft_pilots = 2 };
 enum class Detector : int { lmmse = 0, ep = 1 };
 
 // What the model file says about the slots, checked: every index is within its array.

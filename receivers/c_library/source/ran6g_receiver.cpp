@@ -7,7 +7,7 @@
 #include "blind.h"
 #include "detect.h"
 #include "lmmse.h"
-#include "threads.h"
+#include "soft_pilots.h"
 
 using namespace ran6g;
 
@@ -18,6 +18,7 @@ struct ran6g_receiver {
     Layout layout;
     Lmmse lmmse;
     Blind blind;
+    SoftPilots soft_pilots;
     Estimator *estimator = nullptr;
     Threads threads;
     DataRow rows[MAX_SYMBOLS];
@@ -60,7 +61,13 @@ ran6g_status build(ran6g_receiver &r, size_t size) {
     ran6g_status status = file.open(r.file, size);
     if (status == RAN6G_OK) status = read_layout(file, r.layout);
     if (status != RAN6G_OK) return status;
-    r.estimator = r.layout.kind == Kind::lmmse ? static_cast<Estimator *>(&r.lmmse) : &r.blind;
+    switch (r.layout.kind) {
+        case Kind::lmmse: r.estimator = &r.lmmse; break;
+        case Kind::blind: r.estimator = &r.blind; break;
+        case Kind::soft_pilots: r.estimator = &r.soft_pilots; break;
+    }
+    r.blind.set_threads(static_cast<int>(r.options.num_threads));
+    r.soft_pilots.set_threads(static_cast<int>(r.options.num_threads));
     for (int pass = 0; pass < 2; pass++) {
         if (pass && !r.arena.allocate()) return RAN6G_OUT_OF_MEMORY;
         status = r.estimator->open(file, r.layout, r.arena);
@@ -168,10 +175,16 @@ void work_on_block(void *context, int index, int thread) {
     ran6g_receiver &r = *static_cast<ran6g_receiver *>(context);
     Work &work = r.work[thread];
     Block block = r.estimator->block(index);
+    work.sums = {};
+    if (r.layout.kind == Kind::soft_pilots) {
+        if (r.wanted.channel || r.wanted.error_var) r.soft_pilots.write(r.grid, block, r.wanted);
+        if (r.detects) r.soft_pilots.detect(block, r.rows, r.wanted, work);
+        r.sums[index] = work.sums;
+        return;
+    }
     r.estimator->channel(block, work.channel);
     if (r.wanted.channel || r.wanted.error_var) write_channel(r.layout, r.grid, r.estimate, block, r.wanted, work);
     if (!r.detects) return;
-    work.sums = {};
     detect_block(r.layout, r.grid, r.estimate, block, r.rows, r.wanted, work);
     r.sums[index] = work.sums;
 }
@@ -283,12 +296,14 @@ ran6g_status ran6g_process(ran6g_receiver *receiver, const ran6g_slot *slot, ran
         return status;
     }
     r.threads.wake();
-    r.estimator->prepare(r.grid, r.estimate);
+    r.estimator->prepare(r.grid, r.estimate, r.threads);
     const Layout &s = r.layout;
     const Wanted &w = r.wanted;
     r.detects = w.symbols || w.symbol_noise || w.llr;
     const int num_blocks = r.detects || w.channel || w.error_var ? r.estimator->num_blocks() : 0;
+    if (num_blocks && s.kind == Kind::soft_pilots) r.soft_pilots.refine(r.grid, r.estimate, r.detects, r.threads);
     r.threads.share(work_on_block, &r, num_blocks);
+    r.threads.rest();
     double all = 0;
     for (int layer = 0; layer < MAX_LAYERS; layer++) {
         double total = 0;

@@ -6,6 +6,7 @@
 #include "fourier.h"
 #include "model_file.h"
 #include "products.h"
+#include "threads.h"
 
 namespace ran6g {
 
@@ -66,7 +67,7 @@ bool largest_entry(const Layout &layout, const Grid &grid, float *largest);
 class Estimator {
   public:
     virtual ran6g_status open(const ModelFile &file, const Layout &layout, Arena &arena) = 0;
-    virtual void prepare(const Grid &grid, Estimate &estimate) = 0;
+    virtual void prepare(const Grid &grid, Estimate &estimate, Threads &threads) = 0;
     virtual int num_blocks() const = 0;
     virtual Block block(int index) const = 0;
     virtual void channel(const Block &block, BlockChannel &out) const = 0;

@@ -1,5 +1,6 @@
-// Threads that share the blocks of a slot. They sleep between slots, are woken when one begins, and wait awake for its
-// blocks, so that waking takes no time of the slot.
+// Threads that share the work on a slot. They sleep between slots, are woken when one begins, and stay awake until `rest`
+// for one round of items after another, so that waking takes no time of the slot. A round ends when its items are done:
+// a thread that is late finds nothing left to do, and holds nobody up.
 #pragma once
 
 #include <pthread.h>
@@ -40,25 +41,28 @@ class Threads {
     void wake() {
         if (!num_workers_) return;
         pthread_mutex_lock(&mutex_);
-        slot_++;
+        awake_.store(true, std::memory_order_relaxed);
         pthread_cond_broadcast(&woken_);
         pthread_mutex_unlock(&mutex_);
     }
 
-    // After `wake`: runs job(context, item, thread) for all items, and returns when all are done.
+    // After the last round of a slot.
+    void rest() { awake_.store(false, std::memory_order_relaxed); }
+
+    // Between `wake` and `rest`: runs job(context, item, thread) for all items, and returns when all are done. Results
+    // must not depend on which thread has an item.
     void share(Job job, void *context, int num_items) {
-        if (!num_workers_) {
+        if (!num_workers_ || num_items < 2) {
             for (int i = 0; i < num_items; i++) job(context, i, 0);
             return;
         }
-        job_ = job;
-        context_ = context;
-        num_items_ = num_items;
-        next_.store(0, std::memory_order_relaxed);
-        finished_.store(0, std::memory_order_relaxed);
-        ready_.store(slot_, std::memory_order_release);
-        work(0);
-        for (int spins = 0; finished_.load(std::memory_order_acquire) != num_workers_; spins++) pause(spins);
+        job_.store(job, std::memory_order_relaxed);
+        context_.store(context, std::memory_order_relaxed);
+        num_done_.store(0, std::memory_order_relaxed);
+        round_++;
+        left_.store(static_cast<uint64_t>(round_) << 32 | static_cast<uint32_t>(num_items), std::memory_order_release);
+        work(round_, 0);
+        for (int spins = 0; num_done_.load(std::memory_order_acquire) != num_items; spins++) pause(spins);
     }
 
   private:
@@ -78,23 +82,44 @@ class Threads {
             sched_yield();
     }
 
-    void work(int thread) {
-        for (int i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < num_items_;) job_(context_, i, thread);
+    // Items of a round as long as there are some. The thread that shares takes them from the first on, others from the
+    // last: from round to round neighbouring items stay with a core and its caches. An item is taken by exchanging the
+    // round and what is left of it at once: who comes when the round is over gets none of the next by mistake, and sees
+    // no half of its job.
+    void work(uint32_t round, int thread) {
+        uint64_t left = left_.load(std::memory_order_acquire);
+        while (left >> 32 == round) {
+            const int first = static_cast<int>(left >> 16 & 0xffffu), end = static_cast<int>(left & 0xffffu);
+            const Job job = job_.load(std::memory_order_relaxed);
+            void *context = context_.load(std::memory_order_relaxed);
+            if (first >= end) return;
+            const uint64_t rest = thread ? left - 1 : left + 0x10000u;
+            if (!left_.compare_exchange_weak(left, rest, std::memory_order_acq_rel, std::memory_order_acquire)) continue;
+            job(context, thread ? end - 1 : first, thread);
+            num_done_.fetch_add(1, std::memory_order_release);
+            left = left_.load(std::memory_order_acquire);
+        }
     }
 
     static void *run(void *argument) {
         auto *worker = static_cast<Worker *>(argument);
         Threads &t = *worker->threads;
-        for (uint64_t seen = 0;;) {
+        for (uint32_t seen = 0;;) {
             pthread_mutex_lock(&t.mutex_);
-            while (t.slot_ == seen && !t.stopping_) pthread_cond_wait(&t.woken_, &t.mutex_);
+            while (!t.awake_.load(std::memory_order_relaxed) && !t.stopping_) pthread_cond_wait(&t.woken_, &t.mutex_);
             bool stopping = t.stopping_;
-            seen = t.slot_;
             pthread_mutex_unlock(&t.mutex_);
             if (stopping) return nullptr;
-            for (int spins = 0; t.ready_.load(std::memory_order_acquire) != seen; spins++) pause(spins);
-            t.work(worker->number);
-            t.finished_.fetch_add(1, std::memory_order_release);
+            for (int spins = 0; t.awake_.load(std::memory_order_relaxed);) {
+                uint32_t round = static_cast<uint32_t>(t.left_.load(std::memory_order_acquire) >> 32);
+                if (round == seen) {
+                    pause(spins++);
+                    continue;
+                }
+                seen = round;
+                spins = 0;
+                t.work(round, worker->number);
+            }
         }
     }
 
@@ -104,12 +129,12 @@ class Threads {
     pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
     pthread_cond_t woken_ = PTHREAD_COND_INITIALIZER;
     bool stopping_ = false;
-    uint64_t slot_ = 0;
-    Job job_ = nullptr;
-    void *context_ = nullptr;
-    int num_items_ = 0;
-    std::atomic<uint64_t> ready_{0};
-    std::atomic<int> next_{0}, finished_{0};
+    std::atomic<bool> awake_{false};
+    uint32_t round_ = 0;  // of the thread that shares
+    std::atomic<Job> job_{nullptr};
+    std::atomic<void *> context_{nullptr};
+    std::atomic<int> num_done_{0};
+    std::atomic<uint64_t> left_{0};  // round (32 bits), first item that is left, and the one after the last
 };
 
 }  // namespace ran6g
