@@ -52,6 +52,7 @@ def check(receiver: Readable, slot: SlotObservation) -> None:
     detector = receiver.detector if slot.num_layers > 1 else "lmmse"
     _require("detector", detector, detector in DETECTORS, "lmmse, ep")
     _require("demapper", receiver.demapper, receiver.demapper == "maxlog", "maxlog")
+    _require("reject_bursts", "true", not receiver.reject_bursts, "false")
     if isinstance(receiver, Blind):
         _require("noise", receiver.noise, receiver.noise == "white", "white")
         _require("num_reestimations", receiver.num_reestimations, receiver.num_reestimations == 0, "0")

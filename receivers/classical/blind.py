@@ -43,6 +43,8 @@ class Blind(Composed):
     track_phase: in these rounds also the common phase of every OFDM symbol, with or without PT-RS.
     amplifier_order: in these rounds also the distortion by each layer's amplifier, up to this odd order, which is then
         taken off; 1 is none, 5 does for most, with 4 rounds. For layers that leave from antennas of their own.
+    reject_bursts: detect anew the slots in which decisions leave OFDM symbols with far more than the noise that was
+        estimated, with the noise covariance over the antennas of each of these symbols; without data_aided.
     """
 
     name = "blind"
@@ -61,6 +63,7 @@ class Blind(Composed):
         num_reestimations: int = 0,
         track_phase: bool = False,
         amplifier_order: int = 1,
+        reject_bursts: bool = False,
     ) -> None:
         if not 0 <= max_cfo_hz <= 1000:
             raise ValueError(f"max_cfo_hz: got {max_cfo_hz}; allowed: 0 to 1000")
@@ -92,7 +95,7 @@ class Blind(Composed):
             BlindEstimator(max_cfo_hz, num_iterations),
             refinement,
             AntennaCovariance(irc_num_prb) if noise == "irc" else WhiteNoise(),
-            Detection(detector, demapper, num_paths, num_turbo),
+            Detection(detector, demapper, num_paths, num_turbo, reject_bursts),
             data_aided,
         )
         self.max_cfo_hz = max_cfo_hz
@@ -106,6 +109,7 @@ class Blind(Composed):
         self.num_reestimations = num_reestimations
         self.track_phase = track_phase
         self.amplifier_order = amplifier_order
+        self.reject_bursts = reject_bursts
 
     def check_pilots(self, layout: PilotLayout) -> None:
         step, size = layout.pair_spacing or 2 * layout.spacing, SUBCARRIERS_PER_PRB * self.irc_num_prb

@@ -23,8 +23,8 @@ class Composed(Receiver):
     estimator: from the slot's pilots to a `SlotEstimate`, by default `BlindEstimator()`. refinement: `AsEstimated`,
     `Reestimation` or `ImpairedReestimation`. noise: `WhiteNoise` or `AntennaCovariance`. detection: `Detection`.
     data_aided: estimate the channel anew in each round of a detector with the decoder in its loop, from pilots and
-    decoded data. Any object that is called in the same way will do. The receiver `blind` is made of these by its
-    options.
+    decoded data; without rejection of bursts. Any object that is called in the same way will do. The receiver `blind`
+    is made of these by its options.
     """
 
     name = "composed"
@@ -47,6 +47,8 @@ class Composed(Receiver):
                 f"data_aided: got true with detector {self.detection.detector!r}; allowed: with 'mmse-pic', false "
                 "otherwise"
             )
+        if data_aided and self.detection.reject_bursts:
+            raise ValueError("reject_bursts: got true with data_aided; allowed: false, or data_aided false")
         if not isinstance(self.noise_model, WhiteNoise) and not self.refinement.takes_coloured_noise:
             raise ValueError(
                 f"refinement: got {type(self.refinement).__name__} with {type(self.noise_model).__name__}; allowed: "

@@ -11,7 +11,7 @@ from receivers.interface import Receiver, Supports
 class DetectingReceiver(Receiver):
     """A receiver with the options of `Detection`.
 
-    detector, demapper, num_paths, num_turbo: see `Detection`.
+    detector, demapper, num_paths, num_turbo, reject_bursts: see `Detection`.
     """
 
     def __init__(
@@ -20,12 +20,14 @@ class DetectingReceiver(Receiver):
         demapper: DemapperName = "maxlog",
         num_paths: int = 16,
         num_turbo: int = 3,
+        reject_bursts: bool = False,
     ) -> None:
         self.detector = detector
         self.demapper = demapper
         self.num_paths = num_paths
         self.num_turbo = num_turbo
-        self._detection = Detection(detector, demapper, num_paths, num_turbo)
+        self.reject_bursts = reject_bursts
+        self._detection = Detection(detector, demapper, num_paths, num_turbo, reject_bursts)
 
     @property
     def uses_decoder(self) -> bool:

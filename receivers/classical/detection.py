@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from receivers.classical.bursts import bursts_rejected
 from receivers.classical.equalizer import detect_estimate, lmmse_equalize
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import ExpectationPropagation
@@ -33,6 +34,8 @@ class Detection:
         the interference of the other layers, as the decoder sees it, taken off.
     demapper: "maxlog", or "exact", which sums over all levels of an axis, or over all paths of a search.
     num_paths: of "k-best".
+    reject_bursts: detect anew the slots in which decisions leave OFDM symbols with far more than the noise that was
+        stated, with the noise covariance over the antennas of each of these symbols (`receivers.classical.bursts`).
     """
 
     def __init__(
@@ -41,6 +44,7 @@ class Detection:
         demapper: DemapperName = "maxlog",
         num_paths: int = 16,
         num_turbo: int = 3,
+        reject_bursts: bool = False,
     ) -> None:
         if detector not in get_args(DetectorName):
             raise unknown_name("detector", detector, get_args(DetectorName))
@@ -51,6 +55,7 @@ class Detection:
         self.detector = detector
         self.demapper: DemapperName = demapper
         self.num_turbo = num_turbo
+        self.reject_bursts = reject_bursts
         self._soft = ExpectationPropagation(0, rule=demapper)
         self._by_name: dict[str, ExpectationPropagation | TwoLayerList | KBest] = {
             "lmmse": self._soft,
@@ -78,7 +83,8 @@ class Detection:
     def of_estimate(self, observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
         """LLRs from an estimate that need not be written out on the grid."""
         if self._is_linear(observation):
-            return detect_estimate(observation, estimate, self.demapper)
+            llr = detect_estimate(observation, estimate, self.demapper)
+            return self._without_bursts(observation, *estimate.on_grid(), llr) if self.reject_bursts else llr
         return self(observation, *estimate.on_grid())
 
     def __call__(
@@ -98,11 +104,24 @@ class Detection:
         """
         if prior_llr is not None and observation.transform_precoding:
             raise ValueError("prior_llr: got LLRs with transform precoding; allowed: none")
-        if prior_llr is None and self._is_linear(observation):
+        if prior_llr is not None:
+            return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, prior_llr)
+        llr = self._once(observation, h_hat, err_var, refine)
+        return self._without_bursts(observation, h_hat, err_var, llr) if self.reject_bursts else llr
+
+    def _once(
+        self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, refine: Refine | None = None
+    ) -> Tensor:
+        """Detection of slots without a prior, bursts counted as noise."""
+        if self._is_linear(observation):
             return detect_estimate(observation, ChannelEstimate(h_hat, error_modes=err_var), self.demapper)
-        if prior_llr is None and self.uses_decoder:
+        if self.uses_decoder:
             return self._in_turns(observation, h_hat, err_var, refine)
-        return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, prior_llr)
+        return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, None)
+
+    def _without_bursts(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, llr: Tensor) -> Tensor:
+        # the channel of a slot that is detected anew is that of before, also with the decoder in the loop
+        return bursts_rejected(observation, h_hat, err_var, llr, self._once)
 
     def _is_linear(self, observation: SlotObservation) -> bool:
         # spread symbols are not on the subcarriers: only linear detection can go before the despreading

@@ -108,7 +108,7 @@ def interpolate_linear(observation: SlotObservation) -> tuple[Tensor, Tensor]:
 class LsLinear(DetectingReceiver):
     """LS channel estimation, linear interpolation, LMMSE equalisation, max-log demapping.
 
-    detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
+    detector, demapper, num_paths, num_turbo, reject_bursts: see `Detection`. PT-RS are used where there are any.
     """
 
     name = "ls-linear"

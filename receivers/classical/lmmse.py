@@ -160,7 +160,7 @@ class WienerInterpolator:
 class Lmmse(DetectingReceiver):
     """LMMSE channel estimation over frequency and time with a stated prior, LMMSE equalisation, max-log demapping.
 
-    detector, demapper, num_paths, num_turbo: see `Detection`. PT-RS are used where there are any.
+    detector, demapper, num_paths, num_turbo, reject_bursts: see `Detection`. PT-RS are used where there are any.
     prior_delay_spread_ns: rms delay spread of the exponential power delay profile assumed, ns.
     prior_max_doppler_hz: maximum Doppler frequency of the Jakes spectrum assumed, Hz.
     """
@@ -175,6 +175,7 @@ class Lmmse(DetectingReceiver):
         demapper: DemapperName = "maxlog",
         num_paths: int = 16,
         num_turbo: int = 3,
+        reject_bursts: bool = False,
     ) -> None:
         if not prior_delay_spread_ns > 0:
             raise ValueError(f"prior_delay_spread_ns: got {prior_delay_spread_ns}; allowed: above 0")
@@ -182,7 +183,7 @@ class Lmmse(DetectingReceiver):
             raise ValueError(f"prior_max_doppler_hz: got {prior_max_doppler_hz}; allowed: 0 or more")
         self.prior_delay_spread_ns = prior_delay_spread_ns
         self.prior_max_doppler_hz = prior_max_doppler_hz
-        super().__init__(detector, demapper, num_paths, num_turbo)
+        super().__init__(detector, demapper, num_paths, num_turbo, reject_bursts)
         self._interpolate = WienerInterpolator(prior_delay_spread_ns * 1e-9, prior_max_doppler_hz)
 
     def __call__(self, observation: SlotObservation, truth: Truth | None = None) -> Tensor:

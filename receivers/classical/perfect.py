@@ -13,7 +13,7 @@ from receivers.levels import at_unit_level, truth_at_unit_level
 class PerfectCsi(DetectingReceiver):
     """Genie: the true channel, LMMSE equalisation, max-log demapping.
 
-    detector, demapper, num_paths, num_turbo: see `Detection`.
+    detector, demapper, num_paths, num_turbo, reject_bursts: see `Detection`.
     """
 
     name = "perfect-csi"

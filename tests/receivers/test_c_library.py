@@ -277,6 +277,8 @@ def test_receiver_of_an_experiment():
     [
         (Blind(noise="irc"), {}, "noise"),
         (Blind(num_reestimations=2), {}, "num_reestimations"),
+        (Blind(reject_bursts=True), {}, "reject_bursts"),
+        (Lmmse(reject_bursts=True), {}, "reject_bursts"),
         (Lmmse(detector="k-best"), {"layers": 2}, "detector"),
         (Lmmse(demapper="exact"), {}, "demapper"),
         (Blind(), {"config_type": 2}, "DM-RS"),

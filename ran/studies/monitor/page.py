@@ -42,7 +42,9 @@ def write_results(found: Monitoring, out: Path) -> Path:
         thresholds={name: f"{value:.3g}" for name, value in found.reference.thresholds.items()},
         problems=found.problems,
         window=WINDOW,
+        unit="slot",
         reference=found.reference,
+        told="No label is used: CRC and parity tell what arrived, and what arrived is encoded again.",
     )
     write_text(out / PAGE, page)
     return out / PAGE
