@@ -24,19 +24,28 @@ _ROUNDS = 2
 class DelayAngleModel(nn.Module):
     """Probabilities of quantised coefficients, and their restoration.
 
-    num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks.
+    num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks. restoration_rounds:
+    of exchange between coefficients in the second.
     """
 
     def __init__(
-        self, num_units: int = 13, n1: int = 8, n2: int = 2, width: int = 80, restoration_width: int = 48
+        self,
+        num_units: int = 13,
+        n1: int = 8,
+        n2: int = 2,
+        width: int = 80,
+        restoration_width: int = 48,
+        restoration_rounds: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("num_units", num_units), ("n1", n1), ("n2", n2), ("width", width)):
             if value < 1:
                 raise bad_value(name, value, "1 or more")
+        if not 0 <= restoration_rounds <= 8:
+            raise bad_value("restoration_rounds", restoration_rounds, "0 to 8")
         self.num_units, self.shape = num_units, (n1, n2)
         self.contexts = ContextModel(num_units, n1, n2, width)
-        self.restoration = Restoration(num_units, n1, n2, restoration_width)
+        self.restoration = Restoration(num_units, n1, n2, restoration_width, restoration_rounds)
 
     @staticmethod
     def quantised(x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:

@@ -173,17 +173,20 @@ def log_probability(index: Tensor, mean: Tensor, scales: Tensor) -> Tensor:
 class Restoration(nn.Module):
     """Coefficients from their indices: what a small network makes of amplitudes around, as gains of indices around.
 
-    Beside the index itself come those of the delays and columns next to it.
+    Beside the index itself come those of the delays and columns next to it, and with rounds of exchange that of the
+    other polarisation, in the proportion that the two have around. rounds: how often the network's values of a
+    coefficient are exchanged with those of the delays and columns next to it and of the other polarisation.
     """
 
-    num_neighbours = 5
     num_features = 16
 
-    def __init__(self, num_units: int, n1: int, n2: int, width: int) -> None:
+    def __init__(self, num_units: int, n1: int, n2: int, width: int, rounds: int = 0) -> None:
         super().__init__()
         self.groups = 2 * n2
+        self.num_neighbours = 6 if rounds else 5
         self.enter = nn.Linear(self.num_features, width)
         self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
+        self.exchange = nn.ModuleList(nn.Linear(6 * width, width) for _ in range(rounds))
         self.middle = nn.Linear(width, width)
         self.leave = nn.Linear(width, 2 * self.num_neighbours)
         nn.init.zeros_(self.leave.weight)
@@ -208,8 +211,24 @@ class Restoration(nn.Module):
             torch.log(step)[:, None, None, None].expand_as(size),
         ]
         hidden = F.gelu(self.enter(torch.stack(features, -1)) + self.place)
+        for layer in self.exchange:
+            around = [*_beside(hidden), hidden.roll(self.groups // 2, 2)]
+            hidden = hidden + F.gelu(layer(torch.cat(around, -1)))
         hidden = hidden + F.gelu(self.middle(hidden))
         gates = torch.complex(*self.leave(hidden).chunk(2, -1))
-        around = [k, k.roll(1, 1), k.roll(-1, 1), k.roll(1, 3), k.roll(-1, 3)]
+        around = _beside(k)
+        if self.num_neighbours > len(around):
+            other = k.roll(self.groups // 2, 2)
+            # of the two polarisations around
+            both = sum(
+                part * other_part.conj() for part, other_part in zip(around[1:], _beside(other)[1:], strict=True)
+            )
+            power = sum(part.abs().square() for part in _beside(other)[1:])
+            around.append(other * both / power.clamp(min=1))
         found = k + (gates * torch.stack(around, -1)).sum(-1)
         return found * step.to(found.dtype)[:, None, None, None]
+
+
+def _beside(x: Tensor) -> list[Tensor]:
+    """A coefficient's values, and those of the delays and columns next to it."""
+    return [x, x.roll(1, 1), x.roll(-1, 1), x.roll(1, 3), x.roll(-1, 3)]
