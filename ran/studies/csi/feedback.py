@@ -329,8 +329,11 @@ class NeuralFeedback(Feedback):
         ):
             with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
                 module(*arguments)
-            found[f"{side}_flops"] = int(counter.get_total_flops())
-            found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters())
+            codewords = 0 if model.quantiser is None else model.quantiser.codewords.numel()
+            # the nearest codeword is found from inner products with all, and looked up at the other side
+            searched = 2 * codewords if side == "encoder" else 0
+            found[f"{side}_flops"] = int(counter.get_total_flops()) + searched
+            found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters()) + codewords
         return found
 
     def fingerprint(self) -> str | None:
