@@ -239,17 +239,19 @@ def _describe(outcome: NetworksExport, about: Mapping[str, str], contracts: Mapp
     problems = [f"- {problem}" for problem in outcome.problems]
     made = ", ".join(f"{name} {version}" for name, version in versions().items())
     parity = ", ".join(f"{name} within {value:.2g}" for name, value in outcome.differences.items())
-    shared = "Encoder and decoder have to run the same contexts.onnx on the same kind of machine: a report is understood by "
+    shared = (
+        "Encoder and decoder have to run the same contexts.onnx on the same kind of machine: a report is understood by "
+    )
     shared += "who has the same probabilities. "
     lines = [
         f"# Networks of {about['weights']}",
         "",
         *(["**Rejected:**", "", *problems, ""] if problems else []),
-        f"The files in onnxruntime against torch, over the largest output: {parity}. Over {_NUM_DROPS} drops, {what}: SGCS "
-        f"{outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after.",
+        f"The files in onnxruntime against torch, over the largest output: {parity}. Over {_NUM_DROPS} drops, {what}: "
+        f"SGCS {outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after.",
         "",
-        f"{shared if 'contexts' in contracts else ''}What is made outside of the files, frames, quantisation, arithmetic "
-        "code, filters and transforms, is in `receivers.csi`.",
+        f"{shared if 'contexts' in contracts else ''}What is made outside of the files, frames, quantisation, codes, "
+        "filters and transforms, is in `receivers.csi`.",
         "",
         f"Made with {made}.",
         "",

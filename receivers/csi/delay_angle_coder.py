@@ -44,21 +44,22 @@ class DelayAngleCoder:
     """Precoders of one layer as reports of `num_bits` bits.
 
     weights: a name that the package ships, or a path to a .safetensors file with its card beside it. `ValueError` for
-    others, or for fewer bits than a report's head has with some to spare.
+    others, or for fewer bits than a report's head has with some to spare. layout: (n1, n2) of ports for which the model
+    was not trained (`DelayAngleModel.for_layout`).
 
     The report: step of the quantiser, rotation of the beams, place of the strongest coefficient, then the arithmetic
     code, with zeros to the end. Both sides compute probabilities in double precision and round them to 20 bits, so that
     machines agree.
     """
 
-    def __init__(self, weights: str, num_bits: int) -> None:
+    def __init__(self, weights: str, num_bits: int, layout: tuple[int, int] | None = None) -> None:
         loaded = load_weights(weights, "csi")
         model = loaded.model(weights, CSI_ARCHITECTURES)
         if not isinstance(model, DelayAngleModel):
             raise bad_value("weights", weights, "a model of the architecture 'delay-angle'")
         self.card, self.num_bits = loaded.card, num_bits
         self.fingerprint = f"{loaded.fingerprint}-{CODER_VERSION}"
-        self._serve(model)
+        self._serve(model if layout in (None, model.shape) else model.for_layout(*layout))
         if not self.num_head_bits + _SPARE <= num_bits <= 4096:
             raise bad_value("num_bits", num_bits, f"{self.num_head_bits + _SPARE} to 4096")
 

@@ -41,7 +41,9 @@ CSI_CONTEXTS = Contract(
         TensorSpec("positions", "int32", _ROWS, "(delay * groups + group) * n1 + column of the coefficient"),
     ),
     outputs=(
-        TensorSpec("said", "float32", ("rows", "num_outputs"), "logits, log scales, gains of neighbours: real, imaginary"),
+        TensorSpec(
+            "said", "float32", ("rows", "num_outputs"), "logits, log scales, gains of neighbours: real, imaginary"
+        ),
     ),
     valid_res="none, it has no LLRs",
 )

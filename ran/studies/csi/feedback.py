@@ -343,21 +343,29 @@ class NeuralFeedback(Feedback):
 class DelayAngleFeedback(Feedback):
     """A trained delay-angle model: reports of a fixed number of bits, without a codebook.
 
-    weights: a shipped name, or a .safetensors file. num_bits: of a layer.
+    weights: a shipped name, or a .safetensors file. num_bits: of a layer. any_layout: whether the model may serve ports
+    in another layout than it was trained for.
     """
 
     name = "delay-angle"
     varied = "num_bits"
 
-    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", num_bits: int = 140) -> None:
+    def __init__(
+        self,
+        experiment: CsiExperiment,
+        weights: str = "csi-delay-angle",
+        num_bits: int = 140,
+        any_layout: bool = False,
+    ) -> None:
+        layout = (experiment.panel.n1, experiment.panel.n2) if any_layout else None
         try:
-            self.coder = DelayAngleCoder(weights, num_bits)
+            self.coder = DelayAngleCoder(weights, num_bits, layout)
         except ValueError as error:
             raise InputError(str(error)) from None
         panel, band = experiment.panel, experiment.band
         own = {"n1": panel.n1, "n2": panel.n2, "num_units": len(band.units), "per_subband": band.per_subband}
         for key, value in own.items():
-            if (made := self.coder.card["layout"][key]) != value:
+            if (made := self.coder.card["layout"][key]) != value and not (any_layout and key in ("n1", "n2")):
                 raise bad_value(f"weights {weights}: {key}", value, f"{made}, what the model was made for")
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
@@ -389,14 +397,20 @@ class DelayAngleFeedback(Feedback):
 class VariableDelayAngleFeedback(DelayAngleFeedback):
     """A trained delay-angle model with the same step of the quantiser for all: reports of lengths of their own.
 
-    weights: a shipped name, or a .safetensors file. step: over the norm of a subband's precoder; smaller is more bits.
+    weights, any_layout: as of `DelayAngleFeedback`. step: over the norm of a subband's precoder; smaller is more bits.
     """
 
     name = "delay-angle-variable"
     varied = "step"
 
-    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", step: float = 0.28) -> None:
-        super().__init__(experiment, weights)
+    def __init__(
+        self,
+        experiment: CsiExperiment,
+        weights: str = "csi-delay-angle",
+        step: float = 0.28,
+        any_layout: bool = False,
+    ) -> None:
+        super().__init__(experiment, weights, any_layout=any_layout)
         if not STEPS[0] <= step <= STEPS[-1]:
             raise bad_value("step", step, f"{STEPS[0]:g} to {STEPS[-1]:.3g}")
         self.step = step
