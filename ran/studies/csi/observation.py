@@ -17,6 +17,13 @@ def resource(experiment: CsiExperiment) -> CsiRs | AggregatedCsiRs:
     return usual_resources(experiment.panel.num_ports, experiment.estimate.density)
 
 
+def overhead(experiment: CsiExperiment) -> float:
+    """Part of the downlink's resource elements that CSI-RS take, one occasion every period: a PRB and slot has 12 x 14
+    elements, of which every port has `density`."""
+    slots = experiment.timing.period_ms * experiment.band.subcarrier_spacing_khz / 15
+    return experiment.panel.num_ports * experiment.estimate.density / (12 * 14 * max(1.0, slots))
+
+
 def observed(h: np.ndarray, experiment: CsiExperiment, generators: Sequence[np.random.Generator]) -> np.ndarray:
     """Channel estimates of drops at all times, complex64 of the shape of `h`.
 

@@ -21,6 +21,7 @@ from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, student_mean
 from ran.stats.notation import csv_cells
 from ran.studies.csi.experiment import ReportTiming
+from ran.studies.csi.observation import overhead
 from ran.studies.csi.outcome import PointOutcome, at_payload, bits_for, paired_gain
 from ran.studies.csi.run import CsiResults
 
@@ -243,6 +244,7 @@ def facts(results: CsiResults) -> dict[str, str]:
         "User": f"{e.terminal.num_rx_ant} receive antennas, {e.num_layers} layer" + ("s" if e.num_layers > 1 else ""),
         "Band": f"{band.num_prb} PRBs at {band.subcarrier_spacing_khz} kHz, {len(band.units)} PMI units",
         "Channel estimate": estimate,
+        "CSI-RS": f"{100 * overhead(e):.2f} % of the downlink's elements, taken off in net_mbps of csi.csv",
         "Reports": f"every {e.timing.period_ms:g} ms, used {_later(e.timing)} ms later",
         "Drops": f"{results.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
     }
