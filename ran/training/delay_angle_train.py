@@ -132,8 +132,8 @@ class DelayAngleTrainer(Training):
             price = torch.from_numpy(generator.uniform(*recipe.prices, size)).float()
         part = self.processes.share(range(size))
         own = slice(part.start, part.stop)
-        given = [None if values is None else values[own].to(self.device) for values in (self.x[rows], steps, price)]
-        return self._lost(*given)
+        of_draw = None if price is None else price[own].to(self.device)
+        return self._lost(self.x[rows[own]].to(self.device), steps[own].to(self.device), of_draw)
 
     def _lost(self, x: Tensor, step: Tensor, price: Tensor | None = None) -> dict[str, Tensor]:
         k, turned = self.coder.quantised(x, step)

@@ -228,10 +228,8 @@ class Restoration(nn.Module):
         if self.num_neighbours > len(around):
             other = k.roll(self.groups // 2, 2)
             # of the two polarisations around
-            both = sum(
-                part * other_part.conj() for part, other_part in zip(around[1:], _beside(other)[1:], strict=True)
-            )
-            power = sum(part.abs().square() for part in _beside(other)[1:])
+            near, of_other = torch.stack(around[1:]), torch.stack(_beside(other)[1:])
+            both, power = (near * of_other.conj()).sum(0), of_other.abs().square().sum(0)
             around.append(other * both / power.clamp(min=1))
         found = k + (gates * torch.stack(around, -1)).sum(-1)
         return found * step.to(found.dtype)[:, None, None, None]
