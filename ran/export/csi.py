@@ -12,7 +12,8 @@ import torch
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
-from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, ExportTarget, Say
+from ran.export.csi_networks import export_delay_angle, export_prediction
+from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, Exported, ExportTarget, Say
 from ran.export.request import Request
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import load
@@ -21,6 +22,7 @@ from ran.studies.csi.world import CsiWorld
 from receivers.csi import NeuralCoder, sgcs
 from receivers.csi.frame import Frame, as_complex, unit_norm
 from receivers.csi.refinement import plain_attention
+from receivers.neural.weights import load_weights
 from receivers.onnx.contract import Contract
 from receivers.onnx.csi import CSI_DECODER, CSI_ENCODER
 from receivers.onnx.export import write_onnx
@@ -31,6 +33,8 @@ _TOLERANCE = 1e-4
 #: SGCS that a file may lose.
 _MOST_LOST_SGCS = 1e-4
 _NUM_DROPS = 64
+#: The experiment on whose drops a predictor is run where none is named.
+_PREDICTION = "csi-uma-prediction"
 
 
 @dataclass(frozen=True)
@@ -58,16 +62,26 @@ class CsiExport:
 
 
 class CsiTarget(ExportTarget):
-    """encoder and decoder of a two-sided CSI model"""
+    """both sides of a CSI model: encoder and decoder, the networks of a delay-angle coder, or a predictor"""
 
     name = "csi"
     packages = ONNX_PACKAGES
     install = ONNX_INSTALL
     experiment = "csi-uma-32ports"
 
-    def export(self, request: Request, say: Say) -> CsiExport:
+    def export(self, request: Request, say: Say) -> Exported:
         request.check()
-        return export_csi(request.weights, request.out, request.experiment, request.changes)
+        try:
+            architecture = load_weights(request.weights, "csi").card["architecture"]["name"]
+        except ValueError as error:
+            raise InputError(str(error)) from None
+        if architecture == "refinement":
+            return export_csi(request.weights, request.out, request.experiment, request.changes)
+        if architecture == "delay-angle":
+            return export_delay_angle(request.weights, request.out, request.experiment, request.changes)
+        # the target's own experiment predicts nothing
+        named = _PREDICTION if request.experiment == self.experiment else request.experiment
+        return export_prediction(request.weights, request.out, named, request.changes)
 
 
 def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...] = ()) -> CsiExport:
@@ -81,6 +95,8 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
     except ValueError as error:
         raise InputError(str(error)) from None
     model = coder.model
+    if model.vector_size > 1:
+        raise bad_value(f"{weights}: vector_size", model.vector_size, "1: the files hold no codewords")
     coder = NeuralCoder(weights, model.num_latents)
     loaded = load(experiment, changes)
     world = CsiWorld(loaded)

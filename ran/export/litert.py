@@ -77,6 +77,21 @@ def litert_to_int8(path: Path, feeds: Sequence[dict[str, NDArray]]) -> None:
     _rewrite(path, content, result, {"dtype": "int8", "calibration_slots": str(len(slots))})
 
 
+def litert_weights_to_int8(path: Path) -> None:
+    """Rewrite a file with its fully connected layers and convolutions in int8: weights per channel, activations by what
+    they are when it runs."""
+    from ai_edge_quantizer import qtyping
+    from ai_edge_quantizer.quantizer import Quantizer
+
+    content = path.read_bytes()
+    quantizer, names = Quantizer(content), qtyping.TFLOperationName
+    for operation in (names.FULLY_CONNECTED, names.CONV_2D):
+        quantizer.add_dynamic_config(".*", operation, num_bits=8)
+    with quiet():
+        result = quantizer.quantize(enable_progress_report=False)
+    _rewrite(path, content, result, {"dtype": "int8"})
+
+
 def _quantizer(content: bytes) -> tuple[Any, tuple[Any, ...]]:
     """A quantizer without a recipe, and the operations that networks are made of."""
     from ai_edge_quantizer import qtyping

@@ -51,6 +51,7 @@ EXPORT_TARGET = Kind(
         "c-library": "ran.export.c_library:CLibraryTarget",
         "beams": "ran.export.beams:BeamTarget",
         "csi": "ran.export.csi:CsiTarget",
+        "csi-litert": "ran.export.csi_litert:CsiLitertTarget",
         "torch": "ran.export.targets:TorchProgram",
         "tensorrt": "ran.export.targets:TensorRt",
         "litert": "ran.export.targets:Litert",

@@ -132,9 +132,11 @@ def _of_coder(card: dict[str, Any]) -> list[str]:
     """The same for a delay-angle model."""
     training, layout = card["training"], card["layout"]
     held_out = training["csi_drops"]["num_held_out"]
+    prices = training.get("prices")
+    choice = "before the choice by cost" if prices is None else f"at {sum(prices) / 2:g} for a bit"
     return [
         f"| codes | precoders of ({layout['n1']}, {layout['n2']}) ports in {layout['num_units']} PMI units |",
-        f"| bits and SGCS of {held_out} held-out drops, by step of the quantiser, before the choice by cost | "
+        f"| bits and SGCS of {held_out} held-out drops, by step of the quantiser, {choice} | "
         + ", ".join(
             f"{row['bits']:.1f} and {row['sgcs']:.4f} at {row['quantiser_step']:.2f} after {row['step']:.0f} steps"
             for row in training["held_out"]

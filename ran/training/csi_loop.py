@@ -17,9 +17,15 @@ from ran.training.trainer import Training
 from receivers.csi.frame import as_complex
 from receivers.csi.refinement import Refinement
 from receivers.csi.similarity import sgcs
+from receivers.neural.weights import load_weights
 
 #: Held-out samples that go through a model together.
 _AT_ONCE = 256
+
+
+def _has_codewords(recipe: CsiRecipe) -> bool:
+    """Whether the weights that training begins with bring the codewords of their vector quantiser."""
+    return recipe.init is not None and "vector_size" in load_weights(recipe.init, "csi").card["architecture"]
 
 
 class CsiTrainer(Training):
@@ -48,6 +54,8 @@ class CsiTrainer(Training):
             processes.wait()
         if recipe.init is None:
             self._start(model)
+        if model.quantiser is not None and not _has_codewords(recipe):
+            self._start_quantiser(model)
         self.refinement = model
         super().__init__(recipe.schedule, model, out, device, processes, tensorboard_log)
 
@@ -68,6 +76,11 @@ class CsiTrainer(Training):
                 parts = zip(v.split(_AT_ONCE), base.split(_AT_ONCE), strict=True)
                 indices = torch.cat([model.encode(*part, model.num_latents) for part in parts])
             model.start_decoder(x, x0, indices)
+
+    def _start_quantiser(self, model: Refinement) -> None:
+        train = slice(0, self.data.num_train)
+        _, x, x0 = model.framed(self.data.v[train], self.data.base[train])
+        model.start_quantiser(x, x0, torch.Generator().manual_seed(self.recipe.seed))
 
     def losses(self, draw: int) -> dict[str, Tensor]:
         """1 - SGCS on the samples of a draw."""

@@ -40,6 +40,11 @@ def check(recipe: CsiRecipe) -> None:
     for values in (*recipe.num_values, recipe.held_out_values):
         if values > model.num_latents:
             raise bad_value("num_values", values, f"0 to {model.num_latents}, the latents of the model")
+        if values % model.vector_size:
+            raise bad_value("num_values", values, f"multiples of {model.vector_size}, the latents of a codeword")
+    if model.vector_size > 1 and (recipe.exchange is not None or recipe.frozen is not None):
+        key = "exchange" if recipe.frozen is None else f"frozen_{recipe.frozen[0]}"
+        raise bad_value(f"{key} with model.vector_size", model.vector_size, "1: codewords belong to both sides")
     check_evaluations(recipe.evaluate)
 
 
@@ -53,7 +58,7 @@ def build_model(recipe: CsiRecipe) -> nn.Module:
         torch.manual_seed(recipe.seed)
         model: nn.Module = construct(CSI_ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
-        model.load_state_dict(_given(recipe, "init", recipe.init).tensors)
+        model.load_state_dict(model.state_dict() | _given(recipe, "init", recipe.init).tensors)
     if recipe.frozen is not None:
         side, weights = recipe.frozen
         given = _given(recipe, f"frozen_{side}", weights).tensors
@@ -72,7 +77,11 @@ def _given(recipe: CsiRecipe, key: str, weights: str) -> Weights:
     side = "encoder" if key == "init" else key.removeprefix("frozen_")
     if side not in given.card.get("trained_sides", (side,)):
         raise bad_value(key, weights, f"weights whose {side} was trained")
-    if given.card["architecture"] != recipe.model:
+    architecture = dict(given.card["architecture"])
+    if key == "init" and "vector_size" not in architecture:
+        # codewords are fitted to what the encoder makes
+        architecture |= {k: v for k, v in recipe.model.items() if k == "vector_size"}
+    if architecture != recipe.model:
         raise bad_value(key, weights, f"weights of {recipe.model}")
     if given.card["base"]["combination"] != recipe.combination:
         raise bad_value(f"{key}: combination", given.card["base"]["combination"], f"{recipe.combination}, the recipe's")

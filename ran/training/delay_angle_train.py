@@ -127,12 +127,18 @@ class DelayAngleTrainer(Training):
         rows = torch.from_numpy(generator.integers(self.num_train, size=size))
         low, high = (math.log(step) for step in recipe.quantiser_steps)
         steps = torch.from_numpy(generator.uniform(low, high, size)).exp().float()
+        price = None
+        if recipe.prices is not None and draw >= recipe.choice_from * recipe.schedule.draws_per_step:
+            price = torch.from_numpy(generator.uniform(*recipe.prices, size)).float()
         part = self.processes.share(range(size))
         own = slice(part.start, part.stop)
-        return self._lost(self.x[rows[own]].to(self.device), steps[own].to(self.device))
+        of_draw = None if price is None else price[own].to(self.device)
+        return self._lost(self.x[rows[own]].to(self.device), steps[own].to(self.device), of_draw)
 
-    def _lost(self, x: Tensor, step: Tensor) -> dict[str, Tensor]:
-        k, _ = self.coder.quantised(x, step)
+    def _lost(self, x: Tensor, step: Tensor, price: Tensor | None = None) -> dict[str, Tensor]:
+        k, turned = self.coder.quantised(x, step)
+        if price is not None:
+            k, _ = self.coder.chosen(turned, step, price)
         bits = self.coder.contexts.bits(k, step).mean()
         restored = self.coder.restoration(k, step)
         similarity = sgcs(over_units(x).flatten(2), over_units(restored).flatten(2)).mean()
@@ -145,14 +151,17 @@ class DelayAngleTrainer(Training):
 
     def validations(self) -> list[dict[str, float]]:
         """Of the held-out samples, with the smallest, the middle and the largest step: bits of the code without the
-        report's head, and SGCS."""
+        report's head, and SGCS; with prices, indices are chosen at their mean."""
         low, high = self.recipe.quantiser_steps
+        prices = self.recipe.prices
+        price = None if prices is None else sum(prices) / 2
         found = []
         for step in (low, math.sqrt(low * high), high):
             sums: dict[str, float] = {}
             with torch.no_grad():
                 for part in self.held_out.split(_AT_ONCE):
-                    lost = self._lost(part.to(self.device), torch.full((len(part),), step, device=self.device))
+                    same = torch.ones(len(part), device=self.device)
+                    lost = self._lost(part.to(self.device), step * same, None if price is None else price * same)
                     for key, value in lost.items():
                         sums[key] = sums.get(key, 0.0) + float(value) * len(part) / len(self.held_out)
             found.append({"quantiser_step": step, **sums})
@@ -177,7 +186,7 @@ def write_weights(recipe: DelayAngleRecipe, model: nn.Module, trainer: DelayAngl
             "per_subband": e.band.per_subband,
         },
         "training": {
-            **{key: written[key] for key in ("csi_drops", "quantiser_steps", "mirror", "init")},
+            **{key: written[key] for key in ("csi_drops", "quantiser_steps", "prices", "mirror", "init")},
             "scenario": trainer.world.scenario_id,
             "samples": trainer.num_train,
             "seconds_for_drops": round(trainer.seconds_for_drops),

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 #: log2 of what the frequencies of a symbol's table sum to.
-PRECISION = 16
+PRECISION = 20
 _BITS = 32
 _WHOLE, _HALF, _QUARTER = 1 << _BITS, 1 << (_BITS - 1), 1 << (_BITS - 2)
 

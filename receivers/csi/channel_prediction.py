@@ -114,10 +114,15 @@ class ChannelPrediction(nn.Module):
             still = x * (rotation.conj() ** times.reshape(shape))[:, :, None]
             filters = [_filter_weights(x, order, loading) for order, loading in _FILTERS]
             predictions = torch.stack([torch.einsum("nt,nt...->n...", weights, x) for weights in filters], 1)
-        real, imaginary = self.leave(self.layers(features)).chunk(2, -1)
+        real, imaginary = self.network(features).chunk(2, -1)
         weights = torch.complex(real, imaginary).movedim(-1, 1)[:, :, None]
         count = self.num_times
         return (weights[:, :count] * still).sum(1) * rotation + (weights[:, count:] * predictions).sum(1)
+
+    def network(self, features: Tensor) -> Tensor:
+        """Real and imaginary weights, [..., 2 * (num_times + num_filters)], of features [..., num_features]."""
+        found: Tensor = self.leave(self.layers(features))
+        return found
 
     def _features(self, power: Tensor, lags: Tensor) -> tuple[Tensor, Tensor]:
         """Features [batch, n1, n2, delay, num_features] and the rotation of a period [batch, n1, n2, delay]."""

@@ -83,10 +83,13 @@ def agreeing(x: Tensor, wanted: Tensor) -> Tensor:
     return over_delays(b * torch.exp(1j * inner.angle()))
 
 
-def enter(v: Tensor, shape: tuple[int, int]) -> Sparse:
-    """The frame of precoders complex64 [batch, num_units, num_ports] of norm 1, and their coefficients in it."""
+def enter(v: Tensor, shape: tuple[int, int], choice: int = 0) -> Sparse:
+    """The frame of precoders complex64 [batch, num_units, num_ports] of norm 1, and their coefficients in it.
+
+    choice: which rotation, 0 for the sparsest beams, 1 for the next, below `num_rotations`.
+    """
     check_ports(v, shape)
-    rotation = _sparsest(v, shape)
+    rotation = _by_sparsity(v, shape)[:, choice]
     b = _beams(v, rotation, shape)
     x = over_delays(b * torch.exp(-1j * _drift(v))[..., None, None])
     # x is turned unit by unit to agree with its large coefficients, which get larger by that
@@ -127,10 +130,11 @@ def _drift(v: Tensor) -> Tensor:
     return torch.cat([torch.zeros_like(turned[:, :1]), turned], 1)
 
 
-def _sparsest(v: Tensor, shape: tuple[int, int]) -> Tensor:
-    """The rotation in which the fewest beams hold the power: the least sum of their amplitudes."""
+def _by_sparsity(v: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Rotations [batch, num_rotations], the one first in which the fewest beams hold the power: the least sum of their
+    amplitudes."""
     sums = []
     for number in range(num_rotations(shape)):
         rotation = torch.full((len(v),), number, device=v.device)
         sums.append(_beams(v, rotation, shape).abs().square().sum(1).sqrt().sum((1, 2)))
-    return torch.stack(sums, 1).argmin(1)
+    return torch.stack(sums, 1).argsort(dim=1, stable=True)

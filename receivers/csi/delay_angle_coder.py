@@ -32,28 +32,34 @@ _HIGHEST = 0.25
 _LEAST = 0.03
 #: Lengths of reports of a common step are multiples of so many bits.
 _UNIT = 16
-#: Bits that the arithmetic coder may need above the sum of its symbols' information.
-_SPARE = 3
+#: Bits that the arithmetic coder may need above the sum of its symbols' information; with fewer most codes fit, too.
+_SPARE, _USUAL_SPARE = 3, 1
+#: Rotations of the beams that an encoder tries.
+_ROTATIONS = 3
+#: What a change of the reports of a given model changes.
+CODER_VERSION = 2
 
 
 class DelayAngleCoder:
     """Precoders of one layer as reports of `num_bits` bits.
 
     weights: a name that the package ships, or a path to a .safetensors file with its card beside it. `ValueError` for
-    others, or for fewer bits than a report's head has with some to spare.
+    others, or for fewer bits than a report's head has with some to spare. layout: (n1, n2) of ports for which the model
+    was not trained (`DelayAngleModel.for_layout`).
 
     The report: step of the quantiser, rotation of the beams, place of the strongest coefficient, then the arithmetic
-    code, with zeros to the end. Both sides compute probabilities in double precision and round them to 16 bits, so that
+    code, with zeros to the end. Both sides compute probabilities in double precision and round them to 20 bits, so that
     machines agree.
     """
 
-    def __init__(self, weights: str, num_bits: int) -> None:
+    def __init__(self, weights: str, num_bits: int, layout: tuple[int, int] | None = None) -> None:
         loaded = load_weights(weights, "csi")
         model = loaded.model(weights, CSI_ARCHITECTURES)
         if not isinstance(model, DelayAngleModel):
             raise bad_value("weights", weights, "a model of the architecture 'delay-angle'")
-        self.card, self.fingerprint, self.num_bits = loaded.card, loaded.fingerprint, num_bits
-        self._serve(model)
+        self.card, self.num_bits = loaded.card, num_bits
+        self.fingerprint = f"{loaded.fingerprint}-{CODER_VERSION}"
+        self._serve(model if layout in (None, model.shape) else model.for_layout(*layout))
         if not self.num_head_bits + _SPARE <= num_bits <= 4096:
             raise bad_value("num_bits", num_bits, f"{self.num_head_bits + _SPARE} to 4096")
 
@@ -83,25 +89,54 @@ class DelayAngleCoder:
     @property
     def num_tries(self) -> int:
         """Quantisations of an encoder."""
-        return _STEP_BITS + 6
+        return self._num_rotations * (_STEP_BITS + 6)
+
+    @property
+    def _num_rotations(self) -> int:
+        return min(_ROTATIONS, num_rotations(self.shape))
 
     @torch.no_grad()
     def encode(self, v: Tensor) -> np.ndarray:
         """Reports, uint8 [batch, num_bits]; v complex64 [batch, num_units, num_ports] of unit norm."""
-        framed = self._framed(v)
-        step, k = self._fitted(framed.x.to(torch.complex128))
-        number = np.where(step > 0, np.searchsorted(STEPS, step), _ALONE)
-        return self._reports(framed, number, k, step, self.num_bits)
+        frames = [self._framed(v, choice) for choice in range(self._num_rotations)]
+        reports, worth = np.zeros((len(v), self.num_bits), np.uint8), np.full(len(v), -2.0)
+        for framed in frames:
+            found, of_found = self._best(framed)
+            better = of_found > worth
+            reports[better], worth[better] = found[better], of_found[better]
+        return reports
+
+    def _best(self, framed: Sparse) -> tuple[np.ndarray, np.ndarray]:
+        """Reports in a frame, and their similarity."""
+        reports, worth = np.zeros((len(framed.x), self.num_bits), np.uint8), np.zeros(len(framed.x))
+        # nearly all codes need fewer bits than any may need: what does not fit is tried again
+        left = np.arange(len(framed.x))
+        for spare in (_USUAL_SPARE, _SPARE):
+            part = Sparse(*(values[left] for values in framed))
+            search = self._fitted(part.x.to(torch.complex128), spare)
+            number = np.where(search.step > 0, np.searchsorted(STEPS, search.step), _ALONE)
+            found, fits = self._reports(part, number, search.k, search.step, self.num_bits)
+            reports[left[fits]], worth[left[fits]] = found[fits], search.best[fits]
+            left = left[~fits]
+            if not len(left):
+                break
+        return reports, worth
 
     @torch.no_grad()
     def encode_at(self, v: Tensor, step: float) -> list[np.ndarray]:
         """Reports of a common step of the quantiser and of lengths of their own, which their first field says in the
         place of the step: uint8 [16, 32, ... or 512 bits] each."""
-        framed = self._framed(v)
+        steps, price = np.full(len(v), step), np.full(len(v), _WEIGHT)
+        framed, needed = self._framed(v), np.full(len(v), np.inf)
+        for choice in range(self._num_rotations):
+            other = self._framed(v, choice)
+            of_other = _Search(self.model, other.x.to(torch.complex128)).bits_at(steps, price)
+            fewer = torch.from_numpy(of_other < needed)
+            needed = np.minimum(needed, of_other)
+            framed = Sparse(*(_rows_of(fewer, b, a) for a, b in zip(framed, other, strict=True)))
         x = framed.x.to(torch.complex128)
         search = _Search(self.model, x)
-        steps, price = np.full(len(x), step), np.full(len(x), _WEIGHT)
-        needed = search.bits_at(steps, price) + self.num_head_bits + _SPARE
+        needed += self.num_head_bits + _SPARE
         longest = _UNIT << _STEP_BITS
         size = np.clip(_UNIT * np.rint(needed / _UNIT), 2 * _UNIT, longest)
         search.most = size - self.num_head_bits - _SPARE
@@ -117,30 +152,34 @@ class DelayAngleCoder:
         search.most = np.where(missing, size - self.num_head_bits - _SPARE, -1)
         search.try_with(steps, price)
         size = np.where(search.step > 0, size, _UNIT).astype(int)
-        reports = self._reports(framed, size // _UNIT - 1, search.k, search.step, int(size.max()))
+        reports, _ = self._reports(framed, size // _UNIT - 1, search.k, search.step, int(size.max()))
         return [report[:count] for report, count in zip(reports, size, strict=True)]
 
-    def _framed(self, v: Tensor) -> Sparse:
+    def _framed(self, v: Tensor, choice: int = 0) -> Sparse:
         if v.ndim != 3 or v.shape[1] != self.model.num_units:
             raise bad_value("v", tuple(v.shape), f"[batch, {self.model.num_units}, num_ports]")
-        return enter(v, self.shape)
+        return enter(v, self.shape, choice)
 
-    def _reports(self, framed: Sparse, first: np.ndarray, k: Tensor, step: np.ndarray, num_bits: int) -> np.ndarray:
-        """Bits of fields and codes, zeros to the end. first: value of the first field. step: 0 where there is no
-        code."""
-        reports, at = np.zeros((len(k), num_bits), np.uint8), 0
+    def _reports(
+        self, framed: Sparse, first: np.ndarray, k: Tensor, step: np.ndarray, num_bits: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Bits of fields and codes, zeros to the end, and whether the code had room. first: value of the first field.
+        step: 0 where there is no code."""
+        reports, fits, at = np.zeros((len(k), num_bits), np.uint8), np.ones(len(k), bool), 0
         for value, width in zip((first, framed.rotation.numpy(), framed.place.numpy()), self._widths, strict=True):
             reports[:, at : at + width] = (value[:, None] >> np.arange(width - 1, -1, -1)) & 1
             at += width
         coded = np.flatnonzero(step > 0)
         for row, code in zip(coded, self._written(k[coded], step[coded]), strict=True):
-            reports[row, at : at + len(code)] = code
-        return reports
+            fits[row] = at + len(code) <= num_bits
+            if fits[row]:
+                reports[row, at : at + len(code)] = code
+        return reports, fits
 
-    def _fitted(self, x: Tensor) -> tuple[np.ndarray, Tensor]:
+    def _fitted(self, x: Tensor, spare: int) -> _Search:
         """Of every sample the step and the indices with which its report is best and short enough."""
         search = _Search(self.model, x)
-        search.most = np.full(len(x), float(self.num_bits - self.num_head_bits - _SPARE))
+        search.most = np.full(len(x), float(self.num_bits - self.num_head_bits - spare))
         first, high = np.zeros(len(x), int), np.full(len(x), len(STEPS) - 1)
         for _ in range(_STEP_BITS):
             middle = (first + high) // 2
@@ -155,7 +194,7 @@ class DelayAngleCoder:
                 weight = (low + top) / 2
                 fits = search.try_with(steps, weight)
                 top, low = np.where(fits, weight, top), np.where(fits, low, weight)
-        return search.step, search.k
+        return search
 
     def _written(self, k: Tensor, step: np.ndarray) -> list[list[int]]:
         """Arithmetic codes of indices."""
@@ -287,6 +326,11 @@ class _Tables:
         known = np.take_along_axis(self._real[:, columns], real[:, columns, None, None], -1)[..., 0]
         weights = self._weights[:, columns] * np.maximum(known, 1e-300)
         return frequencies((weights[..., None] * self._imaginary[:, columns]).sum(-2))
+
+
+def _rows_of(chosen: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """Rows of a where chosen, and else of b."""
+    return torch.where(chosen.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
 
 
 def _similarity(x: Tensor, y: Tensor) -> Tensor:

@@ -24,19 +24,43 @@ _ROUNDS = 2
 class DelayAngleModel(nn.Module):
     """Probabilities of quantised coefficients, and their restoration.
 
-    num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks.
+    num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks. restoration_rounds:
+    of exchange between coefficients in the second.
     """
 
     def __init__(
-        self, num_units: int = 13, n1: int = 8, n2: int = 2, width: int = 80, restoration_width: int = 48
+        self,
+        num_units: int = 13,
+        n1: int = 8,
+        n2: int = 2,
+        width: int = 80,
+        restoration_width: int = 48,
+        restoration_rounds: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (("num_units", num_units), ("n1", n1), ("n2", n2), ("width", width)):
             if value < 1:
                 raise bad_value(name, value, "1 or more")
+        if not 0 <= restoration_rounds <= 8:
+            raise bad_value("restoration_rounds", restoration_rounds, "0 to 8")
         self.num_units, self.shape = num_units, (n1, n2)
+        self._widths = width, restoration_width, restoration_rounds
         self.contexts = ContextModel(num_units, n1, n2, width)
-        self.restoration = Restoration(num_units, n1, n2, restoration_width)
+        self.restoration = Restoration(num_units, n1, n2, restoration_width, restoration_rounds)
+
+    @torch.no_grad()
+    def for_layout(self, n1: int, n2: int) -> DelayAngleModel:
+        """The same networks over another layout of ports, without training: what they know of a place they know of the
+        direction that it looks in, from the strongest coefficient."""
+        width, restoration_width, rounds = self._widths
+        found = DelayAngleModel(self.num_units, n1, n2, width, restoration_width, rounds)
+        columns, rows = _directions(n1, self.shape[0]), _directions(n2, self.shape[1])
+        groups = torch.cat([rows, rows + self.shape[1]])
+        state = self.state_dict()
+        for name in ("contexts.place", "restoration.place"):
+            state[name] = state[name][:, groups][:, :, columns]
+        found.load_state_dict(state)
+        return found.to(next(self.parameters()).dtype)
 
     @staticmethod
     def quantised(x: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,6 +96,13 @@ class DelayAngleModel(nn.Module):
             bits += costs.gather(-1, best)[..., 0].sum(1)
             k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = taken, torch.log1p(taken.abs())
         return k, bits
+
+
+def _directions(count: int, given: int) -> Tensor:
+    """Of every beam, counted from the strongest in a circle, that of `given` ones which looks nearly there; int64
+    [count]."""
+    offset = (torch.arange(count) + count // 2) % count - count // 2
+    return torch.round(offset * given / count).long() % given
 
 
 def _dead(x: Tensor, step: Tensor) -> Tensor:

@@ -116,12 +116,25 @@ class ContextModel(nn.Module):
         """The distribution of every coefficient of a step: log weights and scales [batch, columns, components], means
         complex [batch, columns]."""
         features, neighbours = self.context(k, size, step, delay, group, columns)
-        return self._mixture(features, neighbours, self.place[delay, group, columns])
+        return self._mixture(features, neighbours, self.positions(delay, group, columns))
 
-    def _mixture(self, features: Tensor, neighbours: Tensor, place: Tensor) -> tuple[Tensor, ...]:
-        hidden = F.gelu(self.enter(features) + place)
+    def positions(self, delay: int, group: int, columns: slice) -> Tensor:
+        """Numbers of the coefficients of a step, int64 [columns]."""
+        first = (delay * self.groups + group) * self.n1
+        return torch.arange(first, first + self.n1, device=self.place.device)[columns]
+
+    def network(self, features: Tensor, positions: Tensor) -> Tensor:
+        """What the network says of coefficients, [..., columns, num_outputs]: logits and log scales of the components,
+        real and imaginary weights of the neighbours. features [..., columns, num_features]; positions int64
+        [columns]."""
+        hidden = F.gelu(self.enter(features) + self.place.flatten(0, 2)[positions])
         hidden = hidden + F.gelu(self.middle(hidden))
-        logits, scales, gates = self.leave(hidden).split((_COMPONENTS, _COMPONENTS, 2 * self.num_neighbours), dim=-1)
+        found: Tensor = self.leave(hidden)
+        return found
+
+    def _mixture(self, features: Tensor, neighbours: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
+        said = self.network(features, positions)
+        logits, scales, gates = said.split((_COMPONENTS, _COMPONENTS, 2 * self.num_neighbours), dim=-1)
         gates = torch.complex(*gates.chunk(2, -1))
         mean = (gates * neighbours).sum(-1)
         return torch.log_softmax(logits, -1), torch.exp(scales.clamp(-4, 3)), mean
@@ -136,7 +149,7 @@ class ContextModel(nn.Module):
             known_k[:, at[0], at[1], at[2]] = k[:, at[0], at[1], at[2]]
             known_size[:, at[0], at[1], at[2]] = size[:, at[0], at[1], at[2]]
             for values, value in zip(
-                found, (features, neighbours, self.place[at], k[:, at[0], at[1], at[2]]), strict=True
+                found, (features, neighbours, self.positions(*at), k[:, at[0], at[1], at[2]]), strict=True
             ):
                 values.append(value)
         features, neighbours = (torch.cat(values, 1) for values in found[:2])
@@ -173,17 +186,20 @@ def log_probability(index: Tensor, mean: Tensor, scales: Tensor) -> Tensor:
 class Restoration(nn.Module):
     """Coefficients from their indices: what a small network makes of amplitudes around, as gains of indices around.
 
-    Beside the index itself come those of the delays and columns next to it.
+    Beside the index itself come those of the delays and columns next to it, and with rounds of exchange that of the
+    other polarisation, in the proportion that the two have around. rounds: how often the network's values of a
+    coefficient are exchanged with those of the delays and columns next to it and of the other polarisation.
     """
 
-    num_neighbours = 5
     num_features = 16
 
-    def __init__(self, num_units: int, n1: int, n2: int, width: int) -> None:
+    def __init__(self, num_units: int, n1: int, n2: int, width: int, rounds: int = 0) -> None:
         super().__init__()
         self.groups = 2 * n2
+        self.num_neighbours = 6 if rounds else 5
         self.enter = nn.Linear(self.num_features, width)
         self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
+        self.exchange = nn.ModuleList(nn.Linear(6 * width, width) for _ in range(rounds))
         self.middle = nn.Linear(width, width)
         self.leave = nn.Linear(width, 2 * self.num_neighbours)
         nn.init.zeros_(self.leave.weight)
@@ -207,9 +223,29 @@ class Restoration(nn.Module):
             0.1 * size.sum((1, 2, 3), keepdim=True).expand_as(size),
             torch.log(step)[:, None, None, None].expand_as(size),
         ]
-        hidden = F.gelu(self.enter(torch.stack(features, -1)) + self.place)
-        hidden = hidden + F.gelu(self.middle(hidden))
-        gates = torch.complex(*self.leave(hidden).chunk(2, -1))
-        around = [k, k.roll(1, 1), k.roll(-1, 1), k.roll(1, 3), k.roll(-1, 3)]
+        gates = torch.complex(*self.network(torch.stack(features, -1)).chunk(2, -1))
+        around = _beside(k)
+        if self.num_neighbours > len(around):
+            other = k.roll(self.groups // 2, 2)
+            # of the two polarisations around
+            near, of_other = torch.stack(around[1:]), torch.stack(_beside(other)[1:])
+            both, power = (near * of_other.conj()).sum(0), of_other.abs().square().sum(0)
+            around.append(other * both / power.clamp(min=1))
         found = k + (gates * torch.stack(around, -1)).sum(-1)
         return found * step.to(found.dtype)[:, None, None, None]
+
+    def network(self, features: Tensor) -> Tensor:
+        """Real and imaginary gains, [batch, num_units, groups, n1, 2 * num_neighbours], of features of the same
+        shape."""
+        hidden = F.gelu(self.enter(features) + self.place)
+        for layer in self.exchange:
+            around = [*_beside(hidden), hidden.roll(self.groups // 2, 2)]
+            hidden = hidden + F.gelu(layer(torch.cat(around, -1)))
+        hidden = hidden + F.gelu(self.middle(hidden))
+        found: Tensor = self.leave(hidden)
+        return found
+
+
+def _beside(x: Tensor) -> list[Tensor]:
+    """A coefficient's values, and those of the delays and columns next to it."""
+    return [x, x.roll(1, 1), x.roll(-1, 1), x.roll(1, 3), x.roll(-1, 3)]

@@ -31,10 +31,10 @@ def pair_of(card: Mapping[str, Any]) -> str:
     return str(card.get("pair", card["sha256"]))
 
 
-def indices_of(reports: np.ndarray, bits_per_value: int) -> Tensor:
-    """Reports, bits [batch, num_values * bits_per_value], as indices of the quantiser, int64 [batch, num_values]."""
-    places = 1 << np.arange(bits_per_value - 1, -1, -1)
-    return torch.from_numpy(reports.reshape(len(reports), -1, bits_per_value).astype(np.int64) @ places)
+def indices_of(reports: np.ndarray, bits_per_index: int) -> Tensor:
+    """Reports, bits [batch, num_indices * bits_per_index], as indices of the quantiser, int64 [batch, num_indices]."""
+    places = 1 << np.arange(bits_per_index - 1, -1, -1)
+    return torch.from_numpy(reports.reshape(len(reports), -1, bits_per_index).astype(np.int64) @ places)
 
 
 class NeuralCoder:
@@ -60,12 +60,15 @@ class NeuralCoder:
                 ("pair", pair_of(loaded.card), pair_of(other.card)),
                 ("base", loaded.card["base"], other.card["base"]),
                 ("bits_per_value", self.model.bits_per_value, self.decoding.bits_per_value),
+                ("vector_size", self.model.vector_size, self.decoding.vector_size),
             ):
                 if ours != theirs:
                     raise bad_value(f"decoder {decoder}: {what}", theirs, f"{ours}, that of the encoder {weights}")
         most = min(self.model.num_latents, self.decoding.num_latents)
         if not 0 <= num_values <= most:
             raise bad_value("num_values", num_values, f"0 to {most}, the latents of {weights}")
+        if num_values % self.model.vector_size:
+            raise bad_value("num_values", num_values, f"multiples of {self.model.vector_size}, latents of a codeword")
 
     @property
     def num_bits(self) -> int:
@@ -76,14 +79,14 @@ class NeuralCoder:
         """Reports, uint8 [batch, num_bits]; v, base complex64 [batch, num_units, num_ports]."""
         with torch.no_grad():
             indices = self.model.encode(v, base, self.num_values).numpy()
-        places = np.arange(self.model.bits_per_value - 1, -1, -1)
+        places = np.arange(self.model.bits_per_index - 1, -1, -1)
         return ((indices[..., None] >> places) & 1).reshape(len(v), self.num_bits).astype(np.uint8)
 
     def decode(self, bits: np.ndarray, base: Tensor) -> Tensor:
         """Unit-norm precoders complex64 [batch, num_units, num_ports]. `ValueError` for reports of another length."""
         if bits.ndim != 2 or bits.shape[1] != self.num_bits:
             raise bad_value("report", bits.shape, f"[batch, {self.num_bits}] bits of {self.num_values} latents")
-        indices = indices_of(bits, self.model.bits_per_value) if self.num_values else torch.zeros(len(bits), 0).long()
+        indices = indices_of(bits, self.model.bits_per_index) if self.num_values else torch.zeros(len(bits), 0).long()
         with torch.no_grad():
             return self.decoding.decode(indices, base)
 

@@ -31,3 +31,50 @@ CSI_DECODER = Contract(
     outputs=(TensorSpec("decoded", "float32", _PRECODER, f"the precoder, {_FRAME}; norms are of no account"),),
     valid_res="none, it has no LLRs",
 )
+_ROWS = ("rows",)
+CSI_CONTEXTS = Contract(
+    name="csi-contexts",
+    version=1,
+    description="Amplitudes around a quantised coefficient to its distribution; both sides have to run the same file",
+    inputs=(
+        TensorSpec("features", "float32", ("rows", "num_features"), "receivers.csi.entropy_model.ContextModel.context"),
+        TensorSpec("positions", "int32", _ROWS, "(delay * groups + group) * n1 + column of the coefficient"),
+    ),
+    outputs=(
+        TensorSpec(
+            "said", "float32", ("rows", "num_outputs"), "logits, log scales, gains of neighbours: real, imaginary"
+        ),
+    ),
+    valid_res="none, it has no LLRs",
+)
+CSI_RESTORATION = Contract(
+    name="csi-restoration",
+    version=1,
+    description="Amplitudes around quantised coefficients to the gains with which these are restored",
+    inputs=(
+        TensorSpec(
+            "features",
+            "float32",
+            ("batch", "num_units", "groups", "n1", "num_features"),
+            "receivers.csi.entropy_model.Restoration.forward",
+        ),
+    ),
+    outputs=(
+        TensorSpec("gains", "float32", ("batch", "num_units", "groups", "n1", "num_outputs"), "real, then imaginary"),
+    ),
+    valid_res="none, it has no LLRs",
+)
+CSI_PREDICTOR = Contract(
+    name="csi-predictor",
+    version=1,
+    description="Correlations over the lag of a beam and delay to the weights of a filter over time",
+    inputs=(
+        TensorSpec(
+            "features", "float32", ("rows", "num_features"), "of receivers.csi.channel_prediction.ChannelPrediction"
+        ),
+    ),
+    outputs=(
+        TensorSpec("weights", "float32", ("rows", "num_outputs"), "of the estimates and filters: real, then imaginary"),
+    ),
+    valid_res="none, it has no LLRs",
+)

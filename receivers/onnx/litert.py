@@ -88,6 +88,10 @@ def sign_litert(content: bytes, about: Mapping[str, str]) -> bytes:
 
     schema = _schema("file")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    for held in model.buffers:
+        if held.offset > 1:  # what lies behind the tables would be lost when they are written anew
+            held.data = np.frombuffer(content[held.offset : held.offset + held.size], np.uint8)
+            held.offset = held.size = 0
     kept = [entry for entry in model.metadata or [] if entry.name != _ENTRY]
     entry, buffer = schema.MetadataT(), schema.BufferT()
     text = json.dumps({**about, CONTENT_SHA256: "0" * 64})

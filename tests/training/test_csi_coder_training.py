@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from ran.cli.main import main
 from ran.errors import InputError
 from ran.studies.csi.experiment import load
 from ran.studies.csi.point import points
@@ -103,6 +105,7 @@ def test_a_coder_resumes_to_identical_weights_and_reports_come_back(tmp_path, mo
     reports = coder.encode(v)
     assert reports.shape == (4, 150)
     assert float(sgcs(v, coder.decode(reports)).mean()) > 0.8
+    _exported(whole, "small.yaml", {"contexts", "restoration"})
     # another layout, and another architecture, are refused in one line
     block = f"{{name: delay-angle, weights: {whole}}}"
     for changes, message in (
@@ -112,6 +115,24 @@ def test_a_coder_resumes_to_identical_weights_and_reports_come_back(tmp_path, mo
     ):
         with pytest.raises(InputError, match=message):
             points(load("small.yaml", changes))
+
+
+def _exported(weights: Path, experiment: str, files: set[str]) -> None:
+    """Networks as ONNX in their places do what the weights do."""
+    command = ["export", "model", str(weights), "--target", "csi", "--experiment", experiment, "--out", "files"]
+    assert main(command) == 0
+    described = json.loads(Path("files/contract.json").read_text())
+    assert set(described["files"]) == files
+    assert described["weights_sha256"] == json.loads(weights.with_suffix(".json").read_text())["sha256"]
+    report = Path("files/REPORT.md").read_text()
+    assert "Rejected" not in report
+    before, after = map(float, re.search(r"SGCS ([\d.]+) before, ([\d.]+) after", report).groups())
+    assert before == pytest.approx(after, abs=1e-3)
+    assert before > 0.5
+    assert main(command) == 2
+    other = [*command[:-1], "other", "--set", "panel.n1=2", "--set", "panel.n2=2"]
+    assert main(other) == 2
+    assert not Path("other").exists()
 
 
 @pytest.mark.slow
@@ -157,6 +178,7 @@ def test_a_predictor_resumes_to_identical_weights(tmp_path, monkeypatch):
     assert card["training"]["held_out"][1]["nmse"] < card["training"]["held_out"][1]["nmse_hold"]
     learned = LearnedPredictor(str(whole))
     assert learned(np.ones((2, 8, 2, 8, 24), np.complex64)).shape == (2, 2, 8, 24)
+    _exported(whole, "moving.yaml", {"predictor"})
     block = f"{{name: ideal, predictor: learned, predictor_weights: {whole}}}"
     for change, message in (
         ("timing.num_observed=9", "timing.num_observed: got 9; allowed: 8"),

@@ -124,6 +124,11 @@ class CsiRs:
             found.append([(first + a, start + b) for b in range(row.cdm[1]) for a in range(row.cdm[0])])
         return found
 
+    @property
+    def elements(self) -> tuple[tuple[int, int], ...]:
+        """(subcarrier in a PRB, symbol) of all resource elements, CDM group after group."""
+        return tuple(place for group in self._places for place in group)
+
     def prbs(self, num_prb: int) -> np.ndarray:
         """PRBs with resource elements, of a band from common resource block 0 on, int64."""
         return np.arange(self.first_prb if self.density == 0.5 else 0, num_prb, 2 if self.density == 0.5 else 1)
@@ -137,7 +142,7 @@ class CsiRs:
         c_init = (2^10 (14 n_s + l + 1)(2 n_ID + 1) + n_ID) mod 2^31 (§7.4.1.5.2, §7.4.1.5.3).
         """
         row = _ROWS[self.row]
-        elements = [place for group in self._places for place in group]
+        elements = self.elements
         length = self.cdm_length
         used = self.prbs(num_prb)
         sequences = {symbol: self._sequence(num_prb, slot, symbol) for symbol in {symbol for _, symbol in elements}}

@@ -1,4 +1,8 @@
-"""Enhanced type II codebook (typeII-r16, TS 38.214 §5.2.2.2.5): configuration, PMI and the precoder that it says."""
+"""Enhanced type II codebook (typeII-r16, TS 38.214 §5.2.2.2.5): configuration, PMI and the precoder that it says.
+
+With 48, 64 and 128 ports it is eTypeII-r19 of Rel-19, which takes its codebook from there (§5.2.2.2.5a);
+paramCombination 7 and 8 are for R = 1 and ranks up to 2, as with 32 ports.
+"""
 
 from __future__ import annotations
 

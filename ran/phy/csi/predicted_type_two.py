@@ -2,7 +2,8 @@
 
 The report says the precoders of N4 intervals of some slots that follow: coefficients of the enhanced type II codebook,
 by beam and tap, and for each of them Q Doppler shifts, of which the first is 0. With N4 = 1 it is enhanced type II with
-another table of combinations.
+another table of combinations. With 48, 64 and 128 ports it is typeII-Doppler-r19 of Rel-19, which takes its
+codebook from there (§5.2.2.2.11a).
 """
 
 from __future__ import annotations

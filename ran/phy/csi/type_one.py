@@ -8,6 +8,7 @@ import numpy as np
 
 from ran.errors import bad_value
 from ran.phy.csi.cqi_report import CqiFields, cqi_fields, take_cqi
+from ran.phy.csi.port_layout import check_one_resource
 from ran.phy.csi.report import Field, FieldReader, Report, width_of
 from ran.phy.type_one_codebook import num_indices, type_one_codebook, type_one_matrix
 
@@ -25,6 +26,7 @@ class TypeOne:
     max_rank: int = 1
 
     def __post_init__(self) -> None:
+        check_one_resource(self.n1, self.n2, "type I here: typeI-SinglePanel-r19 is another codebook")
         num_indices(self.n1, self.n2, self.max_rank, self.mode)
         if not 1 <= self.num_subbands <= 19:
             raise bad_value("num_subbands", self.num_subbands, "1 to 19 (TS 38.214 §5.2.1.4)")

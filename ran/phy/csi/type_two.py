@@ -11,7 +11,7 @@ from ran.errors import InputError, bad_value
 from ran.phy.csi.combination import rank_of, set_of
 from ran.phy.csi.cqi_report import CqiFields, cqi_fields, take_cqi
 from ran.phy.csi.enhanced_search import beam_coefficients
-from ran.phy.csi.port_layout import orthogonal_beams, oversampling
+from ran.phy.csi.port_layout import check_one_resource, orthogonal_beams, oversampling
 from ran.phy.csi.report import Field, FieldReader, Report, width_of
 
 CLAUSE = "TS 38.214 §5.2.2.2.3"
@@ -41,7 +41,7 @@ class TypeTwo:
     max_rank: int = 1
 
     def __post_init__(self) -> None:
-        oversampling(self.n1, self.n2)
+        check_one_resource(self.n1, self.n2, "type II of Rel-15")
         allowed = (2,) if self.num_ports == 4 else (2, 3, 4)
         if self.num_beams not in allowed:
             raise bad_value(

@@ -81,6 +81,8 @@ def write_csi(
             coder = NeuralCoder(weights, num_values)
         except ValueError as error:
             raise InputError(f"--weights: {error}") from None
+        if coder.model.vector_size > 1:
+            raise bad_value("--weights: vector_size", coder.model.vector_size, "1: the file holds no codewords")
         of_base = coder.card["base"]
         base = cached_bases(experiment, v, int(of_base["combination"]), say)
         arrays["base"] = _as_real(base.numpy())

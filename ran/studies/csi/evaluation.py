@@ -40,17 +40,24 @@ class Evaluation:
         drops = self.world.drops("test", block)
         channels = self.world.channels("test", block)
         known = self.world.estimates("test", block, channels)[:num_drops, : e.timing.num_observed]
-        # the channel that the data meet: at the last time
-        h = channels[:num_drops, -1]
-        history, true = drops.v[:num_drops, : e.timing.num_observed], drops.true[:num_drops, -1]
-        bases: dict[str, Bases] = {}
+        # the channels that the data meet: at the instants that are asked for
+        asked = slice(-e.timing.num_ahead, None)
+        h, true = channels[:num_drops, asked], drops.true[:num_drops, asked]
+        history = drops.v[:num_drops, : e.timing.num_observed]
+        wanted: dict[str, list[Bases]] = {}
         found: list[Arrays] = []
         for point in points:
-            if point.predictor not in bases:
-                bases[point.predictor] = Bases(e, point.wanted(self.world, history, known))
-            of_point = bases[point.predictor]
-            decoded, bits = point.feedback(of_point.wanted, of_point)
-            found.append({"bits": bits, **_similarities(true, decoded), **self._worth(e, h, decoded)})
+            if point.predictor not in wanted:
+                of_instants = point.wanted(self.world, history, known)
+                wanted[point.predictor] = [
+                    Bases(e, np.ascontiguousarray(of_instants[:, i])) for i in range(of_instants.shape[1])
+                ]
+            decoded, bits = _reported(point, wanted[point.predictor], e.timing.num_ahead)
+            values = [
+                {**_similarities(true[:, i], decoded[i]), **self._worth(e, h[:, i], decoded[i])}
+                for i in range(e.timing.num_ahead)
+            ]
+            found.append({"bits": bits, **_over_instants(values)})
         return found
 
     def _worth(self, experiment: CsiExperiment, h: np.ndarray, decoded: np.ndarray) -> Arrays:
@@ -77,11 +84,32 @@ class Evaluation:
         return found
 
 
+def _reported(point: Point, wanted: Sequence[Bases], num_instants: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """What is decoded for every instant, and the bits of all reports. wanted: of every instant, or one for all."""
+    if point.feedback.of_instants:
+        all_wanted = np.stack([(wanted[i] if len(wanted) > 1 else wanted[0]).wanted for i in range(num_instants)], 2)
+        decoded, bits = point.feedback(all_wanted, wanted[0])
+        return [np.ascontiguousarray(decoded[:, :, i]) for i in range(num_instants)], bits
+    reports = [point.feedback(one.wanted, one) for one in (wanted if point.reported == "each" else wanted[:1])]
+    of_all = reports if len(reports) == num_instants else [reports[0]] * num_instants
+    return [decoded for decoded, _ in of_all], np.asarray(sum(bits for _, bits in reports))
+
+
+def _over_instants(values: Sequence[Arrays]) -> Arrays:
+    """Mean figures over instants; of several also the SGCS at each."""
+    if len(values) == 1:
+        return dict(values[0])
+    found = {name: np.mean([of_one[name] for of_one in values], axis=0) for name in values[0]}
+    return found | {f"sgcs_at{i + 1}": of_one["sgcs"] for i, of_one in enumerate(values)}
+
+
 def figure_names(experiment: CsiExperiment) -> list[str]:
     """Names of the figures of a point, in the order of tables and files."""
     asked = experiment.throughput
     links = [f"{users}_{snr_db:g}" for users in asked.num_users for snr_db in asked.snr_db]
     layers = [f"sgcs_layer{layer + 1}" for layer in range(experiment.num_layers)]
+    count = experiment.timing.num_ahead
+    layers += [f"sgcs_at{i + 1}" for i in range(count)] if count > 1 else []
     return ["sgcs", "gcs", "nmse", *layers, *(f"{what}_{link}" for link in links for what in ("se", "mbps"))]
 
 

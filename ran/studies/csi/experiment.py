@@ -119,17 +119,29 @@ class ChannelKnowledge(Config):
 
 
 class ReportTiming(Config):
-    """Reports every period_ms, of which the last num_observed are known, and the time ahead that is asked for."""
+    """Estimates every period_ms, of which the last num_observed are known, and the instants that are asked for:
+    num_ahead of them, one every ahead_ms after the last estimate."""
+
+    younger_fields = ("num_ahead",)
 
     period_ms: Annotated[float, Field(gt=0, le=1000)] = 5.0
     num_observed: Annotated[int, Field(ge=1, le=64)] = 1
     ahead_ms: Annotated[float, Field(ge=0, le=1000)] = 0.0
+    num_ahead: Annotated[int, Field(ge=1, le=16)] = 1
+
+    @model_validator(mode="after")
+    def _instants_differ(self) -> ReportTiming:
+        if self.num_ahead > 1 and not self.ahead_ms:
+            raise ValueError(f"num_ahead: got {self.num_ahead}; allowed: 1, or ahead_ms above 0")
+        return self
 
     @property
     def times_s(self) -> tuple[float, ...]:
-        """Of the reports, and of what is asked for where it is later."""
+        """Of the estimates, and of what is asked for where it is later."""
         observed = [1e-3 * self.period_ms * i for i in range(self.num_observed)]
-        return (*observed, *([observed[-1] + 1e-3 * self.ahead_ms] if self.ahead_ms else []))
+        if not self.ahead_ms:
+            return tuple(observed)
+        return (*observed, *(observed[-1] + 1e-3 * self.ahead_ms * k for k in range(1, self.num_ahead + 1)))
 
 
 class Throughput(Config):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ import torch
 
 from ran.errors import InputError, bad_value, unknown_name
 from ran.phy.csi.codebooks import Codebook, codebook, through_reports
+from ran.phy.csi.predicted_type_two import SLOTS_PER_INTERVAL
 from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
@@ -67,11 +69,13 @@ def cached_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say
 def one_layer(experiment: CsiExperiment, name: str, max_rank: int = 1, **options: Any) -> Codebook:
     """A codebook over the experiment's ports and units."""
     panel, band = experiment.panel, experiment.band
-    if name == "enhanced-type-two":
+    if name in ("enhanced-type-two", "predicted-type-two"):
         options = {"per_subband": band.per_subband, **options}
     elif band.per_subband != 1:
         raise bad_value(
-            "band.per_subband", band.per_subband, f"1 with {name}: only enhanced type II has halves of subbands"
+            "band.per_subband",
+            band.per_subband,
+            f"1 with {name}: only enhanced type II codebooks have halves of subbands",
         )
     try:
         return codebook(name, panel.n1, panel.n2, len(band.units), max_rank, **options)
@@ -85,6 +89,8 @@ class Feedback(ABC):
     name: ClassVar[str]
     #: The option that makes the points of a curve when it is a list.
     varied: ClassVar[str | None] = None
+    #: Whether one report is on all instants that are asked for; else there is a report on each.
+    of_instants: ClassVar[bool] = False
 
     @property
     def fit_group(self) -> str | None:
@@ -102,7 +108,8 @@ class Feedback(ABC):
     @abstractmethod
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
         """Decoded precoders complex64 of the shape of `wanted`, [num_drops, num_layers, num_units, num_ports], and the
-        bits of every drop's report that tell the precoder, int64 [num_drops]."""
+        bits of every drop's report that tell the precoder, int64 [num_drops]. With `of_instants` an axis of instants
+        follows that of layers."""
 
     def cost(self) -> dict[str, int]:
         """Parameters and FLOPs of encoder and decoder, per report of a layer, as far as they are counted."""
@@ -164,6 +171,28 @@ class EnhancedTypeTwoFeedback(OfCodebook):
 
     def __init__(self, experiment: CsiExperiment, combination: int = 4) -> None:
         super().__init__(experiment, combination=combination)
+
+
+class PredictedTypeTwoFeedback(OfCodebook):
+    """Enhanced type II codebook for predicted PMI of Rel-18 (TS 38.214 §5.2.2.2.10): one report on N4 intervals of d
+    slots, timing.num_ahead instants every timing.ahead_ms."""
+
+    name = "predicted-type-two"
+    varied = "combination"
+    of_instants = True
+
+    def __init__(self, experiment: CsiExperiment, combination: int = 5) -> None:
+        timing, slot_ms = experiment.timing, 15 / experiment.band.subcarrier_spacing_khz
+        slots = timing.ahead_ms / slot_ms
+        options: dict[str, Any] = {"num_intervals": timing.num_ahead}
+        if timing.num_ahead > 1:
+            if not any(math.isclose(slots, allowed) for allowed in SLOTS_PER_INTERVAL):
+                allowed = ", ".join(f"{slot_ms * count:g}" for count in SLOTS_PER_INTERVAL)
+                raise bad_value(
+                    "timing.ahead_ms", timing.ahead_ms, f"{allowed} with {self.name} and several intervals, of d slots"
+                )
+            options["slots_per_interval"] = round(slots)
+        super().__init__(experiment, combination=combination, **options)
 
 
 def flat_of(wanted: np.ndarray) -> torch.Tensor:
@@ -300,8 +329,11 @@ class NeuralFeedback(Feedback):
         ):
             with FlopCounterMode(display=False) as counter, torch.no_grad(), plain_attention():
                 module(*arguments)
-            found[f"{side}_flops"] = int(counter.get_total_flops())
-            found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters())
+            codewords = 0 if model.quantiser is None else model.quantiser.codewords.numel()
+            # the nearest codeword is found from inner products with all, and looked up at the other side
+            searched = 2 * codewords if side == "encoder" else 0
+            found[f"{side}_flops"] = int(counter.get_total_flops()) + searched
+            found[f"{side}_parameters"] = sum(p.numel() for p in module.parameters()) + codewords
         return found
 
     def fingerprint(self) -> str | None:
@@ -311,21 +343,29 @@ class NeuralFeedback(Feedback):
 class DelayAngleFeedback(Feedback):
     """A trained delay-angle model: reports of a fixed number of bits, without a codebook.
 
-    weights: a shipped name, or a .safetensors file. num_bits: of a layer.
+    weights: a shipped name, or a .safetensors file. num_bits: of a layer. any_layout: whether the model may serve ports
+    in another layout than it was trained for.
     """
 
     name = "delay-angle"
     varied = "num_bits"
 
-    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", num_bits: int = 140) -> None:
+    def __init__(
+        self,
+        experiment: CsiExperiment,
+        weights: str = "csi-delay-angle",
+        num_bits: int = 140,
+        any_layout: bool = False,
+    ) -> None:
+        layout = (experiment.panel.n1, experiment.panel.n2) if any_layout else None
         try:
-            self.coder = DelayAngleCoder(weights, num_bits)
+            self.coder = DelayAngleCoder(weights, num_bits, layout)
         except ValueError as error:
             raise InputError(str(error)) from None
         panel, band = experiment.panel, experiment.band
         own = {"n1": panel.n1, "n2": panel.n2, "num_units": len(band.units), "per_subband": band.per_subband}
         for key, value in own.items():
-            if (made := self.coder.card["layout"][key]) != value:
+            if (made := self.coder.card["layout"][key]) != value and not (any_layout and key in ("n1", "n2")):
                 raise bad_value(f"weights {weights}: {key}", value, f"{made}, what the model was made for")
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
@@ -357,14 +397,20 @@ class DelayAngleFeedback(Feedback):
 class VariableDelayAngleFeedback(DelayAngleFeedback):
     """A trained delay-angle model with the same step of the quantiser for all: reports of lengths of their own.
 
-    weights: a shipped name, or a .safetensors file. step: over the norm of a subband's precoder; smaller is more bits.
+    weights, any_layout: as of `DelayAngleFeedback`. step: over the norm of a subband's precoder; smaller is more bits.
     """
 
     name = "delay-angle-variable"
     varied = "step"
 
-    def __init__(self, experiment: CsiExperiment, weights: str = "csi-delay-angle", step: float = 0.28) -> None:
-        super().__init__(experiment, weights)
+    def __init__(
+        self,
+        experiment: CsiExperiment,
+        weights: str = "csi-delay-angle",
+        step: float = 0.28,
+        any_layout: bool = False,
+    ) -> None:
+        super().__init__(experiment, weights, any_layout=any_layout)
         if not STEPS[0] <= step <= STEPS[-1]:
             raise bad_value("step", step, f"{STEPS[0]:g} to {STEPS[-1]:.3g}")
         self.step = step
@@ -378,7 +424,7 @@ class VariableDelayAngleFeedback(DelayAngleFeedback):
 FEEDBACK: dict[str, type[Feedback]] = {
     cls.name: cls
     for cls in (
-        Ideal, TypeOneFeedback, TypeTwoFeedback, EnhancedTypeTwoFeedback, TransformFeedback, SparseFeedback,
-        NeuralFeedback, DelayAngleFeedback, VariableDelayAngleFeedback,
+        Ideal, TypeOneFeedback, TypeTwoFeedback, EnhancedTypeTwoFeedback, PredictedTypeTwoFeedback, TransformFeedback,
+        SparseFeedback, NeuralFeedback, DelayAngleFeedback, VariableDelayAngleFeedback,
     )
 }  # fmt: skip

@@ -13,6 +13,7 @@ import numpy as np
 from ran.sim.identity import digest
 from ran.studies.csi.evaluation import Evaluation, blocks_of, figure_names
 from ran.studies.csi.experiment import CsiExperiment
+from ran.studies.csi.observation import overhead
 from ran.studies.csi.outcome import PointOutcome
 from ran.studies.csi.point import points
 from ran.studies.csi.world import BLOCK, CsiWorld
@@ -180,6 +181,9 @@ def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome
         parts = [known[key] for key in point["keys"][:used]]
         # in an order of their own: arrays that come from the store have another
         values = {name: np.concatenate([part[name] for part in parts]) for name in figure_names(experiment)}
+        # what is left of the throughput beside CSI-RS
+        kept = 1 - overhead(experiment)
+        values |= {f"net_{name}": kept * of_all for name, of_all in values.items() if name.startswith("mbps_")}
         cost = {name: int(parts[0][_COST + name][0]) for name in _COSTS if _COST + name in parts[0]}
         bits = np.concatenate([part["bits"] for part in parts])
         found.append(PointOutcome(point["curve"], point["title"], point["predictor"], bits, values, cost))

@@ -6,14 +6,22 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ran.phy.csi.csi_rs import CsiRs, usual_resource
+from ran.phy.csi.aggregated_csi_rs import AggregatedCsiRs, usual_resources
+from ran.phy.csi.csi_rs import CsiRs
 from ran.studies.csi.experiment import CsiExperiment
 from receivers.csi.channel_estimate import least_squares, lmmse_over_band, over_all_prbs
 
 
-def resource(experiment: CsiExperiment) -> CsiRs:
+def resource(experiment: CsiExperiment) -> CsiRs | AggregatedCsiRs:
     """The CSI-RS of the experiment."""
-    return usual_resource(experiment.panel.num_ports, experiment.estimate.density)
+    return usual_resources(experiment.panel.num_ports, experiment.estimate.density)
+
+
+def overhead(experiment: CsiExperiment) -> float:
+    """Part of the downlink's resource elements that CSI-RS take, one occasion every period: a PRB and slot has 12 x 14
+    elements, of which every port has `density`."""
+    slots = experiment.timing.period_ms * experiment.band.subcarrier_spacing_khz / 15
+    return experiment.panel.num_ports * experiment.estimate.density / (12 * 14 * max(1.0, slots))
 
 
 def observed(h: np.ndarray, experiment: CsiExperiment, generators: Sequence[np.random.Generator]) -> np.ndarray:

@@ -16,7 +16,8 @@ class PointOutcome:
     """What became of all drops with one way to report.
 
     bits [num_drops]: of each report, what tells the precoder. figures: [num_drops] or [num_groups] by name: "sgcs",
-    "gcs", "nmse" (mean over layers and units), "se_1_10" and "mbps_1_10" (num_users, SNR in dB; of all users together).
+    "gcs", "nmse" (mean over layers and units), "se_1_10" and "mbps_1_10" (num_users, SNR in dB; of all users together),
+    "net_mbps_1_10" (without the part of the elements that CSI-RS take).
     """
 
     curve: str

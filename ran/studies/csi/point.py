@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +31,9 @@ _GUARD = 1e-3
 #: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or over channels a filter that
 #: knows the speed of the user, an autoregressive one and a learned one, which do not know it.
 PREDICTORS = ("hold", "linear", "wiener", "autoregressive", "learned")
-#: Those that predict one period ahead.
+#: What is reported of several instants: a report on each, or one on the first that holds for all.
+REPORTED = ("each", "first")
+#: Those that predict one period ahead, and periods that follow from what they predicted.
 _ONE_PERIOD = ("autoregressive", "learned")
 #: Weights of `learned` where the block names none.
 WEIGHTS = "csi-prediction"
@@ -38,7 +41,10 @@ WEIGHTS = "csi-prediction"
 
 @dataclass
 class Point:
-    """One way to report with one set of options: a point of a curve. predictor: what is done before it."""
+    """One way to report with one set of options: a point of a curve.
+
+    predictor: what is done before it. reported: of several instants, one of `REPORTED`.
+    """
 
     curve: str
     value: Any
@@ -47,6 +53,7 @@ class Point:
     predictor: str
     linear: LinearPredictor | None = None
     learned: LearnedPredictor | None = None
+    reported: str = "each"
 
     @property
     def title(self) -> str:
@@ -67,6 +74,8 @@ class Point:
         }
         fit = experiment.num_fit_drops if self.needs_fit else 0
         found = {**block, "predictor": self.predictor, "fingerprint": fingerprint, "num_fit_drops": fit}
+        if self.reported != REPORTED[0]:
+            found["reported"] = self.reported
         return found if self.learned is None else {**found, "predictor_fingerprint": self.learned.fingerprint}
 
     def prepare(self, world: CsiWorld, say: Say) -> None:
@@ -84,25 +93,34 @@ class Point:
         return self.predictor != "linear" or has_arrays(_kept_as(world))
 
     def wanted(self, world: CsiWorld, history: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """What the user reports, complex64 [num_drops, num_layers, num_units, num_ports].
+        """What the user would report, complex64 [num_drops, num_instants, num_layers, num_units, num_ports]; without
+        prediction of one instant, which stands for all.
 
-        history: precoders at the times of the reports, [num_drops, num_times, num_layers, ...]. known: channels as the
-        user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
+        history: precoders at the times of the estimates, [num_drops, num_times, num_layers, ...]. known: channels as
+        the user estimates them at these times, [num_drops, num_times, num_rx_ant, num_ports, num_prb].
         """
         e = world.experiment
+        if self.predictor == "hold" or self.linear is not None:
+            flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
+            found = hold_last(flat) if self.linear is None else self.linear(flat)
+            return found.numpy().reshape(len(history), 1, history.shape[2], *history.shape[3:])
+        return np.stack([precoders(h, e.band.units, e.num_layers)[0] for h in self._channels(world, known)], 1)
+
+    def _channels(self, world: CsiWorld, known: np.ndarray) -> Iterator[np.ndarray]:
+        """Predicted channels of one instant after the other."""
+        e = world.experiment
+        times = np.array(e.timing.times_s)
+        observed, wanted = times[: e.timing.num_observed], times[e.timing.num_observed :]
         if self.predictor == "wiener":
-            times = np.array(e.timing.times_s)
-            observed = times[: e.timing.num_observed]
             noise = max(_GUARD, 10 ** (-e.estimate.esn0_db / 10) if e.estimate.method != "ideal" else 0.0)
-            weights = doppler_weights(observed, float(times[-1]), world.doppler_hz, noise)
-            return precoders(predicted_channel(known, weights), e.band.units, e.num_layers)[0]
-        if self.predictor == "autoregressive":
-            return precoders(autoregressive(known), e.band.units, e.num_layers)[0]
-        if self.learned is not None:
-            return precoders(self.learned(known), e.band.units, e.num_layers)[0]
-        flat = torch.from_numpy(np.ascontiguousarray(history.swapaxes(1, 2).reshape(-1, *_without_layers(history))))
-        found = hold_last(flat) if self.linear is None else self.linear(flat)
-        return found.numpy().reshape(len(history), history.shape[2], *history.shape[3:])
+            for time in wanted if len(wanted) else times[-1:]:
+                yield predicted_channel(known, doppler_weights(observed, float(time), world.doppler_hz, noise))
+            return
+        ahead = autoregressive if self.learned is None else self.learned
+        for _ in wanted:
+            found = ahead(known)
+            yield found
+            known = np.concatenate([known[:, 1:], found[:, None].astype(known.dtype)], 1)
 
 
 def _without_layers(history: np.ndarray) -> tuple[int, ...]:
@@ -129,6 +147,13 @@ def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedba
         raise bad_value(f"{path}.predictor", predictor, "hold, or timing.num_observed of 2 or more")
     if predictor == "linear" and experiment.num_fit_drops < 2:
         raise bad_value("num_fit_drops", experiment.num_fit_drops, "2 or more with predictor linear, which is fitted")
+    if predictor == "linear" and experiment.timing.num_ahead > 1:
+        raise bad_value(
+            "timing.num_ahead", experiment.timing.num_ahead, "1 with predictor linear, fitted to one instant"
+        )
+    reported = options.pop("reported", REPORTED[0])
+    if reported not in REPORTED:
+        raise unknown_name(f"{path}.reported", str(reported), REPORTED)
     learned = _learned(experiment, predictor, options, path)
     given = options.get(cls.varied) if cls.varied else None
     values = given if isinstance(given, list | tuple) else [given]
@@ -136,7 +161,9 @@ def _points_of(experiment: CsiExperiment, block: FeedbackBlock, cls: type[Feedba
     for value in values:
         own = dict(options) if value is None else {**options, str(cls.varied): value}
         feedback: Feedback = construct(cls, own, path, {"experiment": experiment})
-        found.append(Point(block.title, value, own, feedback, predictor, learned=learned))
+        if reported != REPORTED[0] and feedback.of_instants:
+            raise bad_value(f"{path}.reported", reported, f"each with {block.name}, whose report is on all instants")
+        found.append(Point(block.title, value, own, feedback, predictor, learned=learned, reported=reported))
     return found
 
 
@@ -157,9 +184,12 @@ def _learned(experiment: CsiExperiment, predictor: str, options: dict[str, Any],
     except ValueError as error:
         raise InputError(f"{path}.predictor_weights: {error}") from None
     panel = experiment.panel
+    # the network sees how the correlation falls from one estimate to the next: at a shorter period a higher speed
+    longest = found.card["timing"]["period_ms"]
+    if timing.period_ms > longest:
+        raise bad_value("timing.period_ms", timing.period_ms, f"up to {longest:g}, with {found.card['name']}")
     for what, given, made in (
         ("timing.num_observed", timing.num_observed, found.model.num_times),
-        ("timing.period_ms", timing.period_ms, found.card["timing"]["period_ms"]),
         ("panel.n1, panel.n2", (panel.n1, panel.n2), found.model.shape),
     ):
         if given != made:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ran.errors import InputError
+from ran.phy.csi.codebooks import codebook
 from ran.phy.csi.combination import rank_of, set_of
 from ran.phy.csi.cqi_report import CqiFields
 from ran.phy.csi.port_layout import LAYOUTS, layouts_of, orthogonal_beams
@@ -22,6 +23,23 @@ def test_layouts_are_those_of_the_table():
     assert layouts_of(32) == ((4, 4), (8, 2), (16, 1))
     with pytest.raises(InputError, match=r"num_ports: got 20; allowed: 4, 8, .*5\.2\.2\.2\.1-2"):
         layouts_of(20)
+
+
+def test_layouts_of_several_resources_are_those_of_rel_19():
+    """As n1-n2-r19 of TS 38.331 names them: eight-three to eight-eight."""
+    named = [(8, 3), (6, 4), (16, 2), (8, 4), (16, 4), (8, 8)]
+    assert [pair for ports in (48, 64, 128) for pair in layouts_of(ports)] == named
+    for n1, n2 in named:
+        beams = orthogonal_beams(n1, n2)
+        assert beams.shape == (4, 4, n1 * n2, n1 * n2)
+        gram = beams[3, 1] @ beams[3, 1].conj().T
+        np.testing.assert_allclose(gram, n1 * n2 * np.eye(n1 * n2), atol=1e-9)
+
+
+@pytest.mark.parametrize(("name", "codebook_of"), [("type-one", "type I"), ("type-two", "type II of Rel-15")])
+def test_codebooks_of_one_resource_refuse_more_ports(name, codebook_of):
+    with pytest.raises(InputError, match=rf"n1, n2: got \(8, 4\); allowed: up to 32 ports with {codebook_of}"):
+        codebook(name, 8, 4, 13, 1)
 
 
 @pytest.mark.parametrize(

@@ -176,6 +176,34 @@ def test_the_precoder_is_that_of_the_table(combination, layout):
     np.testing.assert_allclose(pmi.precoder(), independent_precoder(pmi, *layout, 13, combination), atol=1e-12)
 
 
+@pytest.mark.parametrize("combination", [1, 6, 8])
+@pytest.mark.parametrize("layout", [(8, 3), (6, 4), (16, 2), (8, 4), (16, 4), (8, 8)])
+def test_reports_of_48_to_128_ports(combination, layout):
+    """eTypeII-r19: the same fields over more beams."""
+    config = EnhancedTypeTwo(*layout, 13, combination, 1, 2)
+    pmi = search(wanted(2, 13, combination, 2 * layout[0] * layout[1]), config)
+    report = write_report(pmi)
+    part1, part2 = independent_report(pmi, *layout, 13, 1, combination, 2)
+    assert "".join(map(str, report.bits1)) == part1
+    assert "".join(map(str, report.bits2)) == part2
+    expected = independent_precoder(pmi, *layout, 13, combination)
+    read, _ = read_report(config, report.bits1, report.bits2)
+    np.testing.assert_allclose(read.precoder(), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"combination": 7, "per_subband": 2}, r"paramCombination-r16: got 7; allowed: 1 to 6 with 64 ports and R = 2"),
+        ({"combination": 8, "max_rank": 3}, "max_rank: got 3; allowed: 1 to 2"),
+        ({"n1": 4, "n2": 8}, r"n1, n2: got \(4, 8\).*5\.2\.2\.2\.1a-1"),
+    ],
+)
+def test_what_rel_19_does_not_allow_is_refused(changes, message):
+    with pytest.raises(InputError, match=message):
+        EnhancedTypeTwo(**{"n1": 8, "n2": 4, "num_units": 13, "combination": 6, **changes})
+
+
 def test_amplitudes_are_those_of_the_tables():
     """Some values of tables 5.2.2.2.5-2 and -3 as these write them."""
     named = {

@@ -64,8 +64,10 @@ def binary(value: int, count: int) -> str:
     return format(value, "b").zfill(width) if width else ""
 
 
-def independent_report(pmi, combination: int, n4: int, n3: int, r: int, max_rank: int) -> tuple[str, str]:
-    """Both parts as strings of bits, without CQI, of (8, 2) ports."""
+def independent_report(
+    pmi, combination: int, n4: int, n3: int, r: int, max_rank: int, half: int = 16
+) -> tuple[str, str]:
+    """Both parts as strings of bits, without CQI, of 2 `half` ports in two dimensions."""
     num_beams, p12, p34, beta = TABLE[combination]
     rank, shifts = len(pmi.taps), 1 if n4 == 1 else 2
     taps = ceil(Fraction(p12 if rank <= 2 else p34) * n3 / r)
@@ -74,7 +76,8 @@ def independent_report(pmi, combination: int, n4: int, n3: int, r: int, max_rank
     k_nz = int(np.sum(pmi.bitmap))
     part1 = binary(rank - 1, max_rank) + binary(k_nz - 1, k0 if max_rank == 1 else 2 * k0)
     group0 = binary(pmi.q[0], 4) + binary(pmi.q[1], 4)
-    group0 += binary(sum(comb(15 - n, num_beams - i) for i, n in enumerate(sorted(pmi.beams))), comb(16, num_beams))
+    sets = sum(comb(half - 1 - n, num_beams - i) for i, n in enumerate(sorted(pmi.beams)))
+    group0 += binary(sets, comb(half, num_beams))
     for layer in range(rank):
         tau, i = pmi.strongest[layer]
         place = 2 * num_beams * tau + i
@@ -116,6 +119,19 @@ def independent_report(pmi, combination: int, n4: int, n3: int, r: int, max_rank
     group2 = "".join(bits[len(bits) - low :])
     group2 += "".join(a for a, _ in reported[high:]) + "".join(b for _, b in reported[high:])
     return part1, group0 + group1 + group2
+
+
+@pytest.mark.parametrize("layout", [(8, 3), (8, 4), (16, 4)])
+def test_reports_of_48_to_128_ports(layout):
+    """typeII-Doppler-r19: the same fields over more beams."""
+    half = layout[0] * layout[1]
+    config = PredictedTypeTwo(*layout, 13, 7, 1, 2, num_intervals=4)
+    report = write_report(pmi := search(wanted(2, 4, 13, 1, 2 * half), config))
+    part1, part2 = independent_report(pmi, 7, 4, 13, 1, 2, half)
+    assert "".join(map(str, report.bits1)) == part1
+    assert "".join(map(str, report.bits2)) == part2
+    read, _ = read_report(config, report.bits1, report.bits2)
+    np.testing.assert_allclose(read.precoder(), pmi.precoder(), atol=1e-12)
 
 
 def independent_precoder(pmi, combination: int, n4: int, n3: int) -> np.ndarray:

@@ -225,3 +225,21 @@ def test_bad_input_is_refused():
         DelayAngleCoder("csi-refined", 140)
     with pytest.raises(ValueError, match="width: got 0; allowed: 1 or more"):
         DelayAngleModel(width=0)
+
+
+@pytest.mark.parametrize("layout", [(8, 4), (4, 1), (3, 2)])
+def test_a_model_serves_another_layout(layout):
+    """Its own is unchanged; a place of another is that of the direction, and reports come back through their bits."""
+    model = _model().double()
+    own = model.for_layout(4, 2)
+    for name, tensor in model.state_dict().items():
+        torch.testing.assert_close(own.state_dict()[name], tensor)
+    other = model.for_layout(*layout)
+    # the strongest beam stays the strongest
+    torch.testing.assert_close(other.contexts.place[:, 0, 0], model.contexts.place[:, 0, 0])
+    torch.testing.assert_close(other.contexts.place[:, layout[1], 0], model.contexts.place[:, 2, 0])
+    coder = DelayAngleCoder.of(other, 400)
+    v = precoders(3, 7, *layout)
+    reports = coder.encode(v)
+    assert reports.shape == (3, 400)
+    assert float(sgcs(v, coder.decode(reports)).mean()) > 0.5

@@ -148,6 +148,8 @@ def test_figures_are_in_order():
     for o in enhanced:
         assert o.value("gcs").value ** 2 <= o.value("sgcs").value + 1e-9  # Jensen
         assert o.value("nmse").value == pytest.approx(2 - 2 * o.value("gcs").value, abs=1e-6)
+    # CSI-RS of 8 ports in every fifth slot of 12 x 14 elements
+    np.testing.assert_allclose(ideal.figures["net_mbps_1_10"], ideal.figures["mbps_1_10"] * (1 - 8 / (5 * 168)))
     # zero forcing needs the channel more than one user does
     loss = [1 - enhanced[0].value(f"se_{users}_10").value / ideal.value(f"se_{users}_10").value for users in (1, 2)]
     assert 0 < loss[0] < loss[1]
