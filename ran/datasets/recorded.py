@@ -65,6 +65,10 @@ class RecordedLink:
     def batch_drops(self) -> int:
         return self._link.batch_drops
 
+    @property
+    def batch_bytes(self) -> int:
+        return self._link.batch_bytes
+
     def simulate(
         self, receivers: Mapping[str, Receiver], drops: range, esn0_db: float, seed: int, scenario_id: str
     ) -> dict[str, Counts]:

@@ -73,6 +73,7 @@ class ChunkWriter:
     """A link whose drops end in a file: what a worker process of `Executor` has."""
 
     blocks_per_drop = batch_drops = 1
+    batch_bytes = 0  # no receiver
     bits_per_block = (1,)
     slot_duration_s = 0.0
 
