@@ -13,7 +13,7 @@ from ran.sim.worker import Chunk, Done, Enough
 #: Wall time that a chunk should take.
 _TARGET_S = 1.5
 #: Workers for whom chunks of that length are handed out in a fraction of it; for more workers chunks are longer.
-_FEW_WORKERS = 250
+_FEW_WORKERS = 150
 
 
 def target_s(workers: int) -> float:

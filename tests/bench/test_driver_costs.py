@@ -16,5 +16,5 @@ def test_every_drop_is_stored_once_by_few_chunks() -> None:
 
 
 def test_chunks_are_longer_for_many_workers() -> None:
-    assert target_s(1) == target_s(250) == 1.5
-    assert target_s(1000) == 6.0
+    assert target_s(1) == target_s(150) == 1.5
+    assert target_s(1000) == 10.0
