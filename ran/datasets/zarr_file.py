@@ -79,7 +79,7 @@ class ZarrFile(Container):
     def read(self, field: Field, start: int, stop: int) -> NDArray:
         try:
             return np.asarray(self._arrays[field.name][start:stop])
-        except (OSError, ValueError, RuntimeError) as error:
+        except Exception as error:  # compressors tell damage by errors of every kind, SystemError among them
             why = " ".join(str(error).split())
             raise Unreadable(f"{self.path}: {field.name} of drops {start} to {stop - 1}: {why}") from None
 
@@ -87,7 +87,10 @@ class ZarrFile(Container):
         self._arrays[field.name][start : start + len(stored)] = stored
 
     def digests(self) -> NDArray[np.uint8]:
-        return np.asarray(self._group[_DIGESTS][:])
+        try:
+            return np.asarray(self._group[_DIGESTS][:])
+        except Exception as error:
+            raise foreign(self.path, f"damaged: {_DIGESTS}: {' '.join(str(error).split())[:300]}") from None
 
     def write_digests(self, chunk: int, rows: NDArray[np.uint8]) -> None:
         self._group[_DIGESTS][chunk : chunk + 1] = rows[None]
