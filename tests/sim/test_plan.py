@@ -81,7 +81,7 @@ def references() -> dict[str, list[tuple[Point, int]]]:
     return {name: Simulator(e).points() for name, e in (("fixed", FIXED), ("search", SEARCH), ("width", WIDTH))}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(st.sampled_from(["fixed", "search", "width"]), st.integers(1, 7), st.none() | st.integers(1, 90), st.integers())
 def test_workers_chunks_and_order_change_nothing(
     references: dict[str, list[tuple[Point, int]]], name: str, workers: int, chunk: int | None, order: int
@@ -90,7 +90,7 @@ def test_workers_chunks_and_order_change_nothing(
     assert Simulator(experiment, workers, chunk, order).points() == references[name]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(st.sampled_from(["fixed", "search"]), st.integers(), st.integers(1, 40))
 def test_an_interruption_changes_nothing(
     references: dict[str, list[tuple[Point, int]]], name: str, order: int, steps: int
