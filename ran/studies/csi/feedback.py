@@ -237,7 +237,7 @@ class TransformFeedback(Feedback):
         self.experiment, self.combination, self.quantiser = experiment, combination, quantiser
         if combination is not None:
             one_layer(experiment, "enhanced-type-two", combination=combination)
-        if quantiser not in QUANTISERS:
+        if str(quantiser) not in QUANTISERS:
             raise unknown_name("quantiser", str(quantiser), QUANTISERS)
         try:
             self.coder = QUANTISERS[quantiser](num_bits, (experiment.panel.n1, experiment.panel.n2))
