@@ -81,7 +81,8 @@ class EntropyTransformCoder(TransformCoder):
         used = found[found > 0]
         if not len(used):
             return np.full(_NUM_STEPS, coarsest)
-        return np.geomspace(*np.quantile(used, (0.005, 0.995)), _NUM_STEPS)
+        low, high = np.quantile(used, (0.005, 0.995)).tolist()
+        return np.geomspace(low, high, _NUM_STEPS)
 
     def state_shapes(self, num_features: int) -> dict[str, tuple[int, ...]]:
         """As of `TransformCoder`."""

@@ -141,7 +141,7 @@ class LatticeTransformCoder(TransformCoder):
         numbers = [int("0" + "".join(map(str, row)), 2) for row in bits.tolist()]
         if (most := max(numbers, default=0)) >= self.num_reports:
             raise bad_value("report", most, f"numbers below {self.num_reports}, the points of all codes together")
-        z, n = np.zeros((len(bits), self.basis.shape[1])), self.lattice.dimension
+        z, n = np.zeros((len(bits), len(self.deviation))), self.lattice.dimension
         for part, code, scale in reversed(self._groups()):
             digits = np.zeros((len(bits), n), np.int64)
             for column in range(n - 1, -1, -1):
