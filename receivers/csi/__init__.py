@@ -12,6 +12,8 @@ from receivers.csi.refinement import Refinement
 from receivers.csi.similarity import gcs, nmse, sgcs
 from receivers.csi.sparse import SparseCoder
 from receivers.csi.transform import TransformCoder
+from receivers.csi.transform_entropy import EntropyTransformCoder
+from receivers.csi.transform_lattice import LatticeTransformCoder
 
 __all__ = [
     "CSI_ARCHITECTURES",
@@ -20,6 +22,8 @@ __all__ = [
     "ChannelPrediction",
     "DelayAngleCoder",
     "DelayAngleModel",
+    "EntropyTransformCoder",
+    "LatticeTransformCoder",
     "LearnedPredictor",
     "LinearPredictor",
     "NeuralCoder",

@@ -40,31 +40,53 @@ class TransformCoder:
 
     def fit(self, v: Tensor, base: Tensor | None = None) -> TransformCoder:
         """Fit transform and quantisers to precoders complex64 [num_samples, num_units, num_ports]; returns itself."""
+        coefficients = self._fit_basis(v, base, max(self.num_bits, 1))
+        self.bits, self.levels = _allocated(coefficients, self.num_bits)
+        used = self.bits > 0
+        self.basis, self.bits, self.levels = self.basis[:, used], self.bits[used], self.levels[used]
+        return self
+
+    def _fit_basis(self, v: Tensor, base: Tensor | None, count: int) -> np.ndarray:
+        """Mean and the first `count` vectors of the transform; returns their coefficients [num_samples, count]."""
         x = self._features(v, base).double().numpy()
         if len(x) < 2:
             raise bad_value("v", len(x), "two or more precoders to fit to")
         self.mean = x.mean(0)
         _, vectors = np.linalg.eigh((x - self.mean).T @ (x - self.mean) / len(x))
-        count = min(max(self.num_bits, 1), x.shape[1])
-        self.basis = vectors[:, ::-1][:, :count]
-        coefficients = (x - self.mean) @ self.basis
-        self.bits, self.levels = _allocated(coefficients, self.num_bits)
-        used = self.bits > 0
-        self.basis, self.bits, self.levels = self.basis[:, used], self.bits[used], self.levels[used]
-        return self
+        self.basis = vectors[:, ::-1][:, : min(count, x.shape[1])]
+        found: np.ndarray = (x - self.mean) @ self.basis
+        return found
+
+    def _coefficients(self, v: Tensor, base: Tensor | None) -> np.ndarray:
+        """Coefficients of the transform [batch, num_coefficients]."""
+        found: np.ndarray = (self._features(v, base).double().numpy() - self.mean) @ self.basis
+        return found
+
+    def state_shapes(self, num_features: int) -> dict[str, tuple[int, ...]]:
+        """Shapes that what `state` gives fits in, of precoders of num_features = 2 * num_units * num_ports real
+        numbers; zeros may follow what `fit` found."""
+        count = min(self.num_bits, num_features)
+        return {
+            "mean": (num_features,),
+            "basis": (num_features, count),
+            "bits": (count,),
+            "levels": (count, 2**_MOST_BITS),
+        }
 
     def state(self) -> dict[str, np.ndarray]:
         """What `fit` found, by name."""
         return {"mean": self.mean, "basis": self.basis, "bits": self.bits, "levels": self.levels}
 
     def load(self, state: Mapping[str, np.ndarray]) -> TransformCoder:
-        """Take what `state` gave; returns itself."""
-        self.mean, self.basis, self.bits, self.levels = (state[k] for k in ("mean", "basis", "bits", "levels"))
+        """Take what `state` gave, zeros behind it or not; returns itself."""
+        used = state["bits"] > 0
+        self.mean, self.basis = state["mean"], state["basis"][:, used]
+        self.bits, self.levels = state["bits"][used], state["levels"][used]
         return self
 
     def encode(self, v: Tensor, base: Tensor | None = None) -> np.ndarray:
         """Reports, uint8 [batch, num_bits], a coefficient after the other, most significant bit first."""
-        z = (self._features(v, base).double().numpy() - self.mean) @ self.basis
+        z = self._coefficients(v, base)
         found = []
         for column, bits, levels in zip(z.T, self.bits, self.levels, strict=True):
             own = levels[: 2**bits]
@@ -81,6 +103,10 @@ class TransformCoder:
         for column, count in enumerate(self.bits.tolist()):
             index = bits[:, at : at + count].astype(np.int64) @ (1 << np.arange(count - 1, -1, -1))
             z[:, column], at = self.levels[column][index], at + count
+        return self._precoders(z, base)
+
+    def _precoders(self, z: np.ndarray, base: Tensor | None) -> Tensor:
+        """Unit-norm precoders of coefficients [batch, num_coefficients]."""
         x = torch.from_numpy(self.mean + z @ self.basis.T).float()
         width = 4 * self.shape[0] * self.shape[1]
         x = x.unflatten(1, (-1, width))

@@ -19,7 +19,15 @@ from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.world import CsiWorld
-from receivers.csi import STEPS, DelayAngleCoder, NeuralCoder, SparseCoder, TransformCoder
+from receivers.csi import (
+    STEPS,
+    DelayAngleCoder,
+    EntropyTransformCoder,
+    LatticeTransformCoder,
+    NeuralCoder,
+    SparseCoder,
+    TransformCoder,
+)
 from receivers.csi.refinement import plain_attention
 
 Say = Callable[[str], None]
@@ -200,20 +208,41 @@ def flat_of(wanted: np.ndarray) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(wanted.reshape(-1, *wanted.shape[2:])))
 
 
+#: How coefficients of a transform are quantised and written.
+QUANTISERS: dict[str, type[TransformCoder]] = {
+    "scalar": TransformCoder,
+    "lattice": LatticeTransformCoder,
+    "entropy": EntropyTransformCoder,
+}
+
+
 class TransformFeedback(Feedback):
-    """Karhunen-Loeve transform fitted to the cell, bits by reverse water-filling, Lloyd-Max quantisers.
+    """Karhunen-Loeve transform fitted to the cell, bits by reverse water-filling.
 
     num_bits: of a layer. combination: enhanced type II report whose difference is coded; none: the precoder itself.
+    quantiser: scalar is Lloyd-Max, lattice points of E8 for eight coefficients at a time, entropy an arithmetic code of
+    uniformly quantised coefficients.
     """
 
     name = "transform"
     varied = "num_bits"
 
-    def __init__(self, experiment: CsiExperiment, num_bits: int = 64, combination: int | None = None) -> None:
-        self.experiment, self.combination = experiment, combination
+    def __init__(
+        self,
+        experiment: CsiExperiment,
+        num_bits: int = 64,
+        combination: int | None = None,
+        quantiser: str = "scalar",
+    ) -> None:
+        self.experiment, self.combination, self.quantiser = experiment, combination, quantiser
         if combination is not None:
             one_layer(experiment, "enhanced-type-two", combination=combination)
-        self.coder = TransformCoder(num_bits, (experiment.panel.n1, experiment.panel.n2))
+        if str(quantiser) not in QUANTISERS:
+            raise unknown_name("quantiser", str(quantiser), QUANTISERS)
+        try:
+            self.coder = QUANTISERS[quantiser](num_bits, (experiment.panel.n1, experiment.panel.n2))
+        except ValueError as error:
+            raise InputError(str(error)) from None
         if experiment.num_fit_drops < 2:
             raise bad_value("num_fit_drops", experiment.num_fit_drops, "2 or more with transform, which is fitted")
 
@@ -223,6 +252,8 @@ class TransformFeedback(Feedback):
 
     def _kept_as(self, world: CsiWorld) -> str:
         about = {"drops": world.drops_id, "count": self.experiment.num_fit_drops, "combination": self.combination}
+        if self.quantiser != "scalar":
+            about["quantiser"] = self.quantiser
         return f"csi-transform-{digest({**about, 'bits': self.coder.num_bits, 'version': 1})}"
 
     def is_fitted(self, world: CsiWorld) -> bool:
@@ -230,9 +261,7 @@ class TransformFeedback(Feedback):
 
     def prepare(self, world: CsiWorld, say: Say) -> None:
         e = self.experiment
-        size = 4 * e.panel.n1 * e.panel.n2 * len(e.band.units)
-        most = min(self.coder.num_bits, size)
-        shapes = {"mean": (size,), "basis": (size, most), "bits": (most,), "levels": (most, 64)}
+        shapes = self.coder.state_shapes(4 * e.panel.n1 * e.panel.n2 * len(e.band.units))
 
         def compute() -> dict[str, np.ndarray]:
             say(f"fitting a transform of {self.coder.num_bits} bits")
@@ -241,10 +270,7 @@ class TransformFeedback(Feedback):
             found = self.coder.fit(flat_of(v), base).state()
             return {name: _padded(found[name], shapes[name]) for name in shapes}
 
-        state = cached_arrays(self._kept_as(world), shapes, compute)
-        used = int((state["bits"] > 0).sum())
-        cut = {"basis": state["basis"][:, :used], "bits": state["bits"][:used], "levels": state["levels"][:used]}
-        self.coder.load({**state, **cut})
+        self.coder.load(cached_arrays(self._kept_as(world), shapes, compute))
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
         base, of_base = (None, np.zeros(wanted.shape[0] * wanted.shape[1], np.int64))

@@ -138,6 +138,34 @@ def test_what_is_fitted_needs_drops(capsys):
     assert not Path("run").exists()
 
 
+def test_quantisers_of_the_transform(capsys):
+    """Reports of the same length; the default is the scalar quantiser, whose identity is what it was."""
+    blocks = [
+        {"name": "transform", "num_bits": 24, **({"quantiser": name} if name else {}), "label": name or "default"}
+        for name in ("", "scalar", "lattice", "entropy")
+    ]
+    changes = ["num_drops=8", "throughput.num_users=[1]", f"feedback={json.dumps(blocks)}"]
+    experiment = load("small.yaml", changes)
+    default, scalar, *younger = run_experiment(experiment, Path("run"), 1).outcomes
+    assert "quantiser" not in points(experiment)[0].identity(experiment)
+    np.testing.assert_array_equal(default.figures["sgcs"], scalar.figures["sgcs"])
+    for outcome in younger:
+        assert (outcome.bits == 24).all()
+        assert not np.array_equal(outcome.figures["sgcs"], scalar.figures["sgcs"])
+        assert outcome.value("sgcs").value > 0.3
+    for block, message in (
+        ("{name: transform, quantiser: latice}", "allowed: entropy, lattice, scalar; did you mean 'lattice'?"),
+        ("{name: transform, quantiser: [scalar]}", "quantiser: got"),
+        ("{name: transform, quantiser: entropy, num_bits: 3}", "num_bits: got 3; allowed: 4 or more"),
+        ("{name: transform, quantiser: lattice, num_bits: -1}", "num_bits: got -1; allowed: 0 or more"),
+    ):
+        assert main(["csi", "small.yaml", "--out", "bad", "--set", f"feedback=[{block}]"]) == 2
+        error = capsys.readouterr().err
+        assert message in error
+        assert error.count("\n") == 1
+    assert not Path("bad").exists()
+
+
 def test_figures_are_in_order():
     results = run_experiment(load("small.yaml"), Path("out"), 1)
     ideal, coarse, *enhanced = results.outcomes
