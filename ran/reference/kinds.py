@@ -153,7 +153,7 @@ def given_by_study(cls: type) -> tuple[str, ...]:
 def options_of_study(cls: type) -> dict[str, dict[str, Any]]:
     """Options of a block that the study takes before the class sees it: JSON schema with default and description."""
     from ran.studies.csi.feedback import Feedback
-    from ran.studies.csi.point import PREDICTORS, WEIGHTS
+    from ran.studies.csi.point import PREDICTORS, REPORTED, WEIGHTS
 
     if not issubclass(cls, Feedback):
         return {}
@@ -162,9 +162,11 @@ def options_of_study(cls: type) -> dict[str, dict[str, Any]]:
         "fitted to the cell, or over channels a filter that knows the user's speed, an autoregressive or a learned one."
     )
     weights = {"type": "string", "default": WEIGHTS, "description": "Weights of predictor: learned."}
+    instants = "Of several instants (timing.num_ahead): a report on each, or one on the first that holds for all."
     return {
         "predictor": {"enum": list(PREDICTORS), "default": "hold", "description": text},
         "predictor_weights": weights,
+        "reported": {"enum": list(REPORTED), "default": REPORTED[0], "description": instants},
     }
 
 

@@ -62,7 +62,7 @@ def test_as_many_keys_are_documented_as_exist(kind):
 
 @pytest.mark.parametrize("registry", ["channels", "impairments", "receivers", "beam-predictors", "csi-feedback"])
 def test_as_many_options_are_documented_as_exist(registry):
-    of_study = ["predictor", "predictor_weights"] if registry == "csi-feedback" else []
+    of_study = ["predictor", "predictor_weights", "reported"] if registry == "csi-feedback" else []
     exist = [
         f"{name}.{option}"
         for name, cls in registries()[registry].items()

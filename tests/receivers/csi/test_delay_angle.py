@@ -238,8 +238,11 @@ def test_a_model_serves_another_layout(layout):
     # the strongest beam stays the strongest
     torch.testing.assert_close(other.contexts.place[:, 0, 0], model.contexts.place[:, 0, 0])
     torch.testing.assert_close(other.contexts.place[:, layout[1], 0], model.contexts.place[:, 2, 0])
-    coder = DelayAngleCoder.of(other, 400)
+    # nothing is restored by random weights: what is left is what the report holds
+    torch.nn.init.zeros_(other.restoration.leave.weight)
+    torch.nn.init.zeros_(other.restoration.leave.bias)
+    coder = DelayAngleCoder.of(other, 2000)
     v = precoders(3, 7, *layout)
     reports = coder.encode(v)
-    assert reports.shape == (3, 400)
-    assert float(sgcs(v, coder.decode(reports)).mean()) > 0.5
+    assert reports.shape == (3, 2000)
+    assert float(sgcs(v, coder.decode(reports)).mean()) > 0.95
