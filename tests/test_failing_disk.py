@@ -124,8 +124,10 @@ def test_every_write_may_fail(case: str, error: int, lasting: bool, server: Serv
     arguments, name, compared = CASES[case]
     whole = tmp_path / "whole" / name
     whole.parent.mkdir()
-    code, said, calls = server.ran(arguments, whole)
-    assert code == 0, said[-2000:]
+    ends_with, said, calls = server.ran(arguments, whole)
+    # 1: a verdict, as so few drops of a calibration get it
+    assert ends_with in (0, 1), said[-2000:]
+    assert "ran: stopped:" not in said
     expected = (whole / compared if compared else whole).read_bytes()
     ends: Counter[int] = Counter()
     wrong = []
@@ -136,10 +138,10 @@ def test_every_write_may_fail(case: str, error: int, lasting: bool, server: Serv
         ends[code] += 1
         stopped = any(line.startswith("ran: stopped:") for line in said.splitlines())
         traces = [trace for trace in said.split("Traceback")[1:] if case != "data-h5" or "h5py" not in trace]
-        if traces or code not in (0, 1) or (code == 1 and not stopped):
+        if traces or code not in (0, 1) or (code == 1 and not stopped and ends_with == 0):
             wrong.append((at, code, said[-1500:]))
         again, told, _ = server.ran(arguments, out)
-        if again != 0:
+        if again != ends_with:
             wrong.append((at, again, f"again: {told[-1500:]}"))
         elif (out / compared if compared else out).read_bytes() != expected:
             wrong.append((at, again, "another result"))
@@ -147,4 +149,4 @@ def test_every_write_may_fail(case: str, error: int, lasting: bool, server: Serv
     print(f"\n{case}, {errno.errorcode[error]}: {sum(ends.values())} of {calls} calls, ended with {dict(ends)}")
     assert not wrong, f"{len(wrong)} wrong: {wrong[:3]}"
     # what fails once may be written again, and pictures and caches may be left out; the result was there in each case
-    assert ends[1]
+    assert ends[1] or ends_with
