@@ -229,7 +229,7 @@ def _plain(value: float) -> float | None:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}f}" if math.isfinite(value) else ""
+    return f"{round(value, digits) + 0.0:.{digits}f}" if math.isfinite(value) else ""  # no -0
 
 
 def _rows(result: SlotResult) -> list[tuple[str, ...]]:
