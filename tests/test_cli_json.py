@@ -58,7 +58,7 @@ SHOWN = {"sim", "report", "status", "data write", "data info", "data verify", "d
 SLOW = {
     "calibrate", "bench rows", "bench latency", "conformance", "robustness", "adapt", "beams", "csi", "train", "decode",
     "data beams", "data csi", "data rays", "export model", "export check", "export info", "study",
-    "data measure", "monitor watch", "monitor reference", "monitor measure", "bench profile",
+    "data measure", "monitor watch", "monitor reference", "monitor measure", "bench profile", "bench driver",
 }  # fmt: skip
 
 
@@ -154,6 +154,7 @@ SMALL = ["--set", "num_drops=8", "--set", "num_fit_drops=8", "--workers", "1"]
         (["train", "tiny.yaml", "--out", "run", "--workers", "1"], "weights", (0,)),
         (["bench", "latency", "lmmse", "--slots", "10", "--num-prb", "4", "--out", "run"], "rows", (0,)),
         (["bench", "profile", "pusch-receivers", "--set", "carrier.num_prb=4", "--out", "run"], "result", (0,)),
+        (["bench", "driver", "pusch-receivers", "2", "--set", "receivers=[ls-linear]"], "costs", (0,)),
         (["data", "csi", "csi.yaml", "--out", "set.h5", "--drops", "8"], "shapes", (0,)),
         (["data", "rays", RAYS, "--out", "rays.npz"], "num_rays", (0,)),
         (["data", "beams", "beams-uma-30ghz", "--out", "beams.h5", "--drops", "8"], "num_drops", (0,)),

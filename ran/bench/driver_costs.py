@@ -1,7 +1,5 @@
 """What the process that drives a run does for a chunk, however many workers there are: a model of a large cluster.
 
-    python -m ran.bench.driver_costs EXPERIMENT [WORKERS ...]
-
 The driver, its plan, schedule and store are those of `ran sim`; the workers answer at once, with drops without errors,
 so that all the time that passes is the driver's. A cluster keeps as many workers busy as chunks fit between.
 """
@@ -9,7 +7,6 @@ so that all the time that passes is the driver's. A cluster keeps as many worker
 from __future__ import annotations
 
 import pickle
-import sys
 import tempfile
 import time
 from collections import deque
@@ -19,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ran.sim.experiment import Experiment, load
+from ran.sim.experiment import Experiment
 from ran.sim.run import run
 from ran.sim.schedule import target_s
 from ran.sim.segment import Segment
@@ -87,6 +84,14 @@ class DriverCost:
         """Share of the time that the driver works while so many workers are busy: above 1 it cannot keep up."""
         return self.workers * self.seconds / target_s(self.workers)
 
+    def text(self) -> str:
+        """All of it in a line."""
+        return (
+            f"{self.workers} workers, chunks of {target_s(self.workers):g} s: {1e3 * self.seconds:.2f} ms of driver "
+            f"for each ({self.chunks} chunks, {self.message_bytes} bytes of messages), {100 * self.busy:.0f} % of its "
+            "time"
+        )
+
 
 def driver_cost(experiment: Experiment, workers: int, chunks_per_worker: int = 3, drop_s: float = 1e-3) -> DriverCost:
     """Drive a run with so many workers for a few chunks each.
@@ -105,19 +110,3 @@ def driver_cost(experiment: Experiment, workers: int, chunks_per_worker: int = 3
         run(wanted, Path(folder) / "run", build=lambda experiment: simulation, executor=hands)
         seconds = time.process_time() - started
     return DriverCost(workers, hands.chunks, seconds / hands.chunks, hands.message_bytes)
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Print the cost of a chunk for every number of workers."""
-    name, *counts = arguments
-    for workers in [int(count) for count in counts] or [10, 100, 1000]:
-        # one point, as drops without errors end a curve
-        cost = driver_cost(load(name, ["esn0_db=[0]"]), workers)
-        print(
-            f"{workers} workers, chunks of {target_s(workers):g} s: {1e3 * cost.seconds:.2f} ms of the driver for each "
-            f"({cost.chunks} chunks, {cost.message_bytes} bytes of messages), {100 * cost.busy:.0f} % of its time"
-        )
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,7 +22,8 @@ _ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NU
 app = typer.Typer(
     cls=group_with_default("rows"),
     help="Speed: `ran bench [NAME]...` measures rows (`ran bench rows --help`), `ran bench latency MODEL...` models, "
-    "`ran bench profile EXPERIMENT` the stages of a slot.",
+    "`ran bench profile EXPERIMENT` the stages of a slot, `ran bench driver EXPERIMENT` many "
+    "workers' driver.",
 )
 
 
@@ -201,6 +203,38 @@ def profile(
     written = write_files(found, out, command)
     answer(files=written, result=as_json(found))
     print("written: " + ", ".join(map(str, written)))
+
+
+@app.command("driver")
+def driver(
+    experiment: Annotated[
+        str, typer.Argument(metavar="EXPERIMENT", help="Experiment whose first point is driven, without simulating it.")
+    ],
+    workers: Annotated[
+        list[int] | None,
+        typer.Argument(min=1, max=10_000, metavar="[WORKERS]...", help="Numbers of workers. [default: 10 100 1000]"),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. carrier.num_prb=51."),
+    ] = None,
+) -> None:
+    """How busy the process that drives a run is with many workers, who answer at once: a model of a large cluster.
+
+    Plan, schedule and store are those of a run, the store in the temporary folder; processor time of the driver alone.
+    """
+    from ran.bench.driver_costs import driver_cost
+    from ran.sim.experiment import load
+
+    # drops without errors would end a curve after its first point
+    loaded = load(experiment, overrides or [])
+    first = load(experiment, [*(overrides or []), f"esn0_db=[{loaded.snr_grid[0]:g}]"])
+    driver_cost(first, 1)  # what is loaded and compiled once is no part of it
+    costs = []
+    for count in workers or (10, 100, 1000):
+        costs.append(driver_cost(first, count))
+        print(costs[-1].text(), flush=True)
+    answer(costs=[{**asdict(cost), "busy": cost.busy} for cost in costs])
 
 
 def _arguments() -> list[str]:

@@ -13,6 +13,7 @@ import torch
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
 from ran.export.csi_networks import export_delay_angle, export_prediction
+from ran.export.files import make_new_folder
 from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, Exported, ExportTarget, Say
 from ran.export.request import Request
 from ran.sim.files import write_text
@@ -103,12 +104,7 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
     made = (len(loaded.band.units), (loaded.panel.n1, loaded.panel.n2))
     if made != (model.num_units, model.shape):
         raise bad_value("--experiment", experiment, f"{model.num_units} PMI units and ports as {model.shape}")
-    try:
-        out.mkdir(parents=True)
-    except FileExistsError:
-        raise bad_value("--out", str(out), "a new folder") from None
-    except OSError as error:
-        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from None
+    make_new_folder(out)
 
     drops = world.kept("test", _NUM_DROPS).v[:, -1]
     flat = np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:]))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
+from ran.export.files import make_new_folder
 from ran.export.interface import Exported, ExportTarget, Say
 from ran.export.litert import litert_weights_to_int8, write_litert
 from ran.export.request import Request
@@ -95,7 +96,7 @@ def export_encoder(
     made = (len(loaded.band.units), (loaded.panel.n1, loaded.panel.n2))
     if made != (model.num_units, model.shape):
         raise bad_value("--experiment", experiment, f"{model.num_units} PMI units and ports as {model.shape}")
-    out.mkdir(parents=True)
+    make_new_folder(out)
     drops = CsiWorld(loaded).kept("test", _NUM_DROPS).v[:, -1]
     v = torch.from_numpy(np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:])))
     base = cached_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)

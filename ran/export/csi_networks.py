@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ran.config.provenance import versions
-from ran.errors import InputError, bad_value
+from ran.errors import bad_value
+from ran.export.files import make_new_folder
 from ran.sim.files import write_text
 from ran.studies.csi.experiment import CsiExperiment, load
 from ran.studies.csi.world import CsiWorld, precoders
@@ -76,7 +77,7 @@ def export_delay_angle(weights: str, out: Path, experiment: str, changes: tuple[
     model = coder.model
     loaded = load(experiment, changes)
     _check_fits(loaded, (("PMI units", len(loaded.band.units), model.num_units), *_ports(loaded, model.shape)))
-    _claim(out)
+    make_new_folder(out)
     v = torch.from_numpy(_test_precoders(loaded))
     before = _worth(v, coder.decode(coder.encode(v)))
     single = DelayAngleModel(**_options(coder.card)).eval()
@@ -121,7 +122,7 @@ def export_prediction(weights: str, out: Path, experiment: str, changes: tuple[s
     _check_fits(loaded, (*times, *_ports(loaded, model.shape)))
     if not loaded.timing.ahead_ms:
         raise bad_value("timing.ahead_ms", loaded.timing.ahead_ms, "above 0, a time to predict")
-    _claim(out)
+    make_new_folder(out)
     world = CsiWorld(loaded)
     h = world.channels("test", 0)[:_NUM_DROPS]
     known, units = h[:, : model.num_times], loaded.band.units
@@ -197,15 +198,6 @@ def _check_fits(experiment: CsiExperiment, pairs: Sequence[tuple[str, Any, Any]]
     for what, given, made in pairs:
         if given != made:
             raise bad_value(f"--experiment {experiment.name}: {what}", given, f"{made}, of the weights")
-
-
-def _claim(out: Path) -> None:
-    try:
-        out.mkdir(parents=True)
-    except FileExistsError:
-        raise bad_value("--out", str(out), "a new folder") from None
-    except OSError as error:
-        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from None
 
 
 def _test_precoders(experiment: CsiExperiment) -> np.ndarray:

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+from ran.errors import InputError, bad_value
+
 #: Name of the metadata beside a torch.export program's graph.
 TORCH_METADATA = "ran6g.json"
 
@@ -33,3 +35,13 @@ def torch_metadata(path: Path) -> Mapping[str, str]:
     torch.export.load(path, extra_files=extra)
     found: dict[str, str] = json.loads(extra[TORCH_METADATA] or "{}")
     return found
+
+
+def make_new_folder(out: Path) -> None:
+    """Make the folder of an export. `InputError` where there is one, or none can be made."""
+    try:
+        out.mkdir(parents=True)
+    except FileExistsError:
+        raise bad_value("--out", str(out), "a new folder") from None
+    except OSError as error:
+        raise InputError(f"--out: cannot write {out} ({error.strerror}); allowed: a writable folder") from None

@@ -148,8 +148,8 @@ class Session:
             why = f"its worker process {lost.reason}"
             if lost.killed:
                 why += (
-                    f", {len(chunk.drops)} drops at once, of which a classical receiver takes "
-                    f"{self._batch_bytes / 2**20:.1f} MiB for {self._batch_drops}"
+                    f", {len(chunk.drops)} drops at once (by estimate a classical receiver takes "
+                    f"{self._batch_bytes / 2**20:.1f} MiB for {self._batch_drops})"
                 )
             return Done({}, 0.0, {chunk.receivers[0]: Failure(why, "", drop)})
         return Done({}, 0.0)

@@ -201,7 +201,7 @@ def errors_of_one(results: RunResults) -> list[list[int]]:
             {"die_at": 9},
             [
                 "its worker process was killed by SIGKILL (out of memory?",
-                "4 drops at once, of which a classical receiver takes 1.5 MiB for 4, at ",
+                "4 drops at once (by estimate a classical receiver takes 1.5 MiB for 4), at ",
                 "dB, drops 8 to 11; ",
                 "--replay",
             ],
