@@ -105,7 +105,7 @@ def _csi_experiments() -> dict[str, str]:
 
 def _csi_feedback() -> dict[str, str]:
     """Ways to report the channel in `feedback` of a CSI experiment."""
-    from ran.studies.csi.feedback import FEEDBACK
+    from ran.studies.csi.feedback_catalogue import FEEDBACK
 
     return {name: (cls.__doc__ or "").split("\n")[0] for name, cls in FEEDBACK.items()}
 

@@ -130,7 +130,7 @@ def registries() -> dict[str, Mapping[str, type]]:
     """Classes by name, of every registry that experiment files name blocks of."""
     from channels import CHANNELS
     from channels.impairments import IMPAIRMENTS
-    from ran.studies.csi.feedback import FEEDBACK
+    from ran.studies.csi.feedback_catalogue import FEEDBACK
     from receivers import RECEIVERS
     from receivers.beams import BEAM_PREDICTORS
 

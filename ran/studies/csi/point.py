@@ -14,7 +14,8 @@ from ran.link.catalogue import construct
 from ran.sim.identity import digest
 from ran.studies.beams.cached_drops import cached_arrays, has_arrays
 from ran.studies.csi.experiment import CsiExperiment, FeedbackBlock
-from ran.studies.csi.feedback import FEEDBACK, Feedback, Say, flat_of
+from ran.studies.csi.feedback import Feedback, Say, flat_of
+from ran.studies.csi.feedback_catalogue import FEEDBACK
 from ran.studies.csi.world import CsiWorld, precoders
 from receivers.csi import (
     LEAST_TIMES,
