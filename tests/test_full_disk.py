@@ -63,9 +63,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(verb: str, tmp_path: Path) 
     stopped = ran(arguments, cut, limit)
     last = stopped.stderr.strip().splitlines()[-1]
     assert (stopped.returncode, last[:13]) == (1, "ran: stopped:"), stopped.stderr[-2000:]
-    # HDF5 complains once more of its own when an unfinished file is closed; of ours there is no traceback
-    traces = stopped.stderr.split("Traceback")[1:]
-    assert all(verb == "data-h5" and "h5py/_objects.pyx" in trace for trace in traces), stopped.stderr[-2000:]
+    assert "Traceback" not in stopped.stderr, stopped.stderr[-2000:]
     resumed = ran(arguments, cut)
     assert resumed.returncode == 0, resumed.stderr
     if compared is not None:

@@ -267,7 +267,7 @@ def csi(
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
     ] = None,
 ) -> None:
-    """Write a data set of precoders [samples, subbands, ports, 2].
+    """Write a data set of precoders: an array of samples, subbands, ports, and real and imaginary part.
 
     Interrupt it at any time: the same command resumes.
     """

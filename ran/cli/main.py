@@ -119,7 +119,6 @@ def main(arguments: list[str] | None = None) -> int:
         status = command.main(args=arguments, prog_name="ran", standalone_mode=False)
     except InputError as error:
         if _is_of_storage(error):
-            _ignore_unwritten_hdf5()
             return _complain("stopped", f"{error}; {_RESUMES}", 1)
         return _complain("error", error, 2)
     except _UsageError as error:
@@ -133,7 +132,6 @@ def main(arguments: list[str] | None = None) -> int:
         if _is_stop(error):
             return _complain("stopped", error, 1)
         if _is_of_storage(error):
-            _ignore_unwritten_hdf5()
             return _complain("stopped", f"{type(error).__name__}: {error}; {_RESUMES}", 1)
         if refusal := _in_user_code(error):
             return _complain("error", refusal, 2)
@@ -154,17 +152,6 @@ def _is_of_storage(error: Exception) -> bool:
     from ran.config.storage import is_storage_failure
 
     return is_storage_failure(error)
-
-
-def _ignore_unwritten_hdf5() -> None:
-    """h5py says with tracebacks that it cannot write what a failed disk did not take; the one line says it already."""
-    shown = sys.unraisablehook
-
-    def hook(unraisable: sys.UnraisableHookArgs) -> None:
-        if not str(unraisable.object).startswith("h5py."):
-            shown(unraisable)
-
-    sys.unraisablehook = hook
 
 
 def _in_user_code(error: Exception) -> Exception | None:

@@ -23,9 +23,12 @@ from ran.config.doors import MOST_TEXT_BYTES, check_regular, parse_json
 from ran.datasets.container import DIGEST_BYTES, Container, Unreadable, checked, foreign
 from ran.datasets.field import BIT_ORDER, Field, field_of
 from ran.datasets.header import Header, Table
+from ran.datasets.sparse_file import new_hdf5
 from ran.errors import InputError
 
 _DIGESTS = "chunk_sha256"
+#: Arrays of so many bytes and more begin at multiples of them.
+_ALIGNED_BYTES = 64
 #: Most arrays of a file.
 _MOST_OBJECTS = 1000
 
@@ -61,15 +64,14 @@ class Hdf5File(Container):
     def create(cls, path: Path, header: Header) -> Hdf5File:
         """Write the head and reserve the space of everything else."""
         new = path.with_name(f".{path.name}.new")
+        places = {"alignment_threshold": _ALIGNED_BYTES, "alignment_interval": _ALIGNED_BYTES}
         try:
-            with h5py.File(new, "w", libver=("v108", "v108")) as file:
+            with new_hdf5(new, libver=("v108", "v108"), **places) as file:
                 _write_header(file, header)
             os.replace(new, path)
-        except (OSError, RuntimeError) as error:
+        except OSError as error:
             new.unlink(missing_ok=True)
-            # a disk that fails when HDF5 closes the file is a RuntimeError without a number
-            cause = error if isinstance(error, OSError) else OSError(errno.EIO, os.strerror(errno.EIO))
-            raise InputError(f"{path}: cannot be written: {cause.strerror or cause}") from cause
+            raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
         return cls(path, writable=True)
 
     def read(self, field: Field, start: int, stop: int) -> NDArray:

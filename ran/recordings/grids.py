@@ -204,9 +204,9 @@ def write_grids(path: Path, grids: NDArray[np.complexfloating]) -> None:
 
             savemat(path, {"grids": grids.T})
         elif path.suffix in (".h5", ".hdf5"):
-            import h5py
+            from ran.datasets.sparse_file import new_hdf5
 
-            with h5py.File(path, "w") as file:
+            with new_hdf5(path) as file:
                 file["grids"] = grids
         else:
             raise bad_value("grids", path.suffix, ", ".join(SUFFIXES))

@@ -111,9 +111,9 @@ def _write(out: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> N
 
             savemat(temporary, {**arrays, **about}, do_compression=True)
         else:
-            import h5py
+            from ran.datasets.sparse_file import new_hdf5
 
-            with h5py.File(temporary, "w") as file:
+            with new_hdf5(temporary) as file:
                 for name, array in arrays.items():
                     file.create_dataset(name, data=array, compression="gzip", compression_opts=4)
                 file.attrs.update(about)
