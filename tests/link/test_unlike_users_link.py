@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from own_antenna import own_antennas
 
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
@@ -15,23 +16,6 @@ from ran.sim.segment import Segment
 from receivers import Blind, Lmmse, LsLinear, PerfectCsi
 
 TDL = {"name": "tdl", "profile": "A", "delay_spread_ns": 30, "max_doppler_hz": 10}
-#: A channel to one receive antenna alone, of random phase.
-OWN_ANTENNA = """
-import numpy as np, torch
-from channels import Channel
-
-class OwnAntenna(Channel):
-    name = "own-antenna"
-
-    def __init__(self, antenna: int = 0):
-        self.antenna = antenna
-
-    def response(self, generators, num_rx_ant, num_tx_ant, symbol_times_s, subcarrier_frequencies_hz, device="cpu"):
-        h = np.zeros((len(generators), num_rx_ant, num_tx_ant), np.complex64)
-        h[:, self.antenna, 0] = [np.exp(2j * np.pi * g.random()) for g in generators]
-        shape = (len(symbol_times_s), len(subcarrier_frequencies_hz))
-        return torch.from_numpy(h).to(device)[..., None, None].expand(*h.shape, *shape).contiguous()
-"""
 
 
 def link(indices, num_rx_ant=4, channel=TDL, num_prb=4, harq=None, **pusch):
@@ -78,10 +62,8 @@ def test_every_user_is_decoded_with_transform_precoding(options):
     assert int(counts.block_errors.sum()) == 0
 
 
-def test_users_that_do_not_disturb_one_another_have_the_bler_of_one_alone(tmp_path):
-    file = tmp_path / "own.py"
-    file.write_text(OWN_ANTENNA)
-    channels = tuple({"name": f"{file}:OwnAntenna", "antenna": antenna} for antenna in range(2))
+def test_users_that_do_not_disturb_one_another_have_the_bler_of_one_alone():
+    channels = own_antennas(2)
     drops, indices = 512, (4, 11)
     together = link(indices, 2, channels, num_prb=2)
     for user, esn0_db in ((0, -1.3), (1, 3.9)):
