@@ -18,7 +18,8 @@ from ran.studies.beams.catalogue import build_predictor
 from ran.studies.catalogue import build_study
 from ran.training.catalogue import load_recipe
 from ran.training.kind import write_weight_files
-from ran.training.train import _architecture, build_model
+from ran.training.slot_train import build_model
+from ran.training.slot_weights import architecture_of
 from receivers.neural.weights import load_weights
 
 
@@ -157,7 +158,7 @@ def test_a_network_of_a_package_loads_from_beside_its_weights(network, tmp_path)
         "licence": "Apache-2.0",
         "bits_per_symbol": [2],
         "num_layers": [1],
-        **_architecture(recipe, model, out),
+        **architecture_of(recipe, model, out),
     }
     assert set(card["architecture_files"]) == {"my_net.py", "layers.py"}
     write_weight_files(out, model, card)

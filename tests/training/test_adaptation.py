@@ -15,7 +15,8 @@ from ran.errors import InputError
 from ran.training.adaptation import adaptation_recipe
 from ran.training.decoded_slots import DecodedSlots
 from ran.training.loop import Trainer
-from ran.training.train import build_model, run_recipe
+from ran.training.slot_train import build_model
+from ran.training.train import run_recipe
 from ran.training.trained_range import trained_range
 from receivers.neural.weights import load_weights
 

@@ -11,8 +11,9 @@ from safetensors.torch import load_file
 from ran.errors import InputError
 from ran.training.catalogue import load_recipe
 from ran.training.loop import Trainer
+from ran.training.slot_train import build_model
 from ran.training.slots import MixedSlots, slot_source
-from ran.training.train import build_model, run
+from ran.training.train import run
 from ran.training.validation import Look
 
 GENERAL = {

@@ -10,7 +10,7 @@ from stand_in_gpu import DEVICE, OnGpu, missing, on_host, stand_in_gpu
 
 from ran.training.catalogue import load_recipe
 from ran.training.loop import Trainer
-from ran.training.train import build_model
+from ran.training.slot_train import build_model
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 

@@ -21,7 +21,8 @@ from ran.sim.identity import scenario_id
 from ran.training.catalogue import load_recipe
 from ran.training.constellation import points_of, sent_with
 from ran.training.loop import Trainer
-from ran.training.train import build_model, run
+from ran.training.slot_train import build_model
+from ran.training.train import run
 from receivers import Blind, NeuralReceiver
 from receivers.neural.constellation import LearnedConstellation
 from receivers.neural.refined_blind import RefinedBlindReceiver

@@ -17,7 +17,8 @@ from ran.training import distribution
 from ran.training.catalogue import load_recipe, recipe_names
 from ran.training.loop import Trainer
 from ran.training.recipe import Recipe, Schedule
-from ran.training.train import build_model, run
+from ran.training.slot_train import build_model
+from ran.training.train import run
 from ran.training.trainer import learning_rate
 
 TINY = {

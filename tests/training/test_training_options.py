@@ -22,8 +22,9 @@ from ran.training.flops import convolution_flops
 from ran.training.loop import Trainer
 from ran.training.offsets import Offsets
 from ran.training.processes import Processes
+from ran.training.slot_train import build_model
 from ran.training.tensorboard_log import TensorBoardLog
-from ran.training.train import build_model, run
+from ran.training.train import run
 from receivers.neural.receiver import NeuralReceiver
 from receivers.neural.refined_blind import RefinedBlindReceiver
 
