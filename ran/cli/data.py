@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ran.cli.answer import answer, report
+from ran.cli.data_of_studies import answer_header, beams, csi, rays
 from ran.cli.default_command import group_with_default
+from ran.cli.numbers_option import numbers, whole_numbers
 from ran.counted import counted
 
 if TYPE_CHECKING:
-    from ran.datasets.header import Header
     from ran.datasets.request import DataRequest
     from ran.datasets.write import Progress
 
@@ -78,7 +79,7 @@ def write(
         written = write_file(loaded, request, out, workers, line.say, _shown(line.say))
     header = written.header
     size = written.bytes / 1e6
-    _answer_header(out, header, drops_simulated=written.drops)
+    answer_header(out, header, drops_simulated=written.drops)
     print(
         f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
     )
@@ -207,7 +208,7 @@ def sigmf(
     from ran.datasets.recording import recording_of
     from ran.datasets.sigmf import write_sigmf
 
-    first, end = (int(number) for number in _numbers("--slots", slots, ":", 2))
+    first, end = whole_numbers("--slots", slots, ":", 2)
     recording = recording_of(file, first, end - first, frequency_hz, phase_compensation)
     data, meta = write_sigmf(out, recording)
     answer(data=data, meta=meta, sample_rate_hz=recording.sample_rate_hz, num_samples=recording.samples.shape[-1])
@@ -215,138 +216,8 @@ def sigmf(
     print(f"{data}, {meta.name}: {seconds * 1e3:g} ms at {recording.sample_rate_hz / 1e6:g} MHz")
 
 
-@app.command("beams")
-def beams(
-    experiment: Annotated[
-        str, typer.Argument(help="A beam experiment's file, or the name of one (`ran list beam-experiments`).")
-    ],
-    out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .zarr.")],
-    drops: Annotated[int, typer.Option(help="Users in all.")] = 1000,
-    split: Annotated[
-        str,
-        typer.Option(
-            metavar="TRAIN,VAL,TEST",
-            help="Shares of the drops. On a traced site VAL and TEST are shares of the places, and no place is in two "
-            "parts.",
-        ),
-    ] = "0.8,0.1,0.1",
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. set_b.size=16."),
-    ] = None,
-) -> None:
-    """Write measurements and true powers of beams. Interrupt it at any time: the same command resumes."""
-    from ran.cli.progress import ProgressLine
-    from ran.studies.beams.data import write_beams
-    from ran.studies.beams.experiment import load
-
-    loaded = load(experiment, overrides or [])
-    shares = _numbers("--split", split, ",", 3)
-    with ProgressLine() as line:
-        header = write_beams(loaded, drops, (shares[0], shares[1], shares[2]), out, line.say)
-    size = header.num_drops * header.drop_bytes / 1e6
-    _answer_header(out, header)
-    print(
-        f"{out}: {counted(header.num_drops, 'drop')}, {size:.1f} MB of numbers in {counted(header.num_chunks, 'chunk')}"
-    )
-
-
-@app.command("csi")
-def csi(
-    experiment: Annotated[
-        str, typer.Argument(help="A CSI experiment's file, or the name of one (`ran list csi-experiments`).")
-    ],
-    out: Annotated[Path, typer.Option(help="File in .h5, .hdf5 or .mat.")],
-    drops: Annotated[int, typer.Option(help="Users in all, of which 80 % are for training.")] = 1000,
-    weights: Annotated[
-        str | None, typer.Option(help="Add what this two-sided model's encoder reports: a shipped name, or a file.")
-    ] = None,
-    values: Annotated[int, typer.Option(help="Latents of a report, with --weights.")] = 24,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
-    ] = None,
-) -> None:
-    """Write a data set of precoders: an array of samples, subbands, ports, and real and imaginary part.
-
-    Interrupt it at any time: the same command resumes.
-    """
-    from ran.cli.progress import ProgressLine
-    from ran.studies.csi.data import write_csi
-    from ran.studies.csi.experiment import load
-
-    loaded = load(experiment, overrides or [])
-    with ProgressLine() as line:
-        shapes = write_csi(loaded, drops, out, line.say, weights, values)
-    answer(file=out, shapes=shapes)
-    print(f"{out}: " + ", ".join(f"{name} {list(shape)}" for name, shape in shapes.items()))
-
-
-@app.command("rays")
-def rays(
-    trace: Annotated[
-        str,
-        typer.Argument(
-            help="A YAML file that says what to trace, rays that ship (munich-street), a DeepMIMO folder, or a folder "
-            "of AODT's tables."
-        ),
-    ],
-    out: Annotated[
-        Path,
-        typer.Option(
-            help="File in .npz, for `channel: {name: ray-traced, rays: FILE}`; of AODT, "
-            "`{name: recorded, responses: FILE}`."
-        ),
-    ],
-    overrides: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change an option, e.g. max_depth=2.")
-    ] = None,
-    pair: Annotated[
-        str,
-        typer.Option(metavar="SET,TX,SET", help="Of a DeepMIMO folder: transmitter set, transmitter, receiver set."),
-    ] = "0,0,1",
-) -> None:
-    """Trace the rays of a scene into a file, from which channels need no ray tracer.
-
-    What was traced before with the same options, scene and version comes from the cache.
-    """
-    from ran.cli.progress import ProgressLine
-    from ran.datasets.rays import is_aodt, responses_to_file, trace_to_file
-
-    if is_aodt(trace):
-        responses = responses_to_file(trace, out)
-        links, base, user, taps = responses.gains.shape
-        answer(file=out, gains_shape=responses.gains.shape, content_sha256=responses.content_sha256)
-        print(
-            f"{out}: {links} links of {base} x {user} antennas, up to {taps} taps each, "
-            f"{out.stat().st_size / 1e3:.0f} kB, content {responses.content_sha256[:16]}"
-        )
-        return
-    numbers = [int(number) for number in _numbers("--pair", pair, ",", 3)]
-    with ProgressLine() as line:
-        found = trace_to_file(trace, out, list(overrides or []), line.say, (numbers[0], numbers[1], numbers[2]))
-    served = found.num_rays[found.served]
-    answer(
-        file=out,
-        num_positions=found.num_positions,
-        num_outages=found.num_outages,
-        num_rays=int(served.sum()),
-        content_sha256=found.content_sha256,
-    )
-    print(
-        f"{out}: {counted(found.num_positions, 'position')}, {found.num_outages} of them without rays, "
-        f"{int(served.sum())} rays, {out.stat().st_size / 1e3:.0f} kB, content {found.content_sha256[:16]}"
-    )
-
-
-def _answer_header(file: Path, header: Header, **values: object) -> None:
-    answer(
-        file=file,
-        num_drops=header.num_drops,
-        num_chunks=header.num_chunks,
-        num_bytes=header.num_drops * header.drop_bytes,
-        **values,
-    )
+for command in (beams, csi, rays):
+    app.command(command.__name__)(command)
 
 
 def _receiver(text: str) -> dict[str, object]:
@@ -379,24 +250,12 @@ def _request(
         "num_drops": drops,
         "precision": precision,
         "with_channel": with_channel,
-        "split": dict(zip(("train", "val", "test"), _numbers("--split", split, ",", 3), strict=True)),
+        "split": dict(zip(("train", "val", "test"), numbers("--split", split, ",", 3), strict=True)),
         "chunk_drops": chunk_drops,
     }
     if esn0_db is not None:
-        values["esn0_db"] = dict(zip(("low", "high"), _numbers("--esn0-db", esn0_db, ":", 2), strict=True))
+        values["esn0_db"] = dict(zip(("low", "high"), numbers("--esn0-db", esn0_db, ":", 2), strict=True))
     return validate(DataRequest, values)
-
-
-def _numbers(option: str, text: str, separator: str, count: int) -> list[float]:
-    from ran.errors import bad_value
-
-    try:
-        numbers = [float(part) for part in text.split(separator)]
-    except ValueError:
-        numbers = []
-    if len(numbers) != count:
-        raise bad_value(option, text, f"{count} numbers with {separator!r} between them")
-    return numbers
 
 
 def _shown(say: Callable[[str], None]) -> Callable[[Progress], None]:

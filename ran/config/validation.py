@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,11 +24,24 @@ def validate(model: type[Model], data: object, source: str = "") -> Model:
     Raises InputError with one line; `source` (a file name) is put in front of it.
     """
     try:
-        return strictly(model, data)
+        valid = strictly(model, data)
     except ValidationError as error:
         raise InputError(_prefix(source) + explain(error, model)) from None
     except (TypeError, ValueError) as error:
         raise InputError(f"{_prefix(source)}{' '.join(str(error).split())}") from None
+    # options of channels and receivers are checked when these are built, from JSON, which would have null here
+    for location, value in _not_finite(data):
+        raise InputError(f"{_prefix(source)}{key_path(location)}: got {value}; allowed: a finite number")
+    return valid
+
+
+def _not_finite(data: object, location: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], float]]:
+    """Places of the numbers of plain values that JSON does not have."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield location, data
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list | tuple) else ()
+    for key, value in items:
+        yield from _not_finite(value, (*location, key))
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,24 @@ def test_whole_numbers_count_by_their_value(tmp_path: Path, change: str, value: 
 def test_what_is_no_whole_number_or_no_truth_value_is_refused(tmp_path: Path, change: str, given: str) -> None:
     (tmp_path / "x.yaml").write_text(MINIMAL)
     with pytest.raises(InputError, match=f"{change.partition('=')[0]}: got {given}; allowed: "):
+        load(tmp_path / "x.yaml", [change])
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        # an option that may be left out was taken for one that is: JSON has null for numbers that are none
+        (
+            "channel={name: tdl, profile: A, delay_spread_ns: 30, speed_mps: 1, carrier_frequency_hz: 3.0e9, "
+            "max_doppler_hz: .nan}",
+            "channel.max_doppler_hz: got nan; allowed: a finite number",
+        ),
+        ("receivers=[{name: own.py:Own, clip: [1, -.inf]}]", "receivers.0.clip.1: got -inf; allowed: a finite number"),
+    ],
+)
+def test_options_of_blocks_are_finite(tmp_path: Path, change: str, expected: str) -> None:
+    (tmp_path / "x.yaml").write_text(MINIMAL)
+    with pytest.raises(InputError, match=re.escape(expected)):
         load(tmp_path / "x.yaml", [change])
 
 

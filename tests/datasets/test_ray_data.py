@@ -99,7 +99,7 @@ def test_data_rays_writes_what_a_channel_reads(tmp_path: Path, capsys: pytest.Ca
         (["munich-stret", "--out", "a.npz"], "TRACE: got 'munich-stret'; allowed: FILE.yaml, munich-street"),
         (["munich-street", "--out", "a.h5"], "--out: got 'a.h5'; allowed: a name that ends in .npz"),
         (["munich-street", "--out", "a.npz", "--set", "depth=1"], "trace: got 'depth'; allowed: "),
-        (["munich-street", "--out", "a.npz", "--pair", "0,1"], "--pair: got '0,1'; allowed: 3 numbers"),
+        (["munich-street", "--out", "a.npz", "--pair", "0,1"], "--pair: got '0,1'; allowed: 3 whole numbers"),
         ([".", "--out", "a.npz"], "params.json: cannot be read"),
         (["missing.yaml", "--out", "a.npz"], "missing.yaml: cannot be read"),
     ],

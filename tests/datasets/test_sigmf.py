@@ -70,7 +70,7 @@ def test_slots_of_a_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     compensated = Ofdm.build(experiment(tmp_path).carrier, carrier_frequency_hz=3.5e9)
     rotated = torch.from_numpy(read_sigmf(tmp_path / "wave").samples).unflatten(1, (3, ofdm.num_samples))
     torch.testing.assert_close(compensated.demodulate(rotated.transpose(0, 1)), expected, atol=1e-5, rtol=0)
-    for slots_asked in ("4:9", "3:3", "-1:2", "1"):
+    for slots_asked in ("4:9", "3:3", "-1:2", "1", "0.5:2", "nan:2"):
         assert main([*command[:6], slots_asked]) == 2
         assert "--slots: got" in capsys.readouterr().err
 

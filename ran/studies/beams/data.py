@@ -44,7 +44,7 @@ def write_beams(
     check_suffix(path)
     if num_drops < 1:
         raise bad_value("--drops", num_drops, "1 or more")
-    if min(shares) < 0 or abs(sum(shares) - 1) > 1e-9:
+    if not (min(shares) >= 0 and abs(sum(shares) - 1) <= 1e-9):  # also where one is no number
         raise bad_value("--split", ",".join(f"{s:g}" for s in shares), "three shares that add up to 1")
     world = BeamWorld(experiment)
     header = build_header(world, num_drops, shares)

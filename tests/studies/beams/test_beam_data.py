@@ -52,7 +52,9 @@ def test_another_command_does_not_touch_a_file(tmp_path: Path, capsys: pytest.Ca
     before = out.read_bytes()
     assert main([*command, "--set", "set_b.size=4"]) == 2
     assert "holds another data set: physics.set_b.size" in capsys.readouterr().err
-    assert main([*command, "--split", "1,1,0"]) == 2
+    for split in ("1,1,0", "nan,0.5,0.5", "2,-1,0"):
+        assert main([*command, "--split", split]) == 2
+        assert f"--split: got '{split}'; allowed: three shares that add up to 1" in capsys.readouterr().err
     assert out.read_bytes() == before
 
 
