@@ -18,9 +18,9 @@ from ran.bench.stage_floors import floor_seconds, receiver_floors, shared_floors
 from ran.bench.stages import SHARED_STAGES, STAGES, StageClock
 from ran.config.host import cpu_model
 from ran.config.provenance import versions
-from ran.errors import InputError
+from ran.errors import InputError, bad_value
 from ran.link import Link
-from ran.sim.experiment import Experiment, load, refuse_link_budget
+from ran.sim.experiment import MAX_ESN0_DB, MIN_ESN0_DB, Experiment, load, refuse_link_budget
 from ran.sim.segment import Segment, Task
 from ran.sim.simulation import Simulation, build_simulation
 from ran.sim.store import Store
@@ -99,6 +99,8 @@ def profile(
     which its first receiver loses at most one block in ten. limits: of this machine, by default measured.
     InputError for an experiment whose points are transmit powers, or whose slots are those of a file.
     """
+    if esn0_db is not None and not MIN_ESN0_DB <= esn0_db <= MAX_ESN0_DB:
+        raise bad_value("--esn0-db", esn0_db, f"{MIN_ESN0_DB} to {MAX_ESN0_DB}")
     experiment = load(name, changes)
     refuse_link_budget(experiment, "ran bench profile")
     with one_thread():

@@ -196,7 +196,7 @@ def sigmf(
     file: Annotated[Path, typer.Argument(help="A data set of slots.")],
     out: Annotated[Path, typer.Option(help="Name of the recording, without suffix.")],
     slots: Annotated[str, typer.Option(metavar="FIRST:END", help="Drops of the data set.")] = "0:1",
-    frequency_hz: Annotated[float, typer.Option(help="Carrier frequency that the recording states.")] = 0.0,
+    frequency_hz: Annotated[float, typer.Option(min=0, help="Carrier frequency that the recording states.")] = 0.0,
     phase_compensation: Annotated[
         bool,
         typer.Option(

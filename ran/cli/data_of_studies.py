@@ -59,7 +59,7 @@ def csi(
     weights: Annotated[
         str | None, typer.Option(help="Add what this two-sided model's encoder reports: a shipped name, or a file.")
     ] = None,
-    values: Annotated[int, typer.Option(help="Latents of a report, with --weights.")] = 24,
+    values: Annotated[int, typer.Option(min=1, help="Latents of a report, with --weights.")] = 24,
     overrides: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY.PATH=VALUE", help="Change the experiment, e.g. num_layers=2."),
