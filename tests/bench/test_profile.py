@@ -143,7 +143,11 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "text"),
-    [(["pusch-receiver"], "did you mean 'pusch-receivers'"), (["pusch-uma-link-budget"], "link_budget: got one with")],
+    [
+        (["pusch-receiver"], "did you mean 'pusch-receivers'"),
+        (["pusch-uma-link-budget"], "link_budget: got one with"),
+        (["pusch-receivers", "--esn0-db", "nan"], "--esn0-db: got nan; allowed: -60 to 100"),
+    ],
 )
 def test_bad_input_is_one_line(arguments: list[str], text: str, tmp_path: Path, capsys) -> None:  # type: ignore[no-untyped-def]
     assert main(["bench", "profile", *arguments, "--out", str(tmp_path / "out")]) == 2
