@@ -72,7 +72,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/control/channel_prior.py": (2, UNIT),
     "receivers/csi/channel_prediction.py": (2, RATIO),
     "receivers/csi/delay_angle_coder.py": (1, RATIO),
-    "receivers/csi/refinement.py": (1, "a latent between 0 and 1, which a logit would take to infinity"),
+    "receivers/csi/two_sided.py": (1, "a latent between 0 and 1, which a logit would take to infinity"),
     "receivers/csi/transform_entropy.py": (3, RATIO + ", of coefficients of unit-norm precoders"),
     "receivers/csi/transform_lattice.py": (2, RATIO + ", of coefficients of unit-norm precoders"),
     "receivers/control/pilot_receiver.py": (1, RATIO),

@@ -76,6 +76,10 @@ class CsiTarget(ExportTarget):
             architecture = load_weights(request.weights, "csi").card["architecture"]["name"]
         except ValueError as error:
             raise InputError(str(error)) from None
+        if architecture == "autoencoder":
+            raise bad_value(
+                f"{request.weights}: architecture", architecture, "refinement, delay-angle, channel-prediction"
+            )
         if architecture == "refinement":
             return export_csi(request.weights, request.out, request.experiment, request.changes)
         if architecture == "delay-angle":

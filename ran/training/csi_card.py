@@ -76,6 +76,10 @@ def card_text(card: dict[str, Any]) -> str:
     of_kind = _of_refinement(card) if "base" in card else _of_coder(card)
     payload = "scalar quantisation with levels 1/8, 3/8, 5/8 and 7/8, " if "base" in card else "scalar quantisation, "
     part = "a codebook's report is part of the payload." if "base" in card else "reports are coded to a fixed payload."
+    if _is_plain(card):
+        part = "payloads are numbers of latents, which are reported as they are."
+    if card["architecture"].get("bits_per_value") == 1:
+        payload = "scalar quantisation with levels 1/4 and 3/4, "
     lines = [
         *card_head(card),
         *of_kind[:-1],
@@ -117,15 +121,21 @@ def card_text(card: dict[str, Any]) -> str:
 
 
 def _of_refinement(card: dict[str, Any]) -> list[str]:
-    """Rows of the card's head for a model over a codebook."""
+    """Rows of the card's head for a two-sided model, over a codebook or not."""
     training, base = card["training"], card["base"]
+    layout = f"({base['n1']}, {base['n2']}), {base['num_units']} PMI units"
+    under = f"| refines | {base['codebook']}, paramCombination {base['combination']}, {layout} |"
     return [
         *([] if "pair" not in card else [f"| trained alone, for the latents of | `{card['pair']}` |"]),
-        f"| refines | {base['codebook']}, paramCombination {base['combination']}, ({base['n1']}, {base['n2']}), "
-        f"{base['num_units']} PMI units |",
+        f"| codes | whole precoders, without a codebook, {layout} |" if _is_plain(card) else under,
         f"| SGCS of {training['csi_drops']['num_held_out']} held-out drops with {training['held_out_values']} latents"
         " | " + ", ".join(f"{value} after {step} steps" for step, value in training["held_out_sgcs"].items()) + " |",
     ]
+
+
+def _is_plain(card: dict[str, Any]) -> bool:
+    """Whether it is of a two-sided model that refines no codebook."""
+    return "base" in card and card["base"]["codebook"] is None
 
 
 def _of_coder(card: dict[str, Any]) -> list[str]:

@@ -32,7 +32,8 @@ class Samples(NamedTuple):
 class CsiData:
     """The samples of a recipe: the first for training, the last held out.
 
-    v, base complex64 [num_samples, num_units, num_ports]: precoders, and the codebook's decoded from reports on them.
+    v, base complex64 [num_samples, num_units, num_ports]: precoders, and the codebook's decoded from reports on them,
+    or zeros where the model refines none.
     exchange: where they come from, if a file of another vendor; indices: its reports, int64 [num_samples, num_values].
     """
 
@@ -40,7 +41,8 @@ class CsiData:
         self.recipe = recipe
         self.world = CsiWorld(load(recipe.csi_drops.experiment, recipe.csi_drops.changes))
         e = self.world.experiment
-        one_layer(e, "enhanced-type-two", combination=recipe.combination)
+        if recipe.combination is not None:
+            one_layer(e, "enhanced-type-two", combination=recipe.combination)
         self.v = self.base = torch.zeros(0, len(e.band.units), e.panel.num_ports, dtype=torch.complex64)
         self.exchange = None if recipe.exchange is None else self._checked(read_exchange(recipe.exchange))
         self.indices: Tensor | None = None
@@ -62,10 +64,11 @@ class CsiData:
         drops = self.world.kept("train", block.num_drops + block.num_held_out, say)
         # the newest estimate of every drop; layers of a drop are neighbours
         v = drops.v[:, -1].reshape(-1, *drops.v.shape[3:])
-        self.v, self.base = (
-            torch.from_numpy(v),
-            cached_bases(self.world.experiment, v[:, None], self.recipe.combination, say),
-        )
+        self.v = torch.from_numpy(v)
+        if self.recipe.combination is None:
+            self.base = torch.zeros_like(self.v)
+        else:
+            self.base = cached_bases(self.world.experiment, v[:, None], self.recipe.combination, say)
         return time.perf_counter() - began
 
     def _places(self, given: Exchange) -> list[tuple[Tensor, int]]:

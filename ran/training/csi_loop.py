@@ -17,6 +17,7 @@ from ran.training.trainer import Training
 from receivers.csi.frame import as_complex
 from receivers.csi.refinement import Refinement
 from receivers.csi.similarity import sgcs
+from receivers.csi.two_sided import TwoSided
 from receivers.neural.weights import load_weights
 
 #: Held-out samples that go through a model together.
@@ -29,7 +30,7 @@ def _has_codewords(recipe: CsiRecipe) -> bool:
 
 
 class CsiTrainer(Training):
-    """Training of a refinement on cached drops."""
+    """Training of a two-sided model on cached drops."""
 
     log_fields = ("step", "loss", "sgcs", "learning_rate", "drops", "seconds")
     validation_fields = ("step", "part", "lost_sgcs", "sgcs")
@@ -38,7 +39,7 @@ class CsiTrainer(Training):
     def __init__(
         self,
         recipe: CsiRecipe,
-        model: Refinement,
+        model: TwoSided,
         out: Path,
         device: str = "cpu",
         processes: Processes = ALONE,
@@ -52,11 +53,11 @@ class CsiTrainer(Training):
         self.seconds_for_drops = self.data.prepare(lambda text: console.print(text, highlight=False))
         if processes.is_first:
             processes.wait()
-        if recipe.init is None:
+        if recipe.init is None and isinstance(model, Refinement):
             self._start(model)
         if model.quantiser is not None and not _has_codewords(recipe):
             self._start_quantiser(model)
-        self.refinement = model
+        self.two_sided = model
         super().__init__(recipe.schedule, model, out, device, processes, tensorboard_log)
 
     def _start(self, model: Refinement) -> None:
@@ -77,7 +78,7 @@ class CsiTrainer(Training):
                 indices = torch.cat([model.encode(*part, model.num_latents) for part in parts])
             model.start_decoder(x, x0, indices)
 
-    def _start_quantiser(self, model: Refinement) -> None:
+    def _start_quantiser(self, model: TwoSided) -> None:
         train = slice(0, self.data.num_train)
         _, x, x0 = model.framed(self.data.v[train], self.data.base[train])
         model.start_quantiser(x, x0, torch.Generator().manual_seed(self.recipe.seed))
@@ -86,7 +87,7 @@ class CsiTrainer(Training):
         """1 - SGCS on the samples of a draw."""
         size = self.recipe.schedule.batch_drops
         drawn = self.data.draw(draw, self.processes.share(range(size)), size)
-        model, device = self.refinement, self.device
+        model, device = self.two_sided, self.device
         v, base, values = drawn.v.to(device), drawn.base.to(device), drawn.values.to(device)
         frame, x, x0 = model.framed(v, base)
         if drawn.indices is None:
@@ -111,9 +112,9 @@ class CsiTrainer(Training):
             for first in range(0, len(v), _AT_ONCE):
                 part, of_base = v[first : first + _AT_ONCE], base[first : first + _AT_ONCE]
                 if reports is None:
-                    indices = self.refinement.encode(part, of_base, self.recipe.held_out_values)
+                    indices = self.two_sided.encode(part, of_base, self.recipe.held_out_values)
                 else:
                     indices = reports[first : first + _AT_ONCE].to(self.device)
-                found.append(sgcs(part, self.refinement.decode(indices, of_base)).mean(-1))
+                found.append(sgcs(part, self.two_sided.decode(indices, of_base)).mean(-1))
         mean = float(torch.cat(found).mean())
         return [{"lost_sgcs": 1 - mean, "sgcs": mean}]

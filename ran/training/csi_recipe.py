@@ -47,9 +47,9 @@ class CsiRecipe(Config):
     """Everything that decides what a training of a two-sided CSI model produces.
 
     drops: trained on; every layer of a drop is a sample. combination: paramCombination-r16 of the reports that the
-    model refines. num_values: latents of a sample while training, drawn from these; the model then serves all of them.
-    held_out_values: the number with which the held-out drops are judged. mirror: whether half of the samples are
-    mirrored left to right.
+    model refines; null for an autoencoder, which refines none. num_values: latents of a sample while training, drawn
+    from these; the model then serves all of them. held_out_values: the number with which the held-out drops are judged.
+    mirror: whether half of the samples are mirrored left to right.
     model: architecture and its options, {"name": "refinement", ...}. init: weights to begin with. frozen_encoder,
         frozen_decoder: weights whose encoder (or decoder) is taken and not trained, as another vendor's is: the other
         side begins anew. exchange: a file of `ran data csi --weights`, precoders with the reports of an encoder that
@@ -64,7 +64,7 @@ class CsiRecipe(Config):
     description: str = ""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 1
     csi_drops: CsiDropsBlock
-    combination: Annotated[int, Field(ge=1, le=8)] = 1
+    combination: Annotated[int, Field(ge=1, le=8)] | None = 1
     num_values: Annotated[tuple[Annotated[int, Field(ge=0, le=4096)], ...], Field(min_length=1)]
     held_out_values: Annotated[int, Field(ge=0, le=4096)]
     mirror: bool = True
@@ -76,6 +76,15 @@ class CsiRecipe(Config):
     schedule: CsiSchedule
     limits: tuple[str, ...] = ()
     evaluate: tuple[Evaluated, ...] = ()
+
+    @model_validator(mode="after")
+    def _has_what_it_refines(self) -> CsiRecipe:
+        name = self.model.get("name")
+        if name == "autoencoder" and self.combination is not None:
+            raise ValueError(f"combination: got {self.combination}; allowed: null, an autoencoder refines no codebook")
+        if name == "refinement" and self.combination is None:
+            raise ValueError("combination: got None; allowed: 1 to 8, the codebook that the model refines")
+        return self
 
     @model_validator(mode="after")
     def _one_beginning(self) -> CsiRecipe:

@@ -101,7 +101,7 @@ def write_weights(recipe: CsiRecipe, model: nn.Module, trainer: CsiTrainer, step
         "licence": "Apache-2.0",
         "architecture": recipe.model,
         "base": {
-            "codebook": "enhanced-type-two",
+            "codebook": None if recipe.combination is None else "enhanced-type-two",
             "combination": recipe.combination,
             "n1": e.panel.n1,
             "n2": e.panel.n2,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from receivers.csi.autoencoder import Autoencoder
 from receivers.csi.channel_prediction import LEAST_TIMES, ChannelPrediction, autoregressive
 from receivers.csi.delay_angle_coder import STEPS, DelayAngleCoder
 from receivers.csi.delay_angle_model import DelayAngleModel
@@ -19,6 +20,7 @@ __all__ = [
     "CSI_ARCHITECTURES",
     "LEAST_TIMES",
     "STEPS",
+    "Autoencoder",
     "ChannelPrediction",
     "DelayAngleCoder",
     "DelayAngleModel",

@@ -9,15 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from receivers.csi.autoencoder import Autoencoder
 from receivers.csi.channel_prediction import ChannelPrediction
 from receivers.csi.delay_angle_model import DelayAngleModel
 from receivers.csi.refinement import Refinement
+from receivers.csi.two_sided import TwoSided
 from receivers.errors import bad_value
 from receivers.neural.weights import Weights, load_weights
 
 #: Architectures of models for CSI by the name that model cards and recipes use.
 CSI_ARCHITECTURES: dict[str, type[nn.Module]] = {
     "refinement": Refinement,
+    "autoencoder": Autoencoder,
     "delay-angle": DelayAngleModel,
     "channel-prediction": ChannelPrediction,
 }
@@ -42,7 +45,8 @@ class NeuralCoder:
 
     weights: a name that the package ships, or a path to a .safetensors file with its card beside it. num_values:
     latents of a report, 0 to those of the model. decoder: weights whose decoder is taken; without, that of `weights`.
-    `base` in the card says which codebook's precoders it refines. `ValueError` for weights that do not belong together.
+    `base` in the card says which codebook's precoders it refines, if any. `ValueError` for weights that do not belong
+    together.
     """
 
     def __init__(self, weights: str, num_values: int, decoder: str | None = None) -> None:
@@ -72,11 +76,12 @@ class NeuralCoder:
 
     @property
     def num_bits(self) -> int:
-        """Of a report, beside the codebook's."""
+        """Of a report, beside the codebook's if there is one."""
         return self.num_values * self.model.bits_per_value
 
     def encode(self, v: Tensor, base: Tensor) -> np.ndarray:
-        """Reports, uint8 [batch, num_bits]; v, base complex64 [batch, num_units, num_ports]."""
+        """Reports, uint8 [batch, num_bits]; v, base complex64 [batch, num_units, num_ports], zeros for the base of a
+        model that refines nothing."""
         with torch.no_grad():
             indices = self.model.encode(v, base, self.num_values).numpy()
         places = np.arange(self.model.bits_per_index - 1, -1, -1)
@@ -91,8 +96,8 @@ class NeuralCoder:
             return self.decoding.decode(indices, base)
 
 
-def _model(loaded: Weights, asked: str) -> Refinement:
+def _model(loaded: Weights, asked: str) -> TwoSided:
     model = loaded.model(asked, CSI_ARCHITECTURES)
-    if not isinstance(model, Refinement):
-        raise bad_value("weights", asked, "a model of the architecture 'refinement'")
+    if not isinstance(model, TwoSided):
+        raise bad_value("weights", asked, "a model of the architecture 'refinement' or 'autoencoder'")
     return model

@@ -9,15 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from receivers.csi.frame import Frame, as_complex, as_real, in_phase, unit_norm
+from receivers.csi.two_sided import LEVEL_SCALE, SLOPE, TwoSided
 from receivers.csi.vector_quantiser import VectorQuantiser
 from receivers.errors import bad_value
 
-#: sigmoid(_SLOPE z) is 1/4, 1/2, 3/4 at the thresholds of the optimal 4-level quantiser of a Gaussian z.
-_SLOPE = 1.0986 / 0.9816
-#: The distance of the optimal 4 levels of a Gaussian, evenly spaced in 0 to 1.
-_LEVEL_SCALE = 4 * 1.02
-#: Samples that go through an encoder together when its latents are fitted to.
-_AT_ONCE = 512
+#: The optimal 2 levels of a Gaussian, sqrt(2 / pi), over those that LEVEL_SCALE gives to 1/4 and 3/4.
+_ONE_BIT = 0.7979 / (LEVEL_SCALE / 4)
 
 
 @contextmanager
@@ -93,7 +90,7 @@ class Encoder(nn.Module):
         """x, x0 float32 [batch, num_units, num_features]: the precoder and the base in its frame."""
         z = ((x - x0).flatten(1) - self.mean) @ self.transform
         z = z * self.scale + self.mix(self.body(torch.cat([x, x0], -1)).flatten(1))
-        return torch.sigmoid(_SLOPE * z)
+        return torch.sigmoid(SLOPE * z)
 
 
 class Decoder(nn.Module):
@@ -114,20 +111,20 @@ class Decoder(nn.Module):
 
     def latents(self, levels: Tensor) -> Tensor:
         """Levels as the latents of unit variance that they stand for."""
-        return _LEVEL_SCALE * (levels - 0.5)
+        return LEVEL_SCALE * (levels - 0.5)
 
 
 BODIES: dict[str, type[nn.Module]] = {"transformer": Body, "convolutional": ConvolutionalBody}
 
 
-class Refinement(nn.Module):
+class Refinement(TwoSided):
     """Encoder and decoder around a base precoder that both sides know from a codebook's report.
 
-    num_units: subbands. n1, n2: layout of the ports. num_latents: the most that a report has; fewer are a prefix.
-    bits_per_value: of the uniform quantiser, 2 (levels 1/8, 3/8, 5/8, 7/8) or 1 (1/4, 3/4). width, depth, body: of the
-    networks ("transformer" or "convolutional"). vector_size: so many latents are quantised together, by a codeword of
-    vector_size * bits_per_value bits (`VectorQuantiser`); 1 is the uniform quantiser.
+    n1, n2: layout of the ports. width, depth, body: of the networks ("transformer" or "convolutional"). The rest: as of
+    `TwoSided`.
     """
+
+    has_base = True
 
     def __init__(
         self,
@@ -141,13 +138,9 @@ class Refinement(nn.Module):
         body: str = "transformer",
         vector_size: int = 1,
     ) -> None:
-        super().__init__()
         if body not in BODIES:
             raise bad_value("body", body, ", ".join(BODIES))
-        if bits_per_value not in (1, 2):
-            raise bad_value("bits_per_value", bits_per_value, "1, 2")
-        self.num_units, self.shape, self.num_latents = num_units, (n1, n2), num_latents
-        self.bits_per_value, self.vector_size = bits_per_value, vector_size
+        super().__init__(num_units, (n1, n2), num_latents, bits_per_value, vector_size)
         features = 4 * n1 * n2
         self.encoder = Encoder(num_units, features, num_latents, width, depth, body)
         self.decoder = Decoder(num_units, features, num_latents, width, depth, body)
@@ -156,7 +149,7 @@ class Refinement(nn.Module):
     @torch.no_grad()
     def start_from(self, x: Tensor, x0: Tensor) -> None:
         """Fit the transform to residuals in the frame, float32 [num_samples, num_units, num_features]: before training
-        the model is a Karhunen-Loeve transform with a 4-level quantiser."""
+        the model is a Karhunen-Loeve transform with a quantiser of 4 levels, or of 2."""
         residual = (x - x0).flatten(1).double()
         mean = residual.mean(0)
         values, vectors = torch.linalg.eigh((residual - mean).T @ (residual - mean) / len(residual))
@@ -167,7 +160,9 @@ class Refinement(nn.Module):
         self.encoder.transform.copy_((basis * inverse).float())
         self.encoder.mean.copy_(mean.float())
         self.decoder.mean.copy_(mean.float())
-        self.decoder.transform.copy_((basis * std).T.float())
+        # levels of one bit stand for less of a latent than the outer ones of two
+        scale = 1.0 if self.bits_per_value == 2 else _ONE_BIT
+        self.decoder.transform.copy_((basis * std * scale).T.float())
 
     @torch.no_grad()
     def start_encoder(self) -> None:
@@ -195,46 +190,6 @@ class Refinement(nn.Module):
         frame = Frame.around(base, self.shape)
         return frame, as_real(frame.enter(in_phase(v, base))), as_real(frame.enter(base))
 
-    @property
-    def bits_per_index(self) -> int:
-        """Bits of a number that is reported, which stands for `vector_size` latents."""
-        return self.vector_size * self.bits_per_value
-
-    @torch.no_grad()
-    def start_quantiser(self, x: Tensor, x0: Tensor, generator: torch.Generator) -> None:
-        """Fit the codewords of a vector quantiser to what the encoder makes of precoders and bases in their frames."""
-        if self.quantiser is not None:
-            parts = zip(x.split(_AT_ONCE), x0.split(_AT_ONCE), strict=True)
-            self.quantiser.fit(torch.cat([_unit_variance(self.encoder(*part)) for part in parts]), generator)
-
-    def indices(self, latents: Tensor) -> Tensor:
-        """Latents 0 to 1 to indices of the quantiser, int64: one for each, or for vector_size of them."""
-        if self.quantiser is not None:
-            return self.quantiser.nearest(_unit_variance(latents))
-        levels = 2**self.bits_per_value
-        return (latents * levels).floor().clamp(0, levels - 1).long()
-
-    def levels(self, indices: Tensor) -> Tensor:
-        """Indices to the levels that they stand for, of all their latents."""
-        if self.quantiser is not None:
-            return self.quantiser.values(indices) / _LEVEL_SCALE + 0.5
-        return (indices.float() + 0.5) / 2**self.bits_per_value
-
-    def used(self, num_values: int, batch: int, device: torch.device) -> Tensor:
-        """1 for the first `num_values` latents, 0 for others."""
-        if not 0 <= num_values <= self.num_latents:
-            raise bad_value("num_values", num_values, f"0 to {self.num_latents}, the latents of the model")
-        if num_values % self.vector_size:
-            raise bad_value("num_values", num_values, f"multiples of {self.vector_size}, the latents of a codeword")
-        one = (torch.arange(self.num_latents, device=device) < num_values).float()
-        return one.expand(batch, -1)
-
-    def encode(self, v: Tensor, base: Tensor, num_values: int) -> Tensor:
-        """Indices of the first latents, int64 [batch, num_values / vector_size]; v, base complex64 [batch, num_units,
-        num_ports]."""
-        _, x, x0 = self.framed(v, base)
-        return self.indices(self.encoder(x, x0))[:, : num_values // self.vector_size]
-
     def decode(self, indices: Tensor, base: Tensor) -> Tensor:
         """Unit-norm precoders, complex64 [batch, num_units, num_ports]."""
         frame = Frame.around(base, self.shape)
@@ -242,29 +197,3 @@ class Refinement(nn.Module):
         num_values = indices.shape[1] * self.vector_size
         x = self.decoder(self.padded_levels(indices), self.used(num_values, len(base), base.device), x0)
         return unit_norm(frame.leave(as_complex(x)))
-
-    def reconstruct(self, x: Tensor, x0: Tensor, num_values: Tensor) -> Tensor:
-        """For training: both sides with a straight-through quantiser; num_values int64 [batch]: of every sample."""
-        latents = self.encoder(x, x0)
-        hard = self.levels(self.indices(latents))
-        if self.quantiser is not None:
-            # codewords are trained, too: by what the decoder makes of them
-            return self.reconstruct_from(hard + latents - latents.detach(), x0, num_values)
-        return self.reconstruct_from(latents + (hard - latents).detach(), x0, num_values)
-
-    def reconstruct_from(self, levels: Tensor, x0: Tensor, num_values: Tensor) -> Tensor:
-        """For training: the decoder alone; levels float32 [batch, num_latents], the first `num_values` are used."""
-        used = (torch.arange(self.num_latents, device=levels.device) < num_values[:, None]).float()
-        found: Tensor = self.decoder(levels, used, x0)
-        return found
-
-    def padded_levels(self, indices: Tensor) -> Tensor:
-        """Levels of the first latents, float32 [batch, num_latents]; those that are not reported in the middle."""
-        levels = torch.full((len(indices), self.num_latents), 0.5, device=indices.device)
-        levels[:, : indices.shape[1] * self.vector_size] = self.levels(indices)
-        return levels
-
-
-def _unit_variance(latents: Tensor) -> Tensor:
-    """Latents 0 to 1 as what a decoder takes them for, of unit variance."""
-    return torch.logit(latents, eps=1e-6) / _SLOPE

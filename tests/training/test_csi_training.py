@@ -235,6 +235,8 @@ def test_a_mirrored_sample_is_as_well_described_as_it_was():
         ("combination=7", "paramCombination-r16: got 7; allowed: 1 to 6 with 8 ports"),
         ("frozen_decoder=nowhere", "frozen_decoder: weights: got 'nowhere'"),
         ("init=nowhere", "init: weights: got 'nowhere'"),
+        ("combination=null", "combination: got None; allowed: 1 to 8"),
+        ("model={name: autoencoder, num_units: 6, n1: 4, n2: 1}", "combination: got 1; allowed: null"),
         ("evaluate=[{experiment: nowhere}]", "evaluate.0: experiment"),
     ],
 )

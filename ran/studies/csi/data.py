@@ -84,6 +84,9 @@ def write_csi(
         if coder.model.vector_size > 1:
             raise bad_value("--weights: vector_size", coder.model.vector_size, "1: the file holds no codewords")
         of_base = coder.card["base"]
+        if of_base["codebook"] is None:
+            name = coder.card["architecture"]["name"]
+            raise bad_value("--weights: architecture", name, "refinement: the file holds the codebook's reports")
         base = cached_bases(experiment, v, int(of_base["combination"]), say)
         arrays["base"] = _as_real(base.numpy())
         arrays["reports"] = coder.encode(torch.from_numpy(np.ascontiguousarray(flat)), base)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from ran.studies.beams.link_rate import LinkRate
+from ran.studies.csi.adapted_link import OfRank, adapted, adapted_names
 from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.feedback import Bases
 from ran.studies.csi.point import Point
@@ -58,6 +59,9 @@ class Evaluation:
                 for i in range(e.timing.num_ahead)
             ]
             found.append({"bits": bits, **_over_instants(values)})
+            if e.report.rank is not None:
+                of_rank = _of_ranks(point, wanted[point.predictor][0], decoded[0], bits)
+                found[-1] |= adapted(e, of_rank, known[:, -1], h[:, 0])
         return found
 
     def _worth(self, experiment: CsiExperiment, h: np.ndarray, decoded: np.ndarray) -> Arrays:
@@ -82,6 +86,18 @@ class Evaluation:
                 found[f"se_{name}"] = spectral_efficiency(sinr).sum(1)
                 found[f"mbps_{name}"] = throughput_mbps(sinr, self._link).sum(1)
         return found
+
+
+def _of_ranks(point: Point, wanted: Bases, decoded: np.ndarray, bits: np.ndarray) -> OfRank:
+    """Reports at any rank; decoded, bits: of the report on all layers."""
+
+    def of_rank(rank: int) -> tuple[np.ndarray, np.ndarray]:
+        if rank == wanted.wanted.shape[1]:
+            return decoded, bits
+        of_layers = wanted.first(rank)
+        return point.feedback(of_layers.wanted, of_layers)
+
+    return of_rank
 
 
 def _reported(point: Point, wanted: Sequence[Bases], num_instants: int) -> tuple[list[np.ndarray], np.ndarray]:
@@ -110,7 +126,14 @@ def figure_names(experiment: CsiExperiment) -> list[str]:
     layers = [f"sgcs_layer{layer + 1}" for layer in range(experiment.num_layers)]
     count = experiment.timing.num_ahead
     layers += [f"sgcs_at{i + 1}" for i in range(count)] if count > 1 else []
-    return ["sgcs", "gcs", "nmse", *layers, *(f"{what}_{link}" for link in links for what in ("se", "mbps"))]
+    return [
+        "sgcs",
+        "gcs",
+        "nmse",
+        *layers,
+        *(f"{what}_{link}" for link in links for what in ("se", "mbps")),
+        *adapted_names(experiment),
+    ]
 
 
 def _similarities(true: np.ndarray, decoded: np.ndarray) -> Arrays:

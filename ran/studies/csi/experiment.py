@@ -151,6 +151,20 @@ class Throughput(Config):
     snr_db: tuple[Annotated[float, Field(ge=-30, le=60)], ...] = (-10.0, 0.0, 10.0)
 
 
+class ReportContents(Config):
+    """What a report says beside the precoder.
+
+    rank: null: neither rank nor CQI, the default. adaptive: the user chooses among the ranks up to num_layers and
+    reports RI and CQI; a number: CQI of this rank, of which nothing has to be reported. cqi_table: 1 to 4, TS 38.214
+    tables 5.2.2.1-2 to -5, and with it the MCS table of the base station. subband_cqi: a differential CQI of two bits
+    for every PMI unit, too.
+    """
+
+    rank: Literal["adaptive"] | Annotated[int, Field(ge=1, le=4)] | None = None
+    cqi_table: Literal[1, 2, 3, 4] = 2
+    subband_cqi: bool = False
+
+
 class Stopping(Config):
     """When fewer drops than num_drops are enough.
 
@@ -178,7 +192,7 @@ class CsiExperiment(Config):
     compared. num_drops: users that are evaluated at most. num_fit_drops: others, to which challengers are fitted.
     """
 
-    younger_fields = ("stopping",)
+    younger_fields = ("stopping", "report")
     keys_of_loader = ("sweep",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -192,6 +206,7 @@ class CsiExperiment(Config):
     estimate: ChannelKnowledge = ChannelKnowledge()
     timing: ReportTiming = ReportTiming()
     feedback: Annotated[tuple[FeedbackBlock, ...], Field(min_length=1)]
+    report: ReportContents = ReportContents()
     throughput: Throughput = Throughput()
     num_drops: Annotated[int, Field(ge=2, le=1_000_000)] = 500
     stopping: Stopping = Stopping()
@@ -221,6 +236,7 @@ class CsiExperiment(Config):
             raise ValueError(
                 f"num_layers: got {self.num_layers}; allowed: 1 to {self.terminal.num_rx_ant}, the receive antennas"
             )
+        self._check_report()
         titles = [block.title for block in self.feedback]
         for title in titles:
             if titles.count(title) > 1:
@@ -231,6 +247,17 @@ class CsiExperiment(Config):
         if most > self.panel.num_ports:
             raise ValueError(f"throughput.num_users: got {most}; allowed: 1 to {self.panel.num_ports}, the ports")
         return self
+
+    def _check_report(self) -> None:
+        rank, timing = self.report.rank, self.timing
+        if rank is None:
+            return
+        if rank != "adaptive" and rank > self.num_layers:
+            raise ValueError(f"report.rank: got {rank}; allowed: adaptive, 1 to {self.num_layers}, num_layers")
+        if timing.num_ahead > 1:
+            raise ValueError(f"timing.num_ahead: got {timing.num_ahead}; allowed: 1 with report.rank")
+        if not self.throughput.snr_db:
+            raise ValueError("throughput.snr_db: got none; allowed: one or more with report.rank")
 
     def resolved(self) -> dict[str, Any]:
         """Plain values with all defaults filled in; validates to an equal experiment."""

@@ -43,6 +43,23 @@ class Bases:
         base, bits = self._found[combination]
         return torch.from_numpy(base), bits
 
+    def first(self, num_layers: int) -> Bases:
+        """Of the first layers alone: reports on layers do not depend on one another."""
+        layers = self.wanted.shape[1]
+        if num_layers == layers:
+            return self
+        wanted = np.ascontiguousarray(self.wanted[:, :num_layers])
+        found = {
+            combination: tuple(
+                np.ascontiguousarray(values.reshape(-1, layers, *values.shape[1:])[:, :num_layers]).reshape(
+                    -1, *values.shape[1:]
+                )
+                for values in of_all
+            )
+            for combination, of_all in self._found.items()
+        }
+        return Bases(self.experiment, wanted, {key: (base, bits) for key, (base, bits) in found.items()})
+
 
 def cached_bases(experiment: CsiExperiment, v: np.ndarray, combination: int, say: Say) -> torch.Tensor:
     """Precoders decoded from enhanced type II reports on every layer of `v` by itself, from the cache or computed.

@@ -183,7 +183,11 @@ def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome
         values = {name: np.concatenate([part[name] for part in parts]) for name in figure_names(experiment)}
         # what is left of the throughput beside CSI-RS
         kept = 1 - overhead(experiment)
-        values |= {f"net_{name}": kept * of_all for name, of_all in values.items() if name.startswith("mbps_")}
+        values |= {
+            f"net_{name}": kept * of_all
+            for name, of_all in values.items()
+            if name.startswith(("mbps_", "adapted_mbps_"))
+        }
         cost = {name: int(parts[0][_COST + name][0]) for name in _COSTS if _COST + name in parts[0]}
         bits = np.concatenate([part["bits"] for part in parts])
         found.append(PointOutcome(point["curve"], point["title"], point["predictor"], bits, values, cost))
@@ -193,12 +197,14 @@ def outcomes(described: Mapping[str, Any], known: Results) -> tuple[PointOutcome
 def identity_of(world: CsiWorld) -> dict[str, Any]:
     """What all results of a folder depend on; their keys name the rest."""
     resolved = world.experiment.resolved()
-    return {
+    found = {
         "version": CSI_VERSION,
         "drops": world.drops_id,
         "timing": resolved["timing"],
         "throughput": resolved["throughput"],
     }
+    # results of before have no rank and CQI, and keep their identity
+    return found if world.experiment.report.rank is None else {**found, "report": resolved["report"]}
 
 
 def named(experiment: CsiExperiment) -> dict[str, Any]:

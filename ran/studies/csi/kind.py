@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ran.stats import Estimate, Notation, common_units, paired_difference, student_mean
+from ran.stats import Estimate, Notation, common_units, paired_difference
 from ran.studies.csi.feedback_jobs import KIND, CsiRequest
 from ran.studies.csi.page import write_results
 from ran.studies.csi.paper import paper
@@ -15,7 +15,7 @@ def rows(results: CsiResults) -> list[Row]:
     return [
         Row(
             {"feedback": o.title, "predictor": o.predictor},
-            {"bits": Estimate.exact(o.mean_bits), **{name: student_mean(values) for name, values in o.figures.items()}},
+            {"bits": Estimate.exact(o.mean_bits), **{name: o.value(name) for name in o.figures}},
             o.mean_bits == 0,
             Paired("", o.figures["sgcs"]),
         )

@@ -17,7 +17,7 @@ from receivers.csi.refinement import plain_attention
 
 
 class NeuralFeedback(Feedback):
-    """A trained two-sided model, beside the codebook's report that it refines.
+    """A trained two-sided model, beside the codebook's report that it refines, if it refines one.
 
     weights: a shipped name, or a .safetensors file. num_values: latents of a layer. decoder: other weights whose
     decoder is at the base station, one that was trained for reports of this encoder.
@@ -39,11 +39,15 @@ class NeuralFeedback(Feedback):
         for key, value in own.items():
             if base[key] != value:
                 raise bad_value(f"weights {weights}: {key}", value, f"{base[key]}, what the model was made for")
-        self.combination = int(base["combination"])
+        self.combination = None if base["combination"] is None else int(base["combination"])
 
     def __call__(self, wanted: np.ndarray, bases: Bases) -> tuple[np.ndarray, np.ndarray]:
-        base, of_base = bases(self.combination)
-        reports = self.coder.encode(flat_of(wanted), base)
+        flat = flat_of(wanted)
+        if self.combination is None:
+            base, of_base = torch.zeros_like(flat), np.zeros(len(flat), np.int64)
+        else:
+            base, of_base = bases(self.combination)
+        reports = self.coder.encode(flat, base)
         found = self.coder.decode(reports, base).numpy().reshape(wanted.shape)
         return found, (of_base + reports.shape[1]).reshape(wanted.shape[:2]).sum(1)
 

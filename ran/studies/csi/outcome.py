@@ -8,7 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from ran.stats import Estimate, paired_difference, student_mean
+from ran.stats import Estimate, paired_difference, student_mean, wilson
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,7 +17,9 @@ class PointOutcome:
 
     bits [num_drops]: of each report, what tells the precoder. figures: [num_drops] or [num_groups] by name: "sgcs",
     "gcs", "nmse" (mean over layers and units), "se_1_10" and "mbps_1_10" (num_users, SNR in dB; of all users together),
-    "net_mbps_1_10" (without the part of the elements that CSI-RS take).
+    "net_mbps_1_10" (without the part of the elements that CSI-RS take). With rank and CQI in the report, by SNR:
+    "rank_10", "share_rank2_10" (1 or 0), "cqi_10" (wideband index), "report_bits_10" (with RI and CQI, at the rank that
+    is reported), "adapted_bler_10" and "adapted_mbps_10" (one user, by what it reported).
     """
 
     curve: str
@@ -32,8 +34,11 @@ class PointOutcome:
         return float(self.bits.mean())
 
     def value(self, name: str) -> Estimate:
-        """A figure's mean with its interval by Student's t."""
-        return student_mean(self.figures[name])
+        """A figure's mean with its interval by Student's t; of a share by Wilson's score."""
+        values = self.figures[name]
+        if name.startswith("share_"):
+            return wilson(float(values.mean()), len(values))
+        return student_mean(values)
 
 
 def at_payload(points: list[PointOutcome], name: str, bits: float) -> np.ndarray | None:

@@ -20,6 +20,7 @@ from ran.report.verdict import tally
 from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, student_mean
 from ran.stats.notation import csv_cells
+from ran.studies.csi import adapted_page
 from ran.studies.csi.experiment import ReportTiming
 from ran.studies.csi.observation import overhead
 from ran.studies.csi.outcome import PointOutcome, at_payload, bits_for, paired_gain
@@ -79,7 +80,9 @@ def _plain(estimate: Estimate) -> dict[str, float | None]:
 
 
 def _gain(o: PointOutcome, reference: list[PointOutcome], name: str) -> Estimate | None:
-    return None if not reference or o.curve == REFERENCE else paired_gain(o, reference, name)
+    if not reference or o.curve == REFERENCE or name.startswith("report_bits_"):
+        return None
+    return paired_gain(o, reference, name)
 
 
 def at_payloads(results: CsiResults) -> list[dict[str, Any]]:
@@ -129,6 +132,7 @@ def column_titles(results: CsiResults) -> list[str]:
     columns = ["bits", "SGCS", "GCS", "NMSE dB", f"SGCS over {REFERENCE}"]
     for users, snr_db in shown_throughputs(results):
         columns.append(f"{users} {'user' if users == 1 else 'users'} at {snr_db:g} dB, Mbit/s")
+    columns += adapted_page.summary_titles(results.experiment)
     return [*columns, "encoder: MFLOP, parameters", "decoder: MFLOP, parameters"]
 
 
@@ -144,6 +148,7 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
         cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, _SGCS_GAIN))
         for users, snr_db in shown_throughputs(results):
             cells.append(_cell(o.value(f"mbps_{users}_{snr_db:g}"), _MBPS))
+        cells += adapted_page.summary_cells(results.experiment, o)
         for side in ("encoder", "decoder"):
             flops, parameters = o.cost.get(f"{side}_flops"), o.cost.get(f"{side}_parameters")
             value = "" if flops is None else f"{flops / 1e6:.2f}"
@@ -217,6 +222,16 @@ def figures(results: CsiResults, form: Form = PAGE_FORM) -> list[Drawn]:
             title = f"Spectral efficiency over SNR, {users} {'user' if users == 1 else 'users'}"
             note = "Of every curve the point nearest to 140 bits; log2(1 + SINR), all users together."
             add(f"efficiency-{users}", title, note, lines, "SNR [dB]", "Spectral efficiency [bit/s/Hz]")
+    if adapted_page.summary_titles(results.experiment):
+        snr_db = adapted_page.middle_db(results.experiment)
+        lines = []
+        for curve in results.curves:
+            own = sorted(results.curve(curve), key=lambda o: o.value(f"report_bits_{snr_db:g}").known)
+            x = [o.value(f"report_bits_{snr_db:g}").known for o in own]
+            lines.append(_line(curve, place[curve], x, [o.value(f"adapted_mbps_{snr_db:g}") for o in own]))
+        note = f"At {snr_db:g} dB, one user; all bits of the report, at the rank that is reported."
+        x_title, y_title = "Payload with RI and CQI [bit]", "Throughput [Mbit/s]"
+        add("adapted", "Throughput by the reported rank and CQI", note, lines, x_title, y_title)
     return found
 
 
@@ -238,6 +253,7 @@ def facts(results: CsiResults) -> dict[str, str]:
     e = results.experiment
     panel, band = e.panel, e.band
     estimate = "ideal" if e.estimate.method == "ideal" else f"{e.estimate.method} at {e.estimate.esn0_db:g} dB"
+    said = {"Report says": adapted_page.said(e)} if e.report.rank is not None else {}
     return {
         "Channel": f"{e.channel.name}, {e.speed_kmh:g} km/h",
         "Ports": f"{panel.num_ports}: ({panel.n1}, {panel.n2}), {panel.subarray_rows} elements each",
@@ -246,6 +262,7 @@ def facts(results: CsiResults) -> dict[str, str]:
         "Channel estimate": estimate,
         "CSI-RS": f"{100 * overhead(e):.2f} % of the downlink's elements, taken off in net_mbps of csi.csv",
         "Reports": f"every {e.timing.period_ms:g} ms, used {_later(e.timing)} ms later",
+        **said,
         "Drops": f"{results.num_drops}, fitted to {e.num_fit_drops} others, seed {e.seed}",
     }
 
@@ -264,6 +281,8 @@ def _as_page(results: CsiResults) -> str:
         reference=REFERENCE,
         findings=findings(results),
         payloads=_payload_table(results),
+        adapted_titles=adapted_page.titles(results.experiment),
+        adapted_rows=[{**row, "style": swatch(places(results)[row["curve"]])} for row in adapted_page.rows(results)],
         figures=[drawn.picture for drawn in figures(results)],
         legend=[(name, swatch(place)) for name, place in places(results).items()],
         scenario=results.scenario_id[:12],
