@@ -169,9 +169,11 @@ def _train(
         console.print()
     tensors, step = trainer.result()
     if trainer.guards and step == 0 and trainer.step:
+        why = getattr(trainer, "refusal", None)
         raise InputError(
-            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard; no weights "
-            "are written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps"
+            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard"
+            f"{f' ({why})' if why else ''}; no weights are written; allowed: a larger replay.share, a lower "
+            "schedule.learning_rate, more steps, more slots of the guards"
         )
     model.load_state_dict(tensors)
     weights = out / f"{recipe.name}.safetensors"
@@ -428,7 +430,7 @@ def _beside(recipe: Recipe) -> dict[str, Any]:
     """What the card says of slots and schedule beyond the distributions, where it is not the default."""
     written = recipe.model_dump(mode="json")
     found = {"offsets": written["offsets"]} if "offsets" in written else {}
-    found |= {key: written[key] for key in ("replay", "guard_tolerance") if key in written}
+    found |= {key: written[key] for key in ("replay", "guard_tolerance", "guard_level") if key in written}
     if recipe.init is not None:
         given = load_weights(recipe.init)
         found["init"] = {"name": given.name, "sha256": given.sha256}
