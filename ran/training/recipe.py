@@ -104,7 +104,17 @@ class Recipe(Config):
     evaluate: experiments whose curves go into the model card, with changes after a blank: "NAME a.b=c d=e".
     """
 
-    younger_fields = ("data", "labels", "offsets", "validation", "init", "replay", "guard_tolerance", "guard_level", "limits")
+    younger_fields = (
+        "data",
+        "labels",
+        "offsets",
+        "validation",
+        "init",
+        "replay",
+        "guard_tolerance",
+        "guard_level",
+        "limits",
+    )
     keys_of_loader = ("base",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]

@@ -109,6 +109,7 @@ class Training(ABC):
 
     def take_state(self, state: Mapping[str, Any]) -> None:
         """Go on with what `own_state` kept; checkpoints of before may lack it."""
+        return
 
     def of_log(self, part: int, measured: Mapping[str, float]) -> dict[str, float]:
         """What the TensorBoard log gets of a validation."""
