@@ -56,7 +56,7 @@ def _estimates(observation: SlotObservation, layer: int, symbols: list[int], pai
 
 
 def _delay(h: Tensor, error: Tensor, step_hz: float) -> tuple[Tensor, Tensor]:
-    """Delay and its deviation [batch]; estimates [group, batch, antenna, pair], their error variances [group, batch]."""
+    """Delay, its deviation [batch]; estimates [group, batch, antenna, pair], their error variances [group, batch]."""
     product = (h[..., 1:] * h[..., :-1].conj()).sum((0, 2, 3))
     count = h[..., 1:].numel() // h.shape[1]
     noise = error.mean(0)

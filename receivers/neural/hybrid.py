@@ -17,8 +17,8 @@ _NUM_FEATURES = 10
 #: Power of the first estimate's prior over what the pilots show. Training had a prior of the channel's mean power; with
 #: a stronger one the networks see error variances that they do not know, and lose with a single DM-RS symbol.
 PRIOR_MARGIN = 1.0
-#: Mean delays of slots that the first estimate is made for, in delay spreads of its prior, which begins at zero. No slot
-#: of the training of pusch-hybrid is beyond (2,860 layers), and of that of pusch-munich 2 %.
+#: Mean delays of slots that the first estimate is made for, in delay spreads of its prior, which begins at zero. None
+#: of the training of pusch-hybrid is beyond (of 2,860 layers), and of that of pusch-munich 2 %.
 EARLIEST, LATEST = -1 / 6, 2.0
 
 
