@@ -13,7 +13,12 @@ from ran.stats.proportion import (
     sign_test,
     wilson,
 )
-from ran.stats.quantile import bootstrap_percentile, order_statistics_percentile, quartiles
+from ran.stats.quantile import (
+    bootstrap_percentile,
+    order_statistics_percentile,
+    quartiles,
+    upper_tolerance_limit,
+)
 from ran.stats.ratio import Pairs, fieller, ratio_of_independent, ratio_of_means, weighted_ratios
 from ran.stats.resampling import Counted, bootstrap_shares, central_interval
 from ran.stats.roc import area_under_roc
@@ -53,6 +58,7 @@ __all__ = [
     "student_mean",
     "two_sided_t",
     "two_sided_z",
+    "upper_tolerance_limit",
     "weighted_ratios",
     "wilson",
 ]

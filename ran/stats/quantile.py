@@ -39,6 +39,22 @@ def _places(num: int, share: float, level: float) -> tuple[int, int]:
     return max(low, 0), min(high, num - 1)
 
 
+def upper_tolerance_limit(values: NDArray, share: float, level: float = LEVEL) -> float | None:
+    """A value of a sample above which at most this share of the distribution is, with the level or more.
+
+    The share above the k-th largest of n independent values is at most s with the probability that n draws hold k or
+    more of the uppermost s: binomial, whatever the distribution (S. S. Wilks, Annals of Mathematical Statistics 12,
+    1941). The least value of the sample that will do; None where even the largest does not.
+    """
+    from scipy.stats import binom  # as above
+
+    # of n draws fewer than k among the uppermost share: the chance that the limit is too low
+    count = int(binom.ppf(1 - level, len(values), share))
+    while count and binom.cdf(count - 1, len(values), share) > 1 - level:
+        count -= 1
+    return float(np.sort(values)[-count]) if count else None
+
+
 def bootstrap_percentile(
     values: NDArray, percent: float, generator: np.random.Generator, level: float = LEVEL, resamples: int = _RESAMPLES
 ) -> Estimate:

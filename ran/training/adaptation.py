@@ -14,8 +14,9 @@ from ran.training.catalogue import load_recipe, recipe_names
 from ran.training.recipe import Recipe
 from receivers.neural.weights import load_weights
 
-#: Held-out slots of each link of the general recipe on which the new weights may lose no more than `guard_tolerance`.
-_GUARD_SLOTS = 24
+#: Held-out slots of each link of the general recipe, on which new weights have to show that they lose no more than
+#: `guard_tolerance`. Fewer do not tell a loss of 1 % from none.
+_GUARD_SLOTS = 96
 _SCHEDULE = {
     "steps": 120,
     "batch_slots": 8,
@@ -34,8 +35,9 @@ def adaptation_recipe(data: Path, init: str, overrides: Iterable[str] = ()) -> R
     """Fine-tune weights on the decoded slots of a data set, three of four draws general slots of their own recipe.
 
     Held out are the decoded slots of the set's validation part, to be better on, and the general recipe's validation
-    links, on which no more than `guard_tolerance` of bit cross-entropy may be lost. `InputError` for what is
-    no data set, and for weights whose recipe is not shipped unless `replay.recipe` is given.
+    links, on which a loss of more than `guard_tolerance` of bit cross-entropy has to be excluded, and no significant
+    number of blocks may be lost; see `ran.training.gate`. `InputError` for what is no data set, and for weights whose
+    recipe is not shipped unless `replay.recipe` is given.
     """
     if data.suffix not in SUFFIXES:
         raise bad_value("--from-recording", str(data), f"a data set, {', '.join(SUFFIXES)}, of `ran decode --data`")
@@ -56,6 +58,7 @@ def adaptation_recipe(data: Path, init: str, overrides: Iterable[str] = ()) -> R
         "labels": "decoded",
         # about 0.04 dB: bit cross-entropy falls by a quarter per dB around the waterfall
         "guard_tolerance": 0.01,
+        "guard_level": 0.05,
         "schedule": dict(_SCHEDULE),
     }
     if card["name"] in recipe_names():
@@ -81,4 +84,4 @@ def _guards(general: str) -> list[dict[str, Any]]:
     if not isinstance(recipe, Recipe):
         raise InputError(f"replay.recipe: got {general!r}; allowed: a recipe of receivers")
     parts = [part.model_dump(mode="json") for part in recipe.validation if part.data is None]
-    return [{**part, "num_slots": min(part["num_slots"], _GUARD_SLOTS), "guard": True} for part in parts]
+    return [{**part, "num_slots": _GUARD_SLOTS, "guard": True} for part in parts]

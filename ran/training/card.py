@@ -21,7 +21,7 @@ from receivers.neural.constellation import TENSOR, trained_points
 from receivers.neural.weights import load_weights
 
 #: What the card tells of where the slots came from.
-_SOURCES = ("slots", "cases", "offsets", "data", "init", "replay", "guard_tolerance")
+_SOURCES = ("slots", "cases", "offsets", "data", "init", "replay", "guard_tolerance", "guard_level")
 _CHANGE = Notation(4)
 _MODULATION = {2: "QPSK", 4: "16QAM", 6: "64QAM", 8: "256QAM"}
 

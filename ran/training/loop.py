@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ran.training.arithmetic import prepare
 from ran.training.constellation import points_of, sent_with
+from ran.training.gate import SlotLosses, why_refused
 from ran.training.processes import ALONE, Processes
 from ran.training.recipe import Recipe, Schedule
 from ran.training.slots import slot_source
@@ -71,6 +74,9 @@ class Trainer(Training):
         self.slots = slot_source(recipe, self.device, processes)
         decoded_by = recipe.init if recipe.labels == "decoded" else None
         self.validation = Validation(recipe.validation, recipe.seed, recipe.name, self.device, decoded_by)
+        #: What the guards lost at the first validation and at the last.
+        self._first_slots: list[SlotLosses] = []
+        self._last_slots: list[SlotLosses] = []
 
     def losses(self, draw: int) -> dict[str, Tensor]:
         """Losses on the slots of a draw."""
@@ -89,7 +95,10 @@ class Trainer(Training):
 
     def validations(self) -> list[dict[str, float]]:
         """One validation per held-out part."""
-        return [dict(vars(measured)) for measured in self.validation(self.model)]
+        looks = self.validation(self.model)
+        self._last_slots = [look.slots for look in looks if look.slots is not None]
+        self._first_slots = self._first_slots or self._last_slots
+        return [{name: value for name, value in vars(look).items() if name != "slots"} for look in looks]
 
     def score_of(self, validations: list[dict[str, float]]) -> float:
         """Mean over the parts that are to be won on, not over those that guard."""
@@ -104,9 +113,28 @@ class Trainer(Training):
 
     def holds(self, validations: list[dict[str, float]]) -> bool:
         """Whether a validation has lost nothing on the guard slots, which are the same every time."""
-        limit = 1 + self.recipe.guard_tolerance
+        tolerance, level = self.recipe.guard_tolerance, self.recipe.guard_level
+        if level is not None:
+            # of all looks of a training none passes wrongly with more than the level's probability (Bonferroni)
+            s = self.recipe.schedule
+            level /= -(-s.steps // s.validate_every)
+            self.refusal = why_refused(self._first_slots, self._last_slots, tolerance, level)
+            return self.refusal is None
         parts = zip(validations, self.first_look or [], self.recipe.validation, strict=True)
-        return all(measured[self.score] <= limit * first for measured, first, part in parts if part.guard)
+        return all(measured[self.score] <= (1 + tolerance) * first for measured, first, part in parts if part.guard)
+
+    def own_state(self) -> dict[str, Any]:
+        return {
+            "first_slots": [
+                (torch.from_numpy(part.entropies), torch.from_numpy(part.lost)) for part in self._first_slots
+            ],
+            "refusal": self.refusal,
+        }
+
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        kept = state.get("first_slots", [])
+        self._first_slots = [SlotLosses(np.asarray(entropies), np.asarray(lost)) for entropies, lost in kept]
+        self.refusal = state.get("refusal")
 
     def of_log(self, part: int, measured: Mapping[str, float]) -> dict[str, float]:
         bler = measured["block_errors"] / measured["blocks"]

@@ -94,6 +94,9 @@ class Recipe(Config):
         are written.
     guard_tolerance: relative increase of the bit cross-entropy over the first validation that every `guard` may have
         without counting as a loss.
+    guard_level: with a number the guards are tests, see `ran.training.gate`: weights pass where a rise above the
+        tolerance is excluded on every guard, and lose no significant number of blocks; of all validations together none
+        passes wrongly with a probability above the level. Without, the tolerance limits what is measured.
     init: weights to begin with, a shipped name or a .safetensors file, of the same architecture; by default none.
     model: architecture and its options, {"name": "hybrid", ...}.
     limits: where the weights are known not to work, for the model card.
@@ -101,7 +104,17 @@ class Recipe(Config):
     evaluate: experiments whose curves go into the model card, with changes after a blank: "NAME a.b=c d=e".
     """
 
-    younger_fields = ("data", "labels", "offsets", "validation", "init", "replay", "guard_tolerance", "limits")
+    younger_fields = (
+        "data",
+        "labels",
+        "offsets",
+        "validation",
+        "init",
+        "replay",
+        "guard_tolerance",
+        "guard_level",
+        "limits",
+    )
     keys_of_loader = ("base",)
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
@@ -117,6 +130,7 @@ class Recipe(Config):
     init: str | None = None
     replay: Replay | None = None
     guard_tolerance: Annotated[float, Field(ge=0, le=10)] = 0.0
+    guard_level: Annotated[float, Field(gt=0, lt=0.5)] | None = None
     model: dict[str, Any]
     bits_per_symbol: tuple[Annotated[int, Field(ge=1, le=10)], ...]
     num_layers: tuple[Annotated[int, Field(ge=1, le=8)], ...] = (1,)

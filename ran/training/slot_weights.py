@@ -131,7 +131,7 @@ def _beside(recipe: Recipe) -> dict[str, Any]:
     """What the card says of slots and schedule beyond the distributions, where it is not the default."""
     written = recipe.model_dump(mode="json")
     found = {"offsets": written["offsets"]} if "offsets" in written else {}
-    found |= {key: written[key] for key in ("replay", "guard_tolerance") if key in written}
+    found |= {key: written[key] for key in ("replay", "guard_tolerance", "guard_level") if key in written}
     if recipe.init is not None:
         given = load_weights(recipe.init)
         found["init"] = {"name": given.name, "sha256": given.sha256}

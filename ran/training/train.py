@@ -111,9 +111,11 @@ def _train(
         console.print()
     tensors, step = trainer.result()
     if trainer.guards and step == 0 and trainer.step:
+        why = f" ({trainer.refusal})" if trainer.refusal else ""
         raise InputError(
-            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard; no weights "
-            "are written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps"
+            f"{recipe.name}: no look at the held-out slots was better without losing on those that guard{why}; no "
+            "weights are written; allowed: a larger replay.share, a lower schedule.learning_rate, more steps, more "
+            "slots of the guards"
         )
     model.load_state_dict(tensors)
     weights = out / f"{recipe.name}.safetensors"

@@ -77,6 +77,8 @@ class Training(ABC):
         self.best: dict[str, Any] | None = None
         #: The score of the first validation, part by part.
         self.first_look: list[float] | None = None
+        #: Why the guards refused the last weights that were better.
+        self.refusal: str | None = None
 
     @abstractmethod
     def losses(self, draw: int) -> dict[str, Tensor]:
@@ -103,6 +105,14 @@ class Training(ABC):
         """Whether some of the held-out part is such that training may not lose on it."""
         return False
 
+    def own_state(self) -> dict[str, Any]:
+        """What a training keeps in its checkpoint besides what all keep: tensors, numbers and texts."""
+        return {}
+
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        """Go on with what `own_state` kept; checkpoints of before may lack it."""
+        return
+
     def of_log(self, part: int, measured: Mapping[str, float]) -> dict[str, float]:
         """What the TensorBoard log gets of a validation."""
         return {f"{name}_{part}": value for name, value in measured.items()}
@@ -121,6 +131,7 @@ class Training(ABC):
             "optimizer": self.optimizer.state_dict(),
             "best": self.best,
             "first_look": self.first_look,
+            **self.own_state(),
         }
         temporary = self.checkpoint.with_suffix(".tmp")
         content = io.BytesIO()  # of torch's own files a full disk could not be told from a bug
@@ -138,6 +149,7 @@ class Training(ABC):
         self.seconds = state["seconds"]
         self.best = state.get("best")
         self.first_look = state.get("first_look")
+        self.take_state(state)
         if self.processes.is_first:
             self.log.cut(self.step)
             self.validation_log.cut(self.step)

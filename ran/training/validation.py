@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from pydantic import Field, model_validator
-from torch import nn
+from torch import Tensor, nn
 
 from ran.errors import InputError
 from ran.link import Link, LinkConfig
@@ -17,6 +18,7 @@ from ran.phy.config import Config
 from ran.sim.experiment import EsN0Db
 from ran.training.constellation import points_of, sent_with
 from ran.training.decoded_slots import DecodedSlots, moved
+from ran.training.gate import SlotLosses
 from receivers.neural.receiver import passes_of
 
 _AT_ONCE = 8
@@ -52,12 +54,14 @@ class HeldOut(Config):
 class Look:
     """Blocks and block errors on one `HeldOut`, and the mean bit cross-entropy of the last pass in nats.
 
-    Of a data set, which need not tell how to decode, blocks are slots and block errors not a number.
+    Of a data set, which need not tell how to decode, blocks are slots and block errors not a number. slots: the same
+    slot by slot, of guards.
     """
 
     blocks: int
     block_errors: float
     bit_cross_entropy: float
+    slots: SlotLosses | None = None
 
 
 class Validation:
@@ -99,18 +103,24 @@ class Validation:
             self._of_files[number] = _of_file(str(part.data), f"validation.{number}.data", self._decoded_by)
         source = self._of_files[number]
         count, entropy = min(part.num_slots, len(source)), 0.0
+        of_slots: list[np.ndarray] = []
         for start in range(0, count, _AT_ONCE):
             places = list(range(start, min(start + _AT_ONCE, count)))
             observation, truth = (moved(value, self._device) for value in source(places))
             llr = passes_of(model(sent_with(points_of(model), observation, truth)))[-1][0]
             target = 1.0 - truth.coded_bits.float()
             entropy += float(nn.functional.binary_cross_entropy_with_logits(llr, target)) * len(places)
-        return Look(count, math.nan, entropy / count)
+            if part.guard:
+                of_slots.append(_by_slot(llr, target))
+        slots = SlotLosses(np.concatenate(of_slots), np.zeros(0, bool)) if of_slots else None
+        return Look(count, math.nan, entropy / count, slots)
 
     def _look(self, model: nn.Module, part: HeldOut, link: Link) -> Look:
         if part.esn0_db is None:
             raise TypeError("esn0_db: got None; allowed: a number with slots")
         errors, blocks, entropy = 0, 0, 0.0
+        of_slots: list[np.ndarray] = []
+        lost: list[np.ndarray] = []
         for start in range(0, part.num_slots, _AT_ONCE):
             drops = range(start, min(start + _AT_ONCE, part.num_slots))
             points = points_of(model)
@@ -119,9 +129,20 @@ class Validation:
             llr = passes_of(model(sent))[-1][0]
             target = 1.0 - batch.coded_bits.float()
             entropy += float(nn.functional.binary_cross_entropy_with_logits(llr, target)) * len(drops)
-            errors += int(link.count_errors(llr, batch).block_errors.sum())
+            of_blocks = link.count_errors(llr, batch).block_errors
+            errors += int(of_blocks.sum())
             blocks += len(drops) * link.blocks_per_drop
-        return Look(blocks, errors, entropy / part.num_slots)
+            if part.guard:
+                of_slots.append(_by_slot(llr, target))
+                lost.append(np.asarray(of_blocks).reshape(-1) > 0)
+        slots = SlotLosses(np.concatenate(of_slots), np.concatenate(lost)) if of_slots else None
+        return Look(blocks, errors, entropy / part.num_slots, slots)
+
+
+def _by_slot(llr: Tensor, target: Tensor) -> np.ndarray:
+    """Bit cross-entropy of each slot in nat, float64 [batch]."""
+    losses = nn.functional.binary_cross_entropy_with_logits(llr, target, reduction="none")
+    return losses.double().flatten(1).mean(1).cpu().numpy()
 
 
 def _of_file(file: str, path: str, decoded_by: str | None) -> DecodedSlots:

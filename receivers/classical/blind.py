@@ -44,7 +44,8 @@ class Blind(Composed):
     amplifier_order: in these rounds also the distortion by each layer's amplifier, up to this odd order, which is then
         taken off; 1 is none, 5 does for most, with 4 rounds. For layers that leave from antennas of their own.
     reject_bursts: detect anew the slots in which decisions leave OFDM symbols with far more than the noise that was
-        estimated, with the noise covariance over the antennas of each of these symbols; without data_aided.
+        estimated, with the noise covariance over the antennas of each of these symbols; without data_aided. With
+        num_reestimations the channel is estimated without these symbols (not with track_phase or amplifier_order).
     """
 
     name = "blind"
@@ -90,7 +91,7 @@ class Blind(Composed):
         if is_impaired:
             refinement = ImpairedReestimation(num_reestimations, track_phase, amplifier_order)
         elif num_reestimations:
-            refinement = Reestimation(num_reestimations, demapper)
+            refinement = Reestimation(num_reestimations, demapper, reject_bursts)
         super().__init__(
             BlindEstimator(max_cfo_hz, num_iterations),
             refinement,

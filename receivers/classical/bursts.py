@@ -42,8 +42,7 @@ def bursts_rejected(
     ever amplified.
     """
     x, _, unknown = soft_grid(observation, llr)
-    left = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
-    stated = observation.noise_var[:, None, None] + ((x.real**2 + x.imag**2) * err_var).sum(1)
+    left, stated = _left(observation, h_hat, err_var, x)
     hit = _hit(observation, h_hat, left, stated, unknown)
     slots = hit.any(1).nonzero().squeeze(1)
     if not len(slots):
@@ -60,6 +59,21 @@ def bursts_rejected(
     y = torch.einsum("btac,bctk->batk", attenuate, seen.y)
     h = torch.einsum("btac,bcltk->baltk", attenuate, h)
     return llr.index_copy(0, slots, detection(replace(seen, y=y), h, err_var[slots]))
+
+
+def symbols_hit(observation: SlotObservation, h_hat: Tensor, err_var: Tensor, x: Tensor, unknown: Tensor) -> Tensor:
+    """Which OFDM symbols of each slot hold far more than the noise that was stated, bool [batch, num_ofdm_symbols].
+
+    h_hat, err_var: as in `bursts_rejected`. x, unknown [batch, num_layers, num_ofdm_symbols, num_subcarriers]: mean and
+    variance of what is sent, see `soft_grid`.
+    """
+    return _hit(observation, h_hat, *_left(observation, h_hat, err_var, x), unknown)
+
+
+def _left(observation: SlotObservation, h_hat: Tensor, err_var: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """What soft symbols leave of the received grid, and the noise and error that it should be."""
+    left = observation.y - (h_hat * x.unsqueeze(1)).sum(2)
+    return left, observation.noise_var[:, None, None] + ((x.real**2 + x.imag**2) * err_var).sum(1)
 
 
 def _used(observation: SlotObservation) -> Tensor:

@@ -54,15 +54,17 @@ class Reestimation:
     supports = Supports.all()
     takes_coloured_noise = False
 
-    def __init__(self, num_rounds: int, demapper: DemapperName = "maxlog") -> None:
+    def __init__(self, num_rounds: int, demapper: DemapperName = "maxlog", reject_bursts: bool = False) -> None:
+        """reject_bursts: leave OFDM symbols out in which a burst of interference is found."""
         if num_rounds < 1:
             raise ValueError(f"num_rounds: got {num_rounds}; allowed: 1 or more")
         self.num_rounds = num_rounds
+        self.reject_bursts = reject_bursts
         self._detection = Detection("ep", demapper)
 
     def __call__(self, first: Refined) -> Refined:
         slots = replace(first.observation, noise_var=first.estimate.noise_var)
-        found = reestimated(slots, first.estimate, self._detection, self.num_rounds, first.phase)
+        found = reestimated(slots, first.estimate, self._detection, self.num_rounds, first.phase, self.reject_bursts)
         return replace(first, estimate=found)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
-from receivers.interface import SlotObservation
+from receivers.interface import PilotLayout, SlotObservation
 from receivers.levels import at_unit_level
 
 #: The statistics, in the order of `input_statistics`, with their units.
@@ -49,10 +51,7 @@ def _correlations(seen: SlotObservation, noise: Tensor) -> tuple[Tensor, Tensor]
     symbols = list(seen.layout.symbols)
     if not symbols:
         return unknown, unknown
-    spacing = seen.layout.spacing
-    columns = [k for k in seen.layout.subcarriers(0, seen.y.shape[-1]) if k < seen.y.shape[-1] - spacing]
-    first = torch.tensor(columns[::2], device=seen.y.device)
-    both = torch.stack([first, first + spacing])
+    both = _pairs(seen.layout, seen.y.shape[-1], str(seen.y.device))
     sent = seen.pilots[0][symbols][:, both]
     strength = (sent.real**2 + sent.imag**2).clamp_min(torch.finfo(torch.float32).tiny)
     # the mean of a pair does not hold the layer that shares its REs: [batch, antenna, symbol, pair]
@@ -64,11 +63,20 @@ def _correlations(seen: SlotObservation, noise: Tensor) -> tuple[Tensor, Tensor]
         common = (a * b.conj()).mean((1, 2, 3)).abs()
         return (common / energy.clamp_min(_LEAST_SNR * error)).clamp(0, 2)
 
-    over_frequency = unknown if len(first) < 2 else correlation(estimate[..., 1:], estimate[..., :-1])
+    over_frequency = unknown if both.shape[1] < 2 else correlation(estimate[..., 1:], estimate[..., :-1])
     # layers told apart by the two symbols of a pair are not told apart by one of them
     distinct = len(seen.layout.symbol_groups) > 1 and not any(-1 in code for code in seen.layout.time_cover_code)
     over_time = correlation(estimate[:, :, :1], estimate[:, :, -1:]) if distinct else unknown
     return over_frequency, over_time
+
+
+@lru_cache(maxsize=64)
+def _pairs(layout: PilotLayout, num_subcarriers: int, device: str) -> Tensor:
+    """Subcarriers of both pilots of each pair of the first layer, int64 [2, num_pairs]."""
+    spacing = layout.spacing
+    columns = [k for k in layout.subcarriers(0, num_subcarriers) if k < num_subcarriers - spacing]
+    first = torch.tensor(columns[::2], device=device)
+    return torch.stack([first, first + spacing])
 
 
 def configuration(observation: SlotObservation) -> dict[str, int]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from receivers.interface import PilotLayout, Receiver, SlotObservation, Supports, Truth
+from receivers.interface import PilotLayout, Receiver, SlotObservation, SoftDecoder, Supports, Truth
 from receivers.monitoring.inputs import STATISTICS, configuration, input_statistics
 
 _NOTHING = (math.nan,) * len(STATISTICS)
@@ -119,9 +119,31 @@ class Monitored(Receiver):
         if decoder is None:
             raise ValueError("decoder: got None; allowed: observations with a decoder, to monitor a receiver")
         llr, fell_back = self._received(observation)
-        bits, arrived = decoder.reencoded(llr)
+        bits, arrived = self._decoded(decoder, llr)
         self.record(observation, llr, bits, arrived, fell_back)
         return llr
+
+    def _decoded(self, decoder: SoftDecoder, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """As `SoftDecoder.reencoded`, with bits where they are looked at: of sampled slots, and where some layers of a
+        slot arrived and others did not. Elsewhere they are 0."""
+        sampled = self._sampled(len(llr))
+        if len(sampled) == len(llr):
+            return decoder.reencoded(llr)
+        others = torch.tensor([i for i in range(len(llr)) if i not in set(sampled)], device=llr.device)
+        bits = torch.zeros(llr.shape, dtype=torch.uint8, device=llr.device)
+        arrived = torch.zeros(llr.shape[:2], dtype=torch.bool, device=llr.device)
+        if sampled:
+            chosen = torch.tensor(sampled, device=llr.device)
+            bits[chosen], arrived[chosen] = decoder.reencoded(llr[chosen])
+        arrived[others] = decoder.arrived_layers(llr[others])
+        parted = others[arrived[others].any(1) & ~arrived[others].all(1)]
+        if len(parted):
+            bits[parted] = decoder.reencoded(llr[parted])[0]
+        return bits, arrived
+
+    def _sampled(self, num_slots: int) -> list[int]:
+        """Which of the next slots are sampled for their statistics."""
+        return [i for i in range(num_slots) if (len(self.records) + i) % self.stride == 0]
 
     def _received(self, observation: SlotObservation) -> tuple[Tensor, Tensor]:
         """LLRs, and the share of layers of each slot that fell back."""
@@ -137,12 +159,12 @@ class Monitored(Receiver):
     def record(
         self, observation: SlotObservation, llr: Tensor, bits: Tensor, arrived: Tensor, fell_back: Tensor
     ) -> None:
-        """What monitoring adds to receiving and decoding; bits, arrived: of `SoftDecoder.reencoded`."""
+        """What monitoring adds to receiving and decoding; bits, arrived: as `SoftDecoder.reencoded` has them."""
         decoder = observation.decoder
         if decoder is None:
             raise ValueError("decoder: got None; allowed: observations with a decoder, to monitor a receiver")
         all_arrived = arrived.all(1).tolist()
-        sampled = [i for i in range(len(llr)) if (len(self.records) + i) % self.stride == 0]
+        sampled = self._sampled(len(llr))
         statistics = dict(zip(sampled, _of(sampled, observation), strict=True))
         looked_at = sorted({*sampled, *(i for i, ok in enumerate(all_arrived) if not ok)})
         excess = dict(zip(looked_at, _excess(looked_at, llr, bits, arrived, decoder.code_rate), strict=True))
@@ -196,9 +218,13 @@ def claimed_excess(llr: Tensor, bits: Tensor, arrived: Tensor, code_rate: float)
     calibrated. Of others what they claim to hold above the code rate, with which they would have been decoded; never
     below 0.
     """
-    two = torch.log(torch.tensor(2.0, device=llr.device))
-    wrong = torch.sigmoid(-llr.abs())
-    stated = ((torch.special.entr(wrong) + torch.special.entr(1 - wrong)) / two).mean((2, 3))
-    cost = (torch.nn.functional.softplus(llr * (2 * bits.to(llr.dtype) - 1)) / two).mean((2, 3))
+    size = llr.abs()
+    # a decision is wrong with p = exp(-size) / (1 + exp(-size)); the entropy is log(1 + exp(-size)) + size * p, and the
+    # cost of a bit the same with 1 or 0, whether it is wrong, in place of p
+    weight = torch.exp(-size)
+    wrong = ((llr < 0) != (bits != 0)).to(llr.dtype)
+    expected = size * (weight / (1 + weight))
+    excess = (size * wrong - expected).mean((2, 3)) / math.log(2)
+    stated = (torch.log1p(weight) + expected).mean((2, 3)) / math.log(2)
     above = (1 - stated - code_rate).clamp_min(0)
-    return torch.where(arrived, cost - stated, above).mean(1)
+    return torch.where(arrived, excess, above).mean(1)

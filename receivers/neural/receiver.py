@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from receivers.interface import Receiver, SlotObservation, Supports, Truth
 from receivers.levels import at_unit_level
+from receivers.neural.alignment import aligned
 from receivers.neural.deeprx import DeepRxReceiver
 from receivers.neural.hybrid import HybridReceiver
 from receivers.neural.message_passing import MessagePassingReceiver
@@ -41,6 +42,9 @@ class NeuralReceiver(Receiver):
     num_turbo: rounds in which receiver and channel decoder take turns; for architecture refined-blind.
     reject_bursts: detect anew the OFDM symbols in which a burst of interference is found, after the last pass and
         without num_turbo (`receivers.classical.bursts`); of architectures hybrid, refined-blind and soft-pilots.
+
+    Slots that come earlier or later than the prior of a hybrid's first estimate are turned back to it
+    (`receivers.neural.alignment`). Exported files do not have it.
     """
 
     name = "neural"
@@ -108,6 +112,9 @@ class NeuralReceiver(Receiver):
             return torch.cat([self._llr(part) for part in parts])
 
     def _llr(self, observation: SlotObservation) -> Tensor:
+        mean_delays_s = getattr(self.model, "mean_delays_s", None)
+        if mean_delays_s is not None:
+            observation = aligned(observation, *mean_delays_s)
         if self.num_turbo:
             in_turns: Tensor = self.model.in_turns(observation, self.num_turbo)  # type: ignore[operator]
             return in_turns

@@ -11,9 +11,10 @@ from scipy.stats import binomtest
 
 from ran.link import Link, LinkConfig
 from receivers import Blind, Composed, Lmmse, LsLinear, NeuralReceiver, PerfectCsi
-from receivers.classical.bursts import bursts_rejected
+from receivers.classical.bursts import bursts_rejected, symbols_hit
 from receivers.classical.detection import Detection
 from receivers.classical.equalizer import detect
+from receivers.classical.soft_grid import soft_grid
 
 slots = partial(neural_slots.slots, "bursts", num_prb=4)
 SYMBOL = 5
@@ -155,8 +156,32 @@ def test_classical_receivers_reject_bursts_where_they_are_told_to(receiver):
 @pytest.mark.parametrize("kind", ["one user", "two users", "two layers", "PT-RS", "transform precoding"])
 def test_classical_receivers_keep_every_digit_of_slots_without_bursts(kind):
     observation = slots(**neural_slots.KINDS[kind]).observation
-    for receiver in (Lmmse, Blind):
+    for receiver in (Lmmse, Blind, partial(Blind, num_reestimations=2)):
         assert torch.equal(receiver(reject_bursts=True)(observation), receiver()(observation))
+
+
+def test_the_symbol_that_is_hit_is_found_and_no_other():
+    batch = slots(esn0_db=12.0, batch=4)
+    h, error = batch.truth.h, torch.zeros_like(batch.truth.h.real.mean(1))
+    for seen, wanted in ((with_burst(batch.observation), SYMBOL), (batch.observation, None)):
+        x, _, unknown = soft_grid(seen, detect(seen, h, error))
+        found = symbols_hit(seen, h, error, x, unknown)
+        assert found.nonzero()[:, 1].tolist() == ([] if wanted is None else [wanted] * 4)
+
+
+def test_reestimation_leaves_the_symbol_out_that_is_hit():
+    """Fewer blocks are lost than by rejection after it alone."""
+    link = links()
+    batch = link.batch(range(96), 5.0, 19, "left out", with_channel=False)
+    careless = Blind(num_reestimations=2, reject_bursts=True)
+    careless.refinement.reject_bursts = False
+    with torch.inference_mode():
+        lost = [
+            np.asarray(link.count_errors(link.receive(receiver, batch), batch).block_errors)
+            for receiver in (careless, Blind(num_reestimations=2, reject_bursts=True))
+        ]
+    saved, spoilt = int((lost[0] > lost[1]).sum()), int((lost[1] > lost[0]).sum())
+    assert binomtest(saved, saved + spoilt, 0.5, "greater").pvalue < 0.01
 
 
 @pytest.mark.parametrize("detector", ["lmmse", "ep", "ml"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom
 
-from ran.stats import bootstrap_percentile, order_statistics_percentile, quartiles
+from ran.stats import bootstrap_percentile, order_statistics_percentile, quartiles, upper_tolerance_limit
 
 
 def coverage_bound(level: float, trials: int) -> float:
@@ -57,3 +57,25 @@ def test_quartiles_hold_half_of_the_samples():
     found = quartiles(range(101))
     assert (found.value, found.low, found.high, found.level, found.num_units) == (50, 25, 75, 0.5, 101)
     assert not quartiles([]).is_known
+
+
+def test_a_tolerance_limit_is_passed_by_no_larger_share_as_often_as_it_says():
+    # of n uniform values the share above the largest is beyond s with probability (1 - s)^n: 299 values for 1 %
+    assert upper_tolerance_limit(np.arange(298.0), 0.01) is None
+    assert upper_tolerance_limit(np.arange(299.0), 0.01) == 298.0
+    assert 0.99**299 <= 0.05 < 0.99**298
+    # of the second largest with (1 - s)^n + n s (1 - s)^(n - 1)
+    second = next(n for n in range(299, 1000) if 0.99**n + n * 0.01 * 0.99 ** (n - 1) <= 0.05)
+    assert upper_tolerance_limit(np.arange(float(second - 1)), 0.01) == second - 2
+    assert upper_tolerance_limit(np.arange(float(second)), 0.01) == second - 2
+    # whatever the distribution, in any order
+    generator, runs = np.random.default_rng(5), 2000
+    too_low = 0
+    for _ in range(runs):
+        values = generator.pareto(1.0, 1000)
+        limit = upper_tolerance_limit(values, 0.005)
+        # the share of a Pareto distribution above x is 1 / (1 + x)
+        too_low += 1 / (1 + limit) > 0.005
+    exact = 0.995**1000 + 1000 * 0.005 * 0.995**999
+    assert exact <= 0.05
+    assert abs(too_low / runs - exact) < 4.9 * np.sqrt(exact * (1 - exact) / runs)

@@ -1,6 +1,7 @@
 """Fine-tuning to a site: a share of general slots, a guard that refuses what forgets, a card that compares."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from safetensors.torch import load_file
 
 from ran.errors import InputError
 from ran.training.catalogue import load_recipe
+from ran.training.gate import SlotLosses
 from ran.training.loop import Trainer
 from ran.training.slot_train import build_model
 from ran.training.slots import MixedSlots, slot_source
@@ -99,6 +101,51 @@ def test_only_looks_that_hold_are_kept(recipes, tmp_path):
     resumed.resume()
     assert resumed.first_look == [0.30, 0.200]
     assert resumed.best["step"] == 3
+
+
+def test_a_gate_of_tests_compares_slot_by_slot_and_resumes(recipes, tmp_path):
+    recipe = load_recipe(recipes[0], ["guard_level=0.05", "validation.1.num_slots=24"])
+    trainer = Trainer(recipe, build_model(recipe), tmp_path / "tested")
+    trainer.out.mkdir()
+    before = np.linspace(0.1, 0.3, 24)
+    # of the site, and slots of the guard: 0.9 % more and hardly sure to be below 1 %; so sure; blocks lost
+    noisy = before * (1.009 + 0.004 * (-1.0) ** np.arange(24))
+    lost = np.arange(24) < 9
+    course = [
+        (0.30, before, ~lost & lost),
+        (0.29, noisy, ~lost & lost),
+        (0.20, before, lost),
+        (0.25, before * 1.002, ~lost & lost),
+    ]
+    kept, said = [], []
+    for step, (site, entropies, blocks) in enumerate(course):
+        trainer.step = step
+        look = Look(24, 0, float(entropies.mean()), SlotLosses(entropies, blocks))
+        trainer.validation = lambda model, site=site, look=look: [Look(4, 0, site), look]
+        trainer.validate()
+        kept.append(trainer.best["step"])
+        said.append(trainer.refusal)
+        if step == 2:
+            trainer.save()
+            trainer = Trainer(recipe, build_model(recipe), tmp_path / "tested")
+            trainer.resume()
+    assert kept == [0, 0, 0, 3]
+    assert said[0] is None
+    assert "a rise by more than 1.00% is not excluded" in said[1]
+    assert "9 blocks are lost that were not before, and 0 the other way round" in said[2]
+    assert said[3] is None
+    # the log holds the columns that it always had
+    assert set(trainer.validation_log.rows()[0]) == {"step", "part", "blocks", "block_errors", "bit_cross_entropy"}
+
+
+def test_the_looks_of_guards_hold_every_slot(recipes):
+    recipe = load_recipe(recipes[0])
+    trainer = Trainer(recipe, build_model(recipe), Path("unused"))
+    plain, guard = trainer.validation(trainer.model)
+    assert plain.slots is None
+    assert guard.slots.entropies.mean() == pytest.approx(guard.bit_cross_entropy, rel=1e-6)
+    assert guard.slots.lost.sum() == guard.block_errors
+    assert len(guard.slots.lost) == guard.blocks == 4
 
 
 def test_weights_that_forget_are_not_written(recipes, tmp_path, monkeypatch):

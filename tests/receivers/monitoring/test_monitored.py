@@ -49,6 +49,38 @@ def test_llrs_are_untouched_and_records_are_the_counts(received):
     assert [not record.arrived for record in monitored.records] == lost.tolist()
 
 
+def test_records_are_those_of_all_bits_encoded_again(received):
+    """Bits are encoded again only where they are looked at, which also is where one of two users is lost."""
+    _, batch = received
+    plain, saving = Monitored(LsLinear(), Lmmse()), Monitored(LsLinear(), Lmmse())
+    llr = plain.receiver(batch.observation)
+    bits, arrived = batch.observation.decoder.reencoded(llr)
+    assert (arrived.any(1) & ~arrived.all(1)).sum() > 2
+    plain.record(batch.observation, llr, bits, arrived, torch.zeros(len(llr)))
+    saving(batch.observation)
+    # NaN where nothing is known, which is equal to nothing
+    assert list(map(str, saving.records)) == list(map(str, plain.records))
+    one_by_one = Monitored(LsLinear(), Lmmse())
+    for i in range(len(llr)):
+        one_by_one(batch.observation.part(i, i + 1))
+    assert [r.arrived for r in one_by_one.records] == [r.arrived for r in plain.records]
+    both = zip(one_by_one.records, plain.records, strict=True)
+    assert all(one.excess == pytest.approx(all_bits.excess, abs=1e-4, nan_ok=True) for one, all_bits in both)
+
+
+def test_the_excess_is_the_cross_entropy_less_the_entropy():
+    """The closed form against the definition, with entropies and logarithms of double precision."""
+    generator = torch.Generator().manual_seed(4)
+    llr = 4 * torch.randn(3, 2, 400, 4, generator=generator, dtype=torch.float64)
+    bits = torch.randint(0, 2, llr.shape, generator=generator, dtype=torch.uint8)
+    p_one = torch.sigmoid(-llr)
+    cost = torch.nn.functional.binary_cross_entropy(p_one, bits.double(), reduction="none").mean((2, 3)) / math.log(2)
+    entropy = torch.distributions.Bernoulli(p_one).entropy().mean((2, 3)) / math.log(2)
+    arrived = torch.tensor([[True, True], [False, False], [True, False]])
+    wanted = torch.where(arrived, cost - entropy, (1 - entropy - 0.3).clamp_min(0)).mean(1)
+    torch.testing.assert_close(claimed_excess(llr.float(), bits, arrived, 0.3).double(), wanted, rtol=1e-5, atol=1e-6)
+
+
 def test_which_slots_are_looked_at(received):
     _, batch = received
     one = Monitored(Silent(), Lmmse(), every=8, share=0.25, stride=4)

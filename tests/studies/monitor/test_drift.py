@@ -12,7 +12,10 @@ from ran.errors import InputError
 from ran.studies.monitor.drift import LEAST_SAMPLES, load_drift_reference, make_drift_reference
 from ran.studies.monitor.drift_page import drift_in
 from ran.studies.monitor.drift_sources import Reports
+from ran.studies.monitor.reference import reference_path
 from ran.studies.monitor.windows import WINDOW
+from receivers.monitoring.outcomes import BEAM_STATISTICS, CSI_STATISTICS
+from receivers.neural.weights import load_weights, shipped_weights, task_of
 
 NAMES = ("gain", "a", "b")
 #: Correlated statistics of a model that gains half a deviation.
@@ -92,6 +95,23 @@ def test_what_does_not_fit_is_refused_in_a_line(reference, tmp_path):
     path.write_text(json.dumps({**json.loads(path.read_text()), "mean": [1.0]}))
     with pytest.raises(InputError, match=r"w.json: damaged: ValueError"):
         load_drift_reference(weights, "0")
+
+
+@pytest.mark.parametrize(
+    "name", [name for task in ("beams", "csi") for name in shipped_weights(task) if reference_path(name).is_file()]
+)
+def test_shipped_references_are_of_the_shipped_weights(name):
+    task = task_of(shipped_weights()[name])
+    found = load_drift_reference(name, load_weights(name, task).sha256)
+    assert found.names == tuple(BEAM_STATISTICS if task == "beams" else CSI_STATISTICS)
+    assert found.num_samples >= 480
+    assert found.source == f"ran monitor reference {name} --data {found.source.split()[-1]}"
+    # what the model brings on its training, and what one of a thousand windows of it stays above
+    assert found.mean[0] > 0
+    assert 0 <= found.thresholds["worse"] < 10
+    # of Hotelling's statistic of as many directions, were it chi-squared; it has longer tails
+    exact = chi2(len(found.whitening)).isf(1e-3) / len(found.whitening)
+    assert 0.85 * exact < found.thresholds["inputs"] < 2 * exact
 
 
 def test_weights_of_another_task_are_refused_in_a_line(tmp_path):

@@ -25,6 +25,8 @@ MODELS = {
     "csi": ("csi-refined", ([], ["channel.name=umi"], ["channel.inter_site_distance_m=500"])),
     "beams": ("beams-geometric", ([], ["channel.name=umi"], ["channel.inter_site_distance_m=500"])),
 }
+#: Weights of the same data, whose false alarms are counted.
+OF_THE_SAME_DATA = {"csi": ("csi-refined",), "beams": ("beams-geometric", "beams-mlp", "beams-cnn")}
 NUM_FRESH, NUM_DROPS = 8000, 480
 
 
@@ -94,13 +96,14 @@ def test_windows_of_models_that_serve_worse_are_told(task, tmp_path, monkeypatch
 @pytest.mark.slow
 @pytest.mark.parametrize("task", MODELS)
 def test_false_alarms_on_the_training_distribution_are_below_one_percent(task, tmp_path):
-    weights, _ = MODELS[task]
-    found = reports_on(write(task, weights, [], NUM_FRESH, tmp_path / "fresh.h5"), weights, task)
-    reference = load_drift_reference(weights, found.sha256)
-    windows = windows_of(found.values)
-    for name in DRIFT_DETECTORS:
-        alarms = sum(reference.scores(window)[name] > reference.thresholds[name] for window in windows)
-        low, high = exact_share(alarms, len(windows)).numbers[1:]
-        print(f"{weights} {name}: {alarms} of {len(windows)} windows [{low:.2%}, {high:.2%}]")
-        # the shares that are compatible with what was seen reach below one percent
-        assert low < 0.01
+    path = write(task, MODELS[task][0], [], NUM_FRESH, tmp_path / "fresh.h5")
+    for weights in OF_THE_SAME_DATA[task]:
+        found = reports_on(path, weights, task)
+        reference = load_drift_reference(weights, found.sha256)
+        windows = windows_of(found.values)
+        for name in DRIFT_DETECTORS:
+            alarms = sum(reference.scores(window)[name] > reference.thresholds[name] for window in windows)
+            low, high = exact_share(alarms, len(windows)).numbers[1:]
+            print(f"{weights} {name}: {alarms} of {len(windows)} windows [{low:.2%}, {high:.2%}]", flush=True)
+            # the shares that are compatible with what was seen reach below one percent
+            assert low < 0.01
