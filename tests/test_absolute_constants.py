@@ -78,7 +78,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "receivers/control/pilot_receiver.py": (1, RATIO),
     "receivers/control/preamble_detector.py": (1, "a distance in samples"),
     "receivers/monitoring/inputs.py": (2, NOTHING + ", after the level is taken out"),
-    "receivers/neural/hybrid.py": (3, FEATURE),
+    "receivers/neural/hybrid.py": (5, FEATURE + "; nanoseconds of the prior in s"),
     "receivers/neural/matched.py": (1, FEATURE),
     "receivers/neural/refined_blind.py": (2, FEATURE),
     "receivers/neural/soft_pilots.py": (4, FEATURE),

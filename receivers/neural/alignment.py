@@ -83,7 +83,7 @@ def aligned(observation: SlotObservation, earliest_s: float, latest_s: float) ->
     # first those that come late, then those that come early: what comes before a filter's zero is lost to it
     move = torch.where(late, latest_s - delay.amax(1), 0.0)
     move = torch.where(early | late, torch.maximum(move, earliest_s - delay.amin(1)), 0.0)
-    if not bool((move != 0).any()):
+    if move.device.type == "cpu" and not bool((move != 0).any()):  # on a GPU the question would cost more than the ramp
         return observation
     frequencies = torch.arange(observation.y.shape[-1], device=move.device) * observation.subcarrier_spacing_hz
     phase = -2 * math.pi * move.double()[:, None] * frequencies
