@@ -36,6 +36,11 @@ def ep_of_estimate(
     return _on_grid(kernel, observation, estimate, num_iterations, np.float32(damping), *prior)
 
 
+def list_of_estimate(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
+    """The same of `TwoLayerList`, with max-log demapping: two layers of one modulation."""
+    return _on_grid(list_kernel(observation.bits_per_symbol // 2), observation, estimate)
+
+
 def _on_grid(kernel: Kernel, observation: SlotObservation, estimate: ChannelEstimate, *more: Any) -> Tensor:
     num_symbols = observation.data_mask.shape[0]
     batch, num_layers = observation.y.shape[0], observation.num_layers
@@ -81,6 +86,14 @@ def ep_kernel(bits_per_axis: tuple[int, ...], with_prior: bool) -> Kernel:
     from receivers.classical.unrolled_ep import ep_source  # numba takes a while to import
 
     return _kernel("prior_ep" if with_prior else "ep", bits_per_axis, ep_source(bits_per_axis, with_prior))
+
+
+@cache
+def list_kernel(bits_per_axis: int) -> Kernel:
+    """The same of exact detection of two layers."""
+    from receivers.classical.unrolled_list import list_source
+
+    return _kernel("list", (bits_per_axis,) * 2, list_source(bits_per_axis))
 
 
 def _kernel(name: str, bits_per_axis: tuple[int, ...], source: str) -> Kernel:

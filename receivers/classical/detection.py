@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from receivers.classical.bursts import bursts_rejected
-from receivers.classical.compiled_detection import ep_of_estimate
+from receivers.classical.compiled_detection import ep_of_estimate, list_of_estimate
 from receivers.classical.equalizer import detect_estimate, lmmse_equalize
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import ExpectationPropagation
@@ -172,10 +172,10 @@ def _detect_by(
 
     With a constellation by its points there is one layer, and nothing to detect beside it: demapping alone.
     """
-    if observation.constellation is None and detector.rule == "maxlog" and observation.num_layers <= MAX_LAYERS:
-        inputs = (observation.y, observation.noise_var, estimate.modes, estimate.error_modes, prior_llr)
-        if isinstance(detector, ExpectationPropagation) and runs_compiled(*inputs):
-            return ep_of_estimate(observation, estimate, detector.num_iterations, detector.damping, prior_llr)
+    if observation.constellation is None and detector.rule == "maxlog":
+        llr = _compiled(detector, observation, estimate, prior_llr)
+        if llr is not None:
+            return llr
     h_hat, err_var = estimate.on_grid()
     amplitude = observation.layer_amplitude
     error = observation.at_data(err_var).sum(1)
@@ -187,3 +187,19 @@ def _detect_by(
     if isinstance(detector, ExpectationPropagation):
         return detector(y, h, noise, observation.bits_per_symbol, prior_llr, observation.modulations)
     return detector(y, h, noise, observation.bits_per_symbol, prior_llr)
+
+
+def _compiled(
+    detector: ExpectationPropagation | TwoLayerList | KBest,
+    observation: SlotObservation,
+    estimate: ChannelEstimate,
+    prior_llr: Tensor | None,
+) -> Tensor | None:
+    """LLRs of a kernel that goes from the grid to max-log LLRs, where there is one and it may run."""
+    if not runs_compiled(observation.y, observation.noise_var, estimate.modes, estimate.error_modes, prior_llr):
+        return None
+    if isinstance(detector, ExpectationPropagation) and observation.num_layers <= MAX_LAYERS:
+        return ep_of_estimate(observation, estimate, detector.num_iterations, detector.damping, prior_llr)
+    if isinstance(detector, TwoLayerList) and observation.num_layers == 2 and prior_llr is None:
+        return list_of_estimate(observation, estimate)
+    return None

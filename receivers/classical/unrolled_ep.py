@@ -12,6 +12,7 @@ import torch
 
 from receivers.classical.expectation_propagation import LEAST_PIVOT, LEAST_PRECISION, MIN_VARIANCE
 from receivers.classical.exponential import exp_source
+from receivers.classical.layer_rows import AXES, NUM_AXES, LayerRows, for_each_re, in_unit_noise
 from receivers.classical.pam import pam_axis
 from receivers.classical.unrolled import (
     BLOCK,
@@ -23,58 +24,10 @@ from receivers.classical.unrolled import (
     write_source,
 )
 
-_AXES = ("r", "i")
-
 
 def _levels(bits: int) -> tuple[list[float], list[list[bool]]]:
     levels, labels = pam_axis(bits, torch.device("cpu"))
     return levels.tolist(), labels.tolist()
-
-
-class _OfLayer:
-    """Rows of scratch that every layer has: the same for all, and those of either axis in the same order, so that loops
-    over layers and axes are written once and compile in a part of the time."""
-
-    def __init__(self, array: str, block: int, most_bits: int, with_prior: bool) -> None:
-        self.array = array
-        self.rows = Rows("own", block)
-        for name in ("variance", "precision", "prior_precision", "spread"):
-            _ = self.rows[name]
-        for axis in _AXES:
-            for name in ("x", "shift", "mean"):
-                _ = self.rows[name + axis]
-            if with_prior:
-                _ = [self.rows[f"bit{j}{axis}"] for j in range(most_bits)]
-
-    def at(self, name: str, layer: int) -> str:
-        """Source of element k of a row of a layer, from outside the loop over layers."""
-        return f"{self.array}[{layer * self.rows.size + self.rows[name]} + k]"
-
-    def own(self, name: str) -> str:
-        """The same in the loop over layers."""
-        return self.rows.at(name)
-
-    def axis(self, name: str) -> str:
-        """The same in the loop over the axes of a layer."""
-        return f"axis_rows[{self.rows[name + 'r'] - self.rows['xr']} + k]"
-
-    def for_each(self, num_layers: int, lines: list[str]) -> list[str]:
-        """A loop over layers."""
-        size = self.rows.size
-        return [
-            f"for layer in range({num_layers}):",
-            f"    own = {self.array}[{size} * layer : {size} * (layer + 1)]",
-            *("    " + line for line in lines),
-        ]
-
-    def for_both_axes(self, lines: list[str]) -> list[str]:
-        """A loop over the axes, 0 and 1, in the loop over layers."""
-        size, first = self.rows["xi"] - self.rows["xr"], self.rows["xr"]
-        return [
-            "for axis in range(num_axes):",
-            f"    axis_rows = own[{first} + {size} * axis : {first} + {size} * (axis + 1)]",
-            *("    " + line for line in lines),
-        ]
 
 
 def _by_bits(bits_per_axis: tuple[int, ...], lines: Callable[[int], list[str]]) -> list[str]:
@@ -85,15 +38,7 @@ def _by_bits(bits_per_axis: tuple[int, ...], lines: Callable[[int], list[str]]) 
     return [line for bits in each for line in (f"if BITS[layer] == {bits}:", *("    " + own for own in lines(bits)))]
 
 
-def _in_unit_noise(rows: Rows, n: int) -> list[str]:
-    """Gram matrix and matched filter over the noise."""
-    names = [f"{part}{i}" for i in range(n) for part in ("br", "bi")]
-    names += [f"a{i}{i}" for i in range(n)]
-    names += [f"{part}{i}{j}" for i in range(n) for j in range(i) for part in ("ar", "ai")]
-    return [f"weight = ONE / {rows.at('noise')}", *(f"{rows.at(name)} *= weight" for name in names)]
-
-
-def _cavity(rows: Rows, layers: _OfLayer, n: int) -> list[str]:
+def _cavity(rows: Rows, layers: LayerRows, n: int) -> list[str]:
     """What the observation and the other layers say about a layer, by the inverse of the Cholesky factor."""
     lines = []
     for i in range(n):
@@ -120,7 +65,7 @@ def _cavity(rows: Rows, layers: _OfLayer, n: int) -> list[str]:
                 f"wi{i}{j} = -(ci{i}{j} * d{j}{''.join(imag)}) * d{i}",
             ]
     for i in range(n):
-        lines += [f"{axis}{i} = {rows.at(f'b{axis}{i}')} + {layers.at(f'shift{axis}', i)}" for axis in _AXES]
+        lines += [f"{axis}{i} = {rows.at(f'b{axis}{i}')} + {layers.at(f'shift{axis}', i)}" for axis in AXES]
     for i in range(n):
         real = [f" + (wr{i}{j} * r{j} - wi{i}{j} * i{j})" for j in range(i)]
         imag = [f" + (wr{i}{j} * i{j} + wi{i}{j} * r{j})" for j in range(i)]
@@ -144,7 +89,7 @@ def _cavity(rows: Rows, layers: _OfLayer, n: int) -> list[str]:
     return lines
 
 
-def _prior_of_levels(layers: _OfLayer, bits: int) -> list[str]:
+def _prior_of_levels(layers: LayerRows, bits: int) -> list[str]:
     """Log probabilities of an axis's levels beforehand, g with the level's label, from the sums for its first bits."""
     lines, sums = [], {"": "ZERO"}
     for j in range(bits):
@@ -156,7 +101,7 @@ def _prior_of_levels(layers: _OfLayer, bits: int) -> list[str]:
     return lines
 
 
-def _log_levels(layers: _OfLayer, bits: int, with_prior: bool) -> list[str]:
+def _log_levels(layers: LayerRows, bits: int, with_prior: bool) -> list[str]:
     """Unnormalised log probabilities t0, t1, ... of an axis's levels given x and its variance."""
     lines = _prior_of_levels(layers, bits) if with_prior else []
     lines += [f"weight = ONE / {layers.own('variance')}", f"centre = {layers.axis('x')}"]
@@ -166,7 +111,7 @@ def _log_levels(layers: _OfLayer, bits: int, with_prior: bool) -> list[str]:
     return lines
 
 
-def _moments(layers: _OfLayer, bits: int) -> list[str]:
+def _moments(layers: LayerRows, bits: int) -> list[str]:
     """Mean of an axis, and its variance added to that of the symbol, from t0, t1, ..."""
     levels = _levels(bits)[0]
     each = range(len(levels))
@@ -185,7 +130,7 @@ def _moments(layers: _OfLayer, bits: int) -> list[str]:
     ]
 
 
-def _replace(layers: _OfLayer, bits: int, with_prior: bool) -> list[str]:
+def _replace(layers: LayerRows, bits: int, with_prior: bool) -> list[str]:
     """A layer's Gaussian by one with the moments of its constellation, where that is narrower."""
     moments = [*_log_levels(layers, bits, with_prior), *_moments(layers, bits)]
     given, lines = layers.own("prior_precision"), _narrow(layers)
@@ -195,17 +140,17 @@ def _replace(layers: _OfLayer, bits: int, with_prior: bool) -> list[str]:
         "step = damping if new > ZERO else ZERO",
         f"{given} += step * (new - {given})",
     ]
-    for axis in _AXES:
+    for axis in AXES:
         shift, x = layers.own(f"shift{axis}"), layers.own(f"x{axis}")
         lines += [f"{shift} += step * ({layers.own(f'mean{axis}')} * precision - {x} * weight - {shift})"]
-    return [*_without_spread(layers), *layers.for_both_axes(_for_each(moments)), *_for_each(lines)]
+    return [*_without_spread(layers), *layers.for_both_axes(for_each_re(moments)), *for_each_re(lines)]
 
 
-def _without_spread(layers: _OfLayer) -> list[str]:
-    return _for_each([f"{layers.own('spread')} = ZERO"])
+def _without_spread(layers: LayerRows) -> list[str]:
+    return for_each_re([f"{layers.own('spread')} = ZERO"])
 
 
-def _narrow(layers: _OfLayer) -> list[str]:
+def _narrow(layers: LayerRows) -> list[str]:
     """The precision of a symbol whose variance was added up."""
     return [
         f"spread = {layers.own('spread')}",
@@ -214,9 +159,9 @@ def _narrow(layers: _OfLayer) -> list[str]:
     ]
 
 
-def _read_prior(layers: _OfLayer, most: int, bits: int) -> list[str]:
+def _read_prior(layers: LayerRows, most: int, bits: int) -> list[str]:
     """LLRs of a layer's bits beforehand into rows, 0 where there are no data."""
-    places = [(layers.own(f"bit{j}{axis}"), 2 * j + place) for j in range(bits) for place, axis in enumerate(_AXES)]
+    places = [(layers.own(f"bit{j}{axis}"), 2 * j + place) for j in range(bits) for place, axis in enumerate(AXES)]
     read = [f"{row} = given[{most} * position + {place}]" for row, place in places]
     return [
         f"given = prior[b, layer, {most} * start : {most} * (start + n)]",
@@ -235,17 +180,17 @@ def _read_prior(layers: _OfLayer, most: int, bits: int) -> list[str]:
     ]
 
 
-def _first_gaussian(layers: _OfLayer, bits: int) -> list[str]:
+def _first_gaussian(layers: LayerRows, bits: int) -> list[str]:
     """The prior's mean and variance."""
     moments = _prior_of_levels(layers, bits)
     moments += [f"t{index} = g{index:0{bits}b}" for index in range(2**bits)]
     moments += _moments(layers, bits)
     found = [*_narrow(layers), f"{layers.own('prior_precision')} = precision"]
-    found += [f"{layers.own(f'shift{axis}')} = {layers.own(f'mean{axis}')} * precision" for axis in _AXES]
-    return [*_without_spread(layers), *layers.for_both_axes(_for_each(moments)), *_for_each(found)]
+    found += [f"{layers.own(f'shift{axis}')} = {layers.own(f'mean{axis}')} * precision" for axis in AXES]
+    return [*_without_spread(layers), *layers.for_both_axes(for_each_re(moments)), *for_each_re(found)]
 
 
-def _demap_beyond_prior(layers: _OfLayer, block: int, bits: int) -> list[str]:
+def _demap_beyond_prior(layers: LayerRows, block: int, bits: int) -> list[str]:
     """Max-log LLRs by the best level of an axis for either value of a bit, without what was known beforehand."""
     labels = _levels(bits)[1]
     lines = _log_levels(layers, bits, True)
@@ -255,20 +200,15 @@ def _demap_beyond_prior(layers: _OfLayer, block: int, bits: int) -> list[str]:
             lines += [f"best{value} = t{first}"]
             lines += [f"best{value} = t{index} if t{index} > best{value} else best{value}" for index in others]
         lines += [f"bits_rows[{2 * j * block} + k] = best0 - best1 - {layers.axis(f'bit{j}')}"]
-    return layers.for_both_axes([f"bits_rows = u[{block} * axis :]", *_for_each(lines)])
+    return layers.for_both_axes([f"bits_rows = u[{block} * axis :]", *for_each_re(lines)])
 
 
-def _demap(layers: _OfLayer, llr: Rows, bits: int) -> list[str]:
+def _demap(layers: LayerRows, llr: Rows, bits: int) -> list[str]:
     """Max-log LLRs in closed form, in units of the innermost level."""
     mean_square = (4**bits - 1) / 3
-    scale = [f"{layers.own(f'x{axis}')} *= F({(2 * mean_square) ** 0.5!r})" for axis in _AXES]
+    scale = [f"{layers.own(f'x{axis}')} *= F({(2 * mean_square) ** 0.5!r})" for axis in AXES]
     scale += [f"{layers.own('precision')} = ONE / ({layers.own('variance')} * F({2 * mean_square!r}))"]
-    return [*_for_each(scale), *_for_each(demap_source(layers.rows, llr, "", bits))]
-
-
-def _for_each(lines: list[str]) -> list[str]:
-    """A loop over the resource elements of a block."""
-    return ["for k in range(n):", *("    " + line for line in lines)]
+    return [*for_each_re(scale), *for_each_re(demap_source(layers.rows, llr, "", bits))]
 
 
 def ep_source(bits_per_axis: tuple[int, ...], with_prior: bool) -> str:
@@ -281,13 +221,14 @@ def ep_source(bits_per_axis: tuple[int, ...], with_prior: bool) -> str:
     # half as many resource elements as without the rows of the levels
     block = min(128, BLOCK.get(n, 64))
     rows, result, llr = grid_rows(n, block)
-    layers = _OfLayer(result.array, block, max(bits_per_axis), with_prior)
+    of_axis = ["x", "shift", "mean"] + ([f"bit{j}" for j in range(most // 2)] if with_prior else [])
+    layers = LayerRows(result.array, block, ("variance", "precision", "prior_precision", "spread"), of_axis)
 
     def first(bits: int) -> list[str]:
         if with_prior:
             return [*_read_prior(layers, most, bits), *_first_gaussian(layers, bits)]
-        nothing = [f"{layers.own(f'shift{axis}')} = ZERO" for axis in _AXES]
-        return _for_each([f"{layers.own('prior_precision')} = ONE", *nothing])
+        nothing = [f"{layers.own(f'shift{axis}')} = ZERO" for axis in AXES]
+        return for_each_re([f"{layers.own('prior_precision')} = ONE", *nothing])
 
     def last(bits: int) -> list[str]:
         demap = _demap_beyond_prior(layers, block, bits) if with_prior else _demap(layers, llr, bits)
@@ -296,11 +237,9 @@ def ep_source(bits_per_axis: tuple[int, ...], with_prior: bool) -> str:
     def each_layer(lines: Callable[[int], list[str]]) -> list[str]:
         return layers.for_each(n, _by_bits(bits_per_axis, lines))
 
-    # 2, but LLVM does not know: it would write the axes' loops one after the other, and then not vectorise all of them
-    body = ["num_axes = y.shape[3] // num_subcarriers"]
-    body += [*_for_each(_in_unit_noise(rows, n)), *each_layer(first)]
+    body = [NUM_AXES, *in_unit_noise(rows, n), *each_layer(first)]
     body += ["for iteration in range(num_iterations + 1):"]
-    body += ["    " + line for line in _for_each(_cavity(rows, layers, n))]
+    body += ["    " + line for line in for_each_re(_cavity(rows, layers, n))]
     body += ["    if iteration < num_iterations:"]
     body += ["        " + line for line in each_layer(lambda bits: _replace(layers, bits, with_prior))]
     body += each_layer(last)
@@ -312,5 +251,5 @@ def ep_source(bits_per_axis: tuple[int, ...], with_prior: bool) -> str:
     ]
     arguments = "num_iterations, damping, " + ("prior, " if with_prior else "")
     _ = [llr[str(j)] for j in range(most)]
-    _ = [result[f"{i}"] for i in range(n * layers.rows.size // block)]
+    layers.reserve(result, n)
     return grid_source(bits_per_axis, (rows, result, llr), body, "\n".join(constants), arguments)
