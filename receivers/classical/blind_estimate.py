@@ -16,6 +16,7 @@ from receivers.classical.delay_statistics import (
     layer_sets,
     set_pilots,
 )
+from receivers.classical.processor import floats, runs_compiled
 from receivers.classical.time_statistics import mean_correlation, time_posterior
 from receivers.classical.timing import coarse_delay, delayed
 from receivers.interface import SlotObservation
@@ -166,10 +167,10 @@ class BlindEstimator:
             posteriors = self._posteriors(observation, sets, modes)
         else:
             posteriors = [known_posterior[group.layers[0]] for group in sets]
-        layers = _Layers(observation.num_layers)
+        layers = _Layers(observation)
         for group, mode, posterior in zip(sets, modes, posteriors, strict=True):
             correlation = mean_correlation(observation, group.groups, posterior, self.max_cfo_hz)
-            layers.take(_interpolate(observation, group, mode, statistics, correlation), posterior)
+            layers.take(_interpolate(group, mode, statistics, correlation), posterior)
         self._in_turn(observation, sets, statistics, layers, known_posterior)
         h, error, posteriors = layers.stacked()
         grid_of_layer = {layer: group for group in sets for layer in group.layers}
@@ -243,29 +244,44 @@ class BlindEstimator:
                     posterior = known_posterior[mine[0][0]]
                 for (group, scaled), mode in zip(groups, modes, strict=True):
                     correlation = mean_correlation(observation, group.groups, posterior, self.max_cfo_hz)
-                    layers.take(_interpolate(observation, group, mode, scaled, correlation), posterior)
+                    layers.take(_interpolate(group, mode, scaled, correlation), posterior)
 
 
 class _Layers:
     """What is known so far of every layer: channel, error variance, posterior of Doppler and frequency offset."""
 
-    def __init__(self, num_layers: int) -> None:
+    def __init__(self, observation: SlotObservation) -> None:
         self.h: dict[int, Tensor] = {}
         self._error: dict[int, Tensor] = {}
         self._posterior: dict[int, Tensor] = {}
-        self._num_layers = num_layers
+        self._num_layers = observation.num_layers
+        batch, num_rx_ant, num_symbols, num_subcarriers = observation.y.shape
+        self._whole: Tensor | None = None
+        if runs_compiled(observation.y):
+            # every layer is written to its place
+            self._whole = observation.y.new_empty(batch, num_rx_ant, self._num_layers, num_symbols, num_subcarriers)
 
-    def take(self, estimates: list[tuple[int, Tensor, Tensor]], posterior: Tensor) -> None:
-        for layer, h, error in estimates:
-            self.h[layer], self._error[layer], self._posterior[layer] = h, error, posterior
+    def take(self, estimates: list[tuple[int, Tensor, Tensor, Tensor]], posterior: Tensor) -> None:
+        """estimates: of `_interpolate`."""
+        for layer, weights, modes, error in estimates:
+            self.h[layer], self._error[layer], self._posterior[layer] = (
+                self._channel(layer, weights, modes),
+                error,
+                posterior,
+            )
+
+    def _channel(self, layer: int, weights: Tensor, modes: Tensor) -> Tensor:
+        if self._whole is None:
+            return weights.unsqueeze(1) @ modes
+        from receivers.classical.kernels import over_time  # numba takes a while to import
+
+        over_time(floats(weights), floats(modes), layer, floats(self._whole))
+        return self._whole[:, :, layer]
 
     def stacked(self) -> tuple[Tensor, Tensor, list[Tensor]]:
         every = range(self._num_layers)
-        return (
-            torch.stack([self.h[i] for i in every], dim=2),
-            torch.stack([self._error[i] for i in every], dim=1),
-            [self._posterior[i] for i in every],
-        )
+        h = torch.stack([self.h[i] for i in every], dim=2) if self._whole is None else self._whole
+        return h, torch.stack([self._error[i] for i in every], dim=1), [self._posterior[i] for i in every]
 
 
 def _scaled(statistics: DelayStatistics, level: dict[int, float]) -> DelayStatistics:
@@ -333,9 +349,10 @@ class _Modes:
 
 
 def _interpolate(
-    observation: SlotObservation, group: SetPilots, modes: _Modes, statistics: DelayStatistics, correlation: Tensor
-) -> list[tuple[int, Tensor, Tensor]]:
-    """Wiener filter of one set: per layer its index, channel and error variance."""
+    group: SetPilots, modes: _Modes, statistics: DelayStatistics, correlation: Tensor
+) -> list[tuple[int, Tensor, Tensor, Tensor]]:
+    """Wiener filter of one set: per layer its index, weights of every symbol [batch, num_symbols, t] of functions over
+    frequency [batch, num_rx_ant, t, num_subcarriers], whose product is the channel, and its error variance."""
     grid = group.grid
     known = torch.stack([correlation[:, list(symbols)].mean(1) for symbols in group.groups], dim=1)
     eigenvalues, vectors = torch.linalg.eigh((known + known.mH) / 2)
@@ -358,9 +375,8 @@ def _interpolate(
         window.scatter_(2, position.unsqueeze(1).expand_as(a), a)
         factor = grid.phase(code) / group.amplitude
         h_modes = (window @ (grid.synthesis * factor)).unflatten(1, (num_rx_ant, num_modes, -1))
-        # [batch, rx, num_symbols, num_subcarriers]
-        h = synthesis.unsqueeze(1) @ grid.subbands.join(h_modes)
         columns = grid.synthesis.index_select(1, grid.subbands.nodes)[position]
         at_nodes = (to_bins.mT.to(columns.dtype) @ columns).abs() ** 2
-        out.append((layer, h, grid.subbands.join_nodes(unknown @ at_nodes) / group.amplitude**2))
+        error = grid.subbands.join_nodes(unknown @ at_nodes) / group.amplitude**2
+        out.append((layer, synthesis, grid.subbands.join(h_modes), error))
     return out

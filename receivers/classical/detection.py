@@ -10,12 +10,15 @@ import torch
 from torch import Tensor
 
 from receivers.classical.bursts import bursts_rejected
+from receivers.classical.compiled_detection import ep_of_estimate, list_of_estimate
 from receivers.classical.equalizer import detect_estimate, lmmse_equalize
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import ExpectationPropagation
 from receivers.classical.points import demap_points
+from receivers.classical.processor import runs_compiled
 from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
+from receivers.classical.unrolled import MAX_LAYERS
 from receivers.errors import unknown_name
 from receivers.interface import SlotObservation, Supports
 
@@ -82,10 +85,8 @@ class Detection:
 
     def of_estimate(self, observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
         """LLRs from an estimate that need not be written out on the grid."""
-        if self._is_linear(observation):
-            llr = detect_estimate(observation, estimate, self.demapper)
-            return self._without_bursts(observation, *estimate.on_grid(), llr) if self.reject_bursts else llr
-        return self(observation, *estimate.on_grid())
+        llr = self._once(observation, estimate)
+        return self._without_bursts(observation, *estimate.on_grid(), llr) if self.reject_bursts else llr
 
     def __call__(
         self,
@@ -104,24 +105,26 @@ class Detection:
         """
         if prior_llr is not None and observation.transform_precoding:
             raise ValueError("prior_llr: got LLRs with transform precoding; allowed: none")
+        estimate = ChannelEstimate(h_hat, error_modes=err_var)
         if prior_llr is not None:
-            return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, prior_llr)
-        llr = self._once(observation, h_hat, err_var, refine)
+            return _detect_by(self._by_name[self.detector], observation, estimate, prior_llr)
+        llr = self._once(observation, estimate, refine)
         return self._without_bursts(observation, h_hat, err_var, llr) if self.reject_bursts else llr
 
-    def _once(
-        self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, refine: Refine | None = None
-    ) -> Tensor:
+    def _once(self, observation: SlotObservation, estimate: ChannelEstimate, refine: Refine | None = None) -> Tensor:
         """Detection of slots without a prior, bursts counted as noise."""
         if self._is_linear(observation):
-            return detect_estimate(observation, ChannelEstimate(h_hat, error_modes=err_var), self.demapper)
+            return detect_estimate(observation, estimate, self.demapper)
         if self.uses_decoder:
-            return self._in_turns(observation, h_hat, err_var, refine)
-        return _detect_by(self._by_name[self.detector], observation, h_hat, err_var, None)
+            return self._in_turns(observation, estimate, refine)
+        return _detect_by(self._by_name[self.detector], observation, estimate, None)
+
+    def _on_grid_once(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor) -> Tensor:
+        return self._once(observation, ChannelEstimate(h_hat, error_modes=err_var))
 
     def _without_bursts(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, llr: Tensor) -> Tensor:
         # the channel of a slot that is detected anew is that of before, also with the decoder in the loop
-        return bursts_rejected(observation, h_hat, err_var, llr, self._once)
+        return bursts_rejected(observation, h_hat, err_var, llr, self._on_grid_once)
 
     def _is_linear(self, observation: SlotObservation) -> bool:
         # spread symbols are not on the subcarriers: only linear detection can go before the despreading
@@ -129,11 +132,11 @@ class Detection:
             return True
         return observation.num_layers == 1 and not self.uses_decoder
 
-    def _in_turns(self, observation: SlotObservation, h_hat: Tensor, err_var: Tensor, refine: Refine | None) -> Tensor:
+    def _in_turns(self, observation: SlotObservation, estimate: ChannelEstimate, refine: Refine | None) -> Tensor:
         """Detection and decoding in turns, for the slots that are not decoded without errors yet."""
         if observation.decoder is None:
             raise ValueError("decoder: got None; allowed: observations with a decoder, for detector 'mmse-pic'")
-        llr = _detect_by(self._by_name[self.detector], observation, h_hat, err_var, None)
+        llr = _detect_by(self._by_name[self.detector], observation, estimate, None)
         first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
         for _ in range(self.num_turbo):
@@ -142,10 +145,11 @@ class Detection:
             if not len(left):
                 break
             if refine is None:
-                slots, h, error = observation.select(left), h_hat[left], err_var[left]
+                slots, known = observation.select(left), estimate.select(left)
             else:
                 slots, h, error = refine(left, extrinsic)
-            llr[left] = _detect_by(self._soft, slots, h, error, extrinsic)
+                known = ChannelEstimate(h, error_modes=error)
+            llr[left] = _detect_by(self._soft, slots, known, extrinsic)
         if first is not None and len(left):
             failed = left[~observation.decoder(llr[left])[1]]
             llr[failed] = first[failed]
@@ -161,14 +165,18 @@ def adds_transmissions(observation: SlotObservation) -> bool:
 def _detect_by(
     detector: ExpectationPropagation | TwoLayerList | KBest,
     observation: SlotObservation,
-    h_hat: Tensor,
-    err_var: Tensor,
+    estimate: ChannelEstimate,
     prior_llr: Tensor | None,
 ) -> Tensor:
     """Hand a detector the data REs, the error of the estimate counted as white noise.
 
     With a constellation by its points there is one layer, and nothing to detect beside it: demapping alone.
     """
+    if observation.constellation is None and detector.rule == "maxlog":
+        llr = _compiled(detector, observation, estimate, prior_llr)
+        if llr is not None:
+            return llr
+    h_hat, err_var = estimate.on_grid()
     amplitude = observation.layer_amplitude
     error = observation.at_data(err_var).sum(1)
     y = observation.at_data(observation.y)
@@ -179,3 +187,19 @@ def _detect_by(
     if isinstance(detector, ExpectationPropagation):
         return detector(y, h, noise, observation.bits_per_symbol, prior_llr, observation.modulations)
     return detector(y, h, noise, observation.bits_per_symbol, prior_llr)
+
+
+def _compiled(
+    detector: ExpectationPropagation | TwoLayerList | KBest,
+    observation: SlotObservation,
+    estimate: ChannelEstimate,
+    prior_llr: Tensor | None,
+) -> Tensor | None:
+    """LLRs of a kernel that goes from the grid to max-log LLRs, where there is one and it may run."""
+    if not runs_compiled(observation.y, observation.noise_var, estimate.modes, estimate.error_modes, prior_llr):
+        return None
+    if isinstance(detector, ExpectationPropagation) and observation.num_layers <= MAX_LAYERS:
+        return ep_of_estimate(observation, estimate, detector.num_iterations, detector.damping, prior_llr)
+    if isinstance(detector, TwoLayerList) and observation.num_layers == 2 and prior_llr is None:
+        return list_of_estimate(observation, estimate)
+    return None

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
 from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from receivers.classical.compiled_detection import lmmse_of_estimate
 from receivers.classical.estimate import ChannelEstimate
 from receivers.classical.expectation_propagation import demap
 from receivers.classical.points import demap_points
-from receivers.classical.processor import floats, is_recorded, runs_compiled
-from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR, MAX_LAYERS, detection_source
+from receivers.classical.processor import is_recorded, runs_compiled
+from receivers.classical.unrolled import LEAST_LOADING, LEAST_SINR, MAX_LAYERS
 from receivers.interface import SlotObservation
 from receivers.transform_precoding import despread
 
@@ -90,7 +88,7 @@ def detect_estimate(
     compiled = observation.num_layers <= MAX_LAYERS and not observation.transform_precoding and rule == "maxlog"
     compiled = compiled and observation.constellation is None
     if compiled and runs_compiled(*inputs):
-        return _detect_compiled(observation, estimate)
+        return lmmse_of_estimate(observation, estimate)
     num_symbols = observation.data_mask.shape[0]
     step = num_symbols
     if not torch.is_grad_enabled() and not is_recorded():
@@ -141,40 +139,3 @@ def _demap_layers(
         for place, layer in enumerate(layers):
             out[layer] = torch.nn.functional.pad(llr[:, place], (0, most - bits))
     return torch.stack([llr for llr in out if llr is not None], dim=1)
-
-
-def _detect_compiled(observation: SlotObservation, estimate: ChannelEstimate) -> Tensor:
-    num_symbols = observation.data_mask.shape[0]
-    batch, num_layers = observation.y.shape[0], observation.num_layers
-    every_symbol = torch.eye(num_symbols)
-    error, error_over_time = estimate.error_modes, estimate.error_over_time
-    if error is None:
-        error = torch.empty(batch, num_layers, 0, observation.data_mask.shape[1])
-        error_over_time = torch.empty(num_symbols, 0)
-    # bits that a layer does not have are not written
-    new = torch.zeros if len(observation.modulations) > 1 else torch.empty
-    llr = new(batch, num_layers, observation.num_data_re, observation.bits_per_symbol)
-    bits_of = {layer: bits for bits, layers in observation.modulations for layer in layers}
-    _detection_kernel(tuple(bits_of[layer] // 2 for layer in range(num_layers)))(
-        floats(observation.y),
-        floats(estimate.modes),
-        floats(every_symbol if estimate.over_time is None else estimate.over_time),
-        floats(observation.noise_var),
-        floats(error),
-        floats(every_symbol if error_over_time is None else error_over_time),
-        floats(torch.zeros(batch, num_layers) if estimate.error_offset is None else estimate.error_offset),
-        observation.data_mask.numpy(),
-        np.float32(observation.layer_amplitude),
-        floats(llr.flatten(2)),
-    )
-    return llr
-
-
-@cache
-def _detection_kernel(bits_per_axis: tuple[int, ...]) -> Callable[..., None]:
-    """The kernel for layers with half as many bits per symbol each, compiled when first called."""
-    from receivers.jit import generated_module  # numba takes a while to import
-
-    name = f"detect_{len(bits_per_axis)}_{'_'.join(str(bits) for bits in sorted(set(bits_per_axis)))}"
-    kernel: Callable[..., None] = generated_module(name, detection_source(bits_per_axis)).detect
-    return kernel

@@ -48,6 +48,15 @@ class ChannelEstimate:
         offset = 0.0 if self.error_offset is None else self.error_offset[..., None, None]
         return (offset + error).clamp_min(0)
 
+    def select(self, slots: Tensor) -> ChannelEstimate:
+        """Of the slots at these places of the batch, int64 [n]."""
+        return replace(
+            self,
+            modes=self.modes[slots],
+            error_modes=None if self.error_modes is None else self.error_modes[slots],
+            error_offset=None if self.error_offset is None else self.error_offset[slots],
+        )
+
     def on_grid(self) -> tuple[Tensor, Tensor]:
         """`channel` and `error` of all symbols; an estimate without error has error 0."""
         h, error = self.channel(), self.error()

@@ -12,13 +12,13 @@ from receivers.classical.pam import pam_axis
 from receivers.classical.processor import is_recorded
 from receivers.classical.qam import demap_maxlog
 
-# What the observation adds to a layer's prior, in units of the precision of a unit-power symbol: next to nothing.
-_LEAST_PRECISION = 1e-9
-# Least pivot of a Gram matrix, as a share of the layer's own entry: single precision knows it no better (-60 dB).
-_LEAST_PIVOT = 2.0**-20
+#: What the observation adds to a layer's prior, in units of the precision of a unit-power symbol: next to nothing.
+LEAST_PRECISION = 1e-9
+#: Least pivot of a Gram matrix, as a share of the layer's own entry: single precision knows it no better (-60 dB).
+LEAST_PIVOT = 2.0**-20
 _BLOCK = 4096
-# Least variance of a symbol given everything: keeps the next step's precision finite.
-_MIN_VARIANCE = 1e-4
+#: Least variance of a symbol given everything: keeps the next step's precision finite.
+MIN_VARIANCE = 1e-4
 
 
 def axis_log_likelihood(x: Tensor, variance: Tensor, bits_per_symbol: int, prior_llr: Tensor | None) -> Tensor:
@@ -123,7 +123,7 @@ def _cholesky(a: list[list[Tensor]]) -> tuple[list[list[Tensor]], list[Tensor]]:
         rest = a[i][i].real
         for value in row:
             rest = rest - (value.real**2 + value.imag**2)
-        inverse = torch.maximum(rest, _LEAST_PIVOT * a[i][i].real).rsqrt()
+        inverse = torch.maximum(rest, LEAST_PIVOT * a[i][i].real).rsqrt()
         w_row = []
         for j in range(i):
             value = row[j] * diagonal[j]
@@ -164,7 +164,8 @@ class ExpectationPropagation:
 
     Symbols are first taken as Gaussian with the prior's mean and variance: the LMMSE filter without a prior,
     MMSE-PIC with one. Each iteration then replaces a layer's Gaussian by one that matches the moments of its
-    constellation given what all other layers say (J. Cespedes et al., IEEE Trans. Commun. 62(8), 2014).
+    constellation given what all other layers say (J. Cespedes et al., IEEE Trans. Commun. 62(8), 2014). These are the
+    steps in torch; on a CPU, `Detection` takes the kernel of `receivers.classical.unrolled_ep` for them.
 
     num_iterations: replacements; damping: share of the new Gaussian in each.
     rule: demapping by the best ("maxlog") or by all levels ("exact").
@@ -226,12 +227,12 @@ class ExpectationPropagation:
             nothing = torch.zeros_like(matched)
             flat = torch.full(shape, 1e9, device=h.device)
             mean, variance = layer_moments(nothing, flat, modulations, prior_llr)
-            precision = 1 / variance.clamp_min(_MIN_VARIANCE)
+            precision = 1 / variance.clamp_min(MIN_VARIANCE)
             shift = mean * precision
         x, variance = self._cavity(gram, matched, precision, shift)
         for _ in range(self.num_iterations):
             mean, spread = layer_moments(x, variance, modulations, prior_llr)
-            spread = spread.clamp_min(_MIN_VARIANCE)
+            spread = spread.clamp_min(MIN_VARIANCE)
             new = 1 / spread - 1 / variance
             # a constellation can look wider than the Gaussian that it replaces: then the old one stays
             usable = new > 0
@@ -245,5 +246,5 @@ class ExpectationPropagation:
     def _cavity(gram: list[list[Tensor]], matched: Tensor, precision: Tensor, shift: Tensor) -> tuple[Tensor, Tensor]:
         """What the observation and the other layers say about a layer: mean and variance of its symbol."""
         mean, variance = _posterior(gram, matched, precision, shift)
-        rest = (1 / variance - precision).clamp_min(_LEAST_PRECISION)
+        rest = (1 / variance - precision).clamp_min(LEAST_PRECISION)
         return (mean / variance - shift) / rest, 1 / rest

@@ -76,3 +76,29 @@ def interpolate(pairs: Floats, lefts: NDArray, rights: NDArray, shares: Floats, 
                         i, j, w = 2 * left[k], 2 * right[k], share[k]
                         row[2 * k] = pair[i] + w * (pair[j] - pair[i])
                         row[2 * k + 1] = pair[i + 1] + w * (pair[j + 1] - pair[i + 1])
+
+
+@compiled
+def over_time(weights: Floats, modes: Floats, layer: int, h: Floats) -> None:
+    """The channel of a layer from functions over frequency: h(symbol, k) = sum over modes of weight(symbol) mode(k).
+
+    weights [batch, symbol, 2 mode]; modes [batch, rx, mode, 2 subcarrier]; h [batch, rx, layer, symbol, 2 subcarrier]:
+    the rows of one layer are written.
+    """
+    for b in range(modes.shape[0]):
+        for r in range(modes.shape[1]):
+            for t in range(weights.shape[1]):
+                row = h[b, r, layer, t]
+                for m in range(modes.shape[2]):
+                    real, imag = weights[b, t, 2 * m], weights[b, t, 2 * m + 1]
+                    mode = modes[b, r, m]
+                    if m == 0:
+                        for k in range(row.size // 2):
+                            c, d = mode[2 * k], mode[2 * k + 1]
+                            row[2 * k] = real * c - imag * d
+                            row[2 * k + 1] = real * d + imag * c
+                    else:
+                        for k in range(row.size // 2):
+                            c, d = mode[2 * k], mode[2 * k + 1]
+                            row[2 * k] += real * c - imag * d
+                            row[2 * k + 1] += real * d + imag * c

@@ -1,4 +1,4 @@
-"""Source of the detection kernel for one number of layers and one modulation.
+"""Source of the loops over the grid that detection kernels are, and of LMMSE detection in them.
 
 Equalisation and demapping of a resource element are a few hundred floating-point operations on numbers that fit into
 registers, when the small linear system is written out: so the source is generated, and compiled per size. Loops run
@@ -15,14 +15,16 @@ LEAST_SINR = 1e-9
 #: Least noise with several layers, as a share of a layer's own gain (-60 dB): single precision leaves an error of a few
 #: times 2^-24 in every pivot of a Gram matrix, and a layer that others nearly hide is known no better than that.
 LEAST_LOADING = 2.0**-20
-_BLOCK = {1: 256, 2: 256, 3: 128, 4: 128}
+#: Resource elements of a block by number of layers; 64 with more.
+BLOCK = {1: 256, 2: 256, 3: 128, 4: 128}
 
 
-def _sum(terms: list[str]) -> str:
+def added(terms: list[str]) -> str:
+    """A sum, term by term from the left."""
     return " + ".join(terms)
 
 
-class _Rows:
+class Rows:
     """Hands out rows of a scratch array: `rows["name"]` is the offset of a row, in numbers."""
 
     def __init__(self, array: str, block: int) -> None:
@@ -42,7 +44,7 @@ class _Rows:
         return self.block * len(self._offsets)
 
 
-def _accumulate(rows: _Rows, num_layers: int) -> list[str]:
+def _accumulate(rows: Rows, num_layers: int) -> list[str]:
     """One antenna's share of the Gram matrix a = H^H H (lower triangle) and of the matched filter b = H^H y.
 
     A loop per row of the matrix: LLVM does not vectorise loops over much more sums.
@@ -67,7 +69,7 @@ def _accumulate(rows: _Rows, num_layers: int) -> list[str]:
     return lines
 
 
-def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
+def _matched_filter(rows: Rows, result: Rows) -> list[str]:
     """One layer: maximum ratio combining."""
     return [
         f"gain = {rows.at('a00')}",
@@ -80,7 +82,7 @@ def _matched_filter(rows: _Rows, result: _Rows) -> list[str]:
     ]
 
 
-def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
+def _solve(rows: Rows, result: Rows, n: int) -> list[str]:
     """LMMSE of several layers: a + noise = L D L^H, x = (a + noise)^-1 b, unbiased by the inverse's diagonal.
 
     The noise is a diagonal, at least `LEAST_LOADING` of that of a.
@@ -120,7 +122,7 @@ def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
             lines += [f"er{p}{i} = -(lr{p}{i}{''.join(real)})", f"ei{p}{i} = -(li{p}{i}{''.join(imag)})"]
             inverse.append(f"(er{p}{i} * er{p}{i} + ei{p}{i} * ei{p}{i}) * q{p}")
         lines += [
-            f"bias = ONE - noise{i} * ({_sum(inverse)})",
+            f"bias = ONE - noise{i} * ({added(inverse)})",
             "bias = LEAST_SINR if bias < LEAST_SINR else bias",
             "bias = ONE if bias > ONE else bias",
             "unbias = ONE / bias",
@@ -133,7 +135,7 @@ def _solve(rows: _Rows, result: _Rows, n: int) -> list[str]:
     return lines
 
 
-def _demap(rows: _Rows, llr: _Rows, layer: int, bits_per_axis: int) -> list[str]:
+def demap_source(rows: Rows, llr: Rows, layer: int | str, bits_per_axis: int) -> list[str]:
     """Exact max-log LLRs of one layer; see `receivers.classical.qam.demap_maxlog` for the closed form."""
     lines = [f"precision = {rows.at(f'precision{layer}')}"]
     for axis, name in enumerate(("xr", "xi")):
@@ -154,12 +156,75 @@ def _demap(rows: _Rows, llr: _Rows, layer: int, bits_per_axis: int) -> list[str]
     return lines
 
 
-def _indent(lines: list[str], depth: int) -> str:
+def indented(lines: list[str], depth: int) -> str:
+    """The lines as one text, further in by so many steps."""
     return "\n".join("    " * depth + line for line in lines)
 
 
+def write_source(llr: Rows, layer: int | str, most: int, bits_per_symbol: int) -> list[str]:
+    """LLRs of a layer from their rows to their places; `most` bits belong to each of them."""
+    write = [f"out[{most} * position + {j}] = {llr.at(str(j))}" for j in range(bits_per_symbol)]
+    return [
+        f"out = llr[b, {layer}, {most} * start : {most} * (start + n)]",
+        "if whole:",
+        "    for k in range(n):",
+        "        position = k",
+        *("        " + line for line in write),
+        "else:",
+        "    position = 0",
+        "    for k in range(n):",
+        "        if mask[t, first + k]:",
+        *("            " + line for line in write),
+        "            position += 1",
+    ]
+
+
+def scale_source(bits_per_axis: tuple[int, ...]) -> str:
+    """Levels of every layer's axis in units of the innermost one: factors to a unit-power symbol, and their squares."""
+    lines = []
+    for layer, bits in enumerate(bits_per_axis):
+        mean_square = (4**bits - 1) / 3
+        lines.append(f"SCALE{layer}, SCALE_SQUARED{layer} = F({(2 * mean_square) ** 0.5!r}), F({2 * mean_square!r})")
+    return "\n".join(lines)
+
+
 def detection_source(bits_per_axis: tuple[int, ...]) -> str:
-    """Python source of a module with the kernel `detect` for numba, from half the bits per symbol of every layer.
+    """Python source of a module with the LMMSE kernel `detect` for numba, from half the bits per symbol of every layer.
+
+    Arguments: see `grid_source`.
+    """
+    num_layers, most = len(bits_per_axis), 2 * max(bits_per_axis)
+    rows, result, llr = grid_rows(num_layers, BLOCK.get(num_layers, 64))
+    solve = _matched_filter(rows, result) if num_layers == 1 else _solve(rows, result, num_layers)
+    body = ["for k in range(n):", *("    " + line for line in solve)]
+    for layer, bits in enumerate(bits_per_axis):
+        body += ["for k in range(n):", *("    " + line for line in demap_source(result, llr, layer, bits))]
+        body += write_source(llr, layer, most, 2 * bits)
+    return grid_source(bits_per_axis, (rows, result, llr), body, scale_source(bits_per_axis))
+
+
+def grid_rows(num_layers: int, block: int) -> tuple[Rows, Rows, Rows]:
+    """Scratch of a kernel: the first array with the channel of an antenna and the sums over antennas, one for what
+    equalisation finds, one for LLRs."""
+    rows = Rows("s", block)
+    _ = [rows[f"{part}{i}"] for i in range(num_layers) for part in ("hr", "hi")]
+    _ = rows["noise"]
+    _accumulate(rows, num_layers)
+    return rows, Rows("x", block), Rows("u", block)
+
+
+def grid_source(
+    bits_per_axis: tuple[int, ...],
+    scratch: tuple[Rows, Rows, Rows],
+    body: list[str],
+    constants: str,
+    arguments: str = "",
+) -> str:
+    """Python source of a module with a kernel `detect` for numba that goes over the grid in blocks.
+
+    scratch: of `grid_rows`, with all that the body asked for. body: lines that take a block of n resource elements of
+    symbol t, from subcarrier `first` on, from the sums in the first array to LLRs. constants: lines of the module that
+    it needs. arguments: that it has beside those below, each with a comma after it.
 
     The kernel's arguments, all arrays contiguous, complex numbers as pairs of float32 along the last axis:
     y [batch, rx, symbol, 2 subcarrier]; g [batch, rx, layer, mode, 2 subcarrier] and over_time [symbol, mode]: channel
@@ -169,35 +234,11 @@ def detection_source(bits_per_axis: tuple[int, ...]) -> str:
     amplitude: of a layer's symbols; llr [batch, layer, data RE x bit]: result, as many bits as the layer with the most
     has, of which a layer's own are written. Scalars are float32.
     """
-    num_layers, most = len(bits_per_axis), 2 * max(bits_per_axis)
-    block = _BLOCK.get(num_layers, 64)
-    rows, result, llr = _Rows("s", block), _Rows("x", block), _Rows("u", block)
-    _ = [rows[f"{part}{i}"] for i in range(num_layers) for part in ("hr", "hi")]
+    rows, result, llr = scratch
+    num_layers, block = len(bits_per_axis), rows.block
     sums_start = rows["noise"]
     accumulate = _accumulate(rows, num_layers)
-    sums_stop = rows.size
-    solve = _matched_filter(rows, result) if num_layers == 1 else _solve(rows, result, num_layers)
-    output, constants = "", ""
-    for layer, bits in enumerate(bits_per_axis):
-        demap = _demap(result, llr, layer, bits)
-        write = [f"out[{most} * position + {j}] = {llr.at(str(j))}" for j in range(2 * bits)]
-        mean_square = (4**bits - 1) / 3
-        constants += f"SCALE{layer}, SCALE_SQUARED{layer} = F({(2 * mean_square) ** 0.5!r}), F({2 * mean_square!r})\n"
-        output += f"""
-                for k in range(n):
-{_indent(demap, 5)}
-                out = llr[b, {layer}, {most} * start : {most} * (start + n)]
-                if whole:
-                    for k in range(n):
-                        position = k
-{_indent(write, 6)}
-                else:
-                    position = 0
-                    for k in range(n):
-                        if mask[t, first + k]:
-{_indent(write, 7)}
-                            position += 1
-"""
+    sums_stop = sums_start + block * (1 + 2 * num_layers + num_layers**2)
     each = ", ".join(str(2 * bits) for bits in bits_per_axis)
     return f'''"""Layers of {each} bits a symbol: generated by receivers.classical.unrolled."""
 
@@ -211,7 +252,7 @@ LEAST_SINR, LEAST_LOADING = F({LEAST_SINR!r}), F({LEAST_LOADING!r})
 {constants}
 
 @compiled
-def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, amplitude, llr):
+def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, amplitude, {arguments}llr):
     num_subcarriers = mask.shape[1]
     s = np.empty({rows.size}, np.float32)
     x = np.empty({result.size}, np.float32)
@@ -235,7 +276,7 @@ def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, a
                 start = starts[t]
                 for k in range({sums_start}, {sums_stop}):
                     s[k] = ZERO
-                for layer in range({num_layers}):
+                for layer in range(error.shape[1]):
                     for k in range(n):
                         u[k] = error_offset[b, layer]
                     for q in range(error.shape[2]):
@@ -272,10 +313,8 @@ def detect(y, g, over_time, noise, error, error_over_time, error_offset, mask, a
                                 s[re + k] = ZERO
                                 s[im + k] = ZERO
                     received = y[b, r, t, 2 * first : 2 * (first + n)]
-{_indent(accumulate, 5)}
-                for k in range(n):
-{_indent(solve, 5)}
-{output}
+{indented(accumulate, 5)}
+{indented(body, 4)}
                 starts[t] += n
                 if not whole:
                     for k in range(n):

@@ -74,6 +74,7 @@ class Autoencoder(TwoSided):
         if body not in BODIES:
             raise bad_value("body", body, ", ".join(BODIES))
         super().__init__(num_units, (n1, n2), num_latents, bits_per_value, 1)
+        self.quantiser = None
         features = 4 * n1 * n2
         self.encoder = AutoencoderEncoder(num_units, features, num_latents, width, depth, body)
         self.decoder = AutoencoderDecoder(num_units, features, num_latents, width, depth, body)

@@ -35,7 +35,7 @@ class TwoSided(nn.Module):
     has_base: ClassVar[bool]
     encoder: nn.Module
     decoder: nn.Module
-    quantiser: VectorQuantiser | None = None
+    quantiser: VectorQuantiser | None
 
     def __init__(
         self, num_units: int, shape: tuple[int, int], num_latents: int, bits_per_value: int, vector_size: int
