@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -43,15 +43,24 @@ def csi(
 
 def print_results(results: CsiResults) -> None:
     """The table of a study in the terminal."""
+    from ran.studies.csi import adapted_page
+    from ran.studies.csi.page import column_titles, rows
+
+    _print(f"{results.experiment.name}: {counted(results.num_drops, 'drop')}", column_titles(results), rows(results))
+    if adapted := adapted_page.rows(results):
+        shown = [{**row, "cells": [{"value": row["snr_db"]}, *row["cells"]]} for row in adapted]
+        _print("by the reported rank and CQI", ["SNR, dB", *adapted_page.titles(results.experiment)], shown)
+
+
+def _print(title: str, columns: list[str], lines: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from ran.studies.csi.page import column_titles, rows
-
-    table = Table(title=f"{results.experiment.name}: {counted(results.num_drops, 'drop')}", title_justify="left")
-    for number, title in enumerate(("feedback", *column_titles(results))):
-        table.add_column(title, justify="left" if number == 0 else "right")
-    for row in rows(results):
-        table.add_row(row["title"], *(cell["value"] for cell in row["cells"]))
+    table = Table(title=title, title_justify="left")
+    table.add_column("feedback", overflow="fold", min_width=max(len(line["title"]) for line in lines))
+    for column in columns:
+        table.add_column(column, justify="right", overflow="fold")
+    for line in lines:
+        table.add_row(line["title"], *(cell["value"] for cell in line["cells"]))
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=170)).print(table)

@@ -7,10 +7,10 @@ from typing import Any
 from ran.stats import Estimate, Notation
 from ran.studies.csi.adapted_link import ranks_of
 from ran.studies.csi.experiment import CsiExperiment
-from ran.studies.csi.outcome import PointOutcome
 from ran.studies.csi.run import CsiResults
 
 _MEAN, _BITS, _MBPS = Notation(2), Notation(0), Notation(1)
+_DB = Notation(0)
 _PERCENT = Notation(1, scale=100, suffix=" %")
 
 
@@ -22,26 +22,9 @@ def said(experiment: CsiExperiment) -> str:
 
 
 def middle_db(experiment: CsiExperiment) -> float:
-    """The SNR at which points are shown in the table of all."""
+    """The SNR of what is shown of one alone."""
     snr_db = sorted(experiment.throughput.snr_db)
     return snr_db[len(snr_db) // 2]
-
-
-def summary_titles(experiment: CsiExperiment) -> list[str]:
-    """Columns that the table of all points has for what is reported; none without."""
-    if not ranks_of(experiment):
-        return []
-    at = f"at {middle_db(experiment):g} dB"
-    return [f"bits with RI and CQI {at}", f"RI {at}", f"CQI {at}", f"1 user by RI and CQI {at}, Mbit/s"]
-
-
-def summary_cells(experiment: CsiExperiment, outcome: PointOutcome) -> list[dict[str, str]]:
-    """A point's cells under `summary_titles`."""
-    if not ranks_of(experiment):
-        return []
-    at = f"{middle_db(experiment):g}"
-    shown = (("report_bits", _BITS), ("rank", _MEAN), ("cqi", _MEAN), ("adapted_mbps", _MBPS))
-    return [_cell(outcome.value(f"{name}_{at}"), notation) for name, notation in shown]
 
 
 def titles(experiment: CsiExperiment) -> list[str]:
@@ -61,11 +44,11 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
             shares = [outcome.value(f"share_rank{rank}_{at}") for rank in ranks] if len(ranks) > 1 else []
             cells = [_cell(share, _PERCENT) for share in shares]
             cells += [_cell(outcome.value(f"cqi_{at}"), _MEAN), _cell(outcome.value(f"report_bits_{at}"), _BITS)]
-            cells.append(_cell(outcome.value(f"adapted_bler_{at}"), _PERCENT))
+            cells.append(_cell(outcome.value(f"adapted_bler_{at}").clipped(0, 1), _PERCENT))
             cells.append(_cell(outcome.value(f"adapted_mbps_{at}"), _MBPS))
             genie = f"mbps_1_{at}"
             cells.append(_cell(outcome.value(genie), _MBPS) if genie in outcome.figures else _EMPTY)
-            found.append({"curve": outcome.curve, "title": outcome.title, "snr_db": at, "cells": cells})
+            found.append({"curve": outcome.curve, "title": outcome.title, "snr_db": _DB.number(snr_db), "cells": cells})
     return found
 
 

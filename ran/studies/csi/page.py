@@ -21,6 +21,7 @@ from ran.sim.files import write_text
 from ran.stats import Estimate, Notation, student_mean
 from ran.stats.notation import csv_cells
 from ran.studies.csi import adapted_page
+from ran.studies.csi.adapted_link import ranks_of
 from ran.studies.csi.experiment import ReportTiming
 from ran.studies.csi.observation import overhead
 from ran.studies.csi.outcome import PointOutcome, at_payload, bits_for, paired_gain
@@ -132,7 +133,6 @@ def column_titles(results: CsiResults) -> list[str]:
     columns = ["bits", "SGCS", "GCS", "NMSE dB", f"SGCS over {REFERENCE}"]
     for users, snr_db in shown_throughputs(results):
         columns.append(f"{users} {'user' if users == 1 else 'users'} at {snr_db:g} dB, Mbit/s")
-    columns += adapted_page.summary_titles(results.experiment)
     return [*columns, "encoder: MFLOP, parameters", "decoder: MFLOP, parameters"]
 
 
@@ -148,7 +148,6 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
         cells.append({"value": "", "interval": ""} if gain is None else _cell(gain, _SGCS_GAIN))
         for users, snr_db in shown_throughputs(results):
             cells.append(_cell(o.value(f"mbps_{users}_{snr_db:g}"), _MBPS))
-        cells += adapted_page.summary_cells(results.experiment, o)
         for side in ("encoder", "decoder"):
             flops, parameters = o.cost.get(f"{side}_flops"), o.cost.get(f"{side}_parameters")
             value = "" if flops is None else f"{flops / 1e6:.2f}"
@@ -222,7 +221,7 @@ def figures(results: CsiResults, form: Form = PAGE_FORM) -> list[Drawn]:
             title = f"Spectral efficiency over SNR, {users} {'user' if users == 1 else 'users'}"
             note = "Of every curve the point nearest to 140 bits; log2(1 + SINR), all users together."
             add(f"efficiency-{users}", title, note, lines, "SNR [dB]", "Spectral efficiency [bit/s/Hz]")
-    if adapted_page.summary_titles(results.experiment):
+    if ranks_of(results.experiment):
         snr_db = adapted_page.middle_db(results.experiment)
         lines = []
         for curve in results.curves:
