@@ -10,7 +10,7 @@ from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.outcome import PointOutcome
 from ran.studies.csi.run import CsiResults
 
-_MEAN, _BITS, _MBPS = Notation(2), Notation(0), Notation(1)
+_MEAN, _BITS, _TENTH = Notation(2), Notation(0), Notation(1)
 _PERCENT = Notation(1, scale=100, suffix=" %")
 
 
@@ -32,7 +32,7 @@ def summary_titles(experiment: CsiExperiment) -> list[str]:
     if not ranks_of(experiment):
         return []
     at = f"at {middle_db(experiment):g} dB"
-    return [f"bits with RI and CQI {at}", f"RI {at}", f"CQI {at}", f"1 user by RI and CQI {at}, Mbit/s"]
+    return ["bits with RI, CQI", "RI, CQI", f"1 user by RI, CQI {at}, Mbit/s"]
 
 
 def summary_cells(experiment: CsiExperiment, outcome: PointOutcome) -> list[dict[str, str]]:
@@ -40,8 +40,12 @@ def summary_cells(experiment: CsiExperiment, outcome: PointOutcome) -> list[dict
     if not ranks_of(experiment):
         return []
     at = f"{middle_db(experiment):g}"
-    shown = (("report_bits", _BITS), ("rank", _MEAN), ("cqi", _MEAN), ("adapted_mbps", _MBPS))
-    return [_cell(outcome.value(f"{name}_{at}"), notation) for name, notation in shown]
+    rank, cqi = (outcome.value(f"{name}_{at}").known for name in ("rank", "cqi"))
+    return [
+        _cell(outcome.value(f"report_bits_{at}"), _BITS),
+        {"value": f"{_MEAN.number(rank)}, {_TENTH.number(cqi)}", "interval": ""},
+        _cell(outcome.value(f"adapted_mbps_{at}"), _TENTH),
+    ]
 
 
 def titles(experiment: CsiExperiment) -> list[str]:
@@ -62,9 +66,9 @@ def rows(results: CsiResults) -> list[dict[str, Any]]:
             cells = [_cell(share, _PERCENT) for share in shares]
             cells += [_cell(outcome.value(f"cqi_{at}"), _MEAN), _cell(outcome.value(f"report_bits_{at}"), _BITS)]
             cells.append(_cell(outcome.value(f"adapted_bler_{at}"), _PERCENT))
-            cells.append(_cell(outcome.value(f"adapted_mbps_{at}"), _MBPS))
+            cells.append(_cell(outcome.value(f"adapted_mbps_{at}"), _TENTH))
             genie = f"mbps_1_{at}"
-            cells.append(_cell(outcome.value(genie), _MBPS) if genie in outcome.figures else _EMPTY)
+            cells.append(_cell(outcome.value(genie), _TENTH) if genie in outcome.figures else _EMPTY)
             found.append({"curve": outcome.curve, "title": outcome.title, "snr_db": at, "cells": cells})
     return found
 
