@@ -125,6 +125,8 @@ class Refinement(TwoSided):
     """
 
     has_base = True
+    encoder: Encoder
+    decoder: Decoder
 
     def __init__(
         self,

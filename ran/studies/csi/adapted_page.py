@@ -10,7 +10,7 @@ from ran.studies.csi.experiment import CsiExperiment
 from ran.studies.csi.run import CsiResults
 
 _MEAN, _BITS, _MBPS = Notation(2), Notation(0), Notation(1)
-_DB = Notation(0)
+_DB = Notation(6, "significant")
 _PERCENT = Notation(1, scale=100, suffix=" %")
 
 
