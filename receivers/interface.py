@@ -358,6 +358,11 @@ class Receiver(ABC):
         """What identifies the receiver beyond its name and options: the SHA-256 of its weights, or nothing."""
         return ""
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its results should know of how they are computed on this machine, a sentence each."""
+        return ()
+
     def to(self, device: torch.device | str) -> Receiver:
         """Move what the receiver holds to `device`."""
         return self

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from ran.bench.channel_rows import CHANNEL_ROWS
 from ran.bench.equal_bler import EQUAL_BLER_ROWS
 from ran.bench.ldpc_rows import LDPC_ROWS
+from ran.bench.receiver_rows import RECEIVER_ROWS
 from ran.bench.row import Row
 from ran.bench.slot_rows import SLOT_ROWS
 from ran.bench.stage_rows import STAGE_ROWS
@@ -16,7 +17,8 @@ from ran.errors import InputError, bad_value, unknown_name
 #: Name of the measurement that is no row: cost over work.
 SCALING = "scaling"
 PEERS = ("sionna",)
-ROWS: dict[str, Row] = {row.name: row for row in (*LDPC_ROWS, *EQUAL_BLER_ROWS, *SLOT_ROWS, *STAGE_ROWS, *CHANNEL_ROWS)}
+_GROUPS = (LDPC_ROWS, EQUAL_BLER_ROWS, SLOT_ROWS, STAGE_ROWS, CHANNEL_ROWS, RECEIVER_ROWS)
+ROWS: dict[str, Row] = {row.name: row for group in _GROUPS for row in group}
 
 
 def select(names: Sequence[str], has_cuda: bool) -> tuple[list[Row], bool]:

@@ -21,6 +21,8 @@ from ran.phy.ldpc import LdpcCode
 _LDPC_OPERATIONS = 12
 # The same for the parity bit of an extension row, whose posterior nobody reads: absolute value, three, sign.
 _LDPC_OPERATIONS_OWN_PARITY = 5
+# float32 operations of an exponential: to a power of two, a polynomial of the seventh degree, its exponent.
+_OPERATIONS_PER_EXPONENTIAL = 20
 # float32 operations per Gaussian number: ten rounds of Philox 4x32 and half of a Box-Muller transform.
 _OPERATIONS_PER_NORMAL = 40
 
@@ -118,3 +120,31 @@ def lmmse_detection(num_rx_ant: int, num_layers: int, bits_per_symbol: int, num_
     demap = k * 3 * bits_per_symbol
     moved = 8 * m * k + 8 * m + 4 * k * bits_per_symbol
     return Cost(flops=float((gram + solve + sinr + demap) * num_data_re), bytes=float(moved * num_data_re))
+
+
+def expectation_propagation(num_layers: int, bits_per_symbol: int, num_data_re: int) -> Cost:
+    """What an iteration adds to LMMSE: the probability of each level of each axis (distance, exponential, mean and mean
+    square), and the linear system of the layers once more."""
+    levels = 2 ** (bits_per_symbol // 2)
+    moments = 2 * levels * (_OPERATIONS_PER_EXPONENTIAL + 8)
+    solve = 4 * num_layers**3 / 3 + 8 * num_layers**2
+    return Cost(flops=float((num_layers * moments + 2 * solve) * num_data_re))
+
+
+def two_layer_list(bits_per_symbol: int, num_data_re: int) -> Cost:
+    """Of each point of either layer the nearest of the other by rounding, their distance, and the best of a row and of
+    a column of points."""
+    return Cost(flops=2.0 * 2**bits_per_symbol * 18 * num_data_re)
+
+
+def tree_search(num_layers: int, bits_per_symbol: int, num_paths: int, num_data_re: int) -> Cost:
+    """Every path with every level of the next axis: what the decided layers leave of it, distances, and comparisons
+    that find the best, a logarithm of their number each."""
+    levels, total, paths = 2 ** (bits_per_symbol // 2), 0.0, 1
+    for axis in range(2 * num_layers):
+        grown = paths * levels
+        total += 8 * (axis // 2) * paths + 4 * grown
+        if grown > num_paths:
+            total += grown * np.log2(num_paths)
+        paths = min(num_paths, grown)
+    return Cost(flops=float(total * num_data_re))

@@ -20,6 +20,7 @@ class Measured:
     the median of its samples with their quartiles (`ran.stats.quartiles`).
 
     floor: rate at the floor; None on a GPU, whose limits are not measured. floor_text: what a unit costs at least.
+    times_lmmse: how many times as long as `lmmse` ours takes, of a receiver.
     again: ours once more, after all other rows. notes: what went otherwise than planned.
     """
 
@@ -32,6 +33,7 @@ class Measured:
     peer_settings: str = ""
     ratio: Estimate | None = None
     parity: Parity | None = None
+    times_lmmse: Estimate | None = None
     again: Estimate | None = None
     notes: tuple[str, ...] = ()
 
@@ -58,10 +60,20 @@ class Measured:
         return None if wanted is None or self.ratio is None else self.ratio.known >= wanted
 
     @property
+    def keeps_lmmse(self) -> bool | None:
+        """Whether the target's multiple of the time of `lmmse` is kept; None where none is asked for."""
+        wanted = self.row.target.times_lmmse
+        return None if wanted is None or self.times_lmmse is None else self.times_lmmse.known <= wanted
+
+    @property
     def is_met(self) -> bool | None:
         """Whether the target is met; None when a part of it could not be measured and no other is missed."""
         target = self.row.target
-        parts = [(target.times_floor, self.keeps_floor), (target.ratio, self.keeps_ratio)]
+        parts = [
+            (target.times_floor, self.keeps_floor),
+            (target.ratio, self.keeps_ratio),
+            (target.times_lmmse, self.keeps_lmmse),
+        ]
         asked = [kept for wanted, kept in parts if wanted is not None]
         if False in asked:
             return False
@@ -80,11 +92,15 @@ def measure(row: Row, effort: Effort, limits: Limits, peer: str | None) -> Measu
             floor=None if row.cuda else work.side.work / seconds,
             floor_text="" if row.cuda else (work.cost * (1 / work.side.work)).text(limits),
         )
-        if peer is None:
+        if work.beside is not None:
+            ours, lmmse = alternate([work.side, work.beside], effort.rounds, effort.sample_s)
+            times = quartiles([b / a for a, b in zip(ours, lmmse, strict=True)])
+            return replace(measured, ours=quartiles(ours), times_lmmse=times)
+        match = None if peer is None else work.against_sionna(effort)
+        if match is None:
             (ours,) = alternate([work.side], effort.rounds, effort.sample_s)
             return replace(measured, ours=quartiles(ours))
         with torch.no_grad():
-            match = work.against_sionna(effort)
             other, notes = _best_of_peer(match, effort)
             ours, theirs = alternate([work.side, other], effort.rounds, effort.sample_s)
             return replace(

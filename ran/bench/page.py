@@ -85,6 +85,7 @@ def as_json(result: Result) -> dict[str, Any]:
                 "target": asdict(row.row.target) | {"is_met": row.is_met},
                 "floor": None if row.floor is None else {"rate": row.floor, "per_unit": row.floor_text},
                 "times_floor": row.above_floor,
+                "times_lmmse": None if row.times_lmmse is None else _samples(row.times_lmmse),
                 "again": None if row.again is None else _samples(row.again),
                 "drift": row.drift,
                 "parity": None if row.parity is None else asdict(row.parity),
@@ -119,8 +120,9 @@ def as_markdown(result: Result, picture: str | None, trend: str | None = None) -
         "Every side runs on one thread, in turns with the other. Figures are medians, with quartiles in brackets. The",
         "ratio is that of samples taken one after the other. The floor is the time that the operations or bytes of the",
         "work take at the limits above: 5 times the floor means that a fifth of the time is unavoidable. A target is a",
-        "multiple of the floor, a ratio to the peer, or both. The drift is how much faster or slower ours was when it",
-        "was measured again after all other rows.",
+        "multiple of the floor, a ratio to the peer, or both; of a receiver a multiple of the time that `lmmse` takes",
+        "for the same slots. The drift is how much faster or slower ours was when it was measured again after all",
+        "other rows.",
         "",
         textwrap.fill(steadiness(result.rows), 120),
         "",
@@ -175,14 +177,26 @@ def _wrapped(line: str) -> str:
 
 def _table(rows: Sequence[Measured]) -> list[str]:
     against = any(row.peer is not None for row in rows)
-    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "verdict", "times the floor", "drift"]
+    receivers = any(row.times_lmmse is not None for row in rows)
+    head = ["row", "ours", *(["Sionna", "ratio"] if against else []), "target", "verdict", "times the floor"]
+    head += [*(["times lmmse"] if receivers else []), "drift"]
     lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
     for row in rows:
         unit = f" {row.row.unit}/s"
         peer = [spread(row.peer, unit), spread(row.ratio, "×")] if against else []
         floor = "—" if row.above_floor is None else quantity(row.above_floor)
         drift = MISSING if row.drift is None else f"{100 * row.drift:+.0f} %"
-        cells = [row.row.title, spread(row.ours, unit), *peer, row.row.target.text(), verdict(row), floor, drift]
+        lmmse = [spread(row.times_lmmse, "×")] if receivers else []
+        cells = [
+            row.row.title,
+            spread(row.ours, unit),
+            *peer,
+            row.row.target.text(),
+            verdict(row),
+            floor,
+            *lmmse,
+            drift,
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return lines
 

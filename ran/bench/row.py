@@ -59,16 +59,19 @@ class Parity:
 
 @dataclass(frozen=True)
 class Target:
-    """What the row is to reach: a ratio to the peer, a multiple of the floor that is not exceeded, or both.
+    """What the row is to reach: a ratio to the peer, multiples of the floor and of the time of `lmmse` that are not
+    exceeded, or some of these.
 
     No rate: that would be one of the machine on which it was written down.
     """
 
     ratio: float | None = None
     times_floor: float | None = None
+    times_lmmse: float | None = None
 
     def text(self) -> str:
         parts = [] if self.times_floor is None else [f"{self.times_floor:g} × floor"]
+        parts += [] if self.times_lmmse is None else [f"{self.times_lmmse:g} × lmmse"]
         parts += [] if self.ratio is None else [f"{self.ratio:g}×"]
         return " and ".join(parts)
 
@@ -95,10 +98,12 @@ class Work(ABC):
     side: Side
     #: The least that one call of `side.run` costs.
     cost: Cost
+    #: The receiver `lmmse` with the same slots, for a row of a receiver.
+    beside: Side | None = None
 
     @abstractmethod
-    def against_sionna(self, effort: Effort) -> Match:
-        """Sionna's part. Imports Sionna."""
+    def against_sionna(self, effort: Effort) -> Match | None:
+        """Sionna's part, None where it has none. Imports Sionna."""
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,8 @@ def bench(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", help="Rows or groups (ldpc, slot, stage, channels, gpu) or scaling. [default: all]"
+            metavar="[NAME]...",
+            help="Rows or groups (ldpc, slot, stage, channels, receiver, gpu) or scaling. [default: all]",
         ),
     ] = None,
     against: Annotated[
@@ -81,6 +82,8 @@ def bench(
         parts = [f"ours {spread(row.ours, unit)}"]
         if row.peer is not None:
             parts.append(f"Sionna {spread(row.peer, unit)}; ratio {spread(row.ratio, '×')}")
+        if row.times_lmmse is not None:
+            parts.append(f"{spread(row.times_lmmse, '×')} the time of lmmse")
         parts.append(f"target {row.row.target.text()}: {verdict(row)}")
         if row.above_floor is not None:
             parts.append(f"{row.above_floor:.3g} times the floor")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def decode(
     decoded slot was received by at least one receiver, 1 when not, 2 when there was nothing to decode.
     """
     from ran.cli.receiver_option import receiver_blocks
+    from ran.link.catalogue import receiver_notes
     from ran.recordings.config import DecodeConfig
     from ran.recordings.decode import Decoding
     from ran.recordings.read import read
@@ -85,6 +87,8 @@ def decode(
     decoded = Decoding(loaded, built, keeps_slots=data is not None).run(found)
     page = write_results(found, decoded, recording.name, loaded.description, out or _folder(recording))
     _print_table(decoded)
+    for note in receiver_notes(built):
+        print(f"note: {note}", file=sys.stderr)
     for line in [*found.problems, *decoded.problems]:
         print(f"problem: {line}")
     for summary in summaries(decoded):

@@ -140,7 +140,7 @@ def _check_weights(weights: str) -> None:
 @app.command("reference")
 def reference(
     weights: Annotated[str, typer.Argument(help="Trained weights by name, or FILE.safetensors.")],
-    windows: Annotated[int, typer.Option(min=20, max=100_000, help="Windows of 20 slots of the training.")] = 600,
+    windows: Annotated[int, typer.Option(min=20, max=100_000, help="Windows of 20 slots of the training.")] = 400,
     data: Annotated[
         Path | None,
         typer.Option(help="Of a beam or CSI model: a data set of its training, of `ran data beams` or `ran data csi`."),

@@ -15,6 +15,7 @@ from ran.datasets.recorded import RecordedLink, points_of
 from ran.datasets.splits import SPLITS
 from ran.errors import InputError, bad_value, unknown_name
 from ran.link import Link
+from ran.link.catalogue import receiver_notes
 from ran.sim.experiment import MAX_POINTS, Experiment, RecordedSlots, with_absolute_files
 from ran.sim.identity import SIMULATION_VERSION
 from ran.sim.simulation import Simulation, build_simulation
@@ -113,6 +114,7 @@ def build_evaluation(experiment: Experiment, device: str = "cpu") -> Simulation:
         simulation.non_finite,
         simulation.warm_up,
         simulation.device,
+        notes=receiver_notes(simulation.receivers),
         processor=simulation.processor,
     )
 

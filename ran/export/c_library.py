@@ -58,7 +58,7 @@ class LibraryOutcome:
 
     latency: of a slot, the readable receiver and the library called from Python. built: names of the shared objects.
     harness: what the programs printed, "" where they could not be built here. work: the floor of a slot.
-    dtype: "f32" or "bf16".
+    dtype: "f32" or "bf16". notes: what a reader of these figures should know of this machine.
     """
 
     folder: Path
@@ -70,6 +70,7 @@ class LibraryOutcome:
     harness: str
     work: Work
     dtype: str
+    notes: tuple[str, ...] = ()
 
     @property
     def problems(self) -> list[str]:
@@ -86,7 +87,8 @@ class LibraryOutcome:
         worst = max(self.llrs, key=lambda llr: llr.max_difference / max(llr.max_llr, 1e-30))
         return [
             f"LLRs within {worst.max_difference:.2g} of {worst.max_llr:.3g}; "
-            f"{self.bler.before} blocks in error with the receiver, {self.bler.after} with the library"
+            f"{self.bler.before} blocks in error with the receiver, {self.bler.after} with the library",
+            *self.notes,
         ]
 
 
@@ -218,8 +220,8 @@ def _write(
     write_vectors(folder / "vectors", feeds, outputs)
     say("building and running the harness")
     harness = _run_harness(folder)
-    floor = work_of(receiver, observation)
-    outcome = LibraryOutcome(out, tuple(llrs), bler, before, after, tuple(built.values()), harness, floor, dtype)
+    floor, notes = work_of(receiver, observation), compiled.notes
+    outcome = LibraryOutcome(out, tuple(llrs), bler, before, after, tuple(built.values()), harness, floor, dtype, notes)
     if outcome.problems:
         outcome = replace(outcome, folder=out.with_name(out.name + ".rejected"))
     (folder / "contract.json").write_text(
@@ -334,6 +336,7 @@ def _report(block: dict[str, Any], outcome: LibraryOutcome, link: Link) -> str:
     lines = [f"# {block.get('weights', block['name'])} as {TARGET}", ""]
     if outcome.problems:
         lines += ["**Rejected:**", "", *[f"- {problem}" for problem in outcome.problems], ""]
+    lines += [*(line for note in outcome.notes for line in (f"Note: {note}.", ""))]
     lines += [
         f"For {config.carrier.num_prb} PRB, {config.num_rx_ant} antennas, {link.grid.num_layers} layers, "
         f"{link.grid.bits_per_symbol} bits per symbol. Options: `{json.dumps(block)}`.",

@@ -270,6 +270,16 @@ def _members(cls: type, block: Mapping[str, Any], base_dir: Path | None, path: s
     return tuple(build_receiver(_as_block(m), base_dir, f"{path}.members[{i}]") for i, m in enumerate(members))
 
 
+def receiver_notes(receivers: Mapping[str, Receiver]) -> tuple[str, ...]:
+    """What a reader of results should know of how receivers, by their titles, compute on this machine."""
+    return tuple(f"receiver {title}: {note}" for title, receiver in receivers.items() for note in _notes(receiver))
+
+
+def _notes(receiver: Receiver) -> list[str]:
+    inner = [note for member in getattr(receiver, "receivers", ()) for note in _notes(member)]
+    return list(dict.fromkeys([*receiver.notes, *inner]))
+
+
 def receiver_fingerprint(block: Mapping[str, Any], receiver: Receiver, base_dir: Path | None = None) -> str:
     """What identifies a receiver beyond its options: its weights with their card, its source with the modules beside it
     when it comes from a user's file, and the content of files that options of such a receiver name."""

@@ -114,7 +114,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
 
     from ran.config.validation import explain
     from ran.link import Link, LinkConfig, NonFiniteError
-    from ran.link.catalogue import build_receiver, receiver_fingerprint
+    from ran.link.catalogue import build_receiver, receiver_fingerprint, receiver_notes
     from ran.sim.processor import processor_kind
 
     if experiment.data is not None:
@@ -144,6 +144,7 @@ def build_simulation(experiment: Experiment, device: str = "cpu") -> Simulation:
         link.warm_up(receivers)
 
     genies = frozenset(title for title, receiver in receivers.items() if receiver.needs_truth)
+    told = (*link.notes, *receiver_notes(receivers))
     return Simulation(
-        link, receivers, fingerprints, genies, NonFiniteError, warm_up, device, link.notes, processor_kind(device)
+        link, receivers, fingerprints, genies, NonFiniteError, warm_up, device, told, processor_kind(device)
     )

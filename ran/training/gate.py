@@ -62,7 +62,9 @@ def why_refused(
                 f"guard {number}: bit cross-entropy changes by {rise:+.2%} over {len(old.entropies)} slots; a rise by "
                 f"more than {tolerance:.2%} is not excluded (p {p_value:.3g}, wanted: at most {level:.3g})"
             )
-    lost_before, lost_after = (np.concatenate([part.lost for part in parts] or [[]]) for parts in (before, after))
+    if not before:
+        return None
+    lost_before, lost_after = (np.concatenate([part.lost for part in parts]) for parts in (before, after))
     more, fewer = int((lost_after & ~lost_before).sum()), int((lost_before & ~lost_after).sum())
     if more > fewer and sign_test(more, fewer) <= level:
         return f"guards: {more} blocks are lost that were not before, and {fewer} the other way round"

@@ -92,9 +92,15 @@ def load(path: Path) -> ctypes.CDLL:
     library.ran6g_create.argtypes = (c_char_p, POINTER(Options), POINTER(c_void_p))
     library.ran6g_create_from_memory.argtypes = (c_char_p, c_size_t, POINTER(Options), POINTER(c_void_p))
     library.ran6g_describe.argtypes = (c_void_p, POINTER(Description))
+    library.ran6g_multiplies_bfloat16.restype = c_uint32
     library.ran6g_process.argtypes = (c_void_p, POINTER(Slot), POINTER(Output))
     library.ran6g_destroy.argtypes, library.ran6g_destroy.restype = (c_void_p,), None
     return library
+
+
+def multiplies_bfloat16(path: Path) -> bool:
+    """Whether networks that may be computed in bfloat16 are, by this build on its processor."""
+    return bool(load(path).ran6g_multiplies_bfloat16())
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from receivers.c_library import model_file
 from receivers.c_library.build import built_library, sources
-from receivers.c_library.library import Handle, LlrFormat, StatusError
+from receivers.c_library.library import Handle, LlrFormat, StatusError, multiplies_bfloat16
 from receivers.c_library.network_arrays import Precision
 from receivers.classical.blind import Blind
 from receivers.classical.lmmse import Lmmse
@@ -32,7 +32,7 @@ class CLibrary(Receiver):
     algorithm: the receiver. detector: of several layers, "lmmse" or "ep"; None for the receiver's default.
     prior_delay_spread_ns, prior_max_doppler_hz: of `lmmse`. max_cfo_hz, num_iterations: of `blind`; weights have their
     own. weights: of `neural`, of the architecture soft-pilots; for slots of one layer. precision: of what its network
-    multiplies; "bfloat16" is faster where the processor has AVX-512 BF16, and float32 elsewhere.
+    multiplies; "bfloat16" is faster where the processor has AVX-512 BF16, and float32 elsewhere, as `notes` then say.
     num_threads: that share a slot. llr_format: numbers that LLRs pass through.
     llr_scale: of int8 LLRs, which are LLRs times this, rounded and held between -127 and 127.
     """
@@ -103,6 +103,21 @@ class CLibrary(Receiver):
         if isinstance(self.reference, NeuralReceiver):
             digest.update(self.reference.fingerprint().encode())
         return digest.hexdigest()
+
+    @property
+    def computed_precision(self) -> Precision:
+        """What its network multiplies on this machine."""
+        asked = self.precision == "bfloat16" and isinstance(self.reference, NeuralReceiver)
+        return "bfloat16" if asked and multiplies_bfloat16(built_library()) else "float32"
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        if self.precision == self.computed_precision:
+            return ()
+        why = "this processor has no AVX-512 BF16"
+        if not isinstance(self.reference, NeuralReceiver):
+            why = "only networks are computed in it"
+        return (f"precision: got {self.precision}, computed in {self.computed_precision}; {why}",)
 
     def check(self, bits_per_symbol: int, num_layers: int, num_rx_ant: int) -> None:
         self.reference.check(bits_per_symbol, num_layers, num_rx_ant)

@@ -129,12 +129,16 @@ class Monitored(Receiver):
         sampled = self._sampled(len(llr))
         if len(sampled) == len(llr):
             return decoder.reencoded(llr)
+        if not sampled:
+            arrived = decoder.arrived_layers(llr)
+            if not bool((arrived.any(1) & ~arrived.all(1)).any()):
+                return torch.zeros((), dtype=torch.uint8, device=llr.device).expand(llr.shape), arrived
+            return decoder.reencoded(llr)
         others = torch.tensor([i for i in range(len(llr)) if i not in set(sampled)], device=llr.device)
         bits = torch.zeros(llr.shape, dtype=torch.uint8, device=llr.device)
         arrived = torch.zeros(llr.shape[:2], dtype=torch.bool, device=llr.device)
-        if sampled:
-            chosen = torch.tensor(sampled, device=llr.device)
-            bits[chosen], arrived[chosen] = decoder.reencoded(llr[chosen])
+        chosen = torch.tensor(sampled, device=llr.device)
+        bits[chosen], arrived[chosen] = decoder.reencoded(llr[chosen])
         arrived[others] = decoder.arrived_layers(llr[others])
         parted = others[arrived[others].any(1) & ~arrived[others].all(1)]
         if len(parted):
@@ -151,6 +155,8 @@ class Monitored(Receiver):
         if arbitrate is None:
             return self.receiver(observation), torch.zeros(len(observation.y))
         found = arbitrate(observation)
+        if not bool(found.ran[:-1].any()):
+            return found.llr, torch.zeros(len(observation.y))
         last = len(found.ran) - 1
         # with all members at hand, the last one alone
         fell_back = ((found.chosen == last) & found.ran[:-1].any(0)[:, None]).float().mean(1)

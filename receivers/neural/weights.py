@@ -102,7 +102,7 @@ class Weights:
             about["architecture_files"] = self.card["architecture_files"]
         shown = ShownRange.of(self.card)
         about["shown_range"] = [shown.highest_snr_db, shown.fewest_dmrs_positions]
-        if about["architecture"]["name"] == "hybrid":
+        if self.card["architecture"]["name"] == "hybrid":
             # numbers of before were of slots that were taken as they came
             about["aligned"] = True
         text = json.dumps(about, sort_keys=True, separators=(",", ":"))

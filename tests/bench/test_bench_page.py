@@ -87,6 +87,24 @@ def test_verdict_names_the_part_that_is_missed(ours: float, ratio: float, text: 
     assert verdict(replace(row, ours=samples(ours, ours, ours, 1), ratio=samples(ratio, ratio, ratio, 1))) == text
 
 
+def test_a_receiver_is_held_against_lmmse() -> None:
+    (row,) = result().rows
+    of_receiver = replace(
+        row, row=ROWS["receiver-lmmse-ep-2"], peer=None, ratio=None, times_lmmse=samples(1.25, 1.2, 1.3, 7)
+    )
+    assert verdict(of_receiver) == "met"
+    assert verdict(replace(of_receiver, times_lmmse=samples(3.5, 3.2, 3.7, 7))) == "not met"
+    page = as_markdown(result(rows=(row, of_receiver)), None)
+    head = next(line for line in page.splitlines() if line.startswith("| row"))
+    cells = dict(
+        zip(head.split("|"), page[page.index("| receiver lmmse ep") :].splitlines()[0].split("|"), strict=True)
+    )
+    assert cells[" times lmmse "] == " 1.25× (1.20 to 1.30) "
+    assert cells[" target "] == " 3 × lmmse "
+    found = as_json(result(rows=(of_receiver,)))["rows"][0]
+    assert found["times_lmmse"]["median"] == 1.25
+
+
 def test_a_wrong_result_is_not_hidden() -> None:
     (row,) = result().rows
     wrong = replace(row, parity=Parity("bits differ", False))
@@ -99,7 +117,7 @@ def test_json_holds_every_figure(tmp_path: Path) -> None:
     assert row["ours"]["median"] == 250.0
     assert row["sionna"]["high"] == 0.06
     assert row["ratio"]["low"] == 4800.0
-    assert row["target"] == {"ratio": 1000, "times_floor": 2.0, "is_met": False}
+    assert row["target"] == {"ratio": 1000, "times_floor": 2.0, "times_lmmse": None, "is_met": False}
     assert row["again"]["median"] == 240.0
     assert row["drift"] == pytest.approx(-0.04)
     assert row["times_floor"] == 3.0

@@ -203,3 +203,17 @@ def test_the_floor_counts_networks(write):
     blocks = [2 * 2 * 2 * nodes * (2 * (15 * n + 4 * n * n) + 2 * n * n) for n in (8, 16)]
     ends = [2 * 2 * nodes * 2 * (15 * n + 4 * n) for n in (8, 16)]
     assert wide.flops - small.flops == pytest.approx(blocks[1] + ends[1] - blocks[0] - ends[0])
+
+
+def test_what_is_computed_in_place_of_bfloat16_is_said(write, monkeypatch):
+    """By a build without such instructions, as on a processor without them."""
+    receiver = CLibrary.of(write(), "bfloat16")
+    has_them = "avx512_bf16" in build._processor()
+    assert receiver.computed_precision == ("bfloat16" if has_them else "float32")
+    assert bool(receiver.notes) is not has_them
+    assert CLibrary.of(write()).notes == ()
+    (of_blind,) = CLibrary.of(Blind(), "bfloat16").notes
+    assert "only networks" in of_blind
+    monkeypatch.setattr("receivers.c_library.receiver.built_library", lambda: build.built_library("avx2"))
+    assert receiver.computed_precision == "float32"
+    assert receiver.notes == ("precision: got bfloat16, computed in float32; this processor has no AVX-512 BF16",)

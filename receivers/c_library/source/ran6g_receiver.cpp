@@ -7,6 +7,7 @@
 #include "blind.h"
 #include "detect.h"
 #include "lmmse.h"
+#include "pointwise.h"
 #include "soft_pilots.h"
 
 using namespace ran6g;
@@ -284,6 +285,8 @@ ran6g_status ran6g_describe(const ran6g_receiver *receiver, ran6g_description *d
     *description = out;
     return RAN6G_OK;
 }
+
+uint32_t ran6g_multiplies_bfloat16(void) { return HAS_BFLOAT16; }
 
 ran6g_status ran6g_process(ran6g_receiver *receiver, const ran6g_slot *slot, ran6g_output *output) {
     if (!receiver || !slot || !output) return RAN6G_NULL_POINTER;

@@ -124,6 +124,10 @@ RAN6G_API ran6g_status ran6g_create_from_memory(const void *model, size_t num_by
 
 RAN6G_API ran6g_status ran6g_describe(const ran6g_receiver *receiver, ran6g_description *description);
 
+/* What a network multiplies whose model file asks for bfloat16: 1 bfloat16, 0 float32, as this build or its processor
+ * has no such instructions (AVX-512 BF16). */
+RAN6G_API uint32_t ran6g_multiplies_bfloat16(void);
+
 RAN6G_API ran6g_status ran6g_process(ran6g_receiver *receiver, const ran6g_slot *slot, ran6g_output *output);
 
 /* NULL is allowed. */
