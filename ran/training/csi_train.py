@@ -17,7 +17,7 @@ from ran.training.csi_drops import CsiData
 from ran.training.csi_loop import CsiTrainer
 from ran.training.csi_recipe import CsiRecipe
 from ran.training.kind import VERSIONS, Kind, write_weight_files
-from receivers.csi import CSI_ARCHITECTURES, pair_of
+from receivers.csi import CSI_ARCHITECTURES, Refinement, pair_of
 from receivers.neural.weights import Weights, load_weights
 
 
@@ -58,7 +58,10 @@ def build_model(recipe: CsiRecipe) -> nn.Module:
         torch.manual_seed(recipe.seed)
         model: nn.Module = construct(CSI_ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
-        model.load_state_dict(model.state_dict() | _given(recipe, "init", recipe.init).tensors)
+        given_weights = _given(recipe, "init", recipe.init)
+        model.load_state_dict(model.state_dict() | given_weights.tensors)
+        if isinstance(model, Refinement):
+            model.start_levels(given_weights.card["architecture"].get("bits_per_value", 2))
     if recipe.frozen is not None:
         side, weights = recipe.frozen
         given = _given(recipe, f"frozen_{side}", weights).tensors
@@ -81,6 +84,9 @@ def _given(recipe: CsiRecipe, key: str, weights: str) -> Weights:
     if key == "init" and "vector_size" not in architecture:
         # codewords are fitted to what the encoder makes
         architecture |= {k: v for k, v in recipe.model.items() if k == "vector_size"}
+    if key == "init" and architecture.get("name") == "refinement" and "vector_size" not in given.card["architecture"]:
+        # networks of the same sizes, whose latents are quantised otherwise from now on
+        architecture |= {k: v for k, v in recipe.model.items() if k == "bits_per_value"}
     if architecture != recipe.model:
         raise bad_value(key, weights, f"weights of {recipe.model}")
     if given.card["base"]["combination"] != recipe.combination:

@@ -13,8 +13,9 @@ from receivers.csi.two_sided import LEVEL_SCALE, SLOPE, TwoSided
 from receivers.csi.vector_quantiser import VectorQuantiser
 from receivers.errors import bad_value
 
-#: The optimal 2 levels of a Gaussian, sqrt(2 / pi), over those that LEVEL_SCALE gives to 1/4 and 3/4.
-_ONE_BIT = 0.7979 / (LEVEL_SCALE / 4)
+#: By bits per value, the optimal levels of a Gaussian over those that LEVEL_SCALE gives: with one bit sqrt(2 / pi)
+#: instead of 1.02.
+_SCALE = {1: 0.7979 / (LEVEL_SCALE / 4), 2: 1.0}
 
 
 @contextmanager
@@ -162,9 +163,13 @@ class Refinement(TwoSided):
         self.encoder.transform.copy_((basis * inverse).float())
         self.encoder.mean.copy_(mean.float())
         self.decoder.mean.copy_(mean.float())
-        # levels of one bit stand for less of a latent than the outer ones of two
-        scale = 1.0 if self.bits_per_value == 2 else _ONE_BIT
-        self.decoder.transform.copy_((basis * std * scale).T.float())
+        self.decoder.transform.copy_((basis * std * _SCALE[self.bits_per_value]).T.float())
+
+    @torch.no_grad()
+    def start_levels(self, bits_before: int) -> None:
+        """The decoder of a model that had so many bits per value: before training its transform has the scale of the
+        levels that there are now."""
+        self.decoder.transform.mul_(_SCALE[self.bits_per_value] / _SCALE[bits_before])
 
     @torch.no_grad()
     def start_encoder(self) -> None:

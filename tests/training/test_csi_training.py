@@ -245,6 +245,19 @@ def test_bad_recipes_are_refused_at_once(change, message):
         check(load_recipe("tiny.yaml", [change]))
 
 
+def test_one_bit_begins_with_weights_of_two():
+    one = load_recipe("csi-refined", ["init=csi-refined", "model.bits_per_value=1"])
+    before = load_weights("csi-refined", "csi").tensors["decoder.transform"]
+    begun = build_model(one).state_dict()["decoder.transform"]
+    # the optimal levels of a Gaussian: sqrt(2 / pi) in the place of 1.02
+    torch.testing.assert_close(begun, before * (2 / torch.pi) ** 0.5 / 1.02, rtol=1e-3, atol=1e-6)
+    torch.testing.assert_close(
+        build_model(load_recipe("csi-refined", ["init=csi-refined"])).state_dict()["decoder.transform"], before
+    )
+    with pytest.raises(InputError, match="init: got 'csi-refined'; allowed: weights of"):
+        build_model(load_recipe("csi-refined", ["init=csi-refined", "model.width=64"]))
+
+
 def test_shipped_recipes_of_csi_are_sound():
     names = [name for name in recipe_names() if name.startswith("csi-")]
     # those of delay-angle coding and of prediction are of other kinds: test_csi_coder_training.py

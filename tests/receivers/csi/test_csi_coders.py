@@ -230,6 +230,27 @@ def test_a_side_that_is_trained_alone_starts_from_what_is_given():
     assert not other.decoder.transform[20:].any()
 
 
+def test_one_bit_takes_over_a_model_of_two():
+    """The decoder is scaled to the levels that there are: nearer to what was sent than with the scale of four."""
+    v = vectors(500)
+    sparse = SparseCoder(2, UNITS, SHAPE)
+    base = sparse.decode(sparse.encode(v))
+    two = Refinement(UNITS, *SHAPE, num_latents=20, width=8, depth=1)
+    _, x, x0 = two.framed(v, base)
+    two.start_from(x, x0)
+    one = Refinement(UNITS, *SHAPE, num_latents=20, bits_per_value=1, width=8, depth=1)
+    one.load_state_dict(two.state_dict())
+    count = torch.full((500,), 20)
+    as_it_was = (one.reconstruct(x, x0, count) - x).square().mean()
+    one.start_levels(2)
+    scaled = (one.reconstruct(x, x0, count) - x).square().mean()
+    assert scaled < as_it_was
+    anew = Refinement(UNITS, *SHAPE, num_latents=20, bits_per_value=1, width=8, depth=1)
+    anew.start_from(x, x0)
+    torch.testing.assert_close(one.decoder.transform, anew.decoder.transform)
+    torch.testing.assert_close(one.encoder.transform, anew.encoder.transform)
+
+
 def test_levels_are_those_of_the_evaluations():
     model = Refinement(UNITS, *SHAPE, num_latents=4, width=8, depth=1)
     assert model.levels(torch.arange(4)).tolist() == [1 / 8, 3 / 8, 5 / 8, 7 / 8]
