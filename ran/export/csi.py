@@ -7,25 +7,20 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from ran.config.provenance import versions
-from ran.errors import InputError, bad_value
+from ran.errors import InputError
 from ran.export.csi_networks import export_delay_angle, export_prediction
-from ran.export.files import make_new_folder
+from ran.export.csi_sides import NUM_DROPS, CsiSides, sides_of
 from ran.export.interface import ONNX_INSTALL, ONNX_PACKAGES, Exported, ExportTarget, Say
 from ran.export.request import Request
 from ran.sim.files import write_text
-from ran.studies.csi.experiment import load
-from ran.studies.csi.feedback import cached_bases
-from ran.studies.csi.world import CsiWorld
-from receivers.csi import NeuralCoder, sgcs
+from receivers.csi import sgcs
 from receivers.csi.frame import Frame, as_complex, unit_norm
 from receivers.csi.refinement import plain_attention
 from receivers.neural.weights import load_weights
 from receivers.onnx.contract import Contract
-from receivers.onnx.csi import CSI_DECODER, CSI_ENCODER
 from receivers.onnx.export import write_onnx
 from receivers.onnx.model import OnnxModel
 
@@ -33,7 +28,11 @@ from receivers.onnx.model import OnnxModel
 _TOLERANCE = 1e-4
 #: SGCS that a file may lose.
 _MOST_LOST_SGCS = 1e-4
-_NUM_DROPS = 64
+_OUTSIDE = (
+    "The frame around the base, quantisation and the codebook's report are made outside: `receivers.csi.frame`, "
+    "`receivers.csi.neural`, `ran.phy.csi`."
+)
+_OUTSIDE_PLAIN = "The frame and quantisation are made outside: `receivers.csi.frame`, `receivers.csi.neural`."
 #: The experiment on whose drops a predictor is run where none is named.
 _PREDICTION = "csi-uma-prediction"
 
@@ -76,11 +75,7 @@ class CsiTarget(ExportTarget):
             architecture = load_weights(request.weights, "csi").card["architecture"]["name"]
         except ValueError as error:
             raise InputError(str(error)) from None
-        if architecture == "autoencoder":
-            raise bad_value(
-                f"{request.weights}: architecture", architecture, "refinement, delay-angle, channel-prediction"
-            )
-        if architecture == "refinement":
+        if architecture in ("refinement", "autoencoder"):
             return export_csi(request.weights, request.out, request.experiment, request.changes)
         if architecture == "delay-angle":
             return export_delay_angle(request.weights, request.out, request.experiment, request.changes)
@@ -93,29 +88,13 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
     """Write encoder.onnx, decoder.onnx, contract.json and REPORT.md into a new folder.
 
     experiment: CSI experiment whose drops the files are run on. `InputError` for weights that do not fit it and for a
-    folder that is not new. The frame around the base is made outside of the files.
+    folder that is not new. The frame is made outside of the files.
     """
-    try:
-        coder = NeuralCoder(weights, 0)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    model = coder.model
-    if model.vector_size > 1:
-        raise bad_value(f"{weights}: vector_size", model.vector_size, "1: the files hold no codewords")
-    coder = NeuralCoder(weights, model.num_latents)
-    loaded = load(experiment, changes)
-    world = CsiWorld(loaded)
-    made = (len(loaded.band.units), (loaded.panel.n1, loaded.panel.n2))
-    if made != (model.num_units, model.shape):
-        raise bad_value("--experiment", experiment, f"{model.num_units} PMI units and ports as {model.shape}")
-    make_new_folder(out)
-
-    drops = world.kept("test", _NUM_DROPS).v[:, -1]
-    flat = np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:]))
-    v = torch.from_numpy(flat)
-    base = cached_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)
-    frame, x, x0 = model.framed(v, base)
-    card = coder.card
+    sides = sides_of(weights, out, experiment, changes)
+    model, v, x, x0 = sides.model, sides.v, sides.x, sides.x0
+    of_encoder, of_decoder = sides.contracts
+    encoder, decoder = sides.modules()
+    card = sides.coder.card
     about = {
         "task": str(card.get("description", "")),
         "weights": card["name"],
@@ -131,21 +110,22 @@ def export_csi(weights: str, out: Path, experiment: str, changes: tuple[str, ...
         levels = model.levels(model.indices(latents))
         decoded = model.decoder(levels, used, x0)
         with plain_attention():
-            write_onnx(model.encoder.eval(), CSI_ENCODER, (x[:3], x0[:3]), fixed, about, out / "encoder.onnx")
-            example = (levels[:3], used[:3], x0[:3])
-            write_onnx(model.decoder.eval(), CSI_DECODER, example, fixed, about, out / "decoder.onnx")
-    of_file = _run(out / "encoder.onnx", CSI_ENCODER, x, x0)
-    after = _run(out / "decoder.onnx", CSI_DECODER, model.levels(model.indices(of_file)), used, x0)
+            example = (x[:3], *(given[:3] for given in sides.of_base()))
+            write_onnx(encoder, of_encoder, example, fixed, about, out / "encoder.onnx")
+            example = (levels[:3], used[:3], *example[1:])
+            write_onnx(decoder, of_decoder, example, fixed, about, out / "decoder.onnx")
+    of_file = _run(out / "encoder.onnx", of_encoder, x, *sides.of_base())
+    after = _run(out / "decoder.onnx", of_decoder, model.levels(model.indices(of_file)), used, *sides.of_base())
     # the same levels into both decoders: an index at an edge may fall to either side
-    same = _run(out / "decoder.onnx", CSI_DECODER, levels, used, x0)
+    same = _run(out / "decoder.onnx", of_decoder, levels, used, *sides.of_base())
     outcome = CsiExport(
         out,
         float((of_file - latents).abs().max()),
         float((same - decoded).abs().max()),
-        _sgcs(v, frame, decoded),
-        _sgcs(v, frame, after),
+        _sgcs(v, sides.frame, decoded),
+        _sgcs(v, sides.frame, after),
     )
-    _describe(outcome, about)
+    _describe(outcome, about, sides)
     return outcome
 
 
@@ -158,13 +138,13 @@ def _sgcs(v: torch.Tensor, frame: Frame, decoded: torch.Tensor) -> float:
     return float(sgcs(v, unit_norm(frame.leave(as_complex(decoded)))).mean())
 
 
-def _describe(outcome: CsiExport, about: dict[str, str]) -> None:
+def _describe(outcome: CsiExport, about: dict[str, str], sides: CsiSides) -> None:
     files = {
         name: {
             "contract": asdict(contract),
             "sha256": hashlib.sha256((outcome.folder / f"{name}.onnx").read_bytes()).hexdigest(),
         }
-        for name, contract in (("encoder", CSI_ENCODER), ("decoder", CSI_DECODER))
+        for name, contract in zip(("encoder", "decoder"), sides.contracts, strict=True)
     }
     write_text(outcome.folder / "contract.json", json.dumps({**about, "files": files}, indent=1) + "\n")
     problems = [f"- {problem}" for problem in outcome.problems]
@@ -173,12 +153,11 @@ def _describe(outcome: CsiExport, about: dict[str, str]) -> None:
         f"# {about['weights']} as encoder and decoder",
         "",
         *(["**Rejected:**", "", *problems, ""] if problems else []),
-        f"The files in onnxruntime against torch over {_NUM_DROPS} drops: latents within "
+        f"The files in onnxruntime against torch over {NUM_DROPS} drops: latents within "
         f"{outcome.latents_difference:.2g}, precoders within {outcome.decoded_difference:.2g}; SGCS "
         f"{outcome.sgcs_before:.5f} before, {outcome.sgcs_after:.5f} after, with all latents.",
         "",
-        "The frame around the base, quantisation and the codebook's report are made outside: `receivers.csi.frame`, "
-        "`receivers.csi.neural`, `ran.phy.csi`.",
+        _OUTSIDE if sides.model.has_base else _OUTSIDE_PLAIN,
         "",
         f"Made with {made}.",
         "",

@@ -11,22 +11,16 @@ from torch import Tensor, nn
 
 from ran.config.provenance import versions
 from ran.errors import InputError, bad_value
-from ran.export.files import make_new_folder
+from ran.export.csi_sides import NUM_DROPS, sides_of
 from ran.export.interface import Exported, ExportTarget, Say
 from ran.export.litert import litert_weights_to_int8, write_litert
 from ran.export.request import Request
 from ran.sim.files import write_text
-from ran.studies.csi.experiment import load
-from ran.studies.csi.feedback import cached_bases
-from ran.studies.csi.world import CsiWorld
-from receivers.csi import NeuralCoder, sgcs
+from receivers.csi import sgcs
 from receivers.csi.refinement import plain_attention
 from receivers.neural.weights import load_weights
-from receivers.onnx.csi import CSI_ENCODER
 from receivers.onnx.litert import LitertModel
 
-#: Drops that the file is run on.
-_NUM_DROPS = 64
 #: SGCS that a file may lose, by the numbers that it is kept in.
 _MOST_LOST_SGCS = {"f32": 1e-4, "int8": 0.01}
 
@@ -82,40 +76,31 @@ def export_encoder(
     """
     try:
         architecture = load_weights(weights, "csi").card["architecture"]["name"]
-        if architecture != "refinement":
-            raise bad_value(
-                f"{weights}: architecture", architecture, "refinement: only there a side may compute in other numbers"
-            )
-        model = NeuralCoder(weights, 0).model
-        if model.vector_size > 1:
-            raise bad_value(f"{weights}: vector_size", model.vector_size, "1: the file holds no codewords")
-        coder = NeuralCoder(weights, model.num_latents)
+        if architecture not in ("refinement", "autoencoder"):
+            allowed = "refinement, autoencoder: only there a side may compute in other numbers"
+            raise bad_value(f"{weights}: architecture", architecture, allowed)
     except ValueError as error:
         raise InputError(str(error)) from None
-    loaded = load(experiment, changes)
-    made = (len(loaded.band.units), (loaded.panel.n1, loaded.panel.n2))
-    if made != (model.num_units, model.shape):
-        raise bad_value("--experiment", experiment, f"{model.num_units} PMI units and ports as {model.shape}")
-    make_new_folder(out)
-    drops = CsiWorld(loaded).kept("test", _NUM_DROPS).v[:, -1]
-    v = torch.from_numpy(np.ascontiguousarray(drops.reshape(-1, *drops.shape[2:])))
-    base = cached_bases(loaded, drops, int(coder.card["base"]["combination"]), lambda text: None)
-    _, x, x0 = model.framed(v, base)
+    sides = sides_of(weights, out, experiment, changes)
+    model, coder, v = sides.model, sides.coder, sides.v
+    contract, encoder = sides.contracts[0], sides.modules()[0]
+    inputs = (sides.x, *sides.of_base())
+    whole = _Whole(encoder) if model.has_base else encoder
     path = out / "encoder.tflite"
     about = {"weights": coder.card["name"], "weights_sha256": coder.card["sha256"], "licence": coder.card["licence"]}
     with plain_attention():
-        write_litert(_Whole(model.encoder), CSI_ENCODER, (x[:1], x0[:1]), about, path)
+        write_litert(whole, contract, tuple(given[:1] for given in inputs), about, path)
     if dtype == "int8":
         litert_weights_to_int8(path)
     file = LitertModel(path)
-    names = [spec.name for spec in CSI_ENCODER.inputs]
+    names, said = [spec.name for spec in contract.inputs], [contract.outputs[0].name]
     parts = [
-        file.run(dict(zip(names, (a.numpy()[None], b.numpy()[None]), strict=True)), [CSI_ENCODER.outputs[0].name])[0]
-        for a, b in zip(x, x0, strict=True)
+        file.run({name: given.numpy()[None] for name, given in zip(names, one, strict=True)}, said)[0]
+        for one in zip(*inputs, strict=True)
     ]
     with torch.no_grad():
-        own, of_file = model.indices(model.encoder(x, x0)), model.indices(torch.from_numpy(np.concatenate(parts)))
-        worth = [float(sgcs(v, model.decode(indices, base)).mean()) for indices in (own, of_file)]
+        own, of_file = model.indices(encoder(*inputs)), model.indices(torch.from_numpy(np.concatenate(parts)))
+        worth = [float(sgcs(v, model.decode(indices, sides.base)).mean()) for indices in (own, of_file)]
     changed = float((own != of_file).float().mean())
     outcome = CsiLitertExport(out, dtype, changed, worth[0], worth[1], path.stat().st_size)
     made_with = ", ".join(f"{name} {version}" for name, version in versions().items())
@@ -123,7 +108,7 @@ def export_encoder(
         f"# Encoder of {coder.card['name']} as LiteRT, {dtype}",
         "",
         *[f"**Rejected:** {problem}" for problem in outcome.problems],
-        f"{_NUM_DROPS} drops, all {model.num_latents} latents, read by its decoder: {outcome.lines()[0]}.",
+        f"{NUM_DROPS} drops, all {model.num_latents} latents, read by its decoder: {outcome.lines()[0]}.",
         "",
         "Inputs and output as of encoder.onnx (`ran export ... --target csi`), for one report. The frame, quantisation "
         "and the codebook's report are made outside.",

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from receivers.onnx.contract import Contract, TensorSpec
 
 _PRECODER = ("batch", "num_units", "num_features")
 _LATENTS = ("batch", "num_latents")
 _FRAME = "beams and delays in the frame of the base, real parts before imaginary parts (receivers.csi.frame)"
+_OWN_FRAME = "beams and delays, real parts before imaginary parts, the strongest coefficient at delay 0 with phase 0"
 
 CSI_ENCODER = Contract(
     name="csi-encoder",
@@ -30,6 +33,22 @@ CSI_DECODER = Contract(
     ),
     outputs=(TensorSpec("decoded", "float32", _PRECODER, f"the precoder, {_FRAME}; norms are of no account"),),
     valid_res="none, it has no LLRs",
+)
+#: Of models without a codebook: the frame is that of the strongest coefficient, and there is no base.
+CSI_PLAIN_ENCODER = replace(
+    CSI_ENCODER,
+    name="csi-plain-encoder",
+    description="A precoder to latents, of which a report has the first",
+    inputs=(
+        TensorSpec("precoder", "float32", _PRECODER, f"{_OWN_FRAME}, as receivers.csi.frame.first_in_place has it"),
+    ),
+)
+CSI_PLAIN_DECODER = replace(
+    CSI_DECODER,
+    name="csi-plain-decoder",
+    description="Levels of the latents of a report to the precoder",
+    inputs=CSI_DECODER.inputs[:2],
+    outputs=(TensorSpec("decoded", "float32", _PRECODER, f"the precoder, {_OWN_FRAME}; norms are of no account"),),
 )
 _ROWS = ("rows",)
 CSI_CONTEXTS = Contract(

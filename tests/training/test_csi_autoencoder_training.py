@@ -10,10 +10,6 @@ import torch
 import yaml
 
 from ran.cli.main import main
-from ran.errors import InputError
-from ran.export.csi import CsiTarget
-from ran.export.csi_litert import export_encoder
-from ran.export.request import Request
 from ran.training.catalogue import load_recipe
 from ran.training.csi_card import card_text
 from ran.training.csi_drops import CsiData
@@ -80,14 +76,18 @@ def test_a_recipe_gives_weights_that_report_without_a_codebook(tmp_path, capsys)
     coders = (NeuralCoder(str(untrained), 16), trained)
     before, after = (float(sgcs(v, coder.decode(coder.encode(v, base), base)).mean()) for coder in coders)
     assert after > before + 0.1
-    # of no use where a codebook's report is a part, or an input
+    # of no use where a codebook's report is a part
     given = ["--drops", "10", "--weights", str(weights), "--values", "8"]
     assert main(["data", "csi", "small.yaml", "--out", "exchange.h5", *given]) == 2
     assert "--weights: architecture: got 'autoencoder'; allowed: refinement" in capsys.readouterr().err
-    with pytest.raises(InputError, match="architecture: got 'autoencoder'; allowed: refinement"):
-        CsiTarget().export(
-            Request(str(weights), CsiTarget(), tmp_path / "exported", experiment="small.yaml"), lambda text: None
-        )
-    with pytest.raises(InputError, match="architecture: got 'autoencoder'; allowed: refinement"):
-        export_encoder(str(weights), tmp_path / "exported", "small.yaml")
-    assert not (tmp_path / "exported").exists()
+    _exported(weights)
+
+
+def _exported(weights: Path) -> None:
+    """Encoder and decoder as ONNX do what the weights do, without a base."""
+    command = ["export", "model", str(weights), "--target", "csi", "--experiment", "small.yaml", "--out", "files"]
+    assert main(command) == 0
+    files = json.loads(Path("files/contract.json").read_text())["files"]
+    assert [spec["name"] for spec in files["encoder"]["contract"]["inputs"]] == ["precoder"]
+    assert [spec["name"] for spec in files["decoder"]["contract"]["inputs"]] == ["levels", "used"]
+    assert "Rejected" not in Path("files/REPORT.md").read_text()
