@@ -45,7 +45,7 @@ class AutoencoderDecoder(nn.Module):
     def forward(self, levels: Tensor, used: Tensor, x0: Tensor) -> Tensor:
         """levels float32 [batch, num_latents], of latents that are used; used: 1 or 0 of the same shape."""
         del x0
-        x = self.linear(LEVEL_SCALE * (levels - 0.5) * used).unflatten(1, self.shape)
+        x = self.linear(LEVEL_SCALE * (levels - 0.5) * used).reshape(levels.shape[0], *self.shape)
         found: Tensor = x + self.body(x)
         return found
 

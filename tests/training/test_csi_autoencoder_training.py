@@ -80,14 +80,16 @@ def test_a_recipe_gives_weights_that_report_without_a_codebook(tmp_path, capsys)
     given = ["--drops", "10", "--weights", str(weights), "--values", "8"]
     assert main(["data", "csi", "small.yaml", "--out", "exchange.h5", *given]) == 2
     assert "--weights: architecture: got 'autoencoder'; allowed: refinement" in capsys.readouterr().err
-    _exported(weights)
+    _exported(weights, Path("files"))
+    changes = ["schedule.steps=1", "evaluate=[]", "model.body=transformer"]
+    _exported(run("tiny.yaml", tmp_path / "transformer", changes, workers=1), Path("of-transformer"))
 
 
-def _exported(weights: Path) -> None:
-    """Encoder and decoder as ONNX do what the weights do, without a base."""
-    command = ["export", "model", str(weights), "--target", "csi", "--experiment", "small.yaml", "--out", "files"]
+def _exported(weights: Path, out: Path) -> None:
+    """Encoder and decoder as ONNX do what the weights do, without a base, for any number of reports."""
+    command = ["export", "model", str(weights), "--target", "csi", "--experiment", "small.yaml", "--out", str(out)]
     assert main(command) == 0
-    files = json.loads(Path("files/contract.json").read_text())["files"]
+    files = json.loads((out / "contract.json").read_text())["files"]
     assert [spec["name"] for spec in files["encoder"]["contract"]["inputs"]] == ["precoder"]
     assert [spec["name"] for spec in files["decoder"]["contract"]["inputs"]] == ["levels", "used"]
-    assert "Rejected" not in Path("files/REPORT.md").read_text()
+    assert "Rejected" not in (out / "REPORT.md").read_text()
