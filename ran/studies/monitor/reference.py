@@ -28,10 +28,10 @@ from receivers.neural.weights import card_path, load_weights
 
 #: Windows of training slots that a reference is made of unless said otherwise.
 NUM_WINDOWS = 400
-#: Share of the training's windows that may be above a threshold, with a confidence of 95 %: of "worse" what is asked for,
-#: of "calibration", which warns, three quarters of it. Above the largest of 300 windows there may be 1 % of them, and of
-#: overconfidence were 0.7 %: its tail is heavy, as few configurations of a training, of one DM-RS symbol at speed, have
-#: far more of it than all others.
+#: Share of the training's windows that may be above a threshold, with a confidence of 95 %: of "worse" what is asked
+#: for, of "calibration", which warns, three quarters of it. Above the largest of 300 windows there may be 1 % of them,
+#: and of overconfidence were 0.7 %: its tail is heavy, as few configurations of a training, of one DM-RS symbol at
+#: speed, have far more of it than all others.
 _FALSE_ALARMS = {"calibration": 7.5e-3, "worse": 1e-2}
 _SEED = 1
 #: Of the width of a range, on either side: what few slots of a training do not show.
@@ -44,8 +44,8 @@ class Reference:
 
     weights, sha256: of which. bounds: of input statistics and configurations. thresholds: by detector; at most 0.75 %
         ("calibration") and 1 % ("worse") of the training's windows are above, with a confidence of 95 %, where 398
-        windows or more were drawn (of fewer the highest score is taken); of "inputs" `MOST_UNLIKE`. num_windows: of `WINDOW` slots each, of one drawn
-        configuration. source: the command.
+        windows or more were drawn (of fewer the highest score is taken); of "inputs" `MOST_UNLIKE`. num_windows: of
+        `WINDOW` slots each, of one drawn configuration. source: the command.
     """
 
     weights: str
