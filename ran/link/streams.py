@@ -43,7 +43,7 @@ def _generator(key: bytes) -> np.random.Generator:
     return np.random.Generator(np.random.Philox(_Key(key)))  # type: ignore[arg-type]  # stubs know no ISeedSequence
 
 
-class Streams(Sequence[np.random.Generator]):
+class DropGenerators(Sequence[np.random.Generator]):
     """The generators of a purpose in some drops, each made when it is asked for.
 
     The first numbers of all of them are drawn at once, without making any; they are those that the generators give, and
@@ -91,6 +91,7 @@ class Streams(Sequence[np.random.Generator]):
             return np.stack([_draw(generator, kind, count) for generator in self])
         from ran.link.philox import first_normals, raw_words  # numba takes a while to import
 
+        numbers: NDArray
         if kind is np.float32:
             numbers = np.empty((len(self), count), np.float32)
             first_normals(self._keys, numbers)

@@ -7,7 +7,7 @@ from channels.request import normals
 from ran.link import streams
 from ran.link.batch import random_blocks
 from ran.link.philox import first_normals, raw_words
-from ran.link.streams import Streams, compiled_numbers_are_numpys, stream
+from ran.link.streams import DropGenerators, compiled_numbers_are_numpys, stream
 
 DROPS = range(3, 8)
 
@@ -17,7 +17,7 @@ def numpys(purpose="channel"):
 
 
 def ours(purpose="channel"):
-    return Streams(5, "scenario", DROPS, purpose)
+    return DropGenerators(5, "scenario", DROPS, purpose)
 
 
 def test_the_numbers_are_those_of_numpy():
