@@ -78,6 +78,12 @@ class SoftDecoder(Protocol):
         without errors are certain. And, bool [batch], whether that is true of all blocks of a slot.
         """
 
+    def undecoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """As a call, with the LLRs of those slots alone that are not decoded, which is what the next turn needs.
+
+        A decoder need not have it.
+        """
+
     def arrived_layers(self, llr: Tensor) -> Tensor:
         """Which layers carry blocks whose CRC holds, bool [batch, num_layers].
 

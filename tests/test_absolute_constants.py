@@ -43,6 +43,7 @@ ALLOWED: dict[str, tuple[int, str]] = {
     "channels/tdl.py": (1, UNIT),
     "ran/link/kernels.py": (1, "a scale from integers to the interval 0 to 1"),
     "ran/link/link_budget.py": (1, "the Boltzmann constant"),
+    "ran/link/philox.py": (1, "a scale from integers to the interval 0 to 1"),
     "ran/link/pucch.py": (1, RATIO),
     "ran/phy/prach/waveform.py": (4, UNIT),
     "ran/phy/pusch.py": (1, RATIO),

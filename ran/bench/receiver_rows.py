@@ -13,7 +13,7 @@ from ran.bench.slot_rows import slot_config
 from ran.bench.work import product_flops
 from ran.link import Link, LinkConfig
 from ran.phy.config import Decoder
-from receivers import RECEIVERS, Receiver
+from receivers import RECEIVERS, Blind, Receiver
 
 _SEED = 38214
 _NUM_PATHS = 16
@@ -49,7 +49,7 @@ class ReceiverWork(Work):
         grid, num_rx_ant = self.link.grid, self.link.config.num_rx_ant
         layers, bits, num_data_re = grid.num_layers, grid.bits_per_symbol, grid.num_data_re
         if name == "blind":
-            receiver = RECEIVERS[name](detector="ml" if layers == 2 else "lmmse")
+            receiver = Blind(detector="lmmse")
             total = cost.Cost(flops=product_flops(lambda: self.link.receive(receiver, self.batch)) / self.side.work)
         else:
             subcarriers = self.link.config.carrier.num_subcarriers

@@ -34,6 +34,8 @@ FUNCTIONS: dict[str, tuple[str, ...]] = {
     "draw": (
         "ran.link.batch:random_blocks",
         "ran.link.streams:stream",
+        "ran.link.streams:DropGenerators.__init__",
+        "ran.link.streams:DropGenerators.raw",
         "ran.link.noise:stream_key",
         "ran.link.batch:random_uci",
     ),

@@ -12,6 +12,7 @@ from torch import Tensor
 from ran.errors import InputError
 from ran.link.link_budget import Received
 from ran.link.outcomes import NonFiniteError
+from ran.link.streams import DropGenerators
 from ran.phy.codeword import Codeword
 from receivers import SlotObservation, Truth
 
@@ -86,6 +87,8 @@ def random_blocks(generators: Sequence[np.random.Generator], sizes: Sequence[int
 def _random_bytes(generators: Sequence[np.random.Generator], count: int) -> np.ndarray:
     """`Generator.bytes` of each, uint8 [len(generators), count]; the words of a Philox are these bytes, and handed out
     by it in a tenth of the time. What is left of the last word is not handed out to whoever draws next."""
+    if isinstance(generators, DropGenerators):
+        return np.ascontiguousarray(generators.raw(-(-count // 8)), "<u8").view(np.uint8)[:, :count]
     if not all(isinstance(g.bit_generator, np.random.Philox) for g in generators):
         return np.stack([np.frombuffer(g.bytes(count), np.uint8) for g in generators])
     words = np.empty((len(generators), -(-count // 8)), "<u8")

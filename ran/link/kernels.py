@@ -130,14 +130,22 @@ def receive(
     words, parts = np.empty((4, _BLOCK), U32), np.empty((4, _BLOCK), F)
     buffer = np.empty(4 * _BLOCK, F)
     num_subcarriers, row, num_symbols = g.shape[4] // 2, y.shape[3] // 2, y.shape[2]
+    # rows that are short are drawn together, where nothing is between them
+    at_once = first_layer == 0 and num_subcarriers == row and row < 2 * _BLOCK
     for b in range(g.shape[0]):
         for r in range(g.shape[1]):
+            if at_once:
+                whole = y[b, r].reshape(-1)
+                for first in range(0, num_symbols * row, 2 * _BLOCK):
+                    n = min(2 * _BLOCK, num_symbols * row - first)
+                    number = r * num_symbols * row + first
+                    _noise_row(keys[b], number, n, amplitude, words, parts, whole[2 * first : 2 * (first + n)])
             for t in range(num_symbols):
                 for first in range(0, num_subcarriers, 2 * _BLOCK):
                     n = min(2 * _BLOCK, num_subcarriers - first)
                     here = 2 * (offset + first)
                     out = y[b, r, t, here : here + 2 * n]
-                    if first_layer == 0:
+                    if first_layer == 0 and not at_once:
                         number = (r * num_symbols + t) * row + offset + first
                         _noise_row(keys[b], number, n, amplitude, words, parts, out)
                     for layer in range(g.shape[2]):

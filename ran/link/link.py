@@ -28,7 +28,7 @@ from ran.link.parts import receive_in_parts
 from ran.link.receiver_counters import ReceiverCounters
 from ran.link.slots import Slot, build_slots, slot_numbers
 from ran.link.snr import noise_var
-from ran.link.streams import stream
+from ran.link.streams import DropGenerators
 from ran.link.time_domain import time_domain_of
 from ran.link.transmitter import Transmitter, pilot_layout
 from ran.link.turbo import TurboDecoder
@@ -186,8 +186,8 @@ class Link:
         variance = noise_var(esn0_db) if state is None else 1.0
         amplitudes = None if state is None else torch.from_numpy(state.amplitudes).to(self.device, torch.float32)
 
-        def streams(purpose: str, of: slice = slice(None)) -> list[np.random.Generator]:
-            return [stream(seed, scenario_id, drop, purpose) for drop in drops[of]]
+        def streams(purpose: str, of: slice = slice(None)) -> DropGenerators:
+            return DropGenerators(seed, scenario_id, drops[of], purpose)
 
         def of_attempt(purpose: str) -> str:
             return f"{purpose} {attempt}" if attempt else purpose

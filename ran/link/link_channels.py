@@ -74,7 +74,7 @@ class LinkChannels:
 
     def response(
         self,
-        generators: list[np.random.Generator],
+        generators: Sequence[np.random.Generator],
         frequencies_hz: np.ndarray,
         part: slice,
         amplitudes: Tensor | None = None,
@@ -92,7 +92,7 @@ class LinkChannels:
         return parts[0] if len(parts) == 1 else torch.cat(parts, dim=2)
 
     def grid_modes(
-        self, generators: list[np.random.Generator], frequencies_hz: np.ndarray, part: slice
+        self, generators: Sequence[np.random.Generator], frequencies_hz: np.ndarray, part: slice
     ) -> list[GridModes]:
         """What `response` without amplitudes is made of on a CPU, channel by channel."""
         return [
@@ -100,7 +100,7 @@ class LinkChannels:
             for channel in self.channels
         ]
 
-    def paths(self, generators: list[np.random.Generator], times_s: np.ndarray) -> list[Paths]:
+    def paths(self, generators: Sequence[np.random.Generator], times_s: np.ndarray) -> list[Paths]:
         """Paths of every channel at some times of the drop."""
         return [c.paths(generators, *self._antennas, times_s, self._device) for c in self.channels]
 

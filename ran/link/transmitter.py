@@ -18,7 +18,7 @@ from receivers import PilotLayout
 #: The channel at some subcarriers as the transmitter knows it: complex64 [batch, num_rx_ant, num_tx_ant, subcarriers].
 KnownChannel = Callable[[np.ndarray], Tensor]
 #: Generators of the drops of a batch for a purpose.
-Streams = Callable[[str], list[np.random.Generator]]
+Streams = Callable[[str], Sequence[np.random.Generator]]
 
 
 class Transmitter(ABC):

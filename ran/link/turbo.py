@@ -11,6 +11,7 @@ from torch import Tensor
 
 from ran.phy.codeword import Codeword
 from ran.phy.config import Precision
+from ran.phy.transport_block import TransportBlockDecision
 
 #: LLR of a bit of a code block that was decoded without errors.
 _CERTAIN = 30.0
@@ -34,15 +35,29 @@ class TurboDecoder:
 
     def __call__(self, llr: Tensor) -> tuple[Tensor, Tensor]:
         """See `receivers.interface.SoftDecoder`."""
+        return self._extrinsic(llr, of_all=True)
+
+    def undecoded(self, llr: Tensor) -> tuple[Tensor, Tensor]:
+        """See `receivers.interface.SoftDecoder`."""
+        return self._extrinsic(llr, of_all=False)
+
+    def _extrinsic(self, llr: Tensor, of_all: bool) -> tuple[Tensor, Tensor]:
+        """Extrinsic LLRs of all slots, or of those not decoded alone, and whether each is."""
         given, first = llr.cpu().numpy(), 0
-        # bits that a layer does not have stay 0
-        extrinsic, arrived = np.zeros(given.shape, np.float32), np.ones(len(given), bool)
+        arrived, parts = np.ones(len(given), bool), []
         for codeword in self.codewords:
             count = codeword.num_users * codeword.num_layers
             own = slice(first, first + count), slice(None), slice(codeword.bits_per_symbol)
-            extrinsic[:, *own], decoded = self._decode(codeword, given[:, *own])
+            received, decision = self._decode(codeword, given[:, *own])
             first += count
-            arrived &= decoded
+            arrived &= np.asarray(decision.crc_ok.reshape(len(given), -1).all(1))
+            parts.append((codeword, own, received, decision))
+        wanted = np.ones_like(arrived) if of_all else ~arrived
+        # bits that a layer does not have stay 0
+        extrinsic = np.zeros((int(wanted.sum()), *given.shape[1:]), np.float32)
+        for codeword, own, received, decision in parts:
+            if len(extrinsic):
+                extrinsic[:, *own] = _beyond(codeword, received, decision, wanted)
         return torch.from_numpy(extrinsic).to(llr.device), torch.from_numpy(arrived).to(llr.device)
 
     def arrived_layers(self, llr: Tensor) -> Tensor:
@@ -80,19 +95,24 @@ class TurboDecoder:
             yield codeword, decision.bits, ok.reshape(len(given), -1).repeat(codeword.num_layers, axis=1)
             first = stop
 
-    def _decode(self, codeword: Codeword, llr: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Extrinsic LLRs of a codeword's layers, and whether all its blocks arrived, bool [batch]."""
-        block = codeword.transport_block
+    def _decode(self, codeword: Codeword, llr: np.ndarray) -> tuple[np.ndarray, TransportBlockDecision]:
+        """What was received of a codeword, descrambled [batch * users, num_coded_bits], and what it decodes to."""
         received = codeword.from_layers(llr) * codeword.signs
-        batch, users, size = received.shape
-        flat = received.reshape(batch * users, size)
-        decision = block.decode(flat, self.num_iterations, precision="float32", soft=True)
+        flat = received.reshape(-1, received.shape[-1])
+        decision = codeword.transport_block.decode(flat, self.num_iterations, precision="float32", soft=True)
         if decision.coded_llr is None:
             raise RuntimeError("the decoder returned no LLRs of coded bits")
-        # a code block that holds its checks is right, but for the rare undetected error
-        sizes = [matching.num_output_bits for matching in block.rate_matchings]
-        sure = np.repeat(decision.code_block_ok, sizes, axis=1)
-        after = decision.coded_llr
-        extrinsic = np.where(sure, np.copysign(np.float32(_CERTAIN), after), after - flat)
-        extrinsic = extrinsic.reshape(batch, users, size) * codeword.signs
-        return codeword.to_layers(extrinsic), np.asarray(decision.crc_ok.reshape(batch, users).all(1))
+        return flat, decision
+
+
+def _beyond(
+    codeword: Codeword, received: np.ndarray, decision: TransportBlockDecision, wanted: np.ndarray
+) -> np.ndarray:
+    """Extrinsic LLRs of a codeword's layers, of the slots that are wanted, bool [batch]."""
+    of_users = np.repeat(wanted, codeword.num_users)
+    # a code block that holds its checks is right, but for the rare undetected error
+    sizes = [matching.num_output_bits for matching in codeword.transport_block.rate_matchings]
+    sure = np.repeat(decision.code_block_ok[of_users], sizes, axis=1)
+    after = np.asarray(decision.coded_llr)[of_users]
+    extrinsic = np.where(sure, np.copysign(np.float32(_CERTAIN), after), after - received[of_users])
+    return codeword.to_layers(extrinsic.reshape(-1, codeword.num_users, received.shape[1]) * codeword.signs)

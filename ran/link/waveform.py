@@ -36,7 +36,7 @@ from ran.phy.waveform import Waveform
 #: per drop; returns the same shape.
 Impairment = Callable[[Tensor, float, Sequence[np.random.Generator]], Tensor]
 #: Generators of a purpose for some of the drops.
-Streams = Callable[[str, slice], list[np.random.Generator]]
+Streams = Callable[[str, slice], Sequence[np.random.Generator]]
 #: Paths of some of the drops at the times given: one for the antennas of all users, or one per user.
 PathsOfDrops = Callable[[slice, NDArray[np.float64]], list[Paths]]
 
@@ -188,7 +188,7 @@ class TimeDomain:
             return y, h
         return placement.take(y), None if h is None else placement.take(h)
 
-    def _offsets(self, generators: list[np.random.Generator]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def _offsets(self, generators: Sequence[np.random.Generator]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Timing and frequency offsets, float64 [batch, num_users]; a drop's numbers are those of timing, then CFO."""
         numbers = np.stack([g.uniform(-1, 1, (2, self.num_users)) for g in generators])
         return (

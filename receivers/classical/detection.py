@@ -20,7 +20,7 @@ from receivers.classical.tree_search import KBest
 from receivers.classical.two_layer_list import TwoLayerList
 from receivers.classical.unrolled import MAX_LAYERS
 from receivers.errors import unknown_name
-from receivers.interface import SlotObservation, Supports
+from receivers.interface import SlotObservation, SoftDecoder, Supports
 
 DetectorName = Literal["lmmse", "ep", "ml", "k-best", "mmse-pic"]
 DemapperName = Literal["maxlog", "exact"]
@@ -140,8 +140,8 @@ class Detection:
         first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
         for _ in range(self.num_turbo):
-            extrinsic, arrived = observation.decoder(llr[left])
-            left, extrinsic = left[~arrived], extrinsic[~arrived]
+            extrinsic, arrived = undecoded(observation.decoder, llr[left])
+            left = left[~arrived]
             if not len(left):
                 break
             if refine is None:
@@ -154,6 +154,14 @@ class Detection:
             failed = left[~observation.decoder(llr[left])[1]]
             llr[failed] = first[failed]
         return llr
+
+
+def undecoded(decoder: SoftDecoder, llr: Tensor) -> tuple[Tensor, Tensor]:
+    """Extrinsic LLRs of the slots that are not decoded, and whether each slot is; see `SoftDecoder.undecoded`."""
+    if hasattr(decoder, "undecoded"):
+        return decoder.undecoded(llr)
+    extrinsic, arrived = decoder(llr)
+    return extrinsic[~arrived], arrived
 
 
 def adds_transmissions(observation: SlotObservation) -> bool:

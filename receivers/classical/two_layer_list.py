@@ -10,8 +10,8 @@ from torch import Tensor
 from receivers.classical.pam import pam_axis
 from receivers.classical.qam import axis_scale
 
-# Least gain of a layer over the noise (-120 dB): below it counts as not there. Everything here is in unit noise.
-_LEAST_GAIN = 1e-12
+#: Least gain of a layer over the noise (-120 dB): below it counts as not there. Everything here is in unit noise.
+LEAST_GAIN = 1e-12
 _BLOCK = 2048
 
 
@@ -96,12 +96,12 @@ def _paths(
     points = points.unsqueeze(1)
     if other is None:
         error = (h.conj() * y).sum(0) - points * _energy(h).sum(0)
-        return _energy(error) / _energy(h).sum(0).clamp_min(_LEAST_GAIN)
+        return _energy(error) / _energy(h).sum(0).clamp_min(LEAST_GAIN)
     # the other layer's direction, and what of this layer is orthogonal to it
-    norm = _energy(other).sum(0).clamp_min(_LEAST_GAIN)
+    norm = _energy(other).sum(0).clamp_min(LEAST_GAIN)
     along_y, along_h = (other.conj() * y).sum(0) / norm, (other.conj() * h).sum(0) / norm
     h_rest, y_rest = h - along_h * other, y - along_y * other
-    gain = _energy(h_rest).sum(0).clamp_min(_LEAST_GAIN)
+    gain = _energy(h_rest).sum(0).clamp_min(LEAST_GAIN)
     orthogonal = _energy((h_rest.conj() * y_rest).sum(0) / gain - points) * gain
     centre = along_y - along_h * points
     if exact:

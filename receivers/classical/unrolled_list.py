@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import torch
 
+from receivers.classical.expectation_propagation import LEAST_PIVOT
 from receivers.classical.layer_rows import AXES, NUM_AXES, LayerRows, for_each_re, in_unit_noise
 from receivers.classical.pam import pam_axis
 from receivers.classical.qam import axis_scale
+from receivers.classical.two_layer_list import LEAST_GAIN
 from receivers.classical.unrolled import Rows, grid_rows, grid_source, write_source
 
-#: Least part of a layer's gain that is not along the other layer: single precision knows it no better (-60 dB).
-_LEAST_SHARE = 2.0**-20
-#: Least gain over the noise: below it a layer counts as not there (-120 dB).
-_LEAST_GAIN = 1e-12
 _BLOCK = 128
 
 
 def _directions(rows: Rows, layers: LayerRows) -> list[str]:
-    """Of either layer: what of it is orthogonal to the other, and what of it and of the slot is along the other."""
+    """Of either layer: what of it is orthogonal to the other, and what of it and of the slot is along the other.
+
+    Single precision knows the orthogonal part no better than `LEAST_PIVOT` of the layer's gain (-60 dB).
+    """
     lines = []
     for layer in range(2):
         other = 1 - layer
@@ -39,7 +40,7 @@ def _directions(rows: Rows, layers: LayerRows) -> list[str]:
             "hi = ci * inverse",
             f"own_gain = {rows.at(f'a{layer}{layer}')}",
             "gain = own_gain - (cr * hr + ci * hi)",
-            "least = LEAST_SHARE * own_gain",
+            "least = LEAST_PIVOT * own_gain",
             "gain = least if gain < least else gain",
             "gain = LEAST_GAIN if gain < LEAST_GAIN else gain",
             "share = ONE / gain",
@@ -127,7 +128,7 @@ def list_source(bits: int) -> str:
     body = [NUM_AXES, *in_unit_noise(rows, 2), *for_each_re(_directions(rows, layers)), *layers.for_each(2, of_layer)]
     scale = axis_scale(bits)
     constants = [
-        f"LEAST_SHARE, LEAST_GAIN = F({_LEAST_SHARE!r}), F({_LEAST_GAIN!r})",
+        f"LEAST_PIVOT, LEAST_GAIN = F({LEAST_PIVOT!r}), F({LEAST_GAIN!r})",
         f"PER_INNERMOST, INNERMOST_SQUARED = F({1 / scale!r}), F({scale * scale!r})",
         f"LEVELS = np.array({levels!r}, np.float32)",
     ]

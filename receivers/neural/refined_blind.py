@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from receivers.classical.blind_estimate import BlindEstimator, SlotEstimate
 from receivers.classical.bursts import bursts_rejected
 from receivers.classical.data_aided import fit_to_decisions, fit_to_symbols
-from receivers.classical.detection import DemapperName, Detection, adds_transmissions
+from receivers.classical.detection import DemapperName, Detection, adds_transmissions, undecoded
 from receivers.classical.impaired import ImpairedSlot
 from receivers.classical.phase_tracking import common_phase
 from receivers.classical.pilotless import estimate_slot
@@ -205,9 +205,9 @@ class RefinedBlindReceiver(nn.Module):
         first = llr.clone() if adds_transmissions(observation) else None
         left = torch.arange(len(llr), device=llr.device)
         for _ in range(num_turns):
-            extrinsic, arrived = observation.decoder(llr[left])
+            extrinsic, arrived = undecoded(observation.decoder, llr[left])
             stay = (~arrived).nonzero().squeeze(1)
-            left, extrinsic, state = left[stay], extrinsic[stay], state.select(stay)
+            left, state = left[stay], state.select(stay)
             if not len(left):
                 break
             state = self._pass(self.passes[-1], state, extrinsic, extrinsic)

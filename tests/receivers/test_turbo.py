@@ -56,6 +56,24 @@ def test_what_the_decoder_adds_does_not_hold_what_it_was_given():
     assert abs(float(torch.corrcoef(torch.stack([(extrinsic * sent).flatten(), noise * sent.flatten()]))[0, 1])) < 0.1
 
 
+def test_of_slots_that_are_not_decoded_the_same_is_said():
+    _, batch = slots(10.0, layers=2, users=2, batch=6)
+    sent = 1 - 2.0 * batch.coded_bits.float()
+    generator = torch.Generator().manual_seed(1)
+    strength = torch.tensor([6.0, 0.5, 6.0, 0.5, 0.5, 6.0])[:, None, None, None]
+    llr = strength * sent + torch.randn(sent.shape, generator=generator)
+    # of one slot the first user alone
+    llr[5, 1:] = 0.5 * sent[5, 1:] + torch.randn(sent[5, 1:].shape, generator=generator)
+    extrinsic, arrived = batch.observation.decoder(llr)
+    assert arrived.tolist() == [True, False, True, False, False, False]
+    found, same = batch.observation.decoder.undecoded(llr)
+    assert torch.equal(same, arrived)
+    assert torch.equal(found, extrinsic[~arrived])
+    none, every = batch.observation.decoder.undecoded(6 * sent)
+    assert every.all()
+    assert none.shape == (0, *sent.shape[1:])
+
+
 @pytest.mark.parametrize("options", [{}, {"data_aided": True}, {"noise": "irc"}])
 def test_turns_with_the_decoder_save_slots(options):
     link, batch = slots(13.0)
