@@ -32,6 +32,8 @@ from receivers.monitoring.monitored import Monitored, SlotRecord
 _FRESH_SEED = 3
 _SLOT_SEED = 77
 _SIGNIFICANT = 0.025
+#: Fresh windows of training after each of which every scene begins: what came before counts in "worse".
+_STARTS = 20
 _AUC = Notation(3)
 
 
@@ -57,8 +59,8 @@ class Measured:
     lost, reference_lost: of `slots` slots in which the receiver, and lmmse, lost a block. worse: whether the receiver
     loses significantly more of them (sign test, one-sided 2.5 %); None where it loses more and that is not significant.
     scores: of each window of as many other slots, by detector.
-    delay: slots from where the scene begins, after a window of training, to the
-    first alarm of "worse"; None where there is none.
+    delays: slots from where the scene begins to the first alarm of "worse", after each of some windows of training;
+        None where there is none in the scene's first two windows.
     """
 
     title: str
@@ -67,7 +69,12 @@ class Measured:
     slots: int
     worse: bool | None
     scores: tuple[dict[str, float], ...]
-    delay: int | None
+    delays: tuple[int | None, ...]
+
+    @property
+    def noticed(self) -> int:
+        """After how many of the windows of training there is an alarm within a window."""
+        return sum(delay is not None and delay <= WINDOW for delay in self.delays)
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,7 @@ def measure_detection(
         for esn0_db in scene.esn0_db:
             say(f"{scene.condition} at {esn0_db:g} dB")
             try:
-                measured.append(_measured(scene, esn0_db, scenes.num_prb, weights, reference, fresh[0], slots))
+                measured.append(_measured(scene, esn0_db, scenes.num_prb, weights, reference, fresh[:_STARTS], slots))
             except ReceiverRefused as error:
                 refused.append(f"{scene.condition}: {error}")
     return Detection(Path(weights).stem, reference, tuple(measured), alarms, num_windows, tuple(refused))
@@ -139,7 +146,7 @@ def _measured(
     num_prb: int,
     weights: str,
     reference: Reference,
-    before: list[SlotRecord],
+    before: list[list[SlotRecord]],
     slots: int,
 ) -> Measured:
     conditions = load_conditions()
@@ -159,13 +166,11 @@ def _measured(
             own.append(link.count_errors(link.receive(receiver, batch), batch).block_errors > 0)
             theirs.append(link.count_errors(link.receive(other, batch), batch).block_errors > 0)
     mine, its = np.concatenate(own), np.concatenate(theirs)
-    records = [*before[-WINDOW:], *monitored.records]
-    ends = range(2 * WINDOW, len(records) + 1, WINDOW)
+    records = monitored.records
     windows = [
-        (records[end - WINDOW : end], records[max(WINDOW, end - WINDOW - HISTORY) : end - WINDOW]) for end in ends
+        (records[end - WINDOW : end], records[max(0, end - WINDOW - HISTORY) : end - WINDOW])
+        for end in range(WINDOW, len(records) + 1, WINDOW)
     ]
-    line = timeline(records[: 3 * WINDOW], reference.bounds, reference.thresholds)
-    first = next((w.slot - WINDOW + 1 for w in line if w.slot >= WINDOW and "worse" in w.alarms), None)
     title = f"{condition.title}, {esn0_db:g} dB" + (f", damage {scene.damage:g}" if scene.damage else "")
     return Measured(
         title,
@@ -174,8 +179,15 @@ def _measured(
         len(mine),
         _is_worse(mine, its),
         tuple(scores(window, reference.bounds, earlier) for window, earlier in windows),
-        first,
+        tuple(_delay(window, records[: 2 * WINDOW], reference) for window in before),
     )
+
+
+def _delay(before: list[SlotRecord], records: list[SlotRecord], reference: Reference) -> int | None:
+    """Slots until the first alarm of "worse" after a window of training."""
+    line = timeline([*before, *records], reference.bounds, reference.thresholds)
+    alarms = (w.slot - WINDOW + 1 for w in line if w.slot >= WINDOW and "worse" in w.alarms)
+    return next(alarms, None)
 
 
 def _is_worse(own: np.ndarray, other: np.ndarray) -> bool | None:
@@ -190,7 +202,9 @@ def lines(found: Detection) -> list[str]:
     said = []
     for scene in found.scenes:
         truth = {True: "worse", False: "not worse", None: "not significant"}[scene.worse]
-        delay = "no alarm" if scene.delay is None else f"alarm after {scene.delay} slots"
+        delay = f"alarm within {WINDOW} slots after {scene.noticed} of {len(scene.delays)} windows of training"
+        if known := sorted(delay for delay in scene.delays if delay is not None):
+            delay += f", after {known[0]} to {known[-1]} slots, the median {known[len(known) // 2]}"
         means = ", ".join(f"{name} {np.mean([w[name] for w in scene.scores]):.3g}" for name in DETECTORS)
         lost = f"lost {scene.lost} of {scene.slots}, lmmse {scene.reference_lost}"
         said.append(f"{scene.title}: {lost}: {truth}; {means}; {delay}")
@@ -208,9 +222,12 @@ def lines(found: Detection) -> list[str]:
         above = f"alarm above {found.reference.thresholds[name]:.3g}"
         said.append(f"{name}: AUC {_AUC.text(found.auc(name))}; {above}; false alarms in {false}")
     worse = [scene for scene in found.scenes if scene.worse]
-    detected = [scene.delay for scene in worse if scene.delay is not None]
-    within = sum(delay <= WINDOW for delay in detected)
-    said.append(f"scenes in which it is worse: {len(worse)}, of which an alarm within {WINDOW} slots in {within}")
+    within, starts = sum(scene.noticed for scene in worse), sum(len(scene.delays) for scene in worse)
+    whole = sum(scene.noticed == len(scene.delays) for scene in worse)
+    said.append(
+        f"scenes in which it is worse: {len(worse)}; an alarm within {WINDOW} slots after {within} of {starts} windows "
+        f"of training, after all of them in {whole} scenes"
+    )
     return said
 
 
@@ -226,7 +243,7 @@ def write_detection(found: Detection, out: Path) -> None:
                 "lost": s.lost,
                 "lmmse_lost": s.reference_lost,
                 "worse": s.worse,
-                "delay": s.delay,
+                "delays": s.delays,
                 "scores": s.scores,
             }
             for s in found.scenes

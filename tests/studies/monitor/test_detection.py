@@ -40,8 +40,8 @@ def test_damaged_weights_are_told_from_sound_ones(tmp_path, monkeypatch):
     assert broken.lost > 0.5 * WINDOW >= sound.lost
     assert len(sound.scores) == len(broken.scores) == 1
     assert found.auc("worse").known == 1.0
-    assert broken.delay is not None
-    assert sound.delay is None
+    assert broken.noticed == len(broken.delays) == 1
+    assert sound.delays == (None,)
     # what decides and what is seen are different slots, of each scene
     assert drawn == [range(WINDOW), range(WINDOW, 2 * WINDOW)] * 2
     write_detection(found, tmp_path)

@@ -166,11 +166,16 @@ def test_shipped_references_fit_their_weights(name):
 def test_area_under_the_curve_and_delay():
     reference = Reference("x", "", BOUNDS, LIMITS, 1, "")
 
-    def scene(worse, values, delay=None):
+    def scene(worse, values, delays=(None, None, None)):
         scores = tuple(dict.fromkeys(DETECTORS, value) for value in values)
-        return Measured("s", 9, 1, 20, worse, scores, delay)
+        return Measured("s", 9, 1, 20, worse, scores, delays)
 
-    scenes = (scene(True, (3, 1), 4), scene(True, (2, 2)), scene(False, (0, 1)), scene(None, (9, 9)))
+    scenes = (
+        scene(True, (3, 1), (4, 20, 9)),
+        scene(True, (2, 2), (21, None, 5)),
+        scene(False, (0, 1)),
+        scene(None, (9, 9)),
+    )
     found = Detection("x", reference, scenes, dict.fromkeys(DETECTORS, 1), 100, ())
     # of 8 pairs one ties
     area = found.auc("worse")
@@ -178,7 +183,11 @@ def test_area_under_the_curve_and_delay():
     assert area.low <= 7.5 / 8 <= area.high
     assert not Detection("x", reference, scenes[:2], found.false_alarms, 1, ()).auc("worse").is_known
     said = lines(found)
-    assert said[-1] == "scenes in which it is worse: 2, of which an alarm within 20 slots in 1"
+    assert said[-1] == (
+        "scenes in which it is worse: 2; an alarm within 20 slots after 4 of 6 windows of training, after all of them "
+        "in 1 scenes"
+    )
+    assert said[0].endswith("alarm within 20 slots after 3 of 3 windows of training, after 4 to 20 slots, the median 9")
     assert any(line.startswith("worse: AUC 0.938") for line in said)
 
 
