@@ -54,7 +54,8 @@ class DropGenerators(Sequence[np.random.Generator]):
         digests = [stream_digest(seed, scenario_id, drop, purpose) for drop in drops]
         self._keys = np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
         self._made: dict[int, np.random.Generator] = {}
-        self._drawn: NDArray | None = None
+        # kind and number of what was drawn at once
+        self._drawn: tuple[type, int] | None = None
 
     def __len__(self) -> int:
         return len(self._keys)
@@ -71,7 +72,7 @@ class DropGenerators(Sequence[np.random.Generator]):
             made = _generator(self._keys[place].tobytes())
             if self._drawn is not None:
                 # what was drawn without it is behind it
-                _draw(made, self._drawn.dtype, self._drawn.shape[1])
+                _draw(made, *self._drawn)
             self._made[place] = made
         return self._made[place]
 
@@ -99,7 +100,7 @@ class DropGenerators(Sequence[np.random.Generator]):
             whole = np.empty((len(self), -(-count // 4) * 4), np.uint64)
             raw_words(self._keys, whole)
             numbers = whole[:, :count]
-        self._drawn = numbers
+        self._drawn = kind, count
         return numbers
 
 
