@@ -14,6 +14,7 @@ from ran.phy.csi.port_layout import oversampling
 from ran.phy.csi.subbands import pmi_units
 from ran.sim.experiment import Block
 from ran.sim.loading import absolute_files, load_as, shipped
+from ran.suggestions import did_you_mean
 
 #: Channel models that have directions, and with them beams.
 CHANNELS = ("uma", "umi", "rma", "sma", "inh", "inf", "cdl", "ray-traced")
@@ -163,6 +164,13 @@ class ReportContents(Config):
     rank: Literal["adaptive"] | Annotated[int, Field(ge=1, le=4)] | None = None
     cqi_table: Literal[1, 2, 3, 4] = 2
     subband_cqi: bool = False
+
+    @field_validator("rank", mode="before")
+    @classmethod
+    def _is_a_rank(cls, value: Any) -> Any:
+        if value is None or value == "adaptive" or (type(value) is int and 1 <= value <= 4):
+            return value
+        raise ValueError(f"got {value!r}; allowed: null, adaptive, 1 to 4{did_you_mean(str(value), ['adaptive'])}")
 
 
 class Stopping(Config):

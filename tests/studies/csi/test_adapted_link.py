@@ -175,7 +175,12 @@ def test_first_layers_of_what_a_codebook_says():
     ("changes", "message"),
     [
         (["report.rank=3"], "report.rank: got 3; allowed: adaptive, 1 to 2, num_layers"),
-        (["report.rank=adaptiv"], "report.rank"),
+        (
+            ["report.rank=adaptiv"],
+            "report.rank: got 'adaptiv'; allowed: null, adaptive, 1 to 4; did you mean 'adaptive'?",
+        ),
+        (["report.rank=5"], "report.rank: got 5; allowed: null, adaptive, 1 to 4"),
+        (["report.rank=true"], "report.rank: got True; allowed: null, adaptive, 1 to 4"),
         (["report={rank: 1, cqi_table: 5}"], "report.cqi_table"),
         (["report={rank: 1, cqi_tabel: 1}"], "cqi_table"),
         (["report.rank=1", "throughput.snr_db=[]"], "throughput.snr_db: got none; allowed: one or more"),
