@@ -44,15 +44,21 @@ def build_model(recipe: DelayAngleRecipe) -> nn.Module:
         raise unknown_name("model.name", name, (_NAME,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model: nn.Module = construct(CSI_ARCHITECTURES[name], options, "model")
+        model: Any = construct(CSI_ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
         try:
             given = load_weights(recipe.init, "csi")
         except ValueError as error:
             raise InputError(f"init: {error}") from None
-        if given.card["architecture"] != recipe.model:
+        architecture = given.card["architecture"]
+        if architecture.get("name") != _NAME:
             raise bad_value("init", recipe.init, f"weights of {recipe.model}")
-        model.load_state_dict(given.tensors)
+        smaller: Any = construct(CSI_ARCHITECTURES[_NAME], dict(architecture), "init")
+        smaller.load_state_dict(given.tensors)
+        try:
+            model.begin_as(smaller)
+        except ValueError as error:
+            raise InputError(f"init: {recipe.init}: {error}") from None
     return model
 
 
