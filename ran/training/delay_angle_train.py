@@ -193,6 +193,7 @@ def write_weights(recipe: DelayAngleRecipe, model: nn.Module, trainer: DelayAngl
         },
         "training": {
             **{key: written[key] for key in ("csi_drops", "quantiser_steps", "prices", "mirror", "init")},
+            **({} if recipe.init is None else {"init_sha256": load_weights(recipe.init, "csi").card["sha256"]}),
             "scenario": trainer.world.scenario_id,
             "samples": trainer.num_train,
             "seconds_for_drops": round(trainer.seconds_for_drops),

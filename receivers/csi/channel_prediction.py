@@ -18,8 +18,8 @@ LEAST_TIMES = _ORDER + 1
 _LOADING = 1e-3
 #: Orders and loadings of the autoregressive filters that the network mixes; with the first alone it begins.
 _FILTERS = ((_ORDER, _LOADING), (_ORDER, 3e-2), (2, _LOADING))
-#: Orders and loadings of filters of every beam, for models that mix these, too: a beam holds few paths, which a filter of
-#: some order predicts to the error of the estimates.
+#: Orders and loadings of filters of every beam, for models that mix these, too: a beam holds few paths, which a
+#: filter of some order predicts to the error of the estimates.
 _OF_BEAMS = ((7, 1e-6), (6, 1e-4), (4, 1e-2))
 #: Least error of a filter that the network tells from none, over the power.
 _LEAST_ERROR = 1e-8

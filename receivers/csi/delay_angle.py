@@ -1,8 +1,9 @@
 """Precoders as few coefficients over delays and beams: the frame of a precoder that both sides need no base for.
 
 Phase and norm of a precoder in every unit are of no account. They are chosen so that the coefficients over delays are
-sparse, with the strongest at delay 0 and real: none of that has to be reported. What is reported is the rotation of the beams
-(a fraction of their distance, as q1, q2 of the type II codebooks) and which beam and polarisation is the strongest.
+sparse, with the strongest at delay 0 and real: none of that has to be reported. What is reported is the rotation of the
+beams (a fraction of their distance, as q1, q2 of the type II codebooks) and which beam and polarisation is the
+strongest.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from torch import Tensor
 from receivers.csi.arithmetic import ArithmeticDecoder, ArithmeticEncoder, frequencies
 from receivers.csi.delay_angle import Sparse, enter, leave, num_rotations
 from receivers.csi.delay_angle_model import DelayAngleModel
-from receivers.csi.delay_angle_search import Search
+from receivers.csi.delay_angle_search import PASSES, Search
 from receivers.csi.entropy_model import LARGEST
 from receivers.csi.frame import unit_norm
 from receivers.csi.neural import CSI_ARCHITECTURES
@@ -90,8 +90,8 @@ class DelayAngleCoder:
 
     @property
     def num_tries(self) -> int:
-        """Quantisations of an encoder."""
-        return self._num_rotations * (_STEP_BITS + 6)
+        """Passes of an encoder through the networks, for one report."""
+        return self._num_rotations * (_STEP_BITS + 6) + PASSES
 
     @property
     def _num_rotations(self) -> int:

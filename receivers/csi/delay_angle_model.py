@@ -53,12 +53,17 @@ class DelayAngleModel(nn.Module):
 
     @torch.no_grad()
     def begin_as(self, other: DelayAngleModel) -> None:
-        """Take the weights of a model that looks less far or exchanges less often, so that this one does the same before
-        it is trained. `ValueError` where nothing else may differ."""
+        """Take the weights of a model that looks less far or exchanges less often, so that this one does the same
+        before it is trained. `ValueError` where anything else differs."""
         (width, restoration_width, rounds, reach), of_other = self._sizes, other._sizes
         allowed = (self.num_units, self.shape, width, restoration_width)
         given = (other.num_units, other.shape, *of_other[:2])
-        if given != allowed or not of_other[2] <= rounds or not of_other[3] <= reach or (of_other[2] == 0) != (rounds == 0):
+        if (
+            given != allowed
+            or not of_other[2] <= rounds
+            or not of_other[3] <= reach
+            or (of_other[2] == 0) != (rounds == 0)
+        ):
             raise bad_value("model", (*given, *of_other[2:]), f"{allowed}, no more rounds and no more reach")
         found, state = self.state_dict(), other.state_dict()
         for name, tensor in found.items():

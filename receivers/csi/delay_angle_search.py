@@ -1,8 +1,8 @@
 """What an encoder of delay-angle models searches: indices whose report is short enough and restored best.
 
 First every coefficient gets an index one after the other, by its own error and its own bits. Then indices are changed
-where the whole is better by that: what the decoder restores is compared with what was wanted, and the bits are those of all
-coefficients, whose probabilities depend on the changed one.
+where the whole is better by that: what the decoder restores is compared with what was wanted, and the bits are those of
+all coefficients, whose probabilities depend on the changed one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ _AT_ONCE = (1, 2, 3, 4, 6, 8, 12, 16)
 #: Of every round the price of a bit, in squared error over the step's square, and what one too many costs besides: at
 #: first reports may get a little too long, in the end they may not, and use what is left.
 PRICES = ((0.09, 0.02), (0.09, 0.05), (0.09, 0.1), (0.06, 0.3), (0.02, 2.0))
+#: Passes through the networks of a sample whose indices are changed.
+PASSES = 1 + len(PRICES) * (1 + CHANGES + len(_AT_ONCE))
 #: Reports whose changes go through the networks together.
 _TOGETHER = 16
 #: Bits by which single precision may be wrong.
@@ -94,7 +96,10 @@ class Search:
 
 
 class _Changes:
-    """Rounds of changes of some samples. step, most [batch]. k: the best indices, and worth [batch] their similarity."""
+    """Rounds of changes of some samples.
+
+    step, most [batch]. k: the best indices that are short enough; worth [batch]: their similarity.
+    """
 
     def __init__(self, model: DelayAngleModel, x: Tensor, step: Tensor, most: Tensor, k: Tensor) -> None:
         self._model, self._x, self._step, self._most = model, x, step, most

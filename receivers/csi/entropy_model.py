@@ -24,8 +24,8 @@ def delay_order(num_units: int) -> list[int]:
 class ContextModel(nn.Module):
     """Distributions of the coefficients of a step, given all that were coded before.
 
-    num_units: delays. n1, n2: layout. width: of the network. reach: how far it looks, 1 or 2; with 2 also at diagonals, at
-    second columns and at third delays.
+    num_units: delays. n1, n2: layout. width: of the network. reach: how far it looks, 1 or 2; with 2 also at
+    diagonals, at second columns and at third delays.
 
     A step is every second column of a delay, polarisation and row. The network sees amplitudes only. The mean of a
     coefficient is a linear prediction from coefficients coded before, with complex weights that the network gives, so
