@@ -183,7 +183,8 @@ def test_a_predictor_resumes_to_identical_weights(tmp_path, monkeypatch):
     _exported(whole, "moving.yaml", {"predictor"})
     block = f"{{name: ideal, predictor: learned, predictor_weights: {whole}}}"
     # two with weights of their own do not stand for each other
-    experiment = load("moving.yaml", [f"feedback=[{block}, {block}]"])
+    other = block.replace("ideal,", "ideal, label: other,", 1)
+    experiment = load("moving.yaml", [f"feedback=[{block}, {other}]"])
     both = points(experiment)
     assert both[1].learned is not None
     both[1].learned.fingerprint = "of other weights"
