@@ -82,17 +82,18 @@ class Search:
         """Change indices where the whole is better by it, and short enough, round by round."""
         coded = np.flatnonzero(self.step > 0)
         for first in range(0, len(coded), _TOGETHER):
-            rows = torch.from_numpy(coded[first : first + _TOGETHER])
+            rows = coded[first : first + _TOGETHER]
+            at = torch.from_numpy(rows)
             changes = _Changes(
                 self._model,
-                self._x[rows],
+                self._x[at],
                 self._as_tensor(self.step[rows]),
                 self._as_tensor(self.most[rows] - _DOUBT),
-                self.k[rows],
+                self.k[at],
             )
             for price, penalty in PRICES:
                 changes.round(price, penalty)
-            self.k[rows], self.best[rows] = changes.k, changes.worth.numpy()
+            self.k[at], self.best[rows] = changes.k, changes.worth.numpy()
 
 
 class _Changes:

@@ -282,6 +282,18 @@ def test_a_search_makes_reports_better_and_keeps_them_short():
     np.testing.assert_allclose(worth.detach().numpy()[fitted], search.best[fitted], atol=1e-5)
 
 
+def test_one_sample_alone_is_searched():
+    """What is left for a second try may be one report."""
+    model = _model(num_units=5, n2=1)
+    search = Search(model, enter(precoders(1, 5, 4, 1), (4, 1)).x)
+    search.most = np.full(1, 300.0)
+    assert search.try_with(np.full(1, 0.5), np.full(1, 0.09)).all()
+    before = search.best.copy()
+    search.improve()
+    assert search.best.shape == (1,)
+    assert search.best[0] >= before[0]
+
+
 @pytest.mark.parametrize("options", [{}, {"restoration_rounds": 2}])
 def test_a_larger_model_begins_as_a_smaller_one(options):
     smaller = _model(**options)
