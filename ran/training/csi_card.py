@@ -144,7 +144,9 @@ def _of_coder(card: dict[str, Any]) -> list[str]:
     held_out = training["csi_drops"]["num_held_out"]
     prices = training.get("prices")
     choice = "before the choice by cost" if prices is None else f"at {sum(prices) / 2:g} for a bit"
+    began = training.get("init_sha256")
     return [
+        *([] if began is None else [f"| began from | weights with the SHA-256 `{began}` |"]),
         f"| codes | precoders of ({layout['n1']}, {layout['n2']}) ports in {layout['num_units']} PMI units |",
         f"| bits and SGCS of {held_out} held-out drops, by step of the quantiser, {choice} | "
         + ", ".join(

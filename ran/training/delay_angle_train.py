@@ -44,15 +44,21 @@ def build_model(recipe: DelayAngleRecipe) -> nn.Module:
         raise unknown_name("model.name", name, (_NAME,))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model: nn.Module = construct(CSI_ARCHITECTURES[name], options, "model")
+        model: Any = construct(CSI_ARCHITECTURES[name], options, "model")
     if recipe.init is not None:
         try:
             given = load_weights(recipe.init, "csi")
         except ValueError as error:
             raise InputError(f"init: {error}") from None
-        if given.card["architecture"] != recipe.model:
+        architecture = given.card["architecture"]
+        if architecture.get("name") != _NAME:
             raise bad_value("init", recipe.init, f"weights of {recipe.model}")
-        model.load_state_dict(given.tensors)
+        smaller: Any = construct(CSI_ARCHITECTURES[_NAME], dict(architecture), "init")
+        smaller.load_state_dict(given.tensors)
+        try:
+            model.begin_as(smaller)
+        except ValueError as error:
+            raise InputError(f"init: {recipe.init}: {error}") from None
     return model
 
 
@@ -187,6 +193,7 @@ def write_weights(recipe: DelayAngleRecipe, model: nn.Module, trainer: DelayAngl
         },
         "training": {
             **{key: written[key] for key in ("csi_drops", "quantiser_steps", "prices", "mirror", "init")},
+            **({} if recipe.init is None else {"init_sha256": load_weights(recipe.init, "csi").card["sha256"]}),
             "scenario": trainer.world.scenario_id,
             "samples": trainer.num_train,
             "seconds_for_drops": round(trainer.seconds_for_drops),

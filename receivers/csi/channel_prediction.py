@@ -18,6 +18,13 @@ LEAST_TIMES = _ORDER + 1
 _LOADING = 1e-3
 #: Orders and loadings of the autoregressive filters that the network mixes; with the first alone it begins.
 _FILTERS = ((_ORDER, _LOADING), (_ORDER, 3e-2), (2, _LOADING))
+#: Orders and loadings of filters of every beam, for models that mix these, too: a beam holds few paths, which a
+#: filter of some order predicts to the error of the estimates.
+_OF_BEAMS = ((7, 1e-6), (6, 1e-4), (4, 1e-2))
+#: Least error of a filter that the network tells from none, over the power.
+_LEAST_ERROR = 1e-8
+#: Of the mean power of beams, what a beam has at least.
+_LEAST_POWER = 1e-9
 #: Lags of the autocorrelations that the network sees.
 _LAGS = 6
 
@@ -39,6 +46,12 @@ def autoregressive(h: np.ndarray, order: int = _ORDER) -> np.ndarray:
 
 def _filter_weights(x: Tensor, order: int, loading: float) -> Tensor:
     """Weights of all times, of the type of x [batch, num_times]; x complex [batch, num_times, ...]."""
+    return _filter(x, order, loading)[0]
+
+
+def _filter(x: Tensor, order: int, loading: float, least: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """`_filter_weights`, and the filter's error over the power, both over the history; float64 [batch]. least [batch]:
+    power that is taken where there is less."""
     flat = x.flatten(2).to(torch.complex128)
     products = flat.conj() @ flat.transpose(1, 2)
     num_times = x.shape[1]
@@ -47,17 +60,23 @@ def _filter_weights(x: Tensor, order: int, loading: float) -> Tensor:
     covariance = products[:, past[:, :, None], past[:, None, :]].sum(1)
     cross = products[:, past, rows[:, None]].sum(1)
     power = covariance.diagonal(dim1=1, dim2=2).real.mean(1)
+    if least is not None:
+        power = power + least
     loaded = covariance + loading * power[:, None, None] * torch.eye(order)
     found = torch.linalg.solve(loaded, cross[..., None])[..., 0]
     weights = torch.zeros(x.shape[:2], dtype=found.dtype)
     weights[:, num_times - 1 - torch.arange(order)] = found
-    return weights.to(x.dtype)
+    wanted = products[:, rows, rows].real.sum(1)
+    explained = 2 * (found.conj() * cross).sum(1) - (found.conj() * (covariance @ found[..., None])[..., 0]).sum(1)
+    error = ((wanted - explained.real) / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp(min=_LEAST_ERROR)
+    return weights.to(x.dtype), error
 
 
 class ChannelPrediction(nn.Module):
     """Filters over time for every beam and delay, chosen by a network from the autocorrelations seen there.
 
-    num_times: estimates that are seen. n1, n2: layout of the base station's ports. width: of the network.
+    num_times: estimates that are seen. n1, n2: layout of the base station's ports. width: of the network. beam_filters:
+    whether autoregressive filters of every beam are mixed, too, and the network sees the errors of all filters.
 
     A beam and delay holds few paths, whose Doppler shifts are close together: its channel turns at a rate of its own,
     also where that is faster than the estimates come. The network sees how fast the correlation falls after that
@@ -65,15 +84,20 @@ class ChannelPrediction(nn.Module):
     what autoregressive filters of the user predict there. Before training it is such a filter.
     """
 
-    num_features = 4 * _LAGS
-
-    def __init__(self, num_times: int = 10, n1: int = 8, n2: int = 2, width: int = 64) -> None:
+    def __init__(
+        self, num_times: int = 10, n1: int = 8, n2: int = 2, width: int = 64, beam_filters: bool = False
+    ) -> None:
         super().__init__()
+        least = max(order for order, _ in _OF_BEAMS)
+        if beam_filters and num_times <= least:
+            raise bad_value("num_times", num_times, f"{least + 1} or more with beam_filters")
         if num_times <= _LAGS:
             raise bad_value("num_times", num_times, f"{_LAGS + 1} or more")
-        self.num_times, self.shape = num_times, (n1, n2)
+        self.num_times, self.shape, self.beam_filters = num_times, (n1, n2), beam_filters
+        filters = len(_FILTERS) + (len(_OF_BEAMS) if beam_filters else 0)
+        self.num_features = 4 * _LAGS + (filters if beam_filters else 0)
         self.layers = nn.Sequential(nn.Linear(self.num_features, width), nn.GELU(), nn.Linear(width, width), nn.GELU())
-        self.leave = nn.Linear(width, 2 * (num_times + len(_FILTERS)))
+        self.leave = nn.Linear(width, 2 * (num_times + filters))
         nn.init.zeros_(self.leave.weight)
         nn.init.zeros_(self.leave.bias)
         with torch.no_grad():
@@ -112,12 +136,32 @@ class ChannelPrediction(nn.Module):
             rotation = torch.polar(torch.ones_like(turn), turn)[:, None]
             shape = (1, -1, *(1,) * (rotation.ndim - 2))
             still = x * (rotation.conj() ** times.reshape(shape))[:, :, None]
-            filters = [_filter_weights(x, order, loading) for order, loading in _FILTERS]
-            predictions = torch.stack([torch.einsum("nt,nt...->n...", weights, x) for weights in filters], 1)
+            filters = [_filter(x, order, loading) for order, loading in _FILTERS]
+            found = [torch.einsum("nt,nt...->n...", weights, x) for weights, _ in filters]
+            if self.beam_filters:
+                of_beams, errors = self._of_beams(x)
+                found += of_beams
+                errors = [error[:, None, None].expand(*x.shape[:1], *self.shape) for _, error in filters] + errors
+                seen = 0.25 * torch.log10(torch.stack(errors, -1)).to(features.dtype)
+                features = torch.cat([features, seen[..., None, :].expand(*features.shape[:-1], -1)], -1)
+            predictions = torch.stack(found, 1)
         real, imaginary = self.network(features).chunk(2, -1)
         weights = torch.complex(real, imaginary).movedim(-1, 1)[:, :, None]
         count = self.num_times
         return (weights[:, :count] * still).sum(1) * rotation + (weights[:, count:] * predictions).sum(1)
+
+    def _of_beams(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """What filters of every beam predict, of the shape of x without times, and their errors [batch, n1, n2]."""
+        beams = x.permute(0, 3, 4, 1, 2, 5).flatten(0, 2)
+        power = beams.abs().square().double().flatten(1).mean(1).unflatten(0, (len(x), -1))
+        least = (_LEAST_POWER * beams[0].numel() * power.mean(1, keepdim=True)).expand_as(power).flatten()
+        found, errors = [], []
+        for order, loading in _OF_BEAMS:
+            weights, error = _filter(beams, order, loading, least)
+            of_beam = weights.unflatten(0, (len(x), *self.shape))
+            found.append(torch.einsum("nabt,ntpabd->npabd", of_beam, x))
+            errors.append(error.unflatten(0, (len(x), *self.shape)))
+        return found, errors
 
     def network(self, features: Tensor) -> Tensor:
         """Real and imaginary weights, [..., 2 * (num_times + num_filters)], of features [..., num_features]."""

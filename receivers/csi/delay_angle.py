@@ -1,8 +1,9 @@
 """Precoders as few coefficients over delays and beams: the frame of a precoder that both sides need no base for.
 
-The phase of a precoder in every unit is of no account. It is chosen so that the coefficients over delays are sparse,
-with the strongest at delay 0 and real: none of that has to be reported. What is reported is the rotation of the beams
-(a fraction of their distance, as q1, q2 of the type II codebooks) and which beam and polarisation is the strongest.
+Phase and norm of a precoder in every unit are of no account. They are chosen so that the coefficients over delays are
+sparse, with the strongest at delay 0 and real: none of that has to be reported. What is reported is the rotation of the
+beams (a fraction of their distance, as q1, q2 of the type II codebooks) and which beam and polarisation is the
+strongest.
 """
 
 from __future__ import annotations
@@ -17,8 +18,12 @@ from receivers.csi.frame import check_ports
 #: Rotations of the beams per direction with more than one port.
 OVERSAMPLING = 4
 #: Soft threshold of a coefficient while phases are found, over the norm of a unit's precoder.
-_THRESHOLD = 0.08
-_ROUNDS = 12
+_THRESHOLD = 0.1
+_ROUNDS = 48
+#: Of the norms with which units would agree best with what is wanted, in their logarithm; the whole of it would leave
+#: units that fade to the noise of the quantiser.
+_NORMS = 0.5
+_LEAST, _MOST = 0.6, 1.5
 
 
 class Sparse(NamedTuple):
@@ -83,6 +88,19 @@ def agreeing(x: Tensor, wanted: Tensor) -> Tensor:
     return over_delays(b * torch.exp(1j * inner.angle()))
 
 
+def approaching(x: Tensor, wanted: Tensor) -> Tensor:
+    """`agreeing`, with the norms of units half the way to those that agree best; the mean power of units is 1."""
+    b, w = over_units(x), over_units(wanted)
+    inner = (b.conj() * w).sum((2, 3), keepdim=True)
+    norm = torch.linalg.vector_norm(b, dim=(2, 3), keepdim=True)
+    least = torch.finfo(norm.dtype).tiny
+    best = inner.abs() / norm.clamp(min=least)
+    geometric = best.clamp(min=least).log().mean(1, keepdim=True).exp()
+    found = (best / geometric).pow(_NORMS).clamp(_LEAST, _MOST)
+    found = found / found.square().mean(1, keepdim=True).sqrt()
+    return over_delays(b * torch.exp(1j * inner.angle()) * (found / norm.clamp(min=least)))
+
+
 def enter(v: Tensor, shape: tuple[int, int], choice: int = 0) -> Sparse:
     """The frame of precoders complex64 [batch, num_units, num_ports] of norm 1, and their coefficients in it.
 
@@ -92,10 +110,10 @@ def enter(v: Tensor, shape: tuple[int, int], choice: int = 0) -> Sparse:
     rotation = _by_sparsity(v, shape)[:, choice]
     b = _beams(v, rotation, shape)
     x = over_delays(b * torch.exp(-1j * _drift(v))[..., None, None])
-    # x is turned unit by unit to agree with its large coefficients, which get larger by that
+    # x is turned and scaled unit by unit to agree with its large coefficients, which get larger by that
     for _ in range(_ROUNDS):
         size = x.abs()
-        x = agreeing(x, torch.where(size > _THRESHOLD, x * (1 - _THRESHOLD / size.clamp(min=_THRESHOLD)), 0))
+        x = approaching(x, torch.where(size > _THRESHOLD, x * (1 - _THRESHOLD / size.clamp(min=_THRESHOLD)), 0))
     place = x.abs().flatten(1).argmax(1)
     num_units, width = x.shape[1], x.shape[2] * x.shape[3]
     delay, place = place // width, place % width

@@ -12,10 +12,10 @@ from torch import Tensor
 from receivers.csi.arithmetic import ArithmeticDecoder, ArithmeticEncoder, frequencies
 from receivers.csi.delay_angle import Sparse, enter, leave, num_rotations
 from receivers.csi.delay_angle_model import DelayAngleModel
+from receivers.csi.delay_angle_search import PASSES, Search
 from receivers.csi.entropy_model import LARGEST
 from receivers.csi.frame import unit_norm
 from receivers.csi.neural import CSI_ARCHITECTURES
-from receivers.csi.similarity import sgcs
 from receivers.errors import bad_value
 from receivers.neural.weights import load_weights
 
@@ -37,7 +37,7 @@ _SPARE, _USUAL_SPARE = 3, 1
 #: Rotations of the beams that an encoder tries.
 _ROTATIONS = 3
 #: What a change of the reports of a given model changes.
-CODER_VERSION = 2
+CODER_VERSION = 3
 
 
 class DelayAngleCoder:
@@ -74,6 +74,8 @@ class DelayAngleCoder:
     def _serve(self, model: DelayAngleModel) -> None:
         self.shape = model.shape
         self.model = copy.deepcopy(model).double().eval()
+        # what is searched with need not agree with the other side
+        self._searched = copy.deepcopy(model).float().eval()
 
     @property
     def _widths(self) -> tuple[int, int, int]:
@@ -88,8 +90,8 @@ class DelayAngleCoder:
 
     @property
     def num_tries(self) -> int:
-        """Quantisations of an encoder."""
-        return self._num_rotations * (_STEP_BITS + 6)
+        """Passes of an encoder through the networks, for one report."""
+        return self._num_rotations * (_STEP_BITS + 6) + PASSES
 
     @property
     def _num_rotations(self) -> int:
@@ -98,29 +100,30 @@ class DelayAngleCoder:
     @torch.no_grad()
     def encode(self, v: Tensor) -> np.ndarray:
         """Reports, uint8 [batch, num_bits]; v complex64 [batch, num_units, num_ports] of unit norm."""
-        frames = [self._framed(v, choice) for choice in range(self._num_rotations)]
-        reports, worth = np.zeros((len(v), self.num_bits), np.uint8), np.full(len(v), -2.0)
-        for framed in frames:
-            found, of_found = self._best(framed)
-            better = of_found > worth
-            reports[better], worth[better] = found[better], of_found[better]
-        return reports
-
-    def _best(self, framed: Sparse) -> tuple[np.ndarray, np.ndarray]:
-        """Reports in a frame, and their similarity."""
-        reports, worth = np.zeros((len(framed.x), self.num_bits), np.uint8), np.zeros(len(framed.x))
+        reports = np.zeros((len(v), self.num_bits), np.uint8)
         # nearly all codes need fewer bits than any may need: what does not fit is tried again
-        left = np.arange(len(framed.x))
+        left = np.arange(len(v))
         for spare in (_USUAL_SPARE, _SPARE):
-            part = Sparse(*(values[left] for values in framed))
-            search = self._fitted(part.x.to(torch.complex128), spare)
+            framed, search = self._best(v[left], spare)
+            search.improve()
             number = np.where(search.step > 0, np.searchsorted(STEPS, search.step), _ALONE)
-            found, fits = self._reports(part, number, search.k, search.step, self.num_bits)
-            reports[left[fits]], worth[left[fits]] = found[fits], search.best[fits]
+            found, fits = self._reports(framed, number, search.k, search.step, self.num_bits)
+            reports[left[fits]] = found[fits]
             left = left[~fits]
             if not len(left):
                 break
-        return reports, worth
+        return reports
+
+    @torch.no_grad()
+    def _best(self, v: Tensor, spare: int) -> tuple[Sparse, Search]:
+        """Of every sample the rotation in which it is best, and what was found in it."""
+        framed = self._framed(v)
+        search = self._fitted(framed.x, spare)
+        for choice in range(1, self._num_rotations):
+            other = self._framed(v, choice)
+            better = search.take_better(self._fitted(other.x, spare))
+            framed = Sparse(*(_rows_of(better, b, a) for a, b in zip(framed, other, strict=True)))
+        return framed, search
 
     @torch.no_grad()
     def encode_at(self, v: Tensor, step: float) -> list[np.ndarray]:
@@ -130,12 +133,12 @@ class DelayAngleCoder:
         framed, needed = self._framed(v), np.full(len(v), np.inf)
         for choice in range(self._num_rotations):
             other = self._framed(v, choice)
-            of_other = _Search(self.model, other.x.to(torch.complex128)).bits_at(steps, price)
+            of_other = Search(self._searched, other.x).bits_at(steps, price)
             fewer = torch.from_numpy(of_other < needed)
             needed = np.minimum(needed, of_other)
             framed = Sparse(*(_rows_of(fewer, b, a) for a, b in zip(framed, other, strict=True)))
-        x = framed.x.to(torch.complex128)
-        search = _Search(self.model, x)
+        x = framed.x
+        search = Search(self._searched, x)
         needed += self.num_head_bits + _SPARE
         longest = _UNIT << _STEP_BITS
         size = np.clip(_UNIT * np.rint(needed / _UNIT), 2 * _UNIT, longest)
@@ -151,6 +154,8 @@ class DelayAngleCoder:
         size = np.where(missing, np.clip(_UNIT * np.ceil(needed / _UNIT), 2 * _UNIT, longest), size)
         search.most = np.where(missing, size - self.num_head_bits - _SPARE, -1)
         search.try_with(steps, price)
+        search.most = np.where(search.step > 0, size - self.num_head_bits - _SPARE, 0)
+        search.improve()
         size = np.where(search.step > 0, size, _UNIT).astype(int)
         reports, _ = self._reports(framed, size // _UNIT - 1, search.k, search.step, int(size.max()))
         return [report[:count] for report, count in zip(reports, size, strict=True)]
@@ -170,15 +175,15 @@ class DelayAngleCoder:
             reports[:, at : at + width] = (value[:, None] >> np.arange(width - 1, -1, -1)) & 1
             at += width
         coded = np.flatnonzero(step > 0)
-        for row, code in zip(coded, self._written(k[coded], step[coded]), strict=True):
+        for row, code in zip(coded, self._written(k[coded].to(torch.complex128), step[coded]), strict=True):
             fits[row] = at + len(code) <= num_bits
             if fits[row]:
                 reports[row, at : at + len(code)] = code
         return reports, fits
 
-    def _fitted(self, x: Tensor, spare: int) -> _Search:
+    def _fitted(self, x: Tensor, spare: int) -> Search:
         """Of every sample the step and the indices with which its report is best and short enough."""
-        search = _Search(self.model, x)
+        search = Search(self._searched, x)
         search.most = np.full(len(x), float(self.num_bits - self.num_head_bits - spare))
         first, high = np.zeros(len(x), int), np.full(len(x), len(STEPS) - 1)
         for _ in range(_STEP_BITS):
@@ -272,38 +277,6 @@ class DelayAngleCoder:
         return k
 
 
-class _Search:
-    """Indices of samples x that are best of what was tried, and short enough.
-
-    most [batch]: bits. best [batch]: their similarity. step [batch]: of the quantiser, 0 where nothing has fitted.
-    """
-
-    def __init__(self, model: DelayAngleModel, x: Tensor) -> None:
-        self._model, self._x = model, x
-        self.most = np.zeros(len(x))
-        self.best, self.step, self.k = np.full(len(x), -1.0), np.zeros(len(x)), torch.zeros_like(x)
-
-    def _tried(self, step: np.ndarray, weight: np.ndarray) -> tuple[Tensor, np.ndarray]:
-        steps = torch.from_numpy(step)
-        _, turned = self._model.quantised(self._x, steps)
-        k, bits = self._model.chosen(turned, steps, torch.from_numpy(weight))
-        return k, bits.numpy()
-
-    def bits_at(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Bits of a step and a price of bits."""
-        return self._tried(step, weight)[1]
-
-    def try_with(self, step: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Whether it fits; it is kept where it is better than what is there."""
-        found, bits = self._tried(step, weight)
-        worth = _similarity(self._x, self._model.restoration(found, torch.from_numpy(step))).numpy()
-        fits = bits <= self.most
-        better = (worth > self.best) & fits
-        self.best, self.step = np.where(better, worth, self.best), np.where(better, step, self.step)
-        self.k = torch.where(torch.from_numpy(better)[:, None, None, None], found, self.k)
-        return np.asarray(fits)
-
-
 class _Tables:
     """Cumulative frequencies of both parts of the coefficients of a step: of the real part, and of the imaginary part
     when the real part is known."""
@@ -331,9 +304,3 @@ class _Tables:
 def _rows_of(chosen: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """Rows of a where chosen, and else of b."""
     return torch.where(chosen.reshape(-1, *(1,) * (a.ndim - 1)), a, b)
-
-
-def _similarity(x: Tensor, y: Tensor) -> Tensor:
-    """SGCS of coefficients over delays, mean over units, [batch]."""
-    over = [torch.fft.ifft(values, dim=1, norm="ortho").flatten(2) for values in (x, y)]
-    return sgcs(over[0], over[1]).mean(-1)

@@ -25,7 +25,7 @@ class DelayAngleModel(nn.Module):
     """Probabilities of quantised coefficients, and their restoration.
 
     num_units: subbands. n1, n2: layout of the ports. width, restoration_width: of both networks. restoration_rounds:
-    of exchange between coefficients in the second.
+    of exchange between coefficients in the second. reach: how far around a coefficient both look, 1 or 2.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class DelayAngleModel(nn.Module):
         width: int = 80,
         restoration_width: int = 48,
         restoration_rounds: int = 0,
+        reach: int = 1,
     ) -> None:
         super().__init__()
         for name, value in (("num_units", num_units), ("n1", n1), ("n2", n2), ("width", width)):
@@ -43,17 +44,50 @@ class DelayAngleModel(nn.Module):
                 raise bad_value(name, value, "1 or more")
         if not 0 <= restoration_rounds <= 8:
             raise bad_value("restoration_rounds", restoration_rounds, "0 to 8")
+        if reach not in (1, 2):
+            raise bad_value("reach", reach, "1 or 2")
         self.num_units, self.shape = num_units, (n1, n2)
-        self._widths = width, restoration_width, restoration_rounds
-        self.contexts = ContextModel(num_units, n1, n2, width)
-        self.restoration = Restoration(num_units, n1, n2, restoration_width, restoration_rounds)
+        self._sizes = width, restoration_width, restoration_rounds, reach
+        self.contexts = ContextModel(num_units, n1, n2, width, reach)
+        self.restoration = Restoration(num_units, n1, n2, restoration_width, restoration_rounds, reach)
+
+    @torch.no_grad()
+    def begin_as(self, other: DelayAngleModel) -> None:
+        """Take the weights of a model that looks less far or exchanges less often, so that this one does the same
+        before it is trained. `ValueError` where anything else differs."""
+        (width, restoration_width, rounds, reach), of_other = self._sizes, other._sizes
+        allowed = (self.num_units, self.shape, width, restoration_width)
+        given = (other.num_units, other.shape, *of_other[:2])
+        if (
+            given != allowed
+            or not of_other[2] <= rounds
+            or not of_other[3] <= reach
+            or (of_other[2] == 0) != (rounds == 0)
+        ):
+            raise bad_value("model", (*given, *of_other[2:]), f"{allowed}, no more rounds and no more reach")
+        found, state = self.state_dict(), other.state_dict()
+        for name, tensor in found.items():
+            if name not in state:  # a round more adds nothing to what is exchanged
+                tensor.zero_()
+            elif tensor.shape == state[name].shape:
+                tensor.copy_(state[name])
+            elif name.endswith("enter.weight"):  # what is new is not looked at
+                tensor.zero_()
+                tensor[:, : state[name].shape[1]] = state[name]
+            else:  # gains of what is new are 0
+                part, old = (getattr(m, name.split(".")[0]) for m in (self, other))
+                kept = len(tensor) - 2 * part.num_neighbours
+                tensor.zero_()
+                tensor[:kept] = state[name][:kept]
+                for half in range(2):
+                    to, of = kept + half * part.num_neighbours, kept + half * old.num_neighbours
+                    tensor[to : to + old.num_neighbours] = state[name][of : of + old.num_neighbours]
 
     @torch.no_grad()
     def for_layout(self, n1: int, n2: int) -> DelayAngleModel:
         """The same networks over another layout of ports, without training: what they know of a place they know of the
         direction that it looks in, from the strongest coefficient."""
-        width, restoration_width, rounds = self._widths
-        found = DelayAngleModel(self.num_units, n1, n2, width, restoration_width, rounds)
+        found = DelayAngleModel(self.num_units, n1, n2, *self._sizes)
         columns, rows = _directions(n1, self.shape[0]), _directions(n2, self.shape[1])
         groups = torch.cat([rows, rows + self.shape[1]])
         state = self.state_dict()
@@ -96,6 +130,28 @@ class DelayAngleModel(nn.Module):
             bits += costs.gather(-1, best)[..., 0].sum(1)
             k[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = taken, torch.log1p(taken.abs())
         return k, bits
+
+    @torch.no_grad()
+    def alternatives(self, k: Tensor, x: Tensor, step: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+        """Of every index the best other one, by its own error and bits alone, and how much more it costs, float [batch,
+        num_units, 2 n2, n1]; errors and weight as of `chosen`."""
+        known, size = torch.zeros_like(k), torch.zeros_like(x.real)
+        u = x / step.to(x.real.dtype)[:, None, None, None]
+        other, more = torch.zeros_like(k), torch.zeros_like(x.real)
+        for at in self.contexts.steps():
+            weights, scales, mean = self.contexts.mixture(known, size, step, *at)
+            wanted, taken = u[:, at[0], at[1], at[2]], k[:, at[0], at[1], at[2]]
+            options = torch.cat([_options(wanted), taken[..., None]], -1)
+            bits = bits_of(
+                options, weights[..., None, :], scales[..., None, :].expand(*options.shape, -1), mean[..., None]
+            )
+            costs = (options - wanted[..., None]).abs().square() + weight[:, None, None] * bits
+            same = options == taken[..., None]
+            least, which = torch.where(same, torch.inf, costs).min(-1, keepdim=True)
+            more[:, at[0], at[1], at[2]] = (least - costs[..., -1:])[..., 0]
+            other[:, at[0], at[1], at[2]] = options.gather(-1, which)[..., 0]
+            known[:, at[0], at[1], at[2]], size[:, at[0], at[1], at[2]] = taken, torch.log1p(taken.abs())
+        return more, other
 
 
 def _directions(count: int, given: int) -> Tensor:

@@ -24,19 +24,18 @@ def delay_order(num_units: int) -> list[int]:
 class ContextModel(nn.Module):
     """Distributions of the coefficients of a step, given all that were coded before.
 
-    num_units: delays. n1, n2: layout. width: of the network.
+    num_units: delays. n1, n2: layout. width: of the network. reach: how far it looks, 1 or 2; with 2 also at
+    diagonals, at second columns and at third delays.
 
     A step is every second column of a delay, polarisation and row. The network sees amplitudes only. The mean of a
     coefficient is a linear prediction from coefficients coded before, with complex weights that the network gives, so
     that a phase common to all of them changes nothing.
     """
 
-    num_neighbours = 7
-    num_features = 27
-
-    def __init__(self, num_units: int, n1: int, n2: int, width: int) -> None:
+    def __init__(self, num_units: int, n1: int, n2: int, width: int, reach: int = 1) -> None:
         super().__init__()
-        self.num_units, self.n1, self.groups = num_units, n1, 2 * n2
+        self.num_units, self.n1, self.groups, self.reach = num_units, n1, 2 * n2, reach
+        self.num_features, self.num_neighbours = (27, 7) if reach == 1 else (48, 10)
         self.order = delay_order(num_units)
         self.enter = nn.Linear(self.num_features, width)
         self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
@@ -108,7 +107,43 @@ class ContextModel(nn.Module):
             _in_proportion(here_k[:, beside], inside_k[:, group], inside_k[:, beside]) if beside < group else none,
             *_around(here_k[:, group])[1:],
         ]
+        if self.reach > 1:
+            more, further = self._further(k, size, delay, group)
+            features, neighbours = features + more, neighbours + further
         return torch.stack(features, -1)[:, columns], torch.stack(neighbours, -1)[:, columns]
+
+    def _further(self, k: Tensor, size: Tensor, delay: int, group: int) -> tuple[list[Tensor], list[Tensor]]:
+        """What is known a little further away: features [batch, columns] each, neighbours complex [batch, columns]
+        each."""
+        n, half = self.num_units, self.groups // 2
+        inward = -1 if 2 * delay <= n else 1
+        d1, d2, d3, mirrored = (delay + inward) % n, (delay + 2 * inward) % n, (delay + 3 * inward) % n, -delay % n
+        partner = (group + half) % self.groups
+        beside = group - group % half + (group % half + 1) % half
+        across = (beside + half) % self.groups
+        nothing, none = torch.zeros_like(size[:, 0, 0]), torch.zeros_like(k[:, 0, 0])
+        empty, empty_k = torch.zeros_like(size[:, 0]), torch.zeros_like(k[:, 0])
+        inside, beyond, last, opposite = (size[:, d] if delay else empty for d in (d1, d2, d3, mirrored))
+        inside_k, last_k = (k[:, d] if delay else empty_k for d in (d1, d3))
+        here = size[:, delay]
+        of_partner, of_beside, of_across = (here[:, g] if g < group else nothing for g in (partner, beside, across))
+        features = [
+            *_beyond(inside[:, group]),
+            *_around(beyond[:, group])[1:],
+            *_around(opposite[:, group])[1:],
+            last[:, group],
+            *_around(inside[:, partner])[1:],
+            inside[:, beside],
+            inside[:, across],
+            beyond[:, partner],
+            opposite[:, partner],
+            *_around(of_partner)[1:],
+            *_around(of_beside)[1:],
+            of_across,
+            *_around(size.sum(1)[:, partner])[1:],
+            size.sum(1)[:, beside],
+        ]
+        return features, [*_around(inside_k[:, group])[1:], last_k[:, group] if delay else none]
 
     def mixture(
         self, k: Tensor, size: Tensor, step: Tensor, delay: int, group: int, columns: slice
@@ -174,6 +209,11 @@ def _around(x: Tensor) -> list[Tensor]:
     return [x, x.roll(1, -1), x.roll(-1, -1)]
 
 
+def _beyond(x: Tensor) -> list[Tensor]:
+    """The second columns to the left and to the right."""
+    return [x.roll(2, -1), x.roll(-2, -1)]
+
+
 def log_probability(index: Tensor, mean: Tensor, scales: Tensor) -> Tensor:
     """log P of an index by every component, [..., components]: its step of a logistic distribution."""
     low = (index[..., None] - 0.5 - mean[..., None]) / scales
@@ -188,15 +228,15 @@ class Restoration(nn.Module):
 
     Beside the index itself come those of the delays and columns next to it, and with rounds of exchange that of the
     other polarisation, in the proportion that the two have around. rounds: how often the network's values of a
-    coefficient are exchanged with those of the delays and columns next to it and of the other polarisation.
+    coefficient are exchanged with those of the delays and columns next to it and of the other polarisation. reach: how
+    far it looks, 1 or 2; with 2 also at diagonals and at second delays and columns.
     """
 
-    num_features = 16
-
-    def __init__(self, num_units: int, n1: int, n2: int, width: int, rounds: int = 0) -> None:
+    def __init__(self, num_units: int, n1: int, n2: int, width: int, rounds: int = 0, reach: int = 1) -> None:
         super().__init__()
-        self.groups = 2 * n2
-        self.num_neighbours = 6 if rounds else 5
+        self.groups, self.rounds, self.reach = 2 * n2, rounds, reach
+        self.num_features = 16 if reach == 1 else 22
+        self.num_neighbours = (6 if rounds else 5) + (0 if reach == 1 else 8)
         self.enter = nn.Linear(self.num_features, width)
         self.place = nn.Parameter(0.02 * torch.randn(num_units, self.groups, n1, width))
         self.exchange = nn.ModuleList(nn.Linear(6 * width, width) for _ in range(rounds))
@@ -223,14 +263,18 @@ class Restoration(nn.Module):
             0.1 * size.sum((1, 2, 3), keepdim=True).expand_as(size),
             torch.log(step)[:, None, None, None].expand_as(size),
         ]
+        if self.reach > 1:
+            features += [*(size.roll(shift, 3) for shift in (-2, 2)), *_diagonals(size)]
         gates = torch.complex(*self.network(torch.stack(features, -1)).chunk(2, -1))
         around = _beside(k)
-        if self.num_neighbours > len(around):
+        if self.rounds:
             other = k.roll(self.groups // 2, 2)
             # of the two polarisations around
             near, of_other = torch.stack(around[1:]), torch.stack(_beside(other)[1:])
             both, power = (near * of_other.conj()).sum(0), of_other.abs().square().sum(0)
             around.append(other * both / power.clamp(min=1))
+        if self.reach > 1:
+            around += [*(k.roll(shift, axis) for axis in (1, 3) for shift in (2, -2)), *_diagonals(k)]
         found = k + (gates * torch.stack(around, -1)).sum(-1)
         return found * step.to(found.dtype)[:, None, None, None]
 
@@ -249,3 +293,8 @@ class Restoration(nn.Module):
 def _beside(x: Tensor) -> list[Tensor]:
     """A coefficient's values, and those of the delays and columns next to it."""
     return [x, x.roll(1, 1), x.roll(-1, 1), x.roll(1, 3), x.roll(-1, 3)]
+
+
+def _diagonals(x: Tensor) -> list[Tensor]:
+    """Values of the delays and columns both next to a coefficient."""
+    return [x.roll(shifts, (1, 3)) for shifts in ((1, 1), (1, -1), (-1, 1), (-1, -1))]

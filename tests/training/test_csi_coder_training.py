@@ -13,8 +13,10 @@ import yaml
 
 from ran.cli.main import main
 from ran.errors import InputError
+from ran.studies.csi.evaluation import Evaluation
 from ran.studies.csi.experiment import load
 from ran.studies.csi.point import points
+from ran.studies.csi.world import CsiWorld
 from ran.training.catalogue import load_recipe
 from ran.training.csi_card import card_text
 from ran.training.delay_angle_recipe import DelayAngleRecipe
@@ -180,6 +182,19 @@ def test_a_predictor_resumes_to_identical_weights(tmp_path, monkeypatch):
     assert learned(np.ones((2, 8, 2, 8, 24), np.complex64)).shape == (2, 2, 8, 24)
     _exported(whole, "moving.yaml", {"predictor"})
     block = f"{{name: ideal, predictor: learned, predictor_weights: {whole}}}"
+    # two with weights of their own do not stand for each other
+    other = block.replace("ideal,", "ideal, label: other,", 1)
+    experiment = load("moving.yaml", [f"feedback=[{block}, {other}]"])
+    both = points(experiment)
+    assert both[1].learned is not None
+    both[1].learned.fingerprint = "of other weights"
+    with torch.no_grad():
+        both[1].learned.model.leave.bias.add_(0.5)
+    evaluation = Evaluation(CsiWorld(experiment))
+    together, alone = evaluation(both, 0, 4), [evaluation([point], 0, 4)[0] for point in both]
+    for a, b in zip(together, alone, strict=True):
+        np.testing.assert_array_equal(a["sgcs"], b["sgcs"])
+    assert (together[0]["sgcs"] != together[1]["sgcs"]).any()
     for change, message in (
         ("timing.num_observed=9", "timing.num_observed: got 9; allowed: 8"),
         ("timing.ahead_ms=10", "timing.ahead_ms: got 10.*the period, with learned"),

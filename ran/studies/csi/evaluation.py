@@ -45,15 +45,17 @@ class Evaluation:
         asked = slice(-e.timing.num_ahead, None)
         h, true = channels[:num_drops, asked], drops.true[:num_drops, asked]
         history = drops.v[:num_drops, : e.timing.num_observed]
-        wanted: dict[str, list[Bases]] = {}
+        wanted: dict[tuple[str, str | None], list[Bases]] = {}
         found: list[Arrays] = []
         for point in points:
-            if point.predictor not in wanted:
+            # learned predictors differ by their weights
+            predictor = (point.predictor, None if point.learned is None else point.learned.fingerprint)
+            if predictor not in wanted:
                 of_instants = point.wanted(self.world, history, known)
-                wanted[point.predictor] = [
+                wanted[predictor] = [
                     Bases(e, np.ascontiguousarray(of_instants[:, i])) for i in range(of_instants.shape[1])
                 ]
-            decoded, bits = _reported(point, wanted[point.predictor], e.timing.num_ahead)
+            decoded, bits = _reported(point, wanted[predictor], e.timing.num_ahead)
             values = [
                 {**_similarities(true[:, i], decoded[i]), **self._worth(e, h[:, i], decoded[i])}
                 for i in range(e.timing.num_ahead)

@@ -109,11 +109,14 @@ class DelayAngleFeedback(Feedback):
         return self.coder.decode(reports).numpy().reshape(wanted.shape), bits
 
     def cost(self) -> dict[str, int]:
-        """Of the decoder all networks once; of the encoder as often as it tries a step of the quantiser."""
+        """Of the decoder all networks once; of the encoder as often as it tries a step of the quantiser
+        or looks at changes of indices."""
         model = self.coder.model
         coefficients = model.num_units * 2 * model.shape[0] * model.shape[1]
         flops = [
-            2 * coefficients * sum(layer.weight.numel() for layer in (part.enter, part.middle, part.leave))
+            2
+            * coefficients
+            * sum(layer.weight.numel() for layer in part.modules() if isinstance(layer, torch.nn.Linear))
             for part in (model.contexts, model.restoration)
         ]
         parameters = sum(p.numel() for p in model.parameters())

@@ -42,17 +42,48 @@ def test_orders_that_the_history_does_not_have_are_refused(order):
         autoregressive(moving(1, 10, 1, 1.0), order)
 
 
-def test_before_training_it_is_the_autoregressive_filter():
+@pytest.mark.parametrize("beam_filters", [False, True])
+def test_before_training_it_is_the_autoregressive_filter(beam_filters):
     h = moving(4, 11, 3, 2.5)
-    model = ChannelPrediction(10, 4, 2, 8)
+    model = ChannelPrediction(10, 4, 2, 8, beam_filters)
     with torch.no_grad():
         found = model(torch.from_numpy(h[:, :-1])).numpy()
     np.testing.assert_allclose(found, autoregressive(h[:, :-1]), atol=1e-4)
 
 
-def test_phase_and_level_change_nothing():
+def test_filters_of_beams_are_exact_where_a_beam_holds_few_paths():
+    """Ten paths in eight beams: more shifts than a filter of the user has coefficients, fewer in every beam."""
+    rng = np.random.default_rng(2)
+    time, grid = np.arange(11)[:, None, None, None], np.arange(4)[:, None]
+    h = np.zeros((1, 11, 2, 16, 12), complex)
+    for path in range(10):
+        gain = rng.standard_normal((2, 2, 1, 1, 2)) @ [1, 1j]
+        beam = np.exp(2j * np.pi * (grid * (path % 4) / 4 + np.arange(2) * (path // 4 % 2) / 2))
+        ports = (gain * beam).reshape(2, 16)[:, :, None]
+        h[0] += ports * np.exp(1j * rng.uniform(-1.5, 1.5) * time - 2j * np.pi * rng.uniform(0, 3) * np.arange(12) / 12)
+    model = ChannelPrediction(10, 4, 2, 8, beam_filters=True)
+    with torch.no_grad():
+        # the first of the filters of beams alone
+        model.leave.bias[10 : 10 + 6] = torch.eye(6)[3]
+        found = model(torch.from_numpy(h[:, :10].astype(np.complex64))).numpy()
+    wanted = h[:, 10]
+    assert (np.abs(found - wanted) ** 2).sum() < 1e-3 * (np.abs(wanted) ** 2).sum()
+    assert (np.abs(autoregressive(h[:, :10]) - wanted) ** 2).sum() > 1e-2 * (np.abs(wanted) ** 2).sum()
+
+
+def test_a_beam_without_power_is_no_trouble():
+    h = torch.from_numpy(moving(2, 10, 1, 1.0))
+    model = ChannelPrediction(10, 4, 2, 8, beam_filters=True)
+    x = model.to_places(h)
+    x[:, :, :, 1] = 0
+    with torch.no_grad():
+        assert model.predicted(x).isfinite().all()
+
+
+@pytest.mark.parametrize("beam_filters", [False, True])
+def test_phase_and_level_change_nothing(beam_filters):
     torch.manual_seed(1)
-    model = ChannelPrediction(10, 4, 2, 8)
+    model = ChannelPrediction(10, 4, 2, 8, beam_filters)
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -78,5 +109,7 @@ def test_bad_input_is_refused():
         ChannelPrediction(10, 4, 2, 8)(torch.from_numpy(moving(1, 9, 1, 1.0)))
     with pytest.raises(ValueError, match="num_times: got 6; allowed: 7 or more"):
         ChannelPrediction(6)
+    with pytest.raises(ValueError, match="num_times: got 7; allowed: 8 or more with beam_filters"):
+        ChannelPrediction(7, beam_filters=True)
     with pytest.raises(ValueError, match="a model of the architecture 'channel-prediction'"):
         LearnedPredictor("csi-refined")

@@ -8,7 +8,17 @@ import torch
 
 from receivers.csi import DelayAngleCoder, DelayAngleModel, sgcs
 from receivers.csi.arithmetic import PRECISION, ArithmeticDecoder, ArithmeticEncoder, frequencies
-from receivers.csi.delay_angle import agreeing, enter, leave, num_rotations, over_delays, over_units, shifted
+from receivers.csi.delay_angle import (
+    agreeing,
+    approaching,
+    enter,
+    leave,
+    num_rotations,
+    over_delays,
+    over_units,
+    shifted,
+)
+from receivers.csi.delay_angle_search import Search
 from receivers.csi.entropy_model import LARGEST, delay_order, log_probability
 
 LAYOUTS = [(8, 2), (4, 4), (3, 2), (16, 1)]
@@ -72,6 +82,19 @@ def test_phases_agree():
     assert (inner.real > 0).all()
 
 
+def test_norms_of_units_come_nearer_to_those_that_agree():
+    """Phases are those of `agreeing`; norms go half the way to the share of the wanted in a unit, none to nothing."""
+    x = torch.randn(3, 13, 4, 8, dtype=torch.complex64, generator=torch.Generator().manual_seed(1))
+    x = over_delays(over_units(x) / torch.linalg.vector_norm(over_units(x), dim=(2, 3), keepdim=True))
+    fading = torch.linspace(0.3, 3, 13)[None, :, None, None]
+    found = approaching(x, over_delays(over_units(x) * fading * 1j))
+    norms = torch.linalg.vector_norm(over_units(found), dim=(2, 3))
+    torch.testing.assert_close(norms.square().mean(1), torch.ones(3))
+    torch.testing.assert_close(over_units(found) / norms[..., None, None], 1j * over_units(x), atol=1e-5, rtol=0)
+    wanted = (fading / fading.log().mean().exp()).sqrt().clamp(0.6, 1.5).flatten()
+    torch.testing.assert_close(norms, (wanted / wanted.square().mean().sqrt()).expand(3, 13))
+
+
 def test_arithmetic_code_comes_back_and_is_as_short_as_the_information():
     rng = np.random.default_rng(3)
     p = rng.dirichlet(np.full(9, 0.2), 400)
@@ -113,9 +136,10 @@ def _model(seed: int = 1, **options: int) -> DelayAngleModel:
     return model
 
 
-def test_what_comes_later_changes_no_probability():
+@pytest.mark.parametrize("reach", [1, 2])
+def test_what_comes_later_changes_no_probability(reach):
     """Causality: the decoder can compute what the encoder used."""
-    contexts = _model().contexts.double()
+    contexts = _model(reach=reach).contexts.double()
     k = torch.complex(*torch.randint(-2, 3, (2, 3, 7, 4, 4)).double())
     step = torch.full((3,), 0.3, dtype=torch.float64)
     steps = contexts.steps()
@@ -154,16 +178,16 @@ def test_reports_have_their_length_and_are_decoded_from_their_bits(options, payl
     model = _model(num_units=5, **options)
     torch.nn.init.zeros_(model.restoration.leave.weight)
     torch.nn.init.zeros_(model.restoration.leave.bias)
-    v = precoders(3, 5, *model.shape)
+    v = precoders(2, 5, *model.shape)
     worth = []
     for num_bits in payloads:
         coder = DelayAngleCoder.of(model, num_bits)
         reports = coder.encode(v)
-        assert reports.shape == (3, num_bits)
+        assert reports.shape == (2, num_bits)
         decoded = coder.decode(reports)
         # what is decoded does not depend on whom it is decoded with
         torch.testing.assert_close(coder.decode(reports[1:2]), decoded[1:2], atol=1e-6, rtol=0)
-        torch.testing.assert_close(decoded.abs().square().sum(-1), torch.ones(3, 5), atol=1e-5, rtol=0)
+        torch.testing.assert_close(decoded.abs().square().sum(-1), torch.ones(2, 5), atol=1e-5, rtol=0)
         worth.append(float(sgcs(v, decoded).mean()))
     assert worth == sorted(worth)
     assert worth[-1] > 0.9
@@ -213,6 +237,81 @@ def test_the_choice_by_cost_costs_fewer_bits_and_the_largest_index_holds():
     assert huge.real.abs().max() == LARGEST
 
 
+def test_alternatives_are_the_next_best_and_cost_what_is_said():
+    model = _model().double()
+    x = enter(precoders(2, 7, 4, 2), (4, 2)).x.to(torch.complex128)
+    step, weight = torch.full((2,), 0.3, dtype=torch.float64), torch.full((2,), 0.1, dtype=torch.float64)
+    k, _ = model.chosen(x, step, weight)
+    more, other = model.alternatives(k, x, step, weight)
+    # `chosen` takes the cheapest
+    assert (more >= 0).all()
+    assert (other != k)[more < torch.inf].all()
+    # of the last coefficient in the order of coding nothing depends: what is said is what the whole costs
+    delay, group, columns = model.contexts.steps()[-1]
+    at = (slice(None), delay, group, columns.start)
+    changed = k.clone()
+    changed[at] = other[at]
+
+    def cost(k: torch.Tensor) -> torch.Tensor:
+        return (k - x / 0.3).abs().square().sum((1, 2, 3)) + 0.1 * model.contexts.bits(k, step)
+
+    finite = more[at] < torch.inf
+    torch.testing.assert_close((cost(changed) - cost(k))[finite], more[at][finite])
+
+
+def test_a_search_makes_reports_better_and_keeps_them_short():
+    """Whatever the model: no sample gets worse or too long, and the mean gets better by more than precision."""
+    model = _model(num_units=5, n2=1, restoration_rounds=1, reach=2)
+    x = enter(precoders(6, 5, 4, 1), (4, 1)).x
+    search = Search(model, x)
+    search.most = np.full(6, 150.0)
+    step = np.full(6, 0.4)
+    assert not search.try_with(np.full(6, 0.02), np.zeros(6)).any()
+    assert (search.step == 0).all()
+    search.try_with(step, np.full(6, 0.09))
+    fitted = search.step > 0
+    assert fitted.any()
+    before = search.best.copy()
+    search.improve()
+    assert (search.best >= before).all()
+    assert (search.best - before)[fitted].mean() > 1e-3
+    steps = torch.full((6,), 0.4)
+    bits = model.contexts.bits(search.k, steps).detach().numpy()
+    assert (bits[fitted] <= 150).all()
+    worth = sgcs(over_units(x).flatten(2), over_units(model.restoration(search.k, steps)).flatten(2)).mean(-1)
+    np.testing.assert_allclose(worth.detach().numpy()[fitted], search.best[fitted], atol=1e-5)
+
+
+def test_one_sample_alone_is_searched():
+    """What is left for a second try may be one report."""
+    model = _model(num_units=5, n2=1)
+    search = Search(model, enter(precoders(1, 5, 4, 1), (4, 1)).x)
+    search.most = np.full(1, 300.0)
+    assert search.try_with(np.full(1, 0.5), np.full(1, 0.09)).all()
+    before = search.best.copy()
+    search.improve()
+    assert search.best.shape == (1,)
+    assert search.best[0] >= before[0]
+
+
+@pytest.mark.parametrize("options", [{}, {"restoration_rounds": 2}])
+def test_a_larger_model_begins_as_a_smaller_one(options):
+    smaller = _model(**options)
+    more = {"restoration_rounds": 3} if options else {}
+    larger = DelayAngleModel(7, 4, 2, 12, 8, reach=2, **more)
+    larger.begin_as(smaller)
+    k = torch.complex(*torch.randint(-2, 3, (2, 3, 7, 4, 4)).float())
+    step = torch.full((3,), 0.3)
+    torch.testing.assert_close(larger.contexts.bits(k, step), smaller.contexts.bits(k, step))
+    torch.testing.assert_close(larger.restoration(k, step), smaller.restoration(k, step))
+    # and all of it can be trained
+    (larger.contexts.bits(k, step).sum() + larger.restoration(k, step).abs().sum()).backward()
+    assert all(p.grad is not None and p.grad.abs().max() > 0 for p in larger.parameters())
+    for other in (larger, _model(width=13, **options)):
+        with pytest.raises(ValueError, match="model: got "):
+            smaller.begin_as(other)
+
+
 def test_bad_input_is_refused():
     coder = DelayAngleCoder.of(_model(), 120)
     with pytest.raises(ValueError, match=r"report: got \(2, 119\); allowed: \[batch, 120\] bits"):
@@ -225,6 +324,8 @@ def test_bad_input_is_refused():
         DelayAngleCoder("csi-refined", 140)
     with pytest.raises(ValueError, match="width: got 0; allowed: 1 or more"):
         DelayAngleModel(width=0)
+    with pytest.raises(ValueError, match="reach: got 3; allowed: 1 or 2"):
+        DelayAngleModel(reach=3)
 
 
 @pytest.mark.parametrize("layout", [(8, 4), (4, 1), (3, 2)])
@@ -242,7 +343,7 @@ def test_a_model_serves_another_layout(layout):
     torch.nn.init.zeros_(other.restoration.leave.weight)
     torch.nn.init.zeros_(other.restoration.leave.bias)
     coder = DelayAngleCoder.of(other, 2000)
-    v = precoders(3, 7, *layout)
+    v = precoders(1, 7, *layout)
     reports = coder.encode(v)
-    assert reports.shape == (3, 2000)
+    assert reports.shape == (1, 2000)
     assert float(sgcs(v, coder.decode(reports)).mean()) > 0.95
