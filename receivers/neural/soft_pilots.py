@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -19,6 +20,8 @@ from receivers.neural.shown_range import LARGEST_FEATURE, Shown, where_known, wi
 NODE_SYMBOLS = 2
 #: How many subcarriers a node may have: with these, PRBs are made of whole nodes.
 NODE_SIZES = (2, 3, 4, 6, 12)
+#: From this phase over a node on, it counts as the negative one a turn before.
+HALF_TURN = math.pi - 0.05
 #: Least error variance beside a re-estimation, as a share of the channel's power.
 LEAST_ERROR = 1e-12
 #: Features of a pass, and further ones after a re-estimation.
@@ -219,7 +222,9 @@ def _rotation(state: State, step: int) -> Tensor:
     h = state.h
     if state.phase is not None:
         h = h * state.phase.conj()[:, None, :, :, None]
-    angle = (h[..., step:] * h[..., :-step].conj()).sum((1, 3, 4)).angle() / step
+    angle = (h[..., step:] * h[..., :-step].conj()).sum((1, 3, 4)).angle()
+    # half a turn may be either; a channel of one delay there would have its sign by rounding, another one in every runtime
+    angle = torch.where(angle > HALF_TURN, angle - 2 * math.pi, angle) / step
     k = torch.arange(h.shape[-1], device=h.device, dtype=torch.float32)
     ramp = angle[..., None, None] * (k - k.mean())
     turn = torch.polar(torch.ones_like(ramp), ramp)

@@ -79,6 +79,21 @@ def test_a_delay_does_not_matter():
     assert max(losses) - min(losses) < 0.1 * float(losses[0])
 
 
+def test_rounding_does_not_choose_the_sign_of_half_a_turn():
+    """A channel of the one delay that turns by half a turn over a node: outputs hold whatever the last digits are."""
+    observation = slots().observation
+    model = random_model(reestimate=[])
+    k = torch.arange(observation.y.shape[-1])
+    outputs = []
+    for offset in (-1e-6, 1e-6):
+        turn = torch.polar(torch.ones(len(k)), (math.pi + offset) * k / model.node_subcarriers)
+        h = turn.expand(*observation.y.shape[:2], observation.num_layers, *observation.data_mask.shape)
+        err_var = torch.full(h.shape[:1] + h.shape[2:], 0.01)
+        with torch.no_grad():
+            outputs.append(model.refined(model.first_state(observation, h, err_var))[-1].llr)
+    assert float((outputs[0] - outputs[1]).abs().max()) < 1e-2 * float(outputs[0].abs().max())
+
+
 def test_slots_of_a_batch_do_not_meet():
     observation = slots(users=2, batch=4).observation
     model = random_model()

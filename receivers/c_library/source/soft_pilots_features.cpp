@@ -85,7 +85,11 @@ void SoftPilots::look_at_levels() {
     shown_noise_ = std::fmax(noise_, least_noise_ * static_cast<float>(power));
     shown_power_ = std::fmax(static_cast<float>(power), LEAST_POWER * noise_);
     added_error_ = ERROR_SHARE * (shown_noise_ - noise_);
-    const double angle = std::atan2(sums[2], sums[1]) / size, middle = 0.5 * (s.num_subcarriers - 1);
+    double angle = std::atan2(sums[2], sums[1]);
+    // half a turn may be either: as in receivers/neural/soft_pilots.py, so that rounding does not choose
+    if (angle > M_PI - 0.05) angle -= 2 * M_PI;
+    angle /= size;
+    const double middle = 0.5 * (s.num_subcarriers - 1);
     float *re = turn_, *im = turn_ + of_symbol_;
     double step_re[MAX_NODE_SUBCARRIERS], step_im[MAX_NODE_SUBCARRIERS];
     for (int i = 0; i < size; i++) {
