@@ -223,7 +223,7 @@ def _rotation(state: State, step: int) -> Tensor:
     if state.phase is not None:
         h = h * state.phase.conj()[:, None, :, :, None]
     angle = (h[..., step:] * h[..., :-step].conj()).sum((1, 3, 4)).angle()
-    # half a turn may be either; a channel of one delay there would have its sign by rounding, another one in every runtime
+    # half a turn may be either: rounding would choose, another way in every runtime
     angle = torch.where(angle > HALF_TURN, angle - 2 * math.pi, angle) / step
     k = torch.arange(h.shape[-1], device=h.device, dtype=torch.float32)
     ramp = angle[..., None, None] * (k - k.mean())
