@@ -62,7 +62,7 @@ class Evaluation:
             ]
             found.append({"bits": bits, **_over_instants(values)})
             if e.report.rank is not None:
-                of_rank = _of_ranks(point, wanted[point.predictor][0], decoded[0], bits)
+                of_rank = _of_ranks(point, wanted[predictor][0], decoded[0], bits)
                 found[-1] |= adapted(e, of_rank, known[:, -1], h[:, 0])
         return found
 
