@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from receivers.csi.autoencoder import Autoencoder
-from receivers.csi.channel_prediction import LEAST_TIMES, ChannelPrediction, autoregressive
+from receivers.csi.channel_prediction import (
+    LEAST_TIMES,
+    LEAST_TIMES_OF_BEAMS,
+    ChannelPrediction,
+    autoregressive,
+    autoregressive_of_beams,
+)
 from receivers.csi.delay_angle_coder import STEPS, DelayAngleCoder
 from receivers.csi.delay_angle_model import DelayAngleModel
 from receivers.csi.learned_predictor import LearnedPredictor
@@ -19,6 +25,7 @@ from receivers.csi.transform_lattice import LatticeTransformCoder
 __all__ = [
     "CSI_ARCHITECTURES",
     "LEAST_TIMES",
+    "LEAST_TIMES_OF_BEAMS",
     "STEPS",
     "Autoencoder",
     "ChannelPrediction",
@@ -33,6 +40,7 @@ __all__ = [
     "SparseCoder",
     "TransformCoder",
     "autoregressive",
+    "autoregressive_of_beams",
     "doppler_weights",
     "gcs",
     "hold_last",

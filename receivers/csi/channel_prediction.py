@@ -5,6 +5,8 @@ Both work on what one user saw, without its speed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -21,6 +23,8 @@ _FILTERS = ((_ORDER, _LOADING), (_ORDER, 3e-2), (2, _LOADING))
 #: Orders and loadings of filters of every beam, for models that mix these, too: a beam holds few paths, which a
 #: filter of some order predicts to the error of the estimates.
 _OF_BEAMS = ((7, 1e-6), (6, 1e-4), (4, 1e-2))
+#: Times that the first of these needs.
+LEAST_TIMES_OF_BEAMS = _OF_BEAMS[0][0] + 1
 #: Least error of a filter that the network tells from none, over the power.
 _LEAST_ERROR = 1e-8
 #: Of the mean power of beams, what a beam has at least.
@@ -70,6 +74,36 @@ def _filter(x: Tensor, order: int, loading: float, least: Tensor | None = None) 
     explained = 2 * (found.conj() * cross).sum(1) - (found.conj() * (covariance @ found[..., None])[..., 0]).sum(1)
     error = ((wanted - explained.real) / power.clamp(min=torch.finfo(power.dtype).tiny)).clamp(min=_LEAST_ERROR)
     return weights.to(x.dtype), error
+
+
+def autoregressive_of_beams(h: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The next channel by autoregressive filters of 7 coefficients, one for every beam of a user, over all delays.
+
+    h complex64 [batch, num_times, num_rx_ant, num_ports, num_prb] at equal distances in time, num_times at least
+    `LEAST_TIMES_OF_BEAMS`; shape: (n1, n2) of the ports. Returns [batch, num_rx_ant, num_ports, num_prb].
+    """
+    if h.shape[1] < LEAST_TIMES_OF_BEAMS:
+        raise bad_value("num_times", h.shape[1], f"{LEAST_TIMES_OF_BEAMS} or more")
+    fields = torch.from_numpy(np.ascontiguousarray(h)).unflatten(3, (2, *shape))
+    beams = torch.fft.fftn(fields, dim=(-3, -2), norm="ortho").flatten(2, 3)
+    predicted = _of_beams(beams, _OF_BEAMS[:1])[0][0].unflatten(1, (-1, 2))
+    return torch.fft.ifftn(predicted, dim=(-3, -2), norm="ortho").flatten(2, 4).numpy()
+
+
+def _of_beams(x: Tensor, filters: Sequence[tuple[int, float]]) -> tuple[list[Tensor], list[Tensor]]:
+    """What filters of every beam predict, of the shape of x [batch, num_times, num_rx_ant * 2, n1, n2, ...] without
+    times, and their errors [batch, n1, n2]. filters: orders and loadings."""
+    shape = x.shape[3:5]
+    beams = x.permute(0, 3, 4, 1, 2, 5).flatten(0, 2)
+    power = beams.abs().square().double().flatten(1).mean(1).unflatten(0, (len(x), -1))
+    least = (_LEAST_POWER * beams[0].numel() * power.mean(1, keepdim=True)).expand_as(power).flatten()
+    found, errors = [], []
+    for order, loading in filters:
+        weights, error = _filter(beams, order, loading, least)
+        of_beam = weights.unflatten(0, (len(x), *shape))
+        found.append(torch.einsum("nabt,ntpabd->npabd", of_beam, x))
+        errors.append(error.unflatten(0, (len(x), *shape)))
+    return found, errors
 
 
 class ChannelPrediction(nn.Module):
@@ -139,7 +173,7 @@ class ChannelPrediction(nn.Module):
             filters = [_filter(x, order, loading) for order, loading in _FILTERS]
             found = [torch.einsum("nt,nt...->n...", weights, x) for weights, _ in filters]
             if self.beam_filters:
-                of_beams, errors = self._of_beams(x)
+                of_beams, errors = _of_beams(x, _OF_BEAMS)
                 found += of_beams
                 errors = [error[:, None, None].expand(*x.shape[:1], *self.shape) for _, error in filters] + errors
                 seen = 0.25 * torch.log10(torch.stack(errors, -1)).to(features.dtype)
@@ -149,19 +183,6 @@ class ChannelPrediction(nn.Module):
         weights = torch.complex(real, imaginary).movedim(-1, 1)[:, :, None]
         count = self.num_times
         return (weights[:, :count] * still).sum(1) * rotation + (weights[:, count:] * predictions).sum(1)
-
-    def _of_beams(self, x: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """What filters of every beam predict, of the shape of x without times, and their errors [batch, n1, n2]."""
-        beams = x.permute(0, 3, 4, 1, 2, 5).flatten(0, 2)
-        power = beams.abs().square().double().flatten(1).mean(1).unflatten(0, (len(x), -1))
-        least = (_LEAST_POWER * beams[0].numel() * power.mean(1, keepdim=True)).expand_as(power).flatten()
-        found, errors = [], []
-        for order, loading in _OF_BEAMS:
-            weights, error = _filter(beams, order, loading, least)
-            of_beam = weights.unflatten(0, (len(x), *self.shape))
-            found.append(torch.einsum("nabt,ntpabd->npabd", of_beam, x))
-            errors.append(error.unflatten(0, (len(x), *self.shape)))
-        return found, errors
 
     def network(self, features: Tensor) -> Tensor:
         """Real and imaginary weights, [..., 2 * (num_times + num_filters)], of features [..., num_features]."""

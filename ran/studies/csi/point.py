@@ -19,9 +19,11 @@ from ran.studies.csi.feedback_catalogue import FEEDBACK
 from ran.studies.csi.world import CsiWorld, precoders
 from receivers.csi import (
     LEAST_TIMES,
+    LEAST_TIMES_OF_BEAMS,
     LearnedPredictor,
     LinearPredictor,
     autoregressive,
+    autoregressive_of_beams,
     doppler_weights,
     hold_last,
     predicted_channel,
@@ -30,12 +32,14 @@ from receivers.csi import (
 #: Least part of the power that the filter over channels takes for error.
 _GUARD = 1e-3
 #: Who predicts before a report: nobody, a filter over precoders fitted to the cell, or over channels a filter that
-#: knows the speed of the user, an autoregressive one and a learned one, which do not know it.
-PREDICTORS = ("hold", "linear", "wiener", "autoregressive", "learned")
+#: knows the speed of the user, and autoregressive ones of the user or of every beam and a learned one, which do not.
+PREDICTORS = ("hold", "linear", "wiener", "autoregressive", "autoregressive-beams", "learned")
 #: What is reported of several instants: a report on each, or one on the first that holds for all.
 REPORTED = ("each", "first")
 #: Those that predict one period ahead, and periods that follow from what they predicted.
-_ONE_PERIOD = ("autoregressive", "learned")
+_ONE_PERIOD = ("autoregressive", "autoregressive-beams", "learned")
+#: Estimates that autoregressive ones need.
+_LEAST_TIMES = {"autoregressive": LEAST_TIMES, "autoregressive-beams": LEAST_TIMES_OF_BEAMS}
 #: Weights of `learned` where the block names none.
 WEIGHTS = "csi-prediction"
 
@@ -117,11 +121,18 @@ class Point:
             for time in wanted if len(wanted) else times[-1:]:
                 yield predicted_channel(known, doppler_weights(observed, float(time), world.doppler_hz, noise))
             return
-        ahead = autoregressive if self.learned is None else self.learned
         for _ in wanted:
-            found = ahead(known)
+            found = self._next(known, (e.panel.n1, e.panel.n2))
             yield found
             known = np.concatenate([known[:, 1:], found[:, None].astype(known.dtype)], 1)
+
+    def _next(self, known: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+        """The channel one period after those that are known."""
+        if self.learned is not None:
+            return self.learned(known)
+        if self.predictor == "autoregressive-beams":
+            return autoregressive_of_beams(known, shape)
+        return autoregressive(known)
 
 
 def _without_layers(history: np.ndarray) -> tuple[int, ...]:
@@ -174,8 +185,9 @@ def _learned(experiment: CsiExperiment, predictor: str, options: dict[str, Any],
     timing = experiment.timing
     if predictor in _ONE_PERIOD and timing.ahead_ms != timing.period_ms:
         raise bad_value("timing.ahead_ms", timing.ahead_ms, f"{timing.period_ms:g}, the period, with {predictor}")
-    if predictor == "autoregressive" and timing.num_observed < LEAST_TIMES:
-        raise bad_value("timing.num_observed", timing.num_observed, f"{LEAST_TIMES} or more with {predictor}")
+    least = _LEAST_TIMES.get(predictor, 0)
+    if timing.num_observed < least:
+        raise bad_value("timing.num_observed", timing.num_observed, f"{least} or more with {predictor}")
     if predictor != "learned":
         if weights is not None:
             raise bad_value(f"{path}.predictor_weights", weights, "none, or predictor: learned")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from receivers.csi import ChannelPrediction, LearnedPredictor, autoregressive
+from receivers.csi import ChannelPrediction, LearnedPredictor, autoregressive, autoregressive_of_beams
 
 
 def moving(count: int, num_times: int, num_paths: int, most: float, seed: int = 1) -> np.ndarray:
@@ -67,8 +67,15 @@ def test_filters_of_beams_are_exact_where_a_beam_holds_few_paths():
         model.leave.bias[10 : 10 + 6] = torch.eye(6)[3]
         found = model(torch.from_numpy(h[:, :10].astype(np.complex64))).numpy()
     wanted = h[:, 10]
+    own = autoregressive_of_beams(h[:, :10].astype(np.complex64), (4, 2))
+    np.testing.assert_allclose(own, found, atol=1e-4 * np.abs(wanted).max())
     assert (np.abs(found - wanted) ** 2).sum() < 1e-3 * (np.abs(wanted) ** 2).sum()
     assert (np.abs(autoregressive(h[:, :10]) - wanted) ** 2).sum() > 1e-2 * (np.abs(wanted) ** 2).sum()
+
+
+def test_filters_of_beams_need_eight_estimates():
+    with pytest.raises(ValueError, match="num_times: got 7; allowed: 8 or more"):
+        autoregressive_of_beams(moving(1, 7, 1, 1.0), (4, 2))
 
 
 def test_a_beam_without_power_is_no_trouble():
