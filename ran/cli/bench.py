@@ -17,7 +17,7 @@ from ran.errors import InputError
 if TYPE_CHECKING:
     from ran.bench.measure import Measured
 
-_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
+_ONE_THREAD = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 app = typer.Typer(
     cls=group_with_default("rows"),
@@ -25,6 +25,15 @@ app = typer.Typer(
     "`ran bench profile EXPERIMENT` the stages of a slot, `ran bench driver EXPERIMENT` many "
     "workers' driver.",
 )
+
+
+def _use_one_thread() -> None:
+    """Before libraries are loaded; numba, where it is already, refuses to compile once its variable has changed."""
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    if "numba" in sys.modules:
+        sys.modules["numba"].set_num_threads(1)
+    else:
+        os.environ["NUMBA_NUM_THREADS"] = "1"
 
 
 @app.command("rows")
@@ -62,7 +71,7 @@ def bench(
     A full run against Sionna takes some minutes and wants a machine that does nothing else.
     """
     # Read when numpy and its libraries are loaded, which is after this.
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    _use_one_thread()
     from dataclasses import replace
 
     from ran.bench.page import as_json, spread, steadiness, verdict
@@ -141,7 +150,7 @@ def latency(
 
     From the received slot to its LLRs: median, 99 % and 99.9 % of the slots, as table and picture.
     """
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    _use_one_thread()
     from ran.bench.latency import check_models, markdown, measure, verdict, write
     from ran.bench.run import check_folder
 
@@ -191,7 +200,7 @@ def profile(
 
     On one thread, in processor time, so that other load on the machine hardly matters.
     """
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    _use_one_thread()
     from ran.bench.profile import profile as measure_profile
     from ran.bench.profile_page import as_json, as_markdown
     from ran.bench.profile_page import write as write_files
