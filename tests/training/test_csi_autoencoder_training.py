@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import torch
 import yaml
 
 from ran.cli.main import main
+from ran.export.csi_litert import export_encoder
 from ran.training.catalogue import load_recipe
 from ran.training.csi_card import card_text
 from ran.training.csi_drops import CsiData
@@ -93,3 +95,14 @@ def _exported(weights: Path, out: Path) -> None:
     assert [spec["name"] for spec in files["encoder"]["contract"]["inputs"]] == ["precoder"]
     assert [spec["name"] for spec in files["decoder"]["contract"]["inputs"]] == ["levels", "used"]
     assert "Rejected" not in (out / "REPORT.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("litert_torch") is None, reason="needs litert_torch (extra litert)")
+@pytest.mark.parametrize("body", ["convolutional", "transformer"])
+def test_the_encoder_as_litert_reports_what_the_weights_report(body, tmp_path):
+    weights = run("tiny.yaml", tmp_path / "out", ["schedule.steps=1", "evaluate=[]", f"model.body={body}"], workers=1)
+    found = export_encoder(str(weights), tmp_path / "lite", "small.yaml")
+    assert not found.problems
+    # of the indices some lie at an edge of the quantiser
+    assert found.changed <= 0.005
